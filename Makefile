@@ -1,0 +1,48 @@
+# make setup   a virtual environment in .venv with everything the tests need
+# make demo    solve a real instance
+# make test    the tests
+# make lint    ruff and mypy
+# make bench   the benchmarks, against their peers (minutes)
+#
+# Another interpreter: make PYTHON=python3.12 setup
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOLVE ?= instances/diabetes-40.yaml
+
+# The first of these that is a Python cpcert runs on.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
+
+.PHONY: setup demo test lint format bench clean
+
+setup: $(VENV)/installed-dev
+
+# The stamp is younger than the files that say what to install, so nothing is installed twice.
+$(VENV)/installed-%: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "cpcert needs Python 3.11, 3.12 or 3.13, and found none; make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): a minute or two, once"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@touch $@
+
+demo: setup
+	$(BIN)/cpcert solve $(SOLVE)
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy cpcert
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-dev $(VENV)/installed-bench
+	@set -e; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,7 @@
+"""`python -m cpcert`, the same as `cpcert`."""
+
+import sys
+
+from cpcert.cli import main
+
+sys.exit(main())

@@ -1,0 +1,251 @@
+"""The problem: data, loss, activation and penalty of an L2-regularised network.
+
+    L_λ(W) = C(Z_L) + λ Σ_ℓ ‖W_ℓ‖_F²,   Z_ℓ = W_ℓ Z_{ℓ−1}^σ,   Z_ℓ^σ = [σ(Z_ℓ); β1ᵀ],   Z_0^σ = X̃ = [X; β1ᵀ]
+
+(Jacot, Golikov, Hongler, Gabriel 2022, Section 2). With β = 0 there is no bias and no extra row. Users give one row
+per point; inside formulas columns are points, and the one transposition between the two happens here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cpcert.activations import Activation
+from cpcert.activations import activation as activation_by_name
+from cpcert.errors import InputError
+from cpcert.losses import Loss
+from cpcert.losses import loss as loss_by_name
+
+__all__ = ["InputError", "Problem"]
+
+# Nonzero numbers outside this range are refused: the square of a product of two of them would overflow or, worse,
+# underflow to 0, and a norm that underflows is no upper bound.
+SMALLEST_NUMBER = 1e-60
+LARGEST_NUMBER = 1e60
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Problem:
+    """An immutable, validated problem: `Problem(X, Y, lam=1e-2)`.
+
+    X: (N, n0), one row per point. Y: (N, m), or (N,) for one output. Both become read-only float64 copies, Y in the
+    encoding of the loss (logistic: ±1).
+    lam: the weight λ > 0 of the penalty. `interpolate` (the constraint Z = Y) has none: leave it out, it counts as 1.
+    loss: "mse", "cross_entropy", "logistic", "interpolate", or a Loss; afterwards a Loss.
+    activation: "relu", "leaky_relu" (with `slope` in (−1, 1)), "abs", "linear", or an Activation; afterwards an
+    Activation.
+    beta: the weight β of the biases, of any sign; 0 means no biases.
+    depth: the number L ≥ 2 of weight matrices. name: what reports call the problem.
+
+    Raises InputError, naming the argument, what is wrong with it and what would be right.
+    """
+
+    X: np.ndarray
+    Y: np.ndarray
+    lam: float
+    loss: Loss
+    activation: Activation
+    beta: float
+    depth: int
+    name: str
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        lam: float | None = None,
+        loss: str | Loss = "mse",
+        activation: str | Activation = "relu",
+        slope: float | None = None,
+        beta: float = 1.0,
+        depth: int = 2,
+        name: str = "problem",
+    ) -> None:
+        values: dict[str, Any] = {
+            "loss": loss if isinstance(loss, Loss) else loss_by_name(loss),
+            "activation": _activation(activation, slope),
+            "X": _matrix("X", X),
+            "beta": _number("beta", beta, "give a finite number; 0 means no biases"),
+            "depth": _depth(depth),
+            "name": _name(name),
+        }
+        values["lam"] = _lam(lam, values["loss"])
+        values["Y"] = _targets(Y, values["X"], values["loss"])
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+    def __repr__(self) -> str:
+        return (
+            f"Problem(name={self.name!r}, N={self.N}, n0={self.n0}, m={self.m}, loss={self.loss.name!r}, "
+            f"activation={self.activation.name!r}, lam={self.lam!r}, beta={self.beta!r}, depth={self.depth})"
+        )
+
+    @property
+    def N(self) -> int:
+        """The number of points."""
+        return self.X.shape[0]
+
+    @property
+    def n0(self) -> int:
+        """The number of features."""
+        return self.X.shape[1]
+
+    @property
+    def m(self) -> int:
+        """The number of outputs."""
+        return self.Y.shape[1]
+
+    @property
+    def n(self) -> int:
+        """The number of rows of X̃: n0 + 1, or n0 if β = 0."""
+        return self.n0 + (self.beta != 0.0)
+
+    @cached_property
+    def X_tilde(self) -> np.ndarray:
+        """X̃ = [X; β1ᵀ] (just X if β = 0), (n, N), read-only: columns are points."""
+        rows = [self.X.T] if self.beta == 0.0 else [self.X.T, np.full((1, self.N), self.beta)]
+        return _read_only(np.concatenate(rows))
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Y in the orientation of the formulas, (m, N), read-only: columns are points."""
+        return _read_only(self.Y.T.copy())
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256, in hex, of everything that defines the mathematical problem (all but the name).
+
+        The bytes hashed are the words below in ASCII with one space between them, then a newline, then the entries of
+        X and of Y as little-endian float64, row by row. <hex> is the exact notation of `float.hex`.
+
+            cpcert-problem 1 loss=<name> a_plus=<hex> a_minus=<hex> lambda=<hex> beta=<hex>
+            depth=<integer> N=<integer> n0=<integer> m=<integer>
+        """
+        header = (
+            f"cpcert-problem 1 loss={self.loss.name} "
+            f"a_plus={self.activation.a_plus.hex()} a_minus={self.activation.a_minus.hex()} "
+            f"lambda={self.lam.hex()} beta={self.beta.hex()} depth={self.depth} N={self.N} n0={self.n0} m={self.m}\n"
+        )
+        digest = hashlib.sha256(header.encode("ascii"))
+        digest.update(self.X.astype("<f8").tobytes())
+        digest.update(self.Y.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+
+def _read_only(A: np.ndarray) -> np.ndarray:
+    A = np.ascontiguousarray(A, dtype=np.float64)
+    A.flags.writeable = False
+    return A
+
+
+def _activation(given: str | Activation, slope: float | None) -> Activation:
+    if not isinstance(given, Activation):
+        return activation_by_name(given, slope)
+    if slope is not None:
+        raise InputError("slope: an Activation already has its slopes; leave slope out")
+    return given
+
+
+def _lam(lam: float | None, loss: Loss) -> float:
+    if loss.name == "interpolate":
+        # 1.0 is accepted because dataclasses.replace hands back the value stored here.
+        if lam is not None and lam != 1.0:
+            raise InputError(f"lambda: is {lam!r}, but interpolate has no lambda (it counts as 1); leave it out")
+        return 1.0
+    right = "give the weight of the penalty, a finite number > 0"
+    if lam is None:
+        raise InputError(f"lambda: is missing, and the loss {loss.name} needs it; {right}")
+    value = _number("lambda", lam, right)
+    if value <= 0.0:
+        raise InputError(f"lambda: is {value!r}; {right}")
+    return value
+
+
+def _depth(depth: int) -> int:
+    right = "give the number of weight matrices, an integer >= 2 (2 means one hidden layer)"
+    if isinstance(depth, bool) or not isinstance(depth, (int, np.integer)):
+        raise InputError(f"depth: {depth!r} is not an integer; {right}")
+    if depth < 2:
+        raise InputError(f"depth: is {depth}; {right}")
+    return int(depth)
+
+
+def _name(name: str) -> str:
+    if not isinstance(name, str) or not name:
+        raise InputError(f"name: {name!r} is not a name; give a text that is not empty")
+    return name
+
+
+def _number(field: str, given: Any, right: str) -> float:
+    if isinstance(given, (bool, str, bytes)):
+        raise InputError(f"{field}: {given!r} is not a number; {right}")
+    try:
+        value = float(given)
+    except OverflowError:
+        value = math.inf
+    except (TypeError, ValueError):
+        raise InputError(f"{field}: {given!r} is not a number; {right}") from None
+    if not math.isfinite(value):
+        raise InputError(f"{field}: is {given!r}; {right}")
+    if value != 0.0 and not SMALLEST_NUMBER <= abs(value) <= LARGEST_NUMBER:
+        raise InputError(f"{field}: is {value!r}; its size must lie between {SMALLEST_NUMBER} and {LARGEST_NUMBER}")
+    return value + 0.0  # -0.0 becomes 0.0
+
+
+def _array(field: str, given: ArrayLike) -> np.ndarray:
+    """A finite float64 array of any shape, with -0.0 turned into 0.0."""
+    if hasattr(given, "toarray"):
+        raise InputError(f"{field}: is a sparse matrix; give {field}.toarray()")
+    if np.ma.is_masked(given):
+        raise InputError(f"{field}: is a masked array with masked entries; fill or drop them")
+    try:
+        raw = np.asarray(given)
+    except ValueError:
+        raise InputError(f"{field}: rows differ in length; give every point the same number of entries") from None
+    if raw.dtype.kind not in "biufO":
+        raise InputError(f"{field}: holds entries of type {raw.dtype}; every entry must be a real number")
+    try:
+        A = raw.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{field}: holds an entry that is not a real number; every entry must be one") from None
+    size = np.abs(A)
+    wrong = ~np.isfinite(A) | (size > LARGEST_NUMBER) | ((size < SMALLEST_NUMBER) & (A != 0.0))
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        value = float(A[where])
+        place = f"row {where[0]}, column {where[1]}" if A.ndim == 2 else f"entry {', '.join(map(str, where))}"
+        entry = f"{field}: {place} is {value!r}"
+        if not math.isfinite(value):
+            raise InputError(f"{entry}; every entry must be a finite number")
+        if abs(value) < SMALLEST_NUMBER:
+            raise InputError(f"{entry}; a nonzero entry must be at least {SMALLEST_NUMBER} in size: use 0, or rescale")
+        raise InputError(f"{entry}; an entry must be at most {LARGEST_NUMBER} in size: rescale")
+    return A + 0.0
+
+
+def _matrix(field: str, given: ArrayLike) -> np.ndarray:
+    A = _array(field, given)
+    if A.ndim == 1 and A.size:
+        raise InputError(f"{field}: has shape {A.shape}; rows are points, so one feature is {field}.reshape(-1, 1)")
+    if A.ndim != 2 or A.size == 0:
+        raise InputError(f"{field}: has shape {A.shape}; give at least one row (point) and one column (feature)")
+    return _read_only(A)
+
+
+def _targets(given: ArrayLike, X: np.ndarray, loss: Loss) -> np.ndarray:
+    Y = _array("Y", given)
+    N = X.shape[0]
+    if Y.ndim == 1:
+        Y = Y[:, np.newaxis]
+    if Y.ndim != 2 or Y.shape[0] != N or Y.shape[1] == 0:
+        shape = np.shape(given)
+        hint = "; it looks transposed: rows are points" if Y.ndim == 2 and Y.shape[1] == N else ""
+        raise InputError(f"Y: has shape {shape}, and X has {N} points; give Y {N} rows, one per point{hint}")
+    return _read_only(loss.check_targets(Y) + 0.0)

@@ -1,0 +1,287 @@
+"""What people and programs read: the running trace, the closing line, the JSON object, the files.
+
+Numbers that are claims are rounded outward, exactly (`decimal`): a printed lower bound is never above the proven one, a
+printed upper bound or gap never below it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.trace import TraceRecord
+    from cpcert.problem import Problem
+
+# What each status means, and what to do about it.
+STATUS = {
+    "optimal": "the requested gap is proven",
+    "time_limit": "the time limit came first; raise --time-limit, or ask for a larger --gap",
+    "node_limit": "the node limit came first; raise --node-limit, or ask for a larger --gap",
+    "iteration_limit": "the iteration limit came first; raise max_iterations, or ask for a larger --gap",
+    "interrupted": "stopped by hand; what is printed here is proven all the same",
+    "infeasible": "no network of any width reaches these targets exactly, and that is proven; "
+    "remove conflicting points, allow biases (beta), or use the loss mse",
+    "memory_limit": "memory ran out; ask for a larger --gap, or take fewer points",
+}
+
+# -- the running trace -----------------------------------------------------------------------------------------------
+
+_COLUMNS = (
+    # heading, width, cell, also on a terminal of 80 columns
+    ("iter", 4, lambda r: str(r.iteration), True),
+    ("step", 10, lambda r: r.step, False),
+    ("upper", 12, lambda r: _number(r.upper, ".9g"), True),
+    ("lower", 12, lambda r: _number(r.lower, ".9g"), True),
+    ("gap", 8, lambda r: _number(r.gap, ".1e"), True),
+    ("oracle/2λ", 12, lambda r: _number(r.oracle_ratio, ".9g"), False),
+    ("rung", 12, lambda r: r.rung or "-", True),
+    ("nodes", 8, lambda r: str(r.nodes), True),
+    ("active", 6, lambda r: str(r.active), False),
+    ("seconds", 8, lambda r: f"{r.seconds:.2f}", True),
+)
+_GAP_BETWEEN_COLUMNS = 2
+
+
+@contextmanager
+def running_trace(problem: Problem) -> Iterator[Callable[[TraceRecord], None]]:
+    """A callback for `solve` that shows each iteration on stderr: a live table on a terminal, else a line each.
+
+    Nothing is printed before the first iteration, so that a problem which `solve` refuses gets one message only. The
+    numbers are for orientation: rounded to nearest, not claims.
+    """
+    terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    with ExitStack() as until_the_end:
+        show: Callable[[TraceRecord], None] | None = None
+
+        def first_or_next(record: TraceRecord) -> None:
+            nonlocal show
+            if show is None:
+                print(describe(problem), file=sys.stderr)
+                show = until_the_end.enter_context(_live_table()) if terminal else _plain_lines()
+            show(record)
+
+        yield first_or_next
+
+
+def _plain_lines() -> Callable[[TraceRecord], None]:
+    _print_cells([heading for heading, *_ in _COLUMNS])
+    return lambda record: _print_cells([cell(record) for _, _, cell, _ in _COLUMNS])
+
+
+def _print_cells(cells: list[str]) -> None:
+    widths = [width for _, width, *_ in _COLUMNS]
+    line = (" " * _GAP_BETWEEN_COLUMNS).join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _live_table() -> Iterator[Callable[[TraceRecord], None]]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    console = Console(file=sys.stderr)
+    records: list[TraceRecord] = []
+    full_width = sum(width + _GAP_BETWEEN_COLUMNS for _, width, *_ in _COLUMNS)
+
+    def table() -> Table:
+        columns = [c for c in _COLUMNS if c[3] or console.width >= full_width]
+        grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP_BETWEEN_COLUMNS, 0, 0))
+        for heading, width, *_ in columns:
+            grid.add_column(heading, justify="right", min_width=width, no_wrap=True)
+        for record in records[-max(console.height - 3, 1) :]:
+            grid.add_row(*(cell(record) for _, _, cell, _ in columns))
+        return grid
+
+    with Live(table(), console=console, auto_refresh=False) as live:
+
+        def show(record: TraceRecord) -> None:
+            records.append(record)
+            live.update(table(), refresh=True)
+
+        yield show
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def describe(problem: Problem) -> str:
+    """One line: `diabetes-40: 40 points, 4 features, 1 output; mse, relu, depth 2, beta = 1, lambda = 0.01`."""
+    slope = f" (slope {problem.activation.a_minus:g})" if problem.activation.name == "leaky_relu" else ""
+    penalty = "" if problem.loss.name == "interpolate" else f", lambda = {problem.lam:g}"
+    shape = ", ".join(
+        f"{count} {_plural(count, noun)}"
+        for count, noun in ((problem.N, "point"), (problem.n0, "feature"), (problem.m, "output"))
+    )
+    return (
+        f"{problem.name}: {shape}; {problem.loss.name}, {problem.activation.name}{slope}, "
+        f"depth {problem.depth}, beta = {problem.beta:g}{penalty}"
+    )
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+# -- the closing line ------------------------------------------------------------------------------------------------
+
+
+def outward(lower: float, upper: float) -> tuple[str, str]:
+    """Decimals with lower_text ≤ lower and upper ≤ upper_text, exactly, and digits enough to show the difference.
+
+    At least 4 and at most 16 significant digits of the larger number; both sides have the same last place.
+    """
+    low, high = Decimal(lower), Decimal(upper)
+    top = max(low.copy_abs(), high.copy_abs()).adjusted() if lower or upper else 0
+    width = high - low
+    place = width.adjusted() - 1 if width else top - 15
+    place = min(max(place, top - 15), top - 3)
+    low = low.quantize(Decimal(1).scaleb(place), rounding=ROUND_FLOOR)
+    high = high.quantize(Decimal(1).scaleb(place), rounding=ROUND_CEILING)
+    # 64.00000000000000 is just 64.
+    while place < 0 and not any(int(d.scaleb(-place)) % 10 for d in (low, high)):
+        place += 1
+        low, high = (d.quantize(Decimal(1).scaleb(place)) for d in (low, high))
+    form = "f" if -5 <= top < 16 else "e"
+    return format(low, form), format(high, form)
+
+
+def _rounded_up(value: float) -> str:
+    """Two significant digits, not less than `value` ≥ 0."""
+    exact = Decimal(value)
+    if not exact:
+        return "0"
+    place = Decimal(1).scaleb(exact.adjusted() - 1)
+    return format(exact.quantize(place, rounding=ROUND_CEILING), ".1e")
+
+
+def closing_line(result: SolveResult, requested_gap: float) -> str:
+    """What was proven, in one line; after the deadline also why no more, and what to change."""
+    effort = f"{result.seconds:.1f} s"
+    reason = STATUS.get(result.status, result.status)
+    if result.status == "infeasible":
+        return f"infeasible, {effort}: {result.message or reason}"
+    what = "global minimum" if result.scope == "global" else f"{result.scope} minimum"
+    if result.lower is not None and result.upper is not None and math.isfinite(result.upper):
+        claim = f"{what} in [{', '.join(outward(result.lower, result.upper))}]"
+    elif result.lower is not None:
+        claim = f"{what} at least {outward(result.lower, result.lower)[0]}"
+    elif result.upper is not None and math.isfinite(result.upper):
+        claim = f"{what} at most {outward(result.upper, result.upper)[1]}, no lower bound proven"
+    else:
+        claim = f"nothing proven about the {what}"
+    neurons = "" if result.width is None else f", {result.width} {_plural(result.width, 'neuron')}"
+    if result.status == "optimal":
+        return f"{claim}{neurons}, {effort}"
+    gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {_rounded_up(result.gap)}"
+    return f"{claim}{gap} (asked for {requested_gap:g}){neurons}, {effort}: {reason}"
+
+
+# -- for programs ----------------------------------------------------------------------------------------------------
+
+
+def result_object(result: SolveResult, model: Path | None) -> dict[str, Any]:
+    """The JSON object of `cpcert solve`: finite numbers, and null for what is not known."""
+    return {
+        "instance": result.problem.name,
+        "sha256": result.problem.sha256,
+        "status": result.status,
+        "scope": result.scope,
+        "upper": _finite(result.upper),
+        "lower": _finite(result.lower),
+        "gap": _finite(result.gap),
+        "width": result.width,
+        "rank_sigma": {"lower": None, "upper": result.width},
+        "iterations": result.iterations,
+        "seconds": _finite(result.seconds),
+        "certificate": None,
+        "model": None if model is None else str(model),
+        "message": result.message or STATUS.get(result.status, ""),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make `folder` and see that files can be written there. Raises InputError: better before the work than after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".cpcert-{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
+
+
+def write_result(result: SolveResult, folder: Path) -> dict[str, Any]:
+    """Write NAME.json, NAME.safetensors (if there is a network), NAME-trace.csv and NAME-trace.parquet into `folder`.
+
+    Each file appears complete or not at all. Returns the JSON object, its `model` the path of the network.
+    Raises OSError when the disk refuses.
+    """
+    name = result.problem.name
+    model = None
+    if result.network is not None:
+        model = folder / f"{name}.safetensors"
+        result.network.save(model)
+    written = result_object(result, model)
+    columns = _trace_columns(result.trace)
+    _write(folder / f"{name}-trace.csv", _csv_bytes(columns))
+    _write(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
+    _write(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
+    return written
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _trace_columns(trace: list[TraceRecord]) -> dict[str, list[Any]]:
+    rows = [asdict(record) for record in trace]
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def _csv_bytes(columns: dict[str, list[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue().encode()
+
+
+def _parquet_bytes(columns: dict[str, list[Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays = {}
+    for name, values in columns.items():
+        # Stated, not inferred: a column that is empty so far has the type it would have with numbers in it.
+        kind = pa.int64() if all(isinstance(v, int) for v in values) else pa.float64()
+        kind = pa.string() if any(isinstance(v, str) for v in values) else kind
+        arrays[name] = pa.array(values, type=kind)
+    sink = io.BytesIO()
+    pq.write_table(pa.table(arrays), sink)
+    return sink.getvalue()
