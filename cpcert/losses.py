@@ -83,6 +83,10 @@ class Loss(ABC):
         """∇C(Z), (m, N), in floating point."""
 
     @abstractmethod
+    def hessian(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """∇²C(Z), (N, m, m), in floating point: block i is the second derivative in the outputs z_i of point i."""
+
+    @abstractmethod
     def dual_value(self, G: np.ndarray, Y: np.ndarray) -> float:
         """−C*(−G) in floating point; −inf outside the domain (up to DOMAIN_TOLERANCE). Heuristic: not a bound."""
 
@@ -133,6 +137,10 @@ class MeanSquaredError(Loss):
     def gradient(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
         return (2.0 / Y.shape[1]) * (Z - Y)
 
+    def hessian(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        m, N = Y.shape
+        return np.tile((2.0 / N) * np.eye(m), (N, 1, 1))
+
     def dual_value(self, G: np.ndarray, Y: np.ndarray) -> float:
         return float(np.sum(G * Y) - 0.25 * Y.shape[1] * np.sum(G * G))
 
@@ -168,6 +176,10 @@ class Interpolate(Loss):
     def gradient(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Raises ValueError: a constraint has multipliers, not a gradient."""
         raise ValueError("interpolate is the constraint Z = Y and has no gradient; use its multiplier as G")
+
+    def hessian(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Raises ValueError, like `gradient`."""
+        raise ValueError("interpolate is the constraint Z = Y and has no second derivative")
 
     def dual_value(self, G: np.ndarray, Y: np.ndarray) -> float:
         return float(np.sum(G * Y))
@@ -220,6 +232,13 @@ class CrossEntropy(Loss):
         weights = np.exp(Z - Z.max(axis=0))
         softmax = weights / weights.sum(axis=0)
         return (Y.sum(axis=0) * softmax - Y) / Y.shape[1]
+
+    def hessian(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """(1/N) S_i (diag p_i − p_ip_iᵀ), p_i the softmax of z_i."""
+        weights = np.exp(Z - Z.max(axis=0))
+        p = (weights / weights.sum(axis=0)).T
+        blocks = p[:, :, np.newaxis] * np.eye(len(Y)) - p[:, :, np.newaxis] * p[:, np.newaxis, :]
+        return (Y.sum(axis=0) / Y.shape[1])[:, np.newaxis, np.newaxis] * blocks
 
     def dual_value(self, G: np.ndarray, Y: np.ndarray) -> float:
         N = Y.shape[1]
@@ -345,6 +364,11 @@ class Logistic(Loss):
     def gradient(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
         # 1/(1 + e^t) = e^{−log(1 + e^t)} without overflow.
         return -Y * np.exp(-np.logaddexp(0.0, Y * Z)) / Y.shape[1]
+
+    def hessian(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """diag(q_i(1 − q_i))/N, q_i = 1/(1 + e^{−z_i})."""
+        variance = np.exp(-np.logaddexp(0.0, Z) - np.logaddexp(0.0, -Z))
+        return variance.T[:, :, np.newaxis] * np.eye(len(Y)) / Y.shape[1]
 
     def dual_value(self, G: np.ndarray, Y: np.ndarray) -> float:
         N = Y.shape[1]

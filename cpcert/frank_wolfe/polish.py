@@ -1,0 +1,180 @@
+"""Newton's method on the neurons themselves: merge what belongs together, then converge quadratically. A heuristic.
+
+The conic program splits a neuron into several when its columns are approximations of one optimal direction. `polish`
+merges neurons that are nearly parallel in w and in v and minimises, with the activation patterns fixed,
+
+    Φ(w, v, b) = C(Σ v_k ⊗ D_k X̃ᵀw_k + b ⊗ β1) + λ Σ (‖w_k‖² + ‖v_k‖²) + λ‖b‖²
+
+by damped Newton steps. Optimal neurons lie exactly on kinks x_iᵀw_k = 0, where gradient methods zigzag; here a kink that
+a neuron sits on is an equation (w_k moves in its null space), and a step stops at the first new kink, which then becomes
+an equation too. Only the oracle can say whether leaving a kink would pay. The result is a candidate: the caller
+compares losses.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.problem import Problem
+
+STEPS = 60
+ON_KINK = 1e-6
+
+
+def merge(problem: Problem, neurons: Neurons, points: np.ndarray, angle: float) -> tuple[Neurons, np.ndarray]:
+    """Add up neurons that are within `angle` of a heavier one in w and in v, and say which kinks each one sits on.
+
+    Returns the neurons and a mask (k, N): points on whose kink the neuron sits, by value or because merged patterns
+    differ there.
+    """
+    masses = neurons.masses
+    directions = neurons.V / np.where(masses > 0.0, masses, 1.0)
+    free = masses > 0.0
+    groups = []
+    for k in np.argsort(-masses, kind="stable"):
+        if free[k]:
+            close = free & (neurons.W @ neurons.W[k] > np.cos(angle)) & (directions.T @ directions[:, k] > np.cos(angle))
+            close[k] = True
+            free &= ~close
+            groups.append(np.flatnonzero(close))
+    W = np.array([masses[g] @ neurons.W[g] for g in groups]).reshape(len(groups), points.shape[1])
+    norms = np.linalg.norm(W, axis=1, keepdims=True)
+    W /= norms
+    V = np.array([neurons.V[:, g].sum(axis=1) for g in groups]).reshape(len(groups), problem.m).T
+    majority = np.array([masses[g] @ np.where(neurons.patterns[g], 1.0, -1.0) for g in groups])
+    patterns = majority.reshape(len(groups), problem.N) > 0.0
+    size = np.linalg.norm(points, axis=1)
+    kinks = np.abs(W @ points.T) <= ON_KINK * size
+    if problem.activation.kink != 0.0:
+        for row, g in zip(kinks, groups, strict=True):
+            row |= neurons.patterns[g].any(axis=0) & ~neurons.patterns[g].all(axis=0)
+    else:
+        kinks[:] = False
+    return Neurons(W, V, neurons.b, patterns), kinks
+
+
+def polish(problem: Problem, points: np.ndarray, neurons: Neurons, angle: float) -> Neurons | None:
+    """The merged and polished neurons, or None when the Newton iteration breaks down. Not for `interpolate`.
+
+    points (N, r). The loss of the result is not guaranteed to be lower: compare.
+    """
+    neurons, kinks = merge(problem, neurons, points, angle)
+    k, r, m, N = len(neurons.W), points.shape[1], problem.m, problem.N
+    lam, beta = problem.lam, problem.beta
+    slopes = problem.activation.slope_at(neurons.patterns)  # (k, N)
+    side = np.where(neurons.patterns, 1.0, -1.0)
+    size = np.linalg.norm(points, axis=1)
+    root = np.sqrt(neurons.masses)
+    w = neurons.W * root[:, np.newaxis]
+    v = (neurons.V / np.where(root > 0.0, root, 1.0)).T  # (k, m)
+    b = neurons.b.copy()
+    bases = [_null_space(points[row], r) for row in kinks]
+    w = np.array([Q @ (Q.T @ row) for Q, row in zip(bases, w, strict=True)]).reshape(k, r)
+    n_b = m if beta != 0.0 else 0
+
+    def outputs(w: np.ndarray, v: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return v.T @ (slopes * (w @ points.T)) + beta * b[:, np.newaxis]
+
+    def objective(w: np.ndarray, v: np.ndarray, b: np.ndarray) -> float:
+        penalty = float(np.sum(w * w) + np.sum(v * v) + (b @ b if n_b else 0.0))
+        return problem.loss.value(outputs(w, v, b), problem.targets) + lam * penalty
+
+    value = objective(w, v, b)
+    damping = 1e-6
+    for _ in range(STEPS):
+        Z = outputs(w, v, b)
+        R = problem.loss.gradient(Z, problem.targets)
+        H = problem.loss.hessian(Z, problem.targets)  # (N, m, m)
+        # The Jacobian of Z (N, m) in the reduced variables: per neuron z_k (null space of its kinks) and v_k, then b.
+        widths = [Q.shape[1] for Q in bases]
+        total = sum(widths) + k * m + n_b
+        J = np.zeros((N, m, total))
+        gradient = np.zeros(total)
+        curvature = np.zeros((total, total))
+        at = 0
+        for j in range(k):
+            features = slopes[j][:, np.newaxis] * points  # (N, r)
+            reduced = features @ bases[j]
+            d = widths[j]
+            J[:, :, at : at + d] = v[j][np.newaxis, :, np.newaxis] * reduced[:, np.newaxis, :]
+            phi = features @ w[j]
+            for o in range(m):
+                J[:, o, at + d + o] = phi
+            gradient[at : at + d] = 2.0 * lam * (bases[j].T @ w[j])
+            gradient[at + d : at + d + m] = 2.0 * lam * v[j]
+            cross = reduced.T @ R.T  # (d, m)
+            curvature[at : at + d, at + d : at + d + m] = cross
+            curvature[at + d : at + d + m, at : at + d] = cross.T
+            at += d + m
+        if n_b:
+            for o in range(m):
+                J[:, o, at + o] = beta
+            gradient[at:] = 2.0 * lam * b
+        gradient += np.einsum("not,on->t", J, R)
+        curvature += np.einsum("nos,nop,npt->st", J, H, J, optimize=True) + 2.0 * lam * np.eye(total)
+        if float(np.linalg.norm(gradient)) <= 1e-14 * (1.0 + abs(value)):
+            break
+        moved = False
+        for _ in range(30):
+            try:
+                step = np.linalg.solve(curvature + damping * np.eye(total), -gradient)
+            except np.linalg.LinAlgError:
+                return None
+            slope = float(gradient @ step)
+            if slope < 0.0:
+                dw, dv = np.zeros_like(w), np.zeros_like(v)
+                at = 0
+                for j in range(k):
+                    dw[j] = bases[j] @ step[at : at + widths[j]]
+                    dv[j] = step[at + widths[j] : at + widths[j] + m]
+                    at += widths[j] + m
+                db = step[at:] if n_b else np.zeros(m)
+                length, hit = _room(w, dw, points, side, kinks) if problem.activation.kink != 0.0 else (1.0, None)
+                trial = (w + length * dw, v + length * dv, b + length * db)
+                new = objective(*trial)
+                if new <= value + 1e-4 * length * slope or (abs(slope) < 1e-13 * abs(value) and new <= value):
+                    w, v, b = trial
+                    moved = new < value or hit is not None
+                    value = new
+                    if hit is not None:
+                        j, i = hit
+                        kinks[j, i] = True
+                        bases[j] = _null_space(points[kinks[j]], r)
+                        w[j] = bases[j] @ (bases[j].T @ w[j])
+                        value = objective(w, v, b)
+                    damping = max(damping * 0.1, 1e-14)
+                    break
+            damping *= 10.0
+        if not moved:
+            break
+    masses = np.linalg.norm(w, axis=1) * np.linalg.norm(v, axis=1)
+    if not np.all(np.isfinite(masses)):
+        return None
+    norms = np.linalg.norm(w, axis=1)
+    W = w / np.where(norms > 0.0, norms, 1.0)[:, np.newaxis]
+    on = np.abs(W @ points.T) > ON_KINK * size
+    patterns = np.where(on, W @ points.T > 0.0, neurons.patterns)
+    return Neurons(W, (v * norms[:, np.newaxis]).T, b, patterns).without_dust()
+
+
+def _null_space(rows: np.ndarray, r: int) -> np.ndarray:
+    """An orthonormal basis (r, d) of {w : rows·w = 0}."""
+    if not len(rows):
+        return np.eye(r)
+    _, singular, right = np.linalg.svd(rows, full_matrices=True)
+    rank = int((singular > 1e-10 * singular[0]).sum()) if singular[0] > 0.0 else 0
+    return right[rank:].T
+
+
+def _room(
+    w: np.ndarray, dw: np.ndarray, points: np.ndarray, side: np.ndarray, kinks: np.ndarray
+) -> tuple[float, tuple[int, int] | None]:
+    """How far (at most 1) w + t·dw keeps its activation patterns, and the (neuron, point) that stops it."""
+    now, change = side * (w @ points.T), side * (dw @ points.T)
+    falling = (change < 0.0) & ~kinks
+    room = np.where(falling, np.maximum(now, 0.0) / np.where(falling, -change, 1.0), np.inf)
+    if room.size == 0 or room.min() >= 1.0:
+        return 1.0, None
+    j, i = np.unravel_index(int(np.argmin(room)), room.shape)
+    return float(room[j, i]), (int(j), int(i))

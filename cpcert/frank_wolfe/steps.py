@@ -1,0 +1,211 @@
+"""The steps of the Frank-Wolfe loop: how new neurons change the network.
+
+`corrective` solves the conic program on the active set (corrective.py) and, with several outputs, polishes the result;
+it is the one to use. The other three are the classical steps, for comparison and teaching. The cone S is unbounded, so
+they run on {Σ‖v_k‖‖w_k‖ ≤ T} with T = L_0/2λ, L_0 the loss of the bias-only network: no better network is larger. Its
+extreme points are 0 and the single neurons of mass T; the penalty is linear there, and
+
+    F(Z, t) = min over b of C(Z + βb1ᵀ) + λ‖b‖² + 2λt
+
+is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the slope T(2λ − ‖Gσ(X̃ᵀŵ)‖) (Jaggi 2013):
+
+    vanilla    towards the best neuron (or 0)
+    away       towards it, or away from the worst active one, whichever is steeper (Guélat and Marcotte 1986)
+    pairwise   mass moves from the worst active to the best (Lacoste-Julien and Jaggi 2015)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cpcert.errors import InputError
+from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
+from cpcert.frank_wolfe.polish import polish
+from cpcert.problem import Problem
+
+METHODS = ("corrective", "vanilla", "away", "pairwise")
+MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """neurons, candidate dual points G (m, N) (best guess first), and the name of the step that led here."""
+
+    neurons: Neurons
+    duals: tuple[np.ndarray, ...]
+    step: str
+
+
+def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
+    """C(Z) + 2λΣ‖v_k‖‖w_k‖ + λ‖b‖² in floating point (C = 0 for interpolate)."""
+    Z = neurons.outputs(problem, points)
+    penalty = 2.0 * float(neurons.masses.sum()) + float(neurons.b @ neurons.b)
+    return problem.loss.value(Z, problem.targets) + problem.lam * penalty
+
+
+def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
+    """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
+
+    None if the conic solver fails. Never worse than before: otherwise the old iterate stays.
+    """
+    found = correct(problem, points, columns_for(problem, now.neurons, W, U, points))
+    if found is None:
+        return None
+    neurons, duals, name = found.neurons, [found.G], "C"
+    if problem.loss.name != "interpolate":
+        value = objective(problem, points, neurons)
+        if problem.m > 1:
+            for angle in MERGE_ANGLES:
+                better = polish(problem, points, neurons, angle)
+                if better is not None and objective(problem, points, better) <= value * (1.0 + 1e-12):
+                    neurons, name = better, "C+P"
+                    break
+        duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
+        if name == "C+P":
+            duals.reverse()
+    return Iterate(neurons, tuple(duals), name)
+
+
+def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iterate | None:
+    """A network that fits Y: the conic program on random neurons, more and more of them."""
+    rng = np.random.default_rng(seed)
+    N, m, r = problem.N, problem.m, points.shape[1]
+    norms = np.linalg.norm(points, axis=1, keepdims=True)
+    data = points[norms[:, 0] > 0.0] / norms[norms[:, 0] > 0.0]
+    for count in (2 * N, 8 * N):
+        random = rng.standard_normal((count, r))
+        W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True)])
+        patterns = W @ points.T > 0.0
+        if m == 1:
+            output = np.repeat([[1.0], [-1.0]], len(W), axis=0)
+            columns = Columns(output, np.concatenate([patterns, patterns]), W[:0], patterns[:0]).unique()
+        else:
+            columns = Columns(np.zeros((0, m)), patterns[:0], W, patterns).unique()
+        found = correct(problem, points, columns)
+        if found is not None:
+            residual = np.abs(found.neurons.outputs(problem, points) - problem.targets).max()
+            if residual <= 1e-6 * np.abs(problem.targets).max(initial=0.0):
+                return Iterate(found.neurons, (found.G,), "start")
+    return None
+
+
+def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """argmin over b of C(Z + βb1ᵀ) + λ‖b‖², (m,), by Newton's method; 0 without biases. Z (m, N): without the bias."""
+    if problem.beta == 0.0:
+        return np.zeros(problem.m)
+    value = lambda b: problem.loss.value(Z + problem.beta * b[:, None], problem.targets) + problem.lam * b @ b  # noqa: E731
+    for _ in range(50):
+        outputs = Z + problem.beta * b[:, np.newaxis]
+        slope = problem.beta * problem.loss.gradient(outputs, problem.targets).sum(axis=1) + 2.0 * problem.lam * b
+        curve = problem.beta**2 * problem.loss.hessian(outputs, problem.targets).sum(axis=0)
+        step = np.linalg.solve(curve + 2.0 * problem.lam * np.eye(problem.m), -slope)
+        length = 1.0
+        while length > 1e-10 and value(b + length * step) > value(b) + 1e-4 * length * float(slope @ step):
+            length *= 0.5
+        b = b + length * step
+        if np.abs(step).max() <= 1e-15 * (1.0 + np.abs(b).max()):
+            break
+    return b
+
+
+def bias_only(problem: Problem, r: int) -> Iterate:
+    """The best network without hidden neurons."""
+    b = fit_bias(problem, np.zeros((problem.m, problem.N)), np.zeros(problem.m))
+    none = Neurons.none(problem, r)
+    neurons = Neurons(none.W, none.V, b, none.patterns)
+    Z = np.zeros((problem.m, problem.N)) + problem.beta * b[:, np.newaxis]
+    return Iterate(neurons, (-problem.loss.gradient(Z, problem.targets),), "start")
+
+
+def classical_step(method: str, budget: float) -> Callable[..., Iterate]:
+    """The step of `vanilla`, `away` or `pairwise` on the set of mass `budget` = T; see the module's docstring."""
+
+    def step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate:
+        lam, T = problem.lam, budget
+        neurons, G = now.neurons, now.duals[0]
+        features = problem.activation(neurons.W @ points.T)  # (k, N)
+        masses = neurons.masses
+        directions = neurons.V / np.where(masses > 0.0, masses, 1.0)
+        # Slopes of F per unit of weight at the extreme points: T(2λ − v̂ᵀGσ), and 0 at the origin.
+        slopes = T * (2.0 * lam - np.einsum("mk,mn,kn->k", directions, G, features))
+        new_w, new_v = W[:1], U[:1]
+        new_feature = problem.activation(new_w @ points.T)
+        new_slope = T * (2.0 * lam - float(new_v[0] @ G @ new_feature[0])) if len(W) else 0.0
+        if new_slope >= 0.0:  # the best extreme point is the origin
+            new_w, new_v, new_feature, new_slope = W[:0], U[:0], features[:0], 0.0
+        weights = masses / T
+        now_slope = float(weights @ slopes)
+        rest = max(0.0, 1.0 - float(weights.sum()))
+        worst = int(np.argmax(slopes)) if len(slopes) else -1
+        at_origin = rest > 0.0 and (worst < 0 or slopes[worst] < 0.0)
+        worst_weight = rest if at_origin else (float(weights[worst]) if worst >= 0 else 0.0)
+        worst_slope = 0.0 if at_origin or worst < 0 else float(slopes[worst])
+        # A direction in the weights: (change of the active weights, weight of the new neuron, largest step, name).
+        towards = (-weights, 1.0, 1.0, "FW")
+        change = np.zeros_like(weights)
+        if method == "pairwise":
+            if not at_origin and worst >= 0:
+                change[worst] = -1.0
+            chosen = (change, 1.0, worst_weight, "PW")
+        elif method == "away" and worst_slope - now_slope > now_slope - new_slope and worst_weight < 1.0:
+            change = weights.copy()
+            if not at_origin:
+                change[worst] -= 1.0
+            chosen = (change, 0.0, worst_weight / (1.0 - worst_weight), "AW")
+        else:
+            chosen = towards
+        change, gain, longest, name = chosen
+        old = T * (directions * weights) @ features
+        move = T * (directions * change) @ features
+        if len(new_w):
+            move = move + gain * T * np.outer(new_v[0], new_feature[0])
+        price = 2.0 * lam * T * (float(change.sum()) + (gain if len(new_w) else 0.0))
+        length = _line_search(problem, old, move, price, neurons.b, longest)
+        weights = np.maximum(weights + length * change, 0.0)
+        V = directions * (T * weights)
+        W_all, patterns = neurons.W, neurons.patterns
+        if len(new_w) and gain * length > 0.0:
+            same = np.flatnonzero(np.all(np.abs(W_all - new_w[0]) < 1e-12, axis=1))
+            if len(same) == 1 and directions[:, same[0]] @ new_v[0] > 1.0 - 1e-12:
+                V[:, same[0]] += T * length * gain * new_v[0]
+            else:
+                W_all = np.concatenate([W_all, new_w])
+                V = np.column_stack([V, T * length * gain * new_v[0]])
+                patterns = np.concatenate([patterns, new_w @ points.T > 0.0])
+        Z = V @ problem.activation(W_all @ points.T)
+        b = fit_bias(problem, Z, neurons.b)
+        result = Neurons(W_all, V, b, patterns).without_dust(1e-15)
+        G = -problem.loss.gradient(result.outputs(problem, points), problem.targets)
+        return Iterate(result, (G,), name)
+
+    return step
+
+
+def _line_search(
+    problem: Problem, Z: np.ndarray, move: np.ndarray, price: float, b: np.ndarray, longest: float
+) -> float:
+    """argmin over 0 ≤ s ≤ longest of F(Z + s·move) + s·price, by bisection on the derivative (F is convex)."""
+
+    def derivative(s: float) -> float:
+        at = Z + s * move
+        outputs = at + problem.beta * fit_bias(problem, at, b)[:, np.newaxis]
+        return float(np.sum(problem.loss.gradient(outputs, problem.targets) * move)) + price
+
+    if longest <= 0.0 or derivative(longest) <= 0.0:
+        return longest
+    low, high = 0.0, longest
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if derivative(middle) > 0.0 else (middle, high)
+    return low
+
+
+def require_method(problem: Problem, method: str) -> None:
+    """Raises InputError for an unknown method or one that cannot run on this loss."""
+    if method not in METHODS:
+        raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
+    if method != "corrective" and problem.loss.name == "interpolate":
+        raise InputError(f"method: {method} needs a smooth loss, and interpolate is a constraint; use corrective")

@@ -1,0 +1,149 @@
+"""Local search for neurons: a heuristic that never proves anything.
+
+For a fixed output direction û and g = Gᵀû the value is a difference of convex functions (notation of branch.py),
+
+    f(w) = cᵀw + Σ κ_i relu(x_iᵀw) = [cᵀw + Σ_{κ_i>0} κ_i relu(x_iᵀw)] − Σ_{κ_i<0} |κ_i| relu(x_iᵀw).
+
+Linearise the convex part at w (p = its subgradient); what remains is concave and its maximum over the ball is, by duality,
+
+    min over y_i ∈ [κ_i, 0] of ‖p + Σ_{κ_i<0} y_i x_i‖,
+
+a projection on a zonotope, attained at the direction of the residual: the next w. The value never falls, it stops after
+finitely many steps, and kinks x_iᵀw = 0, where optimal neurons sit, are no obstacle, as they are for gradients. With several
+outputs, û = Gσ/‖Gσ‖ is renewed after each step (the value ‖Gσ(X̃ᵀw)‖ = max over û still never falls).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from cpcert.oracle.branch import Workspace, _min_norm
+
+STEPS = 60
+
+
+@njit(cache=True)
+def _one_sign_step(points, square, kappa, linear, w, y, c, index, upper, work):
+    """One step of the difference-of-convex iteration; c becomes the unnormalised new w. Returns ‖c‖."""
+    N, r = points.shape
+    n = 0
+    for k in range(r):
+        c[k] = linear[k]
+    for i in range(N):
+        if kappa[i] > 0.0:
+            s = 0.0
+            for k in range(r):
+                s += points[i, k] * w[k]
+            if s > 0.0:
+                for k in range(r):
+                    c[k] += kappa[i] * points[i, k]
+        elif kappa[i] < 0.0 and square[i] > 0.0:
+            index[n] = i
+            n += 1
+            y[i] = min(max(y[i], kappa[i]), 0.0)
+            for k in range(r):
+                c[k] += y[i] * points[i, k]
+    return _min_norm(points, square, index, n, kappa, upper, y, c, 40, 0.0, 1e-9, work)
+
+
+@njit(cache=True)
+def _ascend(points, square, G, a_plus, a_minus, W, U, values, work):
+    N, r = points.shape
+    m = G.shape[0]
+    kappa = np.empty(N)
+    linear = np.empty(r)
+    y = np.empty(N)
+    c = np.empty(r)
+    upper = np.zeros(N)
+    index = np.empty(N + 1, np.int64)
+    new = np.empty(m)
+    for start in range(W.shape[0]):
+        w = W[start]
+        u = U[start]
+        for i in range(N):
+            y[i] = 0.0
+        best = -1.0
+        for _ in range(STEPS):
+            for k in range(r):
+                linear[k] = 0.0
+            for i in range(N):
+                g = 0.0
+                for j in range(m):
+                    g += u[j] * G[j, i]
+                kappa[i] = (a_plus - a_minus) * g
+                if a_minus != 0.0:
+                    for k in range(r):
+                        linear[k] += a_minus * g * points[i, k]
+            norm = _one_sign_step(points, square, kappa, linear, w, y, c, index, upper, work)
+            if norm <= 0.0:
+                break
+            for j in range(m):
+                new[j] = 0.0
+            for i in range(N):
+                s = 0.0
+                for k in range(r):
+                    s += points[i, k] * c[k]
+                s *= (a_plus if s > 0.0 else a_minus) / norm
+                for j in range(m):
+                    new[j] += G[j, i] * s
+            value = 0.0
+            if m == 1:
+                value = new[0] * u[0]
+            else:
+                for j in range(m):
+                    value += new[j] * new[j]
+                value = np.sqrt(value)
+            if value <= 0.0 or value <= best * (1.0 + 1e-13):
+                break
+            best = value
+            for k in range(r):
+                w[k] = c[k] / norm
+            if m > 1:
+                for j in range(m):
+                    u[j] = new[j] / value
+        values[start] = best
+
+
+def ascend(
+    points: np.ndarray, G: np.ndarray, a_plus: float, a_minus: float, W: np.ndarray, U: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Local maxima of ‖Gσ(X̃ᵀw)‖ over unit w, best first: (W (S, r), U (S, m), values (S,)). Heuristic.
+
+    points (N, r), G (m, N); W (S, r) and U (S, m): starting neurons and output directions (±1 for one output, kept).
+    Starts that reach no positive value are dropped.
+    """
+    size = max(points.shape) + 2
+    work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+    W, U = np.array(W, dtype=np.float64, order="C"), np.array(U, dtype=np.float64, order="C")
+    values = np.zeros(len(W))
+    points, G = np.ascontiguousarray(points), np.ascontiguousarray(G)
+    _ascend(points, np.einsum("ij,ij->i", points, points), G, a_plus, a_minus, W, U, values, work)
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] > 0.0]
+    return W[order], U[order], values[order]
+
+
+def starting_points(points: np.ndarray, G: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Starts for `ascend`: data directions with both signs and random directions; (W (S, r), U (S, m)).
+
+    About `count` starts a sign of û for one output, `count` in all for several.
+    """
+    rng = np.random.default_rng(seed)
+    N, r = points.shape
+    norms = np.linalg.norm(points, axis=1)
+    data = points[norms > 0.0] / norms[norms > 0.0, np.newaxis]
+    data = data[rng.permutation(len(data))[: count // 3]]
+    random = rng.standard_normal((max(count - 2 * len(data), 4), r))
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    W = np.concatenate([data, -data, random])
+    m = len(G)
+    if m == 1:
+        return np.concatenate([W, W]), np.concatenate([np.ones((len(W), 1)), -np.ones((len(W), 1))])
+    U = rng.standard_normal((len(W), m))
+    # Output directions in the column space of G: others see nothing.
+    left, singular, _ = np.linalg.svd(G, full_matrices=False)
+    rank = max(int((singular > 1e-12 * singular[0]).sum()), 1)
+    U = (U @ left[:, :rank]) @ left[:, :rank].T
+    norms = np.linalg.norm(U, axis=1, keepdims=True)
+    return W, np.where(norms > 0.0, U / np.maximum(norms, 1e-300), left[:, 0])

@@ -1,0 +1,694 @@
+"""Branch and bound for one output and one sign: a proven upper bound of a difference of convex functions.
+
+    maximise f(w) = cᵀw + Σ_i κ_i relu(x_iᵀw)   over ‖w‖ ≤ 1.
+
+For one output g, σ(s) = a₋s + (a₊ − a₋) relu(s) gives κ = (a₊ − a₋)g and c = a₋X̃g; the oracle runs this for g and −g.
+
+**The bound of a node.** A node knows intervals l_i ≤ x_iᵀw ≤ u_i that hold for all its w that still matter. For every
+y ∈ R^N, Fenchel's inequality on each interval, κ_i relu(s) ≤ y_i s + h_i(y_i) with h_i(y) = max over s ∈ [l_i, u_i] of
+κ_i relu(s) − ys, gives
+
+    f(w) ≤ α + ĉᵀw ≤ α + ‖ĉ‖,    α = Σ h_i(y_i),   ĉ = c + Σ y_i x_i.                                       (1)
+
+*Any* y is valid. h is 0 in four cases, which is all that this search uses besides the chord:
+  l ≥ 0 and y ≥ κ;   u ≤ 0 and y ≤ 0;   κ < 0 < u, l < 0 and κ ≤ y ≤ 0;   and for κ > 0, l < 0 < u the chord y = κu/(u − l)
+with h = −yl. So minimising ‖ĉ‖ is a box-constrained least-squares problem: y_i ≥ κ_i or y_i ≤ 0 for signs fixed by
+branching (the excess is the multiplier of that sign constraint), κ_i ≤ y_i ≤ 0 for the concave kinks (exact, by duality).
+
+**Tightening.** Only w with f(w) > u matter when f ≤ u is to be proven. By (1) they satisfy ĉᵀw ≥ ς := u − α: a cap of the
+ball. With the sign constraints s_j x_jᵀw ≥ 0 of the branching and any ρ ≥ 0, s_jμ_j ≥ 0,
+
+    d ᵀw ≤ ‖d + ρĉ + Σ μ_j x_j‖ − ρς                                                                       (2)
+
+for d = ±x_i: new l_i, u_i. They decide signs without branching, shrink chords, and show that a node is empty (l_i > u_i).
+Tightened intervals hold in all descendants. (Chords and cap alone need 10 to 100 times as many nodes.)
+
+**Proof.** Branching on the sign of x_iᵀw covers the node by two closed half-spaces, so the tree covers the ball by its
+structure, and each leaf is closed by (1) or by emptiness. `BranchProof` keeps the tree; `steps` replays it and yields
+every multiplier in (1) and (2).
+
+**Rounding.** With ε = 2⁻⁵², twice the unit roundoff: a computed sum of k products is off by at most (k + 1)ε/2 times the
+sum of absolute values, a computed norm of r entries by the relative (r + 3)ε/2. So, computed from the final y (not from
+running sums),
+
+    α + ‖ĉ‖ ≤ (α̂ + ‖ĉ‖^)(1 + (N + r + 8)ε) + (N + 4)ε (‖c‖ + Σ|y_i|‖x_i‖),
+
+where h_i is evaluated as the larger of −yl and (κ − y)u, so that a rounded chord slope stays valid. (2) is
+evaluated the same way: the norm times 1 + (r + 6)ε plus (b + 4)ε(‖d‖ + ρ‖ĉ‖ + ρ|ς| + Σ|μ_j|‖x_j‖) for b multipliers. A node is
+closed only when these inflated values are at most the cutoff. All inputs are taken as exact float64 numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+EPS = 2.0**-52
+INFINITE = 1e300
+
+# Numbers of cycles and rounds: they change the speed, never the validity. Measured on gaussian and diabetes problems
+# (N, r) = (40, 9), (60, 5), (100, 5) and on digits (40, 40).
+CYCLES = 50
+FINAL_CYCLES = 2000
+ROUNDS = 10
+STALL = 0.8
+TIGHTEN_CYCLES = 5
+TIGHTEN_FRACTION = 0.1
+NODES_PER_CALL = 500
+NODES_AFTER_ATOM = 200
+
+RUNNING, FINISHED, FOUND = 0, 1, 2
+
+
+class Stack(NamedTuple):
+    """The open nodes of a depth-first search, one row each, and its counters."""
+
+    low: np.ndarray  # (D, N) l
+    high: np.ndarray  # (D, N) u
+    y: np.ndarray  # (D, N) multipliers of the parent, the start of the node's own
+    path: np.ndarray  # (D, D) points whose sign was branched on
+    sign: np.ndarray  # (D, D) and those signs
+    bound: np.ndarray  # (D,) proven bound of the parent
+    count: np.ndarray  # (5,) open nodes, atoms, nodes after the first atom, nodes of this call, events
+    worst: np.ndarray  # (1,) largest bound of a leaf that could not be closed
+
+
+class Workspace(NamedTuple):
+    """Scratch arrays of `_min_norm`."""
+
+    S: np.ndarray
+    g: np.ndarray
+    step: np.ndarray
+    free: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BranchProof:
+    """The tree that proves f ≤ cutoff on the unit ball.
+
+    points (N, r), kappa (N,), linear (r,), cutoff: the problem, exactly as searched. tree: int32, one entry per node in
+    the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
+    first child, the next entry, is the one where that sign is ±1. The multipliers are those of a deterministic
+    replay: see `steps`.
+    """
+
+    points: np.ndarray
+    kappa: np.ndarray
+    linear: np.ndarray
+    cutoff: float
+    tree: np.ndarray
+
+    def steps(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Replay the search and yield its elementary steps, each a kind and an array of numbers.
+
+        "tighten": [i, side, ρ, new bound, (j, μ_j), …]: inequality (2) with d = side·x_i, ĉ and ς from the last "bound";
+        "bound": y (N,): inequality (1); "branch": [±(i + 1)]; "close": [] (the last bound is ≤ cutoff) or [i]
+        (l_i > u_i). Raises AssertionError if the replay visits another tree.
+        """
+        search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
+        at = 0
+        while True:
+            status, tree, events = search.advance(NODES_PER_CALL)
+            assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
+            at += len(tree)
+            p = 0
+            while p < len(events):
+                length = int(events[p + 1])
+                yield EVENTS[int(events[p])], events[p + 2 : p + 2 + length]
+                p += 2 + length
+            if status != RUNNING:
+                return
+
+
+EVENTS = ("tighten", "bound", "branch", "close")
+
+
+@dataclass(frozen=True, eq=False)
+class BranchResult:
+    """upper_bound: proven, f ≤ upper_bound on the unit ball; equal to the cutoff when closed. atoms (k, r): unit w with
+    f(w) > cutoff (values (k,), floating point) met on the way. proof: None unless closed."""
+
+    upper_bound: float
+    closed: bool
+    atoms: np.ndarray
+    values: np.ndarray
+    nodes: int
+    proof: BranchProof | None = field(default=None)
+
+
+@njit(cache=True)
+def evaluate(points, kappa, linear, w):
+    """f(w) in floating point."""
+    total = 0.0
+    for k in range(linear.shape[0]):
+        total += linear[k] * w[k]
+    for i in range(points.shape[0]):
+        s = 0.0
+        for k in range(linear.shape[0]):
+            s += points[i, k] * w[k]
+        if s > 0.0:
+            total += kappa[i] * s
+    return total
+
+
+@njit(cache=True)
+def _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tolerance, work):
+    """Move y[index[:n]] within its box to shrink ‖c‖, c = base + Σ y_i x_i, until it is at most target; returns ‖c‖.
+
+    Coordinate descent finds which coordinates are at their bounds, a Newton step on the others (least squares on the
+    span of their points, regularised, cut at the box) removes the slow tail of coordinate descent.
+    """
+    r = points.shape[1]
+    S, g, step, free = work
+    previous = 1e300
+    norm = 0.0
+    for cycle in range(cycles):
+        for q in range(n):
+            i = index[q]
+            a = 0.0
+            for k in range(r):
+                a += c[k] * points[i, k]
+            t = y[i] - a / square[i]
+            if t < lower[i]:
+                t = lower[i]
+            elif t > upper[i]:
+                t = upper[i]
+            d = t - y[i]
+            if d != 0.0:
+                y[i] = t
+                for k in range(r):
+                    c[k] += d * points[i, k]
+        norm = 0.0
+        for k in range(r):
+            norm += c[k] * c[k]
+        norm = math.sqrt(norm)
+        if norm <= target or (cycle > 0 and previous - norm < tolerance * (norm - target)):
+            return norm
+        previous = norm
+        for _ in range(4):
+            m = 0
+            for q in range(n):
+                i = index[q]
+                if lower[i] < y[i] < upper[i]:
+                    free[m] = i
+                    m += 1
+            if m == 0:
+                break
+            if m < r:
+                size = m
+                for a_ in range(m):
+                    i = free[a_]
+                    for b_ in range(a_ + 1):
+                        j = free[b_]
+                        s = 0.0
+                        for k in range(r):
+                            s += points[i, k] * points[j, k]
+                        S[a_, b_] = s / math.sqrt(square[i] * square[j])
+                    S[a_, a_] += 1e-10
+                    s = 0.0
+                    for k in range(r):
+                        s -= points[i, k] * c[k]
+                    g[a_] = s / math.sqrt(square[i])
+            else:
+                size = r
+                for a_ in range(r):
+                    for b_ in range(a_ + 1):
+                        s = 0.0
+                        for q in range(m):
+                            i = free[q]
+                            s += points[i, a_] * points[i, b_] / square[i]
+                        S[a_, b_] = s
+                    S[a_, a_] += 1e-10
+                    g[a_] = -c[a_]
+            for a_ in range(size):
+                for b_ in range(a_ + 1):
+                    s = S[a_, b_]
+                    for k in range(b_):
+                        s -= S[a_, k] * S[b_, k]
+                    if a_ == b_:
+                        S[a_, a_] = math.sqrt(max(s, 1e-14))
+                    else:
+                        S[a_, b_] = s / S[b_, b_]
+            for a_ in range(size):
+                s = g[a_]
+                for k in range(a_):
+                    s -= S[a_, k] * g[k]
+                g[a_] = s / S[a_, a_]
+            for a_ in range(size - 1, -1, -1):
+                s = g[a_]
+                for k in range(a_ + 1, size):
+                    s -= S[k, a_] * g[k]
+                g[a_] = s / S[a_, a_]
+            length = 1.0
+            hit = -1
+            for q in range(m):
+                i = free[q]
+                if m < r:
+                    d = g[q] / math.sqrt(square[i])
+                else:
+                    d = 0.0
+                    for k in range(r):
+                        d += g[k] * points[i, k]
+                    d /= square[i]
+                step[q] = d
+                room = 2.0
+                if d > 0.0 and upper[i] < INFINITE:
+                    room = (upper[i] - y[i]) / d
+                elif d < 0.0 and lower[i] > -INFINITE:
+                    room = (lower[i] - y[i]) / d
+                if room < length:
+                    length = room
+                    hit = q
+            for q in range(m):
+                i = free[q]
+                t = y[i] + length * step[q]
+                if q == hit:
+                    t = upper[i] if step[q] > 0.0 else lower[i]
+                t = min(max(t, lower[i]), upper[i])
+                d = t - y[i]
+                y[i] = t
+                for k in range(r):
+                    c[k] += d * points[i, k]
+            if hit < 0:
+                break
+        norm = 0.0
+        for k in range(r):
+            norm += c[k] * c[k]
+        norm = math.sqrt(norm)
+        if norm <= target:
+            return norm
+    return norm
+
+
+@njit(cache=True)
+def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, rho, mu, lower, upper, z, work):
+    """Inequality (2): a proven upper bound of side·x_iᵀw on the node's cap. mu holds the multipliers, returns (v, ρ)."""
+    r = points.shape[1]
+    for k in range(r):
+        z[k] = side * points[i, k] + rho * c[k]
+    for q in range(depth):
+        mu[path[q]] = 0.0
+    ratio = cap / norm_c
+    best = 1e300
+    for _ in range(TIGHTEN_CYCLES):
+        v = _min_norm(points, square, path, depth, lower, upper, mu, z, 2, 0.0, 1e-3, work) - rho * cap
+        if v > best - 0.02 * norms[i] or v <= 0.0 or ratio < -0.999 or ratio > 1.0 - 1e-12:
+            break
+        best = v
+        dot = 0.0
+        zz = 0.0
+        for k in range(r):
+            dot += z[k] * c[k]
+            zz += z[k] * z[k]
+        s = cap * math.sqrt(max(0.0, zz - dot * dot / (norm_c * norm_c)) / (1.0 - ratio * ratio))
+        new = max(0.0, rho + (s - dot) / (norm_c * norm_c))
+        if abs(new - rho) * norm_c < 1e-3 * norms[i]:
+            break
+        for k in range(r):
+            z[k] += (new - rho) * c[k]
+        rho = new
+    # The proven value, from the multipliers alone.
+    size = norms[i] + rho * (norm_c + abs(cap))
+    for k in range(r):
+        z[k] = side * points[i, k] + rho * c[k]
+    for q in range(depth):
+        j = path[q]
+        m = mu[j]
+        if m != 0.0:
+            size += abs(m) * norms[j]
+            for k in range(r):
+                z[k] += m * points[j, k]
+    zz = 0.0
+    for k in range(r):
+        zz += z[k] * z[k]
+    return math.sqrt(zz) * (1.0 + (r + 6) * EPS) + (depth + 6) * EPS * size - rho * cap, rho
+
+
+@njit(cache=True)
+def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, values, tree, events, after):
+    """Visit nodes until the stack is empty, the tree array is full, or enough atoms were found. Returns a status."""
+    N, r = points.shape
+    low, high, ys, paths, signs, bounds, count, worst = stack
+    c = np.empty(r)
+    direction = np.empty(r)
+    z = np.empty(r)
+    index = np.empty(N + 1, np.int64)
+    lower = np.empty(N)
+    upper = np.empty(N)
+    mu = np.zeros(N)
+    mu_lower = np.zeros(N)
+    mu_upper = np.zeros(N)
+    branched = np.zeros(N, np.int8)
+    l = np.empty(N)
+    u = np.empty(N)
+    y = np.empty(N)
+    path = np.empty(paths.shape[1], np.int64)
+    sign = np.empty(paths.shape[1])
+    record = events.shape[0] > 0
+    norm_linear = 0.0
+    for k in range(r):
+        norm_linear += linear[k] * linear[k]
+    norm_linear = math.sqrt(norm_linear)
+    count[3] = 0
+    count[4] = 0
+    # Recording stops a call early when the next node's events might not fit.
+    reserve = (ROUNDS + 1) * (N + 2) + ROUNDS * N * 2 * (2 * N + 8) if record else 0
+    while count[0] > 0:
+        if count[3] == tree.shape[0] or (record and events.shape[0] - count[4] < reserve):
+            return RUNNING
+        if count[1] > 0:
+            if count[1] >= atoms.shape[0] or count[2] >= after:
+                return FOUND
+            count[2] += 1
+        count[0] -= 1
+        top = count[0]
+        depth = 0
+        branched[:] = 0
+        for q in range(paths.shape[1]):
+            if paths[top, q] < 0:
+                break
+            path[q] = paths[top, q]
+            sign[q] = signs[top, q]
+            branched[path[q]] = 1
+            mu_lower[path[q]] = 0.0 if sign[q] > 0 else -INFINITE
+            mu_upper[path[q]] = INFINITE if sign[q] > 0 else 0.0
+            depth += 1
+        for i in range(N):
+            l[i] = low[top, i]
+            u[i] = high[top, i]
+            y[i] = ys[top, i]
+        closed = False
+        empty = -1
+        excess = 0.0
+        previous = 1e300
+        bound = bounds[top]
+        split = -1
+        for turn in range(ROUNDS):
+            n = 0
+            alpha = 0.0
+            for k in range(r):
+                c[k] = linear[k]
+            undecided = 0
+            for i in range(N):
+                kap = kappa[i]
+                if l[i] >= 0.0:
+                    if branched[i]:
+                        lower[i] = kap
+                        upper[i] = INFINITE
+                        index[n] = i
+                        n += 1
+                        y[i] = max(y[i], kap)
+                    else:
+                        y[i] = kap
+                elif u[i] <= 0.0:
+                    if branched[i]:
+                        lower[i] = -INFINITE
+                        upper[i] = 0.0
+                        index[n] = i
+                        n += 1
+                        y[i] = min(y[i], 0.0)
+                    else:
+                        y[i] = 0.0
+                elif kap > 0.0:
+                    y[i] = kap * u[i] / (u[i] - l[i])
+                    alpha += max(-y[i] * l[i], (kap - y[i]) * u[i])
+                    undecided += 1
+                else:
+                    lower[i] = kap
+                    upper[i] = 0.0
+                    index[n] = i
+                    n += 1
+                    y[i] = min(max(y[i], kap), 0.0)
+                for k in range(r):
+                    c[k] += y[i] * points[i, k]
+            cycles = CYCLES if undecided > 0 else FINAL_CYCLES
+            tolerance = 1e-3 if undecided > 0 else 1e-9
+            # Aim a little below the cutoff so that the rounding allowance fits.
+            target = cutoff * (1.0 - 1e-13) - alpha
+            _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tolerance, work)
+            # The proven bound, from y alone.
+            size = norm_linear
+            for k in range(r):
+                c[k] = linear[k]
+            for i in range(N):
+                if y[i] != 0.0:
+                    size += abs(y[i]) * norms[i]
+                    for k in range(r):
+                        c[k] += y[i] * points[i, k]
+            norm_c = 0.0
+            for k in range(r):
+                norm_c += c[k] * c[k]
+            norm_c = math.sqrt(norm_c)
+            allowance = (N + 4) * EPS * size
+            bound = min(bound, (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance)
+            if record:
+                at = count[4]
+                events[at] = 1
+                events[at + 1] = N
+                for i in range(N):
+                    events[at + 2 + i] = y[i]
+                count[4] += N + 2
+            excess = (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance - cutoff
+            if excess <= 0.0:
+                closed = True
+                break
+            norm_c += 1e-300
+            for k in range(r):
+                direction[k] = c[k] / norm_c
+            # The point to branch on: the largest chord error at the maximiser of the bound.
+            error = -1.0
+            split = -1
+            for i in range(N):
+                if kappa[i] > 0.0 and l[i] < 0.0 and u[i] > 0.0:
+                    s = 0.0
+                    for k in range(r):
+                        s += points[i, k] * direction[k]
+                    e = kappa[i] * (u[i] * (s - l[i]) / (u[i] - l[i]) - max(s, 0.0))
+                    if e > error:
+                        error = e
+                        split = i
+            if split < 0 or excess > STALL * previous or turn == ROUNDS - 1:
+                break
+            previous = excess
+            # Tighten with the cap, then with cap and signs where the chord is bad.
+            cap = cutoff - (alpha * (1.0 + (N + 8) * EPS) + allowance)
+            cap -= 2.0 * EPS * (cutoff + abs(cap))
+            ratio = cap / norm_c
+            useful = -0.999 < ratio < 1.0 - 1e-12
+            for i in range(N):
+                if not (l[i] < 0.0 < u[i]):
+                    continue
+                s = 0.0
+                for k in range(r):
+                    s += points[i, k] * direction[k]
+                bad = False
+                if kappa[i] > 0.0 and depth > 0:
+                    e = kappa[i] * (u[i] * (s - l[i]) / (u[i] - l[i]) - max(s, 0.0))
+                    bad = e > TIGHTEN_FRACTION * error
+                if not (bad or useful):
+                    continue
+                cross = math.sqrt(max(0.0, square[i] - s * s) / (1.0 - ratio * ratio)) if useful else 0.0
+                for q in range(2):
+                    side = 1.0 - 2.0 * q
+                    rho = max(0.0, ratio * cross - side * s) / norm_c if useful else 0.0
+                    if bad:
+                        v, rho = _support(
+                            points, norms, square, i, side, path, sign, depth, c, norm_c, cap, rho, mu, mu_lower,
+                            mu_upper, z, work,
+                        )  # fmt: skip
+                    else:
+                        v = _support(
+                            points, norms, square, i, side, path, sign, 0, c, norm_c, cap, rho, mu, mu_lower,
+                            mu_upper, z, work,
+                        )[0] if rho > 0.0 else norms[i]  # fmt: skip
+                    if (side > 0.0 and v < u[i]) or (side < 0.0 and -v > l[i]):
+                        if side > 0.0:
+                            u[i] = v
+                        else:
+                            l[i] = -v
+                        if record:
+                            at = count[4]
+                            events[at] = 0
+                            events[at + 2] = i
+                            events[at + 3] = side
+                            events[at + 4] = rho
+                            events[at + 5] = v
+                            m = 0
+                            if bad:
+                                for p in range(depth):
+                                    if mu[path[p]] != 0.0:
+                                        events[at + 6 + 2 * m] = path[p]
+                                        events[at + 7 + 2 * m] = mu[path[p]]
+                                        m += 1
+                            events[at + 1] = 4 + 2 * m
+                            count[4] += 6 + 2 * m
+                        if side > 0.0 and u[i] <= 0.0:
+                            break
+                if l[i] > u[i]:
+                    empty = i
+                    break
+            if empty >= 0:
+                closed = True
+                break
+        tree[count[3]] = 0
+        if not closed:
+            v = evaluate(points, kappa, linear, direction)
+            if v > cutoff and count[1] < atoms.shape[0]:
+                for k in range(r):
+                    atoms[count[1], k] = direction[k]
+                values[count[1]] = v
+                count[1] += 1
+            if split < 0 or count[0] + 2 > low.shape[0]:
+                worst[0] = max(worst[0], bound)
+            else:
+                s = 0.0
+                for k in range(r):
+                    s += points[split, k] * direction[k]
+                first = 1 if s > 0.0 else -1
+                tree[count[3]] = first * (split + 1)
+                for q in range(2):
+                    t = top + q
+                    half = -first if q == 0 else first  # the row pushed last is visited first
+                    for i in range(N):
+                        low[t, i] = l[i]
+                        high[t, i] = u[i]
+                        ys[t, i] = y[i]
+                    for p in range(depth):
+                        paths[t, p] = path[p]
+                        signs[t, p] = sign[p]
+                    paths[t, depth] = split
+                    signs[t, depth] = half
+                    paths[t, depth + 1] = -1
+                    bounds[t] = bound
+                    if half > 0:
+                        low[t, split] = 0.0
+                        ys[t, split] = kappa[split]
+                    else:
+                        high[t, split] = 0.0
+                        ys[t, split] = 0.0
+                count[0] += 2
+        if record:
+            at = count[4]
+            events[at] = 3 if tree[count[3]] == 0 else 2
+            events[at + 1] = 0
+            if tree[count[3]] != 0:
+                events[at + 1] = 1
+                events[at + 2] = tree[count[3]]
+            elif empty >= 0:
+                events[at + 1] = 1
+                events[at + 2] = empty
+            count[4] += 2 + int(events[at + 1])
+        count[3] += 1
+    return FOUND if count[1] > 0 else FINISHED
+
+
+class _Search:
+    """The arrays of one search; `advance` visits at most so many nodes."""
+
+    def __init__(
+        self,
+        points: np.ndarray,
+        kappa: np.ndarray,
+        linear: np.ndarray,
+        cutoff: float,
+        *,
+        max_atoms: int,
+        record: bool = False,
+    ) -> None:
+        N, r = points.shape
+        self.points, self.kappa, self.linear, self.cutoff = points, kappa, linear, cutoff
+        self.square = np.einsum("ij,ij->i", points, points)
+        self.norms = np.sqrt(self.square) * (1.0 + (r + 6) * EPS)
+        depth = int((kappa > 0.0).sum()) + 3
+        self.stack = Stack(
+            low=np.zeros((depth, N)),
+            high=np.zeros((depth, N)),
+            y=np.zeros((depth, N)),
+            path=np.full((depth, depth), -1, np.int64),
+            sign=np.zeros((depth, depth)),
+            bound=np.full(depth, INFINITE),
+            count=np.zeros(5, np.int64),
+            worst=np.array([0.0]),
+        )
+        self.stack.low[0] = -self.norms
+        self.stack.high[0] = self.norms
+        self.stack.y[0] = 0.5 * kappa
+        self.stack.count[0] = 1
+        size = max(N, r) + 2
+        self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+        self.atoms = np.zeros((max_atoms, r))
+        self.values = np.zeros(max_atoms)
+        self.events = np.zeros(4 * 10**6 if record else 0)
+
+    def advance(self, nodes: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """Returns the status, the tree entries of this call, and its events."""
+        tree = np.zeros(nodes, np.int32)
+        status = _advance(
+            self.points, self.norms, self.square, self.kappa, self.linear, self.cutoff, self.stack, self.work,
+            self.atoms, self.values, tree, self.events, NODES_AFTER_ATOM,
+        )  # fmt: skip
+        count = self.stack.count
+        return status, tree[: count[3]], self.events[: count[4]]
+
+    def open_bound(self) -> float:
+        """The largest proven bound of what is not closed, or 0."""
+        still = self.stack.bound[: self.stack.count[0]]
+        return max(float(self.stack.worst[0]), float(still.max(initial=0.0)))
+
+
+def branch_and_bound(
+    points: np.ndarray,
+    kappa: np.ndarray,
+    linear: np.ndarray,
+    cutoff: float,
+    *,
+    node_limit: int | None = None,
+    deadline: float | None = None,
+    max_atoms: int = 8,
+) -> BranchResult:
+    """Prove f(w) = linearᵀw + Σ κ_i relu(points_iᵀw) ≤ cutoff on the unit ball, or find w with f(w) > cutoff.
+
+    points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. node_limit: nodes at most (None: no limit).
+    deadline: a `time.monotonic()` after which the search stops. What is returned as `upper_bound` is proven whatever
+    stopped the search.
+    """
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    # A power of two brings the numbers near 1, without any rounding.
+    scale_x = 2.0 ** -math.frexp(float(np.abs(points).max(initial=0.0)) or 1.0)[1]
+    scale_f = 2.0 ** -math.frexp(cutoff)[1]
+    keep = (kappa != 0.0) & np.any(points != 0.0, axis=1)
+    points = np.ascontiguousarray(points[keep] * scale_x)
+    kappa = np.ascontiguousarray(kappa[keep] * (scale_f / scale_x))
+    linear = np.ascontiguousarray(linear * scale_f)
+    search = _Search(points, kappa, linear, cutoff * scale_f, max_atoms=max_atoms)
+    pieces: list[np.ndarray] = []
+    nodes = 0
+    while True:
+        budget = NODES_PER_CALL if node_limit is None else min(NODES_PER_CALL, node_limit - nodes)
+        if budget <= 0 or (nodes > 0 and deadline is not None and time.monotonic() > deadline):
+            status = RUNNING
+            break
+        status, tree, _ = search.advance(budget)
+        nodes += len(tree)
+        pieces.append(tree)
+        if status != RUNNING:
+            break
+    found = int(search.stack.count[1])
+    order = np.argsort(-search.values[:found], kind="stable")
+    bound = max(search.open_bound(), search.cutoff)
+    closed = status == FINISHED and bound <= search.cutoff
+    proof = BranchProof(points, kappa, linear, search.cutoff, np.concatenate(pieces)) if closed else None
+    return BranchResult(
+        upper_bound=bound / scale_f,
+        closed=closed,
+        atoms=search.atoms[:found][order],
+        values=search.values[:found][order] / scale_f,
+        nodes=nodes,
+        proof=proof,
+    )

@@ -1,0 +1,133 @@
+"""The linear minimisation oracle on S: max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖₂ = γ(G), by a ladder of methods.
+
+`find_neurons` searches (heuristic); `prove` proves γ(G) ≤ cutoff or returns neurons above it, cheapest rung first:
+
+    spectral       any G: products of norms; exact for linear networks and for the data of Prop. 14
+    branch         one output: γ(g) is the larger of the maxima for g and −g, both are always proven
+    directions     several outputs, rank G ≤ 3: a cover of the output directions
+    cells          several outputs, any rank: a tree over activation patterns
+
+κ = (a₊ − a₋)g and c = a₋X̃g are rounded when they are not exact (ReLU: exact); for ‖w‖ ≤ 1 this changes f by at most
+(N + 6)ε Σ (|a₊ − a₋| + |a₋|)|g_i|‖x_i‖, which is added to the bound.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from cpcert.activations import Activation
+from cpcert.oracle.answer import OracleAnswer
+from cpcert.oracle.ascent import ascend, starting_points
+from cpcert.oracle.branch import BranchProof, branch_and_bound
+from cpcert.oracle.coordinates import EPS, Coordinates
+from cpcert.oracle.spectral import spectral_bound
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """nodes: at most so many nodes (None: any). deadline: a `time.monotonic()` (None: none)."""
+
+    nodes: int | None = None
+    deadline: float | None = None
+
+    def left(self, used: int) -> Limits:
+        """What remains after `used` nodes."""
+        return Limits(None if self.nodes is None else max(self.nodes - used, 0), self.deadline)
+
+    def spent(self) -> bool:
+        """Whether nothing is left."""
+        late = self.deadline is not None and time.monotonic() > self.deadline
+        return late or (self.nodes is not None and self.nodes <= 0)
+
+
+@dataclass(frozen=True, eq=False)
+class SignedProof:
+    """γ(g) ≤ bound for one output: a tree for g and one for −g; allowance: what the rounding of κ and c can add."""
+
+    positive: BranchProof
+    negative: BranchProof
+    allowance: float
+
+
+def find_neurons(
+    coordinates: Coordinates, G: np.ndarray, activation: Activation, warm: np.ndarray, starts: int, seed: int
+) -> OracleAnswer:
+    """Local maxima of ‖Gσ(X̃ᵀw)‖ from `starts` random starts and the neurons `warm` (k, r). Proves nothing.
+
+    G (m, N). Returns W in the coordinates (k, r), best first.
+    """
+    points = coordinates.points
+    W, U = starting_points(points, G, starts, seed)
+    if len(warm):
+        value = activation(warm @ points.T) @ G.T
+        norms = np.linalg.norm(value, axis=1, keepdims=True)
+        W = np.concatenate([warm, W])
+        default = np.zeros(len(G))
+        default[0] = 1.0
+        U = np.concatenate([np.where(norms > 0.0, value / np.maximum(norms, 1e-300), default), U])
+    W, _, values = ascend(points, G, activation.a_plus, activation.a_minus, W, U)
+    return OracleAnswer(W, values, None, "ascent")
+
+
+def prove(
+    coordinates: Coordinates, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits, seed: int
+) -> OracleAnswer:
+    """Prove γ(G) ≤ cutoff, or find neurons above it, or give the best bound that the limits allow.
+
+    G (m, N); upper_bound of the answer holds for the original points (see coordinates.py). W is in the coordinates (k, r).
+    """
+    none = np.zeros((0, coordinates.points.shape[1]))
+    bound, proof = spectral_bound(coordinates.points, G, activation)
+    cheap = coordinates.upper_bound(bound, G, activation.lipschitz)
+    if cheap <= cutoff or activation.kink == 0.0 or limits.spent():
+        return OracleAnswer(none, np.zeros(0), cheap, "spectral", proof, 0, cheap <= cutoff)
+    # The rungs work in the coordinates: aim so that the way back still ends at the cutoff.
+    aim = cutoff - (coordinates.upper_bound(cutoff, G, activation.lipschitz) - cutoff) * (1.0 + 1e-6)
+    if len(G) == 1:
+        answer = _one_output(coordinates.points, G[0], activation, aim, limits)
+    else:
+        from cpcert.oracle.cells import cell_cover
+        from cpcert.oracle.directions import direction_cover
+
+        singular = np.linalg.svd(G, compute_uv=False)
+        rank = int((singular > 1e-9 * singular[0]).sum())
+        cover = direction_cover if rank <= 3 else cell_cover
+        answer = cover(
+            coordinates.points, G, activation, aim, node_limit=limits.nodes, deadline=limits.deadline, seed=seed
+        )
+    bound = coordinates.upper_bound(answer.upper_bound, G, activation.lipschitz)
+    if cheap < bound:
+        return OracleAnswer(answer.W, answer.values, cheap, "spectral", proof, answer.nodes, False)
+    return OracleAnswer(answer.W, answer.values, bound, answer.rung, answer.proof, answer.nodes, bound <= cutoff)
+
+
+def _one_output(
+    points: np.ndarray, g: np.ndarray, activation: Activation, cutoff: float, limits: Limits
+) -> OracleAnswer:
+    """Both signs of g, always: γ(g) is the larger of the two maxima."""
+    kink, slope = activation.kink, activation.a_minus
+    norms = np.linalg.norm(points, axis=1)
+    allowance = 0.0
+    if not (kink == 1.0 and slope == 0.0):
+        allowance = (len(g) + 8) * EPS * (abs(kink) + abs(slope)) * float(np.abs(g) @ norms)
+    nodes = 0
+    results = []
+    for sign in (1.0, -1.0):
+        h = sign * g
+        results.append(
+            branch_and_bound(
+                points, kink * h, slope * (h @ points), cutoff - 2.0 * allowance,
+                node_limit=limits.left(nodes).nodes, deadline=limits.deadline,
+            )
+        )  # fmt: skip
+        nodes += results[-1].nodes
+    W = np.concatenate([result.atoms for result in results])
+    values = np.concatenate([result.values for result in results])
+    order = np.argsort(-values, kind="stable")
+    first, second = (result.proof for result in results)
+    proof = SignedProof(first, second, allowance) if first is not None and second is not None else None
+    bound = (max(result.upper_bound for result in results) + allowance) * (1.0 + EPS)
+    return OracleAnswer(W[order], values[order], bound, "branch", proof, nodes, proof is not None)

@@ -1,0 +1,126 @@
+"""What every result of `solve` claims, checked without cpcert's own evaluation of anything."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from enumeration import network_loss, network_outputs
+
+STATUSES = {"optimal", "time_limit", "node_limit", "iteration_limit", "interrupted", "infeasible", "memory_limit"}
+# What float64 evaluations here may be off by, relative to the numbers added up.
+ROUNDING = 1e-12
+
+
+def settings_of(problem) -> dict:
+    """The keyword arguments that the reference functions take."""
+    sigma = problem.activation
+    return {
+        "loss": problem.loss.name,
+        "lam": problem.lam,
+        "a_plus": sigma.a_plus,
+        "a_minus": sigma.a_minus,
+        "beta": problem.beta,
+    }
+
+
+def check_claims(result, gap):
+    """lower ≤ upper, the network attains upper, the status is honest about `gap`, the trace is monotone."""
+    problem = result.problem
+    assert result.status in STATUSES
+    assert result.scope == "global"
+    assert result.seconds >= 0
+    check_trace(result)
+    if result.status == "infeasible":
+        assert result.upper is None
+        assert result.network is None
+        check_infeasibility(result)
+        return
+    assert result.infeasibility is None
+    if result.lower is not None:
+        assert np.isfinite(result.lower)
+    if result.upper is not None:
+        assert np.isfinite(result.upper)
+        check_network(result)
+    if result.status == "optimal":
+        assert result.upper is not None
+        assert result.lower is not None
+    if result.lower is not None and result.upper is not None:
+        lower, upper = Fraction(result.lower), Fraction(result.upper)
+        assert lower <= upper
+        # gap is relative to |upper|, absolute when upper is 0, and may be rounded outward.
+        true_gap = (upper - lower) / (abs(upper) or 1)
+        assert Fraction(result.gap) >= true_gap * Fraction(1 - 1e-15)
+        assert Fraction(result.gap) <= true_gap * Fraction(1 + 1e-9) + Fraction(1e-300)
+        assert (result.status == "optimal") == (true_gap <= gap)
+    if problem.loss.name != "interpolate" and result.lower is not None:
+        assert result.lower >= 0.0, "a loss is never negative, so neither is the best bound"
+
+
+def check_network(result):
+    """The network that comes with `upper` attains it: evaluated here, in float64, with the data as given."""
+    problem, network = result.problem, result.network
+    assert network.depth == 2
+    assert result.width == network.width
+    W1, W2 = network.weights
+    settings = settings_of(problem)
+    value = network_loss(W1, W2, problem.X, problem.Y, **settings)
+    assert value <= result.upper * (1 + ROUNDING) + 1e-300
+    if problem.loss.name == "interpolate":
+        settings.pop("loss"), settings.pop("lam")
+        residual = network_outputs(W1, W2, problem.X, **settings) - problem.Y
+        assert np.abs(residual).max() <= 1e-6 * max(1.0, np.abs(problem.Y).max())
+
+
+def check_trace(result):
+    """Lower bounds rise, upper bounds fall, and they never cross; the last record is the result."""
+    lower, upper = -np.inf, np.inf
+    iterations = [record.iteration for record in result.trace]
+    assert iterations == sorted(iterations)
+    for record in result.trace:
+        if record.lower is not None:
+            assert record.lower >= lower
+            lower = record.lower
+        if record.upper is not None:
+            assert record.upper <= upper
+            upper = record.upper
+        assert lower <= upper
+        assert record.nodes >= 0
+        assert record.active >= 0
+    if result.status != "infeasible" and result.trace:
+        assert result.lower is None or result.lower >= lower
+        assert result.upper is None or result.upper <= upper
+
+
+def check_infeasibility(result):
+    """G with ⟨G, Y⟩ > 0, G σ(X̃ᵀw) = 0 for every w and βG1 = 0: no network, of any width, has Z = Y.
+
+    In exact arithmetic, for 200 integer directions w. They reach every cell of the small examples, and a positively
+    homogeneous function that vanishes at enough points of each cell vanishes.
+    """
+    problem = result.problem
+    assert problem.loss.name == "interpolate"
+    proof = result.infeasibility
+    assert proof is not None
+    entries = np.asarray(getattr(proof, "G", proof), dtype=object)
+    assert entries.shape == (problem.m, problem.N)
+    G = [[Fraction(g) for g in row] for row in entries]
+    Y = [[Fraction(y) for y in row] for row in problem.targets.tolist()]
+    assert sum(g * y for rows in zip(G, Y, strict=True) for g, y in zip(*rows, strict=True)) > 0
+    columns = [[Fraction(x) for x in column] for column in problem.X_tilde.T.tolist()]
+    a_plus, a_minus = Fraction(problem.activation.a_plus), Fraction(problem.activation.a_minus)
+    if problem.beta != 0:
+        assert all(sum(row) == 0 for row in G)
+    for w in np.random.default_rng(0).integers(-1000, 1000, size=(200, problem.n)).tolist():
+        S = [sum(a * b for a, b in zip(column, w, strict=True)) for column in columns]
+        features = [a_plus * s if s > 0 else a_minus * s for s in S]
+        assert all(sum(g * f for g, f in zip(row, features, strict=True)) == 0 for row in G)
+
+
+def assert_contains(result, lower, upper=None, slack=ROUNDING):
+    """The proven interval meets [lower, upper], which contains the optimum up to `slack` (relative)."""
+    upper = lower if upper is None else upper
+    if result.lower is not None:
+        assert result.lower <= upper + slack * abs(upper)
+    if result.upper is not None:
+        assert result.upper >= lower - slack * abs(lower)
