@@ -293,6 +293,9 @@ def outputs_with_error(network: Network, X: np.ndarray) -> tuple[np.ndarray, np.
             Z = W @ A
             # (k + 2)u ≥ γ_k for every k below 10^7.
             Z_error = _outward((k + 2) * UNIT_ROUNDOFF * (np.abs(W) @ np.abs(A)) + np.abs(W) @ A_error, k)
+            # Where every product is 0, so is the output, exactly.
+            used = (W != 0.0).astype(float) @ ((A != 0.0) | (A_error != 0.0)).astype(float)
+            Z_error = np.where(used == 0.0, 0.0, Z_error)
             A = features(Z, network.activation, network.beta)
             A_error = np.zeros_like(A)
             A_error[: Z.shape[0]] = _outward(

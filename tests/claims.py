@@ -93,28 +93,26 @@ def check_trace(result):
 
 
 def check_infeasibility(result):
-    """G with ⟨G, Y⟩ > 0, G σ(X̃ᵀw) = 0 for every w and βG1 = 0: no network, of any width, has Z = Y.
+    """A relation c with Zc = 0 for every network, and Yc ≠ 0: no network, of any width, has Z = Y.
 
-    In exact arithmetic, for 200 integer directions w. They reach every cell of the small examples, and a positively
-    homogeneous function that vanishes at enough points of each cell vanishes.
+    Zc = 0 for all weights means Σ c_i σ(x̃_iᵀw) = 0 for every w, and βΣ c_i = 0 (so G = (Yc)cᵀ has ⟨G, Y⟩ > 0, γ(G) = 0
+    and βG1 = 0). In exact arithmetic, for 200 integer directions w: they meet every cell of the small examples more
+    than once per dimension, and a function linear on a cell that vanishes at spanning points of it vanishes there.
     """
-    problem = result.problem
+    problem, proof = result.problem, result.infeasibility
     assert problem.loss.name == "interpolate"
-    proof = result.infeasibility
     assert proof is not None
-    entries = np.asarray(getattr(proof, "G", proof), dtype=object)
-    assert entries.shape == (problem.m, problem.N)
-    G = [[Fraction(g) for g in row] for row in entries]
-    Y = [[Fraction(y) for y in row] for row in problem.targets.tolist()]
-    assert sum(g * y for rows in zip(G, Y, strict=True) for g, y in zip(*rows, strict=True)) > 0
-    columns = [[Fraction(x) for x in column] for column in problem.X_tilde.T.tolist()]
+    c = [Fraction(x) for x in proof.relation]
+    assert len(c) == problem.N
+    violation = [sum(Fraction(y) * x for y, x in zip(row, c, strict=True)) for row in problem.targets.tolist()]
+    assert any(violation)
+    assert list(proof.violation) == violation
+    assert problem.beta == 0 or sum(c) == 0
     a_plus, a_minus = Fraction(problem.activation.a_plus), Fraction(problem.activation.a_minus)
-    if problem.beta != 0:
-        assert all(sum(row) == 0 for row in G)
+    columns = [[Fraction(x) for x in column] for column in problem.X_tilde.T.tolist()]
     for w in np.random.default_rng(0).integers(-1000, 1000, size=(200, problem.n)).tolist():
         S = [sum(a * b for a, b in zip(column, w, strict=True)) for column in columns]
-        features = [a_plus * s if s > 0 else a_minus * s for s in S]
-        assert all(sum(g * f for g, f in zip(row, features, strict=True)) == 0 for row in G)
+        assert sum(x * (a_plus if s > 0 else a_minus) * s for x, s in zip(c, S, strict=True)) == 0
 
 
 def assert_contains(result, lower, upper=None, slack=ROUNDING):

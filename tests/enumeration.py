@@ -221,8 +221,8 @@ def _weights(neurons, b, basis, beta) -> tuple[np.ndarray, np.ndarray]:
 def _solve(points, all_cells, y, span, loss, beta, lam):
     """Pilanci and Ergen's program, divided by λ: (neurons [(s, u)], b, g), g the multiplier of z = Σ… times λ.
 
-    Variables: z (N; none for interpolate), b, then (t, u) for each cell and sign, ‖u‖ ≤ t, then τ, e, f (N each) for logistic:
-    τ ≥ log(1 + e^{−yz}) by e ≥ exp(−τ), f ≥ exp(−yz − τ), e + f ≤ 1.
+    Variables: z (N; none for interpolate), b, then (t, u) for each cell and sign, ‖u‖ ≤ t, then τ, e, f (N each) for
+    logistic: τ ≥ log(1 + e^{−yz}) by e ≥ exp(−τ), f ≥ exp(−yz − τ), e + f ≤ 1.
     """
     N, r = points.shape
     columns = [(s, A, d) for A, d in all_cells for s in (1, -1)]

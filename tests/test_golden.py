@@ -56,7 +56,7 @@ def test_bipartite_with_mse(N, lam):
 
 
 def test_the_five_cycle_is_not_shrunk_singular_values():
-    """Y = 2I + A(C_5) = EᵀE is completely positive, but with shrunk singular values it is not: their formula gives 0.39,
+    """Y = 2I + A(C_5) = EᵀE is completely positive, but with shrunk singular values it is not: these give 0.39,
     the optimum is above 0.390243 (and training finds 0.3902445)."""
     ring = np.roll(np.eye(5), 1, axis=0)
     Y, lam = 2 * np.eye(5) + ring + ring.T, 0.02

@@ -52,7 +52,7 @@ def rotation(n, seed):
 @pytest.mark.parametrize(("loss", "activation"), ONE_OUTPUT)
 @pytest.mark.parametrize("beta", BETAS)
 def test_order_of_points(loss, activation, beta):
-    # Interpolation is feasible: without parallel points each relu(x_iᵀw) has a kink of its own, so features have rank N.
+    # Interpolation is feasible: without parallel points each relu(x_iᵀw) has its own kink, so features have rank N.
     X, Y = random_data(1, loss=loss)
     order = np.random.default_rng(2).permutation(len(X))
     assert_same(make(X, Y, loss, activation, beta=beta), make(X[order], Y[order], loss, activation, beta=beta))

@@ -135,11 +135,11 @@ def test_one_output_turned_into_several_has_the_same_optimum(seed):
 
 
 @pytest.mark.parametrize("method", ["vanilla", "away", "pairwise"])
-@pytest.mark.parametrize("seed", [0, 1, 3, 4, 6, 7, 9, 10])
+@pytest.mark.parametrize("seed", [0, 1, 4, 6, 7])
 def test_every_method_is_sound(method, seed):
     problem = random_problem(2000 + seed, losses=("mse", "logistic"))
     expected = reference(problem)
-    result = solve(problem, method=method, max_iterations=25, time_limit=20)
+    result = solve(problem, method=method, max_iterations=12, time_limit=20)
     check_claims(result, 1e-6)
     assert result.status in {"optimal", "iteration_limit"}
     assert_contains(result, expected.lower, expected.upper)

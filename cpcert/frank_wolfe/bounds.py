@@ -47,16 +47,31 @@ def dual_value(problem: Problem, G: np.ndarray) -> float:
 
 
 def best_scale(problem: Problem, G: np.ndarray, limit: float) -> float:
-    """The maximiser of D(sG) over 0 ≤ s ≤ limit, in floating point: D is concave in s. G: (m, N)."""
+    """The maximiser of D(sG) over 0 ≤ s ≤ limit, in floating point: D is concave in s. G: (m, N).
+
+    mse and interpolate: D(sG) = s⟨G, Y⟩ − s²Q in closed form. The others have a bounded domain.
+    """
     limit = min(limit, problem.loss.max_scale(G, problem.targets))
+    if problem.loss.name in ("mse", "interpolate"):
+        slope = float(np.sum(G * problem.targets))
+        square = problem.beta**2 / (4.0 * problem.lam) * float(np.sum(G.sum(axis=1) ** 2))
+        if problem.loss.name == "mse":
+            square += 0.25 * problem.N * float(np.sum(G * G))
+        if slope <= 0.0:
+            return 0.0
+        best = slope / (2.0 * square) if square > 1e-300 * slope else math.inf
+        return min(limit, best, 1e300)
     if not math.isfinite(limit):
-        limit = 1e6
-    value = lambda s: dual_value(problem, s * G)  # noqa: E731
+        return 1.0
+
+    def value(s: float) -> float:
+        return dual_value(problem, s * G)
+
     # The usual case: the penalty binds and D still grows at the limit.
     if value(limit) >= value(limit * (1.0 - 1e-9)) and math.isfinite(value(limit)):
         return limit
     low, high = 0.0, limit
-    for _ in range(200):
+    for _ in range(120):
         a, b = low + (high - low) / 3.0, high - (high - low) / 3.0
         if value(a) < value(b):
             low = a

@@ -40,6 +40,7 @@ from cpcert.frank_wolfe.steps import (
     interpolating_start,
     objective,
     require_method,
+    simpler_neurons,
 )
 from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
@@ -50,8 +51,8 @@ from cpcert.problem import Problem
 
 STARTS = 60
 NEW_NEURONS = 20
-# Nodes of the bound that an iteration far from the end may cost, so that the trace has a proven `lower` early.
-EARLY_NODES = 200
+# Nodes that the bound of an iteration far from the end may cost, so that the trace has a proven `lower` early.
+EARLY_NODES = 300
 # Share of the time limit that is kept for a proof when none has ended yet.
 RESERVED = 0.3
 # Cutoffs, relative to the best value found, of the proofs that use up the reserved time.
@@ -161,6 +162,7 @@ class _Run:
     infeasible: InfeasibilityProof | None = None
     nodes: int = 0
     iteration: int = 0
+    early_ratio: float = 4.0
     note: str = ""
     trace: list[TraceRecord] = field(default_factory=list)
 
@@ -192,6 +194,7 @@ class _Run:
             answer, full = self._prove(space, G, top, needed)
             stopped = self._record(now, answer, top, G)
             if self._closed():
+                self._simplify(space)
                 return "optimal"
             limit = "interrupted" if stopped else self._limit()
             if limit is not None:
@@ -239,21 +242,42 @@ class _Run:
         return None if self.dual is None else self.dual.value
 
     def _improve_upper(self, space: Coordinates, neurons: Neurons) -> None:
+        self._keep_if_better(self._network(space, neurons), neurons)
+
+    def _network(self, space: Coordinates, neurons: Neurons) -> Network:
         W = space.lift(neurons.W) if len(neurons.W) else np.zeros((0, self.problem.n))
         V = neurons.V
         if len(W):
             # The lifted rows have norm 1, the functions must stay the same: undo the change of length.
             V = V * np.linalg.norm(neurons.W @ space.basis.T, axis=1)
         b = neurons.b if self.problem.beta != 0.0 else None
-        self._keep_if_better(Network.from_neurons(W, V, b, self.problem.activation, self.problem.beta), neurons)
+        return Network.from_neurons(W, V, b, self.problem.activation, self.problem.beta)
+
+    def _upper(self, network: Network) -> float:
+        if self.known is not None:
+            return interpolation_cost_upper(self.problem, network, self.known, self.seed)
+        return loss_upper(network, self.problem)
 
     def _keep_if_better(self, network: Network, neurons: Neurons | None) -> None:
-        if self.known is not None:
-            upper = interpolation_cost_upper(self.problem, network, self.known, self.seed)
-        else:
-            upper = loss_upper(network, self.problem)
+        upper = self._upper(network)
         if math.isfinite(upper) and (self.upper is None or upper < self.upper):
             self.upper, self.network, self.neurons = upper, network, neurons
+
+    def _simplify(self, space: Coordinates) -> None:
+        """Once the gap is closed: a network of fewer neurons that closes it too (a conic solver returns mixtures).
+
+        The candidates come boldest first; the first that closes the gap is taken.
+        """
+        assert self.neurons is not None and self.lower is not None
+        for neurons in simpler_neurons(self.problem, space.points, self.neurons):
+            assert self.network is not None
+            if len(neurons.W) < self.network.width:
+                network = self._network(space, neurons).merged().without_dead_neurons()
+                upper = self._upper(network)
+                gap = relative_gap(upper, self.lower)
+                if gap is not None and gap <= self.gap:
+                    self.upper, self.network = upper, network
+                    return
 
     def _best_dual(self, space: Coordinates, now: Iterate) -> tuple[np.ndarray, OracleAnswer]:
         """The candidate G with the best estimated bound, and the neurons found for it."""
@@ -279,13 +303,16 @@ class _Run:
             limits = Limits(self._nodes_left(), self._soft_deadline())
             cutoff = needed
         else:
-            budget = self._nodes_left()
-            limits = Limits(EARLY_NODES if budget is None else min(EARLY_NODES, budget), self._soft_deadline())
-            cutoff = 1.05 * top
+            nodes, left = EARLY_NODES, self._nodes_left()
+            limits = Limits(nodes if left is None else min(nodes, left), self._soft_deadline())
+            cutoff = self.early_ratio * top
             if self.problem.m > 1:
                 limits = Limits(0)  # only the spectral rung: covers are worth their time near the end
         answer = prove(space, G, self.problem.activation, cutoff, limits, self.seed)
         self._use(space, G, answer)
+        if not full:
+            # As tight a cutoff as the few nodes allow.
+            self.early_ratio = math.sqrt(self.early_ratio) if answer.complete else self.early_ratio**1.5
         return answer, full
 
     def _use(self, space: Coordinates, G: np.ndarray, answer: OracleAnswer) -> None:

@@ -16,10 +16,11 @@ is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linprog
 
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
@@ -28,6 +29,8 @@ from cpcert.problem import Problem
 
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
+# Numbers in a network beyond which Newton steps on all of them cost more than they are worth at the end.
+POLISHED_SIZE = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +52,10 @@ def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
 def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
     """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
 
-    None if the conic solver fails. Never worse than before: otherwise the old iterate stays.
+    None if the conic solver fails.
     """
-    found = correct(problem, points, columns_for(problem, now.neurons, W, U, points))
+    active = fewer_neurons(problem, points, now.neurons.kept(_active(problem, points, now)))
+    found = correct(problem, points, columns_for(problem, active, W, U, points))
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
@@ -69,15 +73,68 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
     return Iterate(neurons, tuple(duals), name)
 
 
+def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
+    """At most m·N of the neurons, reweighted: the same outputs at no larger cost (Carathéodory), up to rounding.
+
+    A vertex of {x ≥ 0 : Σ x_k v_kσ(w_kᵀX̃) = Σ v_kσ(w_kᵀX̃)} that minimises Σ x_k‖v_k‖, by the simplex method.
+    """
+    masses = neurons.masses
+    if len(masses) <= problem.m * problem.N:
+        return neurons
+    features = problem.activation(neurons.W @ points.T)
+    columns = np.einsum("mk,kn->mnk", neurons.V / masses, features).reshape(problem.m * problem.N, len(masses))
+    size = float(np.abs(columns).max()) or 1.0
+    total = masses.sum()
+    answer = linprog(
+        np.ones(len(masses)), A_eq=columns / size, b_eq=columns @ (masses / total) / size, method="highs-ds",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )  # fmt: skip
+    if answer.x is None or not np.all(np.isfinite(answer.x)):
+        return neurons
+    V = neurons.V * (np.maximum(answer.x, 0.0) * total / masses)
+    reduced = Neurons(neurons.W, V, neurons.b, neurons.patterns)
+    return reduced.kept(reduced.masses > 1e-12 * total)
+
+
+def _active(problem: Problem, points: np.ndarray, now: Iterate) -> np.ndarray:
+    """Which neurons stay in the active set, a mask (k,): all but the light ones with clear slack ‖Gσ(X̃ᵀŵ)‖ < 2λ, which an
+    interior-point solution never drops by itself."""
+    masses = now.neurons.masses
+    values = np.linalg.norm(now.duals[0] @ problem.activation(now.neurons.W @ points.T).T, axis=0)
+    return (masses > 1e-4 * masses.sum()) | (values > 2.0 * problem.lam * (1.0 - 1e-4))
+
+
+def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
+    """Candidates with fewer neurons than `neurons`: the heavy ones, corrected again, merged and polished."""
+    if not len(neurons.W):
+        return
+    neurons = fewer_neurons(problem, points, neurons)
+    for share in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0):
+        kept = neurons.kept(neurons.masses > share * neurons.masses.max())
+        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points))
+        if found is None:
+            continue
+        if problem.loss.name != "interpolate" and kept.W.size + kept.V.size <= POLISHED_SIZE:
+            for angle in MERGE_ANGLES:
+                better = polish(problem, points, found.neurons, angle)
+                if better is not None:
+                    yield better
+        yield found.neurons.without_dust(1e-7)
+
+
 def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iterate | None:
-    """A network that fits Y: the conic program on random neurons, more and more of them."""
+    """A network that fits Y: the conic program on neurons of the data, random ones, and ones with kinks at data points
+    (what points that nearly coincide need), more and more of them."""
     rng = np.random.default_rng(seed)
     N, m, r = problem.N, problem.m, points.shape[1]
+    if not problem.targets.any():
+        return Iterate(Neurons.none(problem, r), (np.zeros((m, N)),), "start")
     norms = np.linalg.norm(points, axis=1, keepdims=True)
     data = points[norms[:, 0] > 0.0] / norms[norms[:, 0] > 0.0]
     for count in (2 * N, 8 * N):
         random = rng.standard_normal((count, r))
-        W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True)])
+        kinked = np.array([_normal_to(points[rng.permutation(N)[: r - 1]], r) for _ in range(count)])
+        W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True), kinked, -kinked])
         patterns = W @ points.T > 0.0
         if m == 1:
             output = np.repeat([[1.0], [-1.0]], len(W), axis=0)
@@ -90,6 +147,11 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
             if residual <= 1e-6 * np.abs(problem.targets).max(initial=0.0):
                 return Iterate(found.neurons, (found.G,), "start")
     return None
+
+
+def _normal_to(rows: np.ndarray, r: int) -> np.ndarray:
+    """A unit vector (r,) orthogonal to the given rows, fewer than r of them."""
+    return np.linalg.svd(np.concatenate([rows, np.zeros((1, r))]), full_matrices=True)[2][-1]
 
 
 def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:

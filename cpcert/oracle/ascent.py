@@ -18,33 +18,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from cpcert.oracle.branch import Workspace, _min_norm
+from cpcert.oracle.branch import Workspace, ascent_step
 
 STEPS = 60
-
-
-@njit(cache=True)
-def _one_sign_step(points, square, kappa, linear, w, y, c, index, upper, work):
-    """One step of the difference-of-convex iteration; c becomes the unnormalised new w. Returns ‖c‖."""
-    N, r = points.shape
-    n = 0
-    for k in range(r):
-        c[k] = linear[k]
-    for i in range(N):
-        if kappa[i] > 0.0:
-            s = 0.0
-            for k in range(r):
-                s += points[i, k] * w[k]
-            if s > 0.0:
-                for k in range(r):
-                    c[k] += kappa[i] * points[i, k]
-        elif kappa[i] < 0.0 and square[i] > 0.0:
-            index[n] = i
-            n += 1
-            y[i] = min(max(y[i], kappa[i]), 0.0)
-            for k in range(r):
-                c[k] += y[i] * points[i, k]
-    return _min_norm(points, square, index, n, kappa, upper, y, c, 40, 0.0, 1e-9, work)
 
 
 @njit(cache=True)
@@ -75,7 +51,7 @@ def _ascend(points, square, G, a_plus, a_minus, W, U, values, work):
                 if a_minus != 0.0:
                     for k in range(r):
                         linear[k] += a_minus * g * points[i, k]
-            norm = _one_sign_step(points, square, kappa, linear, w, y, c, index, upper, work)
+            norm = ascent_step(points, square, kappa, linear, w, y, c, index, upper, work)
             if norm <= 0.0:
                 break
             for j in range(m):

@@ -62,6 +62,10 @@ TIGHTEN_CYCLES = 5
 TIGHTEN_FRACTION = 0.1
 NODES_PER_CALL = 500
 NODES_AFTER_ATOM = 200
+SEARCH_EVERY = 4
+SEARCH_STEPS = 4
+# A cap that is nearly the whole ball says nothing; a direction below TINY has no square in floating point.
+USEFUL, TINY = -0.999, 1e-140
 
 RUNNING, FINISHED, FOUND = 0, 1, 2
 
@@ -287,6 +291,30 @@ def _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tole
 
 
 @njit(cache=True)
+def ascent_step(points, square, kappa, linear, w, y, c, index, upper, work):
+    """One step of the difference-of-convex iteration of ascent.py from w; c becomes the new w, unnormalised. Returns ‖c‖."""
+    N, r = points.shape
+    n = 0
+    for k in range(r):
+        c[k] = linear[k]
+    for i in range(N):
+        if kappa[i] > 0.0:
+            s = 0.0
+            for k in range(r):
+                s += points[i, k] * w[k]
+            if s > 0.0:
+                for k in range(r):
+                    c[k] += kappa[i] * points[i, k]
+        elif kappa[i] < 0.0 and square[i] > 0.0:
+            index[n] = i
+            n += 1
+            y[i] = min(max(y[i], kappa[i]), 0.0)
+            for k in range(r):
+                c[k] += y[i] * points[i, k]
+    return _min_norm(points, square, index, n, kappa, upper, y, c, 40, 0.0, 1e-9, work)
+
+
+@njit(cache=True)
 def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, rho, mu, lower, upper, z, work):
     """Inequality (2): a proven upper bound of side·x_iᵀw on the node's cap. mu holds the multipliers, returns (v, ρ)."""
     r = points.shape[1]
@@ -298,7 +326,7 @@ def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, 
     best = 1e300
     for _ in range(TIGHTEN_CYCLES):
         v = _min_norm(points, square, path, depth, lower, upper, mu, z, 2, 0.0, 1e-3, work) - rho * cap
-        if v > best - 0.02 * norms[i] or v <= 0.0 or ratio < -0.999 or ratio > 1.0 - 1e-12:
+        if v > best - 0.02 * norms[i] or v <= 0.0 or not USEFUL < ratio < 1.0 - 1e-12 or norm_c < TINY:
             break
         best = v
         dot = 0.0
@@ -396,9 +424,15 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                 c[k] = linear[k]
             undecided = 0
             for i in range(N):
+                if kappa[i] > 0.0 and l[i] < 0.0 < u[i]:
+                    undecided += 1
+            # Signs that tightening decided follow from those branched on, the cap included; a last cell, which has no
+            # cap of its own, needs their multipliers too.
+            cell = undecided == 0
+            for i in range(N):
                 kap = kappa[i]
                 if l[i] >= 0.0:
-                    if branched[i]:
+                    if branched[i] or cell:
                         lower[i] = kap
                         upper[i] = INFINITE
                         index[n] = i
@@ -407,7 +441,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                     else:
                         y[i] = kap
                 elif u[i] <= 0.0:
-                    if branched[i]:
+                    if branched[i] or cell:
                         lower[i] = -INFINITE
                         upper[i] = 0.0
                         index[n] = i
@@ -418,7 +452,6 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                 elif kap > 0.0:
                     y[i] = kap * u[i] / (u[i] - l[i])
                     alpha += max(-y[i] * l[i], (kap - y[i]) * u[i])
-                    undecided += 1
                 else:
                     lower[i] = kap
                     upper[i] = 0.0
@@ -480,7 +513,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             cap = cutoff - (alpha * (1.0 + (N + 8) * EPS) + allowance)
             cap -= 2.0 * EPS * (cutoff + abs(cap))
             ratio = cap / norm_c
-            useful = -0.999 < ratio < 1.0 - 1e-12
+            useful = USEFUL < ratio < 1.0 - 1e-12 and norm_c > TINY
             for i in range(N):
                 if not (l[i] < 0.0 < u[i]):
                     continue
@@ -539,6 +572,19 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
         tree[count[3]] = 0
         if not closed:
             v = evaluate(points, kappa, linear, direction)
+            if atoms.shape[0] > 0 and count[3] % SEARCH_EVERY == 0:
+                # A short local search from here finds most neurons above the cutoff long before the tree does.
+                upper[:] = 0.0
+                for _ in range(SEARCH_STEPS):
+                    for i in range(N):
+                        lower[i] = 0.5 * kappa[i]
+                    norm = ascent_step(points, square, kappa, linear, direction, lower, z, index, upper, work)
+                    if norm <= v:
+                        break
+                    v = norm
+                    for k in range(r):
+                        direction[k] = z[k] / norm
+                v = evaluate(points, kappa, linear, direction)
             if v > cutoff and count[1] < atoms.shape[0]:
                 for k in range(r):
                     atoms[count[1], k] = direction[k]
@@ -549,7 +595,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             else:
                 s = 0.0
                 for k in range(r):
-                    s += points[split, k] * direction[k]
+                    s += points[split, k] * c[k]
                 first = 1 if s > 0.0 else -1
                 tree[count[3]] = first * (split + 1)
                 for q in range(2):

@@ -26,6 +26,9 @@ from cpcert.oracle.coordinates import EPS, Coordinates
 from cpcert.oracle.spectral import spectral_bound
 
 
+MORE_NODES = 1000
+
+
 @dataclass(frozen=True, eq=False)
 class Limits:
     """nodes: at most so many nodes (None: any). deadline: a `time.monotonic()` (None: none)."""
@@ -113,17 +116,23 @@ def _one_output(
     allowance = 0.0
     if not (kink == 1.0 and slope == 0.0):
         allowance = (len(g) + 8) * EPS * (abs(kink) + abs(slope)) * float(np.abs(g) @ norms)
+    # What is added to the bound below must still leave it at most the cutoff.
+    aim = cutoff * (1.0 - 4.0 * EPS) - 2.0 * allowance
     nodes = 0
     results = []
     for sign in (1.0, -1.0):
         h = sign * g
-        results.append(
-            branch_and_bound(
-                points, kink * h, slope * (h @ points), cutoff - 2.0 * allowance,
-                node_limit=limits.left(nodes).nodes, deadline=limits.deadline,
-            )
-        )  # fmt: skip
-        nodes += results[-1].nodes
+        left = limits.left(nodes).nodes
+        if results and len(results[0].atoms):
+            # The proof has failed already; the other sign is only asked for more neurons.
+            left = min(results[0].nodes, MORE_NODES) if left is None else min(results[0].nodes, MORE_NODES, left)
+        elif not results and left is not None:
+            left -= left // 2
+        result = branch_and_bound(
+            points, kink * h, slope * (h @ points), aim, node_limit=left, deadline=limits.deadline
+        )
+        nodes += result.nodes
+        results.append(result)
     W = np.concatenate([result.atoms for result in results])
     values = np.concatenate([result.values for result in results])
     order = np.argsort(-values, kind="stable")

@@ -1,0 +1,413 @@
+"""Every cell of an arrangement of hyperplanes, as a tree of signs, and the exact maximum for one output and one sign.
+
+The hyperplanes {w : x_iᵀw = 0} cut R^r into cells. In general position P of them make
+
+    2 Σ_{k<r} C(P−1, k)   cells                                                                       (Schläfli, Cover).
+
+For f(w) = cᵀw + Σ κ_i relu(x_iᵀw) only the P points with κ_i > 0 matter: on each of their cells f is concave and positively
+homogeneous, and its maximum over the cell and the unit ball is, by duality, a box-constrained least-squares problem,
+
+    min ‖c + Σ y_i x_i‖   over   y_i ≥ κ_i (κ_i > 0, sign +),   y_i ≤ 0 (κ_i > 0, sign −),   κ_i ≤ y_i ≤ 0 (κ_i < 0).        (1)
+
+Any such y bounds f on the cell (κ_i relu(s) ≤ y_i s there), so every value of (1) is a proof and the minimum is exact.
+
+**The tree.** Points are taken in a fixed order. At the next point x of a node there are two cases.
+  Split: both signs of xᵀw get a child, two closed half-spaces that cover the node.
+  Implied: there are multipliers μ_j ≥ 0 of the signs s_j split on so far on this path with ‖e‖ ≤ ε, e = Σ μ_j s_j x_j − σx.
+  Since s_j x_jᵀw ≥ 0, σxᵀw ≥ −eᵀw ≥ −ε on the node: the sign is σ, and relu(xᵀw) ≤ xᵀw + ε (σ = +) or ≤ ε (σ = −).
+So the tree covers the space by its structure, whatever the arithmetic did: a sign wrongly not recognised as implied only makes
+a needless child, whose leaf is closed by an inequality like any other. There is no certificate of emptiness. Points at
+the origin, duplicates, opposite and dependent points need no special care: their signs are implied (ε ≈ 0).
+
+**Rounding**, ε₀ = 2⁻⁵², twice the unit roundoff. A computed sum of k products is off by at most kε₀/2 times the sum of absolute
+values. So a leaf with multipliers y proves
+
+    f ≤ (Σ κ_iε_i + ‖ĉ‖)(1 + (P + r + 8)ε₀) + (N + 4)ε₀(‖c‖ + Σ|y_i|‖x_i‖),   ĉ the computed c + Σ y_i x_i,
+
+and ε = ‖ê‖(1 + (r + 6)ε₀) + (d + 4)ε₀(‖x‖ + Σμ_j‖x_j‖) for an implied sign with d multipliers. Points are first scaled by powers of
+two (exactly, κ inversely) to norms of size 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from cpcert.oracle.ascent import ascend, starting_points
+from cpcert.oracle.branch import INFINITE, Workspace, _min_norm, evaluate
+from cpcert.oracle.spectral import EPS, row_norms
+
+# A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.
+IMPLIED = 1e-13
+# Starts of the local search that finds the first incumbent; it changes the speed only.
+STARTS = 60
+# Entries of the tree and of the list of multipliers per call of the kernel.
+BUFFER = 1 << 18
+
+LEAF, IMPLIED_NODE, SPLIT = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class ArrangementProof:
+    """Why f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) ≤ bound on the unit ball.
+
+    points (N, r), kappa (N,), linear (r,): the problem as searched (scaled by powers of two). order (P,): the points
+    with κ_i > 0 as the tree takes them. tree: int8, depth first, one entry a node: ±2 the next point is split and the
+    child with that sign of x_iᵀw comes first; ±1 its sign is implied; 0 a leaf. Implied nodes and leaves have
+    multipliers, in the order of the tree: `count` of them each, point `index` and `weight`. Implied: the
+    y_j = s_jμ_j. Leaf: the y_i that differ from their default, which is κ_i for κ_i > 0 with sign +, and 0 otherwise.
+    """
+
+    points: np.ndarray
+    kappa: np.ndarray
+    linear: np.ndarray
+    order: np.ndarray
+    tree: np.ndarray
+    count: np.ndarray
+    index: np.ndarray
+    weight: np.ndarray
+    bound: float
+
+    @property
+    def cells(self) -> int:
+        """The number of leaves."""
+        return int((self.tree == LEAF).sum())
+
+
+class _Stack(NamedTuple):
+    """Open nodes, one row each, and the state that survives a call of the kernel."""
+
+    sign: np.ndarray  # (D, P) int8, the signs of order[:level]
+    witness: np.ndarray  # (D, r) a point of the cell
+    path: np.ndarray  # (D, P) the points split on
+    level: np.ndarray  # (D, 2) the next entry of order, the length of the path
+    alpha: np.ndarray  # (D,) Σ κ_iε_i
+    y: np.ndarray  # (N,) multipliers of the last leaf, the start of the next
+    best: np.ndarray  # (2,) value of the incumbent, largest bound of a leaf
+    atom: np.ndarray  # (r,) the incumbent
+    used: np.ndarray  # (5,) open nodes, tree entries, implied nodes and leaves, multipliers, leaves
+
+
+def cell_count(N: int, r: int) -> int:
+    """2 Σ_{k<r} C(N−1, k), the number of cells of N hyperplanes in general position in R^r; 1 for N = 0."""
+    return 2 * sum(math.comb(N - 1, k) for k in range(r)) if N > 0 and r > 0 else 1
+
+
+@njit(cache=True)
+def implied_sign(points, norms, square, x, size, witness, path, lower, upper, depth, mu, e, work):
+    """Is the sign of xᵀw the same on the whole cone {s_j x_jᵀw ≥ 0 : j in path}, up to a small ε?
+
+    witness: a point inside the cone; its side σ = sign(xᵀw) is the candidate. Returns (σ, ε): ε > IMPLIED means no, and then
+    e is a direction of the cone with σxᵀe < 0. mu holds the y_j = s_jμ_j.
+    """
+    r = points.shape[1]
+    s = 0.0
+    for k in range(r):
+        s += x[k] * witness[k]
+    side = 1.0 if s >= 0.0 else -1.0
+    for k in range(r):
+        e[k] = -side * x[k]
+    for q in range(depth):
+        mu[path[q]] = 0.0
+    if depth > 0:
+        _min_norm(points, square, path, depth, lower, upper, mu, e, 200, 4e-16 * size, 1e-5, work)
+    total = size
+    used = 0
+    for k in range(r):
+        e[k] = -side * x[k]
+    for q in range(depth):
+        j = path[q]
+        if mu[j] != 0.0:
+            used += 1
+            total += abs(mu[j]) * norms[j]
+            for k in range(r):
+                e[k] += mu[j] * points[j, k]
+    norm = 0.0
+    for k in range(r):
+        norm += e[k] * e[k]
+    return side, math.sqrt(norm) * (1.0 + (r + 6) * EPS) + (used + 4) * EPS * total
+
+
+@njit(cache=True)
+def _enumerate(points, norms, square, kappa, linear, order, solve, tree, count, index, weight, signs, witnesses, stack, work):
+    """Visit nodes until none is open (returns True) or a buffer is full (False). With `solve`, leaves are bounded;
+    without, their signs and witnesses are listed."""
+    N, r = points.shape
+    P = order.shape[0]
+    sign, witness, path, level, alpha, y, best, atom, used = stack
+    lower = np.empty(N)
+    upper = np.empty(N)
+    mu = np.zeros(N)
+    e = np.empty(r)
+    c = np.empty(r)
+    free = np.empty(2 * N + 1, np.int64)
+    s = np.empty(P, np.int8)
+    w = np.empty(r)
+    steps = np.empty(P + 1, np.int64)
+    norm_linear = 0.0
+    for k in range(r):
+        norm_linear += linear[k] * linear[k]
+    norm_linear = math.sqrt(norm_linear)
+    for k in range(1, 5):
+        used[k] = 0
+    while used[0] > 0:
+        if used[1] + P + 2 > tree.shape[0] or used[2] + P + 2 > count.shape[0]:
+            return False
+        if used[3] + (P + 2) * (N + 1) > index.shape[0] or (not solve and used[4] + 1 > signs.shape[0]):
+            return False
+        used[0] -= 1
+        top = used[0]
+        at = level[top, 0]
+        depth = level[top, 1]
+        a = alpha[top]
+        for k in range(r):
+            w[k] = witness[top, k]
+        for p in range(at):
+            s[p] = sign[top, p]
+        for q in range(depth):
+            steps[q] = path[top, q]
+        for p in range(at):
+            i = order[p]
+            lower[i] = 0.0 if s[p] > 0 else -INFINITE
+            upper[i] = INFINITE if s[p] > 0 else 0.0
+        while at < P:
+            i = order[at]
+            side, small = implied_sign(
+                points, norms, square, points[i], norms[i], w, steps, lower, upper, depth, mu, e, work
+            )
+            s[at] = 1 if side > 0.0 else -1
+            if small <= IMPLIED:
+                tree[used[1]] = s[at]
+                n = 0
+                for q in range(depth):
+                    j = steps[q]
+                    if mu[j] != 0.0:
+                        index[used[3] + n] = j
+                        weight[used[3] + n] = mu[j]
+                        n += 1
+                count[used[2]] = n
+                used[2] += 1
+                used[3] += n
+                a += kappa[i] * small
+            else:
+                tree[used[1]] = 2 * s[at]
+                # The other child, for later: e lies in its closure, w pulls it inside.
+                for p in range(at):
+                    sign[top, p] = s[p]
+                sign[top, at] = -s[at]
+                for q in range(depth):
+                    path[top, q] = steps[q]
+                path[top, depth] = i
+                level[top, 0] = at + 1
+                level[top, 1] = depth + 1
+                alpha[top] = a
+                d = 0.0
+                square_e = 0.0
+                for k in range(r):
+                    d += side * points[i, k] * w[k]
+                    square_e += e[k] * e[k]
+                pull = 0.5 * square_e / d if d > 0.0 else 1.0
+                length = 0.0
+                for k in range(r):
+                    witness[top, k] = e[k] + pull * w[k]
+                    length += witness[top, k] ** 2
+                length = math.sqrt(length)
+                for k in range(r):
+                    witness[top, k] /= length
+                used[0] += 1
+                top += 1
+                steps[depth] = i
+                depth += 1
+                lower[i] = 0.0 if side > 0.0 else -INFINITE
+                upper[i] = INFINITE if side > 0.0 else 0.0
+            used[1] += 1
+            at += 1
+        tree[used[1]] = LEAF
+        used[1] += 1
+        if not solve:
+            for p in range(P):
+                signs[used[4], p] = s[p]
+            for k in range(r):
+                witnesses[used[4], k] = w[k]
+            used[4] += 1
+            continue
+        # The leaf: problem (1).
+        n = 0
+        for k in range(r):
+            c[k] = linear[k]
+        for q in range(depth):
+            i = steps[q]
+            if lower[i] == 0.0:
+                lower[i] = kappa[i]
+                y[i] = max(y[i], kappa[i])
+            else:
+                y[i] = min(y[i], 0.0)
+            free[n] = i
+            n += 1
+            mu[i] = 1.0
+        for p in range(P):
+            i = order[p]
+            if mu[i] != 1.0:
+                y[i] = kappa[i] if s[p] > 0 else 0.0
+        for q in range(depth):
+            mu[steps[q]] = 0.0
+        for i in range(N):
+            if kappa[i] < 0.0:
+                lower[i] = kappa[i]
+                upper[i] = 0.0
+                free[n] = i
+                n += 1
+            for k in range(r):
+                c[k] += y[i] * points[i, k]
+        for attempt in range(2):
+            # First far enough for the incumbent; then, if that fails, to the end.
+            target = best[0] * (1.0 - 2e-14) - a if attempt == 0 else 0.0
+            _min_norm(
+                points, square, free, n, lower, upper, y, c, 2000, target, 1e-9 if attempt == 0 else 1e-15, work
+            )
+            total = norm_linear
+            for k in range(r):
+                c[k] = linear[k]
+            for i in range(N):
+                if y[i] != 0.0:
+                    total += abs(y[i]) * norms[i]
+                    for k in range(r):
+                        c[k] += y[i] * points[i, k]
+            norm = 0.0
+            for k in range(r):
+                norm += c[k] * c[k]
+            norm = math.sqrt(norm)
+            bound = (a + norm) * (1.0 + (P + r + 8) * EPS) + (N + 4) * EPS * total
+            if bound <= best[0] or norm == 0.0:
+                break
+        if bound > best[0] and norm > 0.0:
+            for k in range(r):
+                e[k] = c[k] / norm
+            v = evaluate(points, kappa, linear, e)
+            if v > best[0]:
+                best[0] = v
+                for k in range(r):
+                    atom[k] = e[k]
+        best[1] = max(best[1], bound)
+        n = 0
+        for i in range(N):
+            default = 0.0
+            if kappa[i] > 0.0 and y[i] >= kappa[i]:
+                default = kappa[i]
+            if y[i] != default:
+                index[used[3] + n] = i
+                weight[used[3] + n] = y[i]
+                n += 1
+        count[used[2]] = n
+        used[2] += 1
+        used[3] += n
+        used[4] += 1
+    return True
+
+
+def _search(points, kappa, linear, solve, value, atom):
+    """The whole enumeration; returns (order, tree, count, index, weight, signs, witnesses, best, atom)."""
+    N, r = points.shape
+    square = np.einsum("ij,ij->i", points, points)
+    norms = row_norms(points)
+    positive = np.flatnonzero(kappa > 0.0)
+    # Heavy points first: their kinks matter most.
+    order = positive[np.argsort(-kappa[positive] * norms[positive], kind="stable")]
+    P = len(order)
+    stack = _Stack(
+        sign=np.zeros((P + 2, P), np.int8),
+        witness=np.zeros((P + 2, r)),
+        path=np.zeros((P + 2, P + 1), np.int64),
+        level=np.zeros((P + 2, 2), np.int64),
+        alpha=np.zeros(P + 2),
+        y=np.zeros(N),
+        best=np.array([value, 0.0]),
+        atom=atom.copy(),
+        used=np.array([1, 0, 0, 0, 0]),
+    )
+    stack.witness[0] = np.random.default_rng(0).standard_normal(r) / math.sqrt(r)
+    size = max(N, r) + 2
+    work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+    multipliers = BUFFER + (P + 2) * (N + 1)
+    pieces: list[tuple[np.ndarray, ...]] = []
+    done = False
+    while not done:
+        tree = np.zeros(BUFFER + P + 2, np.int8)
+        count = np.zeros(BUFFER + P + 2, np.int32)
+        index = np.zeros(multipliers, np.int32)
+        weight = np.zeros(multipliers)
+        signs = np.zeros((0 if solve else 1 << 12, P), np.int8)
+        witnesses = np.zeros((len(signs), r))
+        done = _enumerate(
+            points, norms, square, kappa, linear, order, solve, tree, count, index, weight, signs, witnesses, stack, work
+        )
+        _, nodes, lists, entries, leaves = stack.used.tolist()
+        pieces.append(
+            (tree[:nodes], count[:lists], index[:entries], weight[:entries], signs[:leaves], witnesses[:leaves])
+        )
+    arrays = tuple(np.concatenate(list(column)) for column in zip(*pieces, strict=True))
+    return order, *arrays, stack.best, stack.atom
+
+
+def _scaled(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows scaled by powers of two to norms of size 1, and the exponents: points = scaled·2**exponents, exactly."""
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    exponents = np.frexp(row_norms(points))[1].astype(np.int64)
+    return np.ldexp(points, -exponents[:, np.newaxis]), exponents
+
+
+def arrangement_oracle(
+    points: np.ndarray, kappa: np.ndarray, linear: np.ndarray
+) -> tuple[float, np.ndarray, float, ArrangementProof]:
+    """The maximum of f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) over ‖w‖ ≤ 1, by visiting every cell.
+
+    points (N, r), kappa (N,), linear (r,): exact float64 numbers. Returns (upper_bound, atom, value, proof): the bound
+    is proven, and normally within 1e-12 of value = f(atom), a floating-point number that is no bound; atom (r,) has
+    norm 1, or 0 where f ≤ 0 everywhere. The time grows like `cell_count(number of κ_i > 0, r)`.
+    """
+    scaled, exponents = _scaled(points)
+    keep = (kappa != 0.0) & np.any(scaled != 0.0, axis=1)
+    scaled = np.ascontiguousarray(scaled[keep])
+    r = scaled.shape[1]
+    factors = np.ldexp(kappa[keep], exponents[keep])
+    largest = max(np.abs(factors).max(initial=0.0), np.abs(linear).max(initial=0.0))
+    unit = int(np.frexp(largest)[1])
+    factors, linear = np.ldexp(factors, -unit), np.ldexp(np.asarray(linear, dtype=np.float64), -unit)
+    value, atom = _incumbent(scaled, factors, linear)
+    order, tree, count, index, weight, _, _, best, atom = _search(scaled, factors, linear, True, value, atom)
+    bound = float(max(best))
+    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound)
+    return float(np.ldexp(bound, unit)), atom, float(np.ldexp(best[0], unit)), proof
+
+
+def _incumbent(points: np.ndarray, kappa: np.ndarray, linear: np.ndarray) -> tuple[float, np.ndarray]:
+    """A good w from a local search: (f(w), w), or (0, 0)."""
+    r = points.shape[1]
+    # linearᵀw = relu(linearᵀw) − relu(−linearᵀw).
+    rows, factors = np.vstack([points, linear, -linear]), np.append(kappa, [1.0, -1.0])
+    keep = np.any(rows != 0.0, axis=1)
+    if not keep.any():
+        return 0.0, np.zeros(r)
+    rows, factors = rows[keep], factors[keep]
+    W, _ = starting_points(rows, factors[np.newaxis], STARTS, 0)
+    W, _, _ = ascend(rows, factors[np.newaxis], 1.0, 0.0, W, np.ones((len(W), 1)))
+    candidates = [(0.0, np.zeros(r))] + [(float(evaluate(points, kappa, linear, w)), w) for w in W[:1]]
+    return max(candidates, key=lambda pair: pair[0])
+
+
+def cells(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All cells of the arrangement of the hyperplanes {w : x_iᵀw = 0}: (signs (k, N) of ±1, witnesses (k, r)).
+
+    points (N, r). witnesses: a unit w inside each cell. A point at the origin has sign +1. Complete up to cells of width
+    below 1e-13; this is floating point and proves nothing by itself.
+    """
+    scaled, _ = _scaled(points)
+    N, r = scaled.shape
+    order, *_, signs, witnesses, _, _ = _search(scaled, np.ones(N), np.zeros(r), False, 0.0, np.zeros(r))
+    result = np.empty_like(signs)
+    result[:, order] = signs
+    return result, witnesses

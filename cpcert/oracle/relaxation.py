@@ -1,0 +1,194 @@
+"""The doubly nonnegative relaxation of max ‖Gσ(X̃ᵀw)‖ on a cone, and the multipliers that make it a proof.
+
+On a cone {w : c_jᵀw ≥ 0} the sign of x_iᵀw is known for some points, with slope a_i ∈ {a₊, a₋}, and unknown for those in U.
+With z_i = |x_iᵀw| for i ∈ U, ā = (a₊ + a₋)/2 and δ = a₊ − a₋, the value is linear in (w, z):
+
+    Gσ(X̃ᵀw) = K(w, z) = (Σ_{i∉U} a_i g_i x_iᵀ + ā Σ_{i∈U} g_i x_iᵀ) w + (δ/2) Σ_{i∈U} g_i z_i.
+
+The linear forms c_jᵀw, z_i + x_iᵀw, z_i − x_iᵀw, rows of F, are nonnegative, and z_i² = (x_iᵀw)². So any ρ, any λ ∈ R^U and any
+symmetric N ≥ 0 with
+
+    S = ρ I_w − KᵀK + Σ_{i∈U} λ_i (e_i e_iᵀ − x_i x_iᵀ) − FᵀNF ⪰ 0                                               (1)
+
+(a quadratic form in (w, z): I_w is ‖w‖², e_i picks z_i) prove ‖Gσ(X̃ᵀw)‖² ≤ ρ on the cone and the unit ball, for any number
+of outputs. The smallest ρ is the value of the relaxation
+
+    maximise ⟨KᵀK, Y⟩ over Y ⪰ 0, tr Y_ww = 1, Y_{z_i z_i} = x_iᵀY_ww x_i, FYFᵀ ≥ 0,
+
+Y standing for (w, z)(w, z)ᵀ (the products of z_i + x_iᵀw and z_i − x_iᵀw vanish, those of a form with itself say nothing).
+When all signs are known, (1) bounds ‖M_D w‖ on a cone; it is exact on simplicial cones of dimension at most 4 (a copositive
+matrix of order 4 is the sum of a positive semidefinite and a nonnegative one), and N = 0 is the top singular value.
+
+**Rounding.** The solver's multipliers are only a hint. S is computed from them with an error of norm at most η, the norm of
+(m + 2N + 2f + 24)ε times the same formula with absolute values (f forms, ε = 2⁻⁵²; this covers the roundings of K). λ_i += c,
+ρ += c(1 + ‖X_U‖_F²) adds at least cI to S; c is raised until fl(S − θI), θ = η + (d + 6)ε tr S, has a Cholesky factor in
+floating point. By the theorem quoted in spectral.py, S ⪰ 0 then holds for the exact numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cpcert.activations import Activation
+from cpcert.oracle.spectral import EPS, cholesky
+
+# Accuracy asked of the conic solver: it decides how tight the bound is, not whether it holds.
+TOLERANCE = 1e-10
+# Amounts by which λ is raised, relative to ρ, to mend what the solver left indefinite.
+MENDS = tuple(10.0**k for k in range(-14, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """A cone in the form (1). K (m, r + |U|); size: |K| entry by entry with all sums of absolute values.
+
+    forms F (f, r + |U|): the constraints, then z_i + x_iᵀw and z_i − x_iᵀw for each i of U in turn. points (|U|, r): those
+    of U. terms: how many products an entry of S adds up.
+    """
+
+    K: np.ndarray
+    size: np.ndarray
+    forms: np.ndarray
+    points: np.ndarray
+    terms: int
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """(1) holds with ρ = square. linear: λ (|U|,). N has `weight` at (first, second) and (second, first), else 0."""
+
+    square: float
+    linear: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    weight: np.ndarray
+
+
+def relax(
+    points: np.ndarray, G: np.ndarray, activation: Activation, decided: np.ndarray, constraints: np.ndarray
+) -> Relaxed:
+    """points (N, r), G (m, N), decided (N,): the sign of x_iᵀw or 0, constraints (k, r): rows c_j."""
+    r = points.shape[1]
+    mean, half = 0.5 * (activation.a_plus + activation.a_minus), 0.5 * activation.kink
+    slopes = np.where(decided > 0, activation.a_plus, np.where(decided < 0, activation.a_minus, mean))
+    U = np.flatnonzero(decided == 0)
+    K = np.hstack([(G * slopes) @ points, half * G[:, U]])
+    largest = np.where(decided != 0, np.abs(slopes), 0.5 * (abs(activation.a_plus) + abs(activation.a_minus)))
+    size = np.hstack([(np.abs(G) * largest) @ np.abs(points), abs(half) * np.abs(G[:, U])])
+    k, u = len(constraints), len(U)
+    forms = np.zeros((k + 2 * u, r + u))
+    forms[:k, :r] = constraints
+    forms[k::2, :r], forms[k + 1 :: 2, :r] = points[U], -points[U]
+    forms[k + 2 * np.arange(u), r + np.arange(u)] = 1.0
+    forms[k + 2 * np.arange(u) + 1, r + np.arange(u)] = 1.0
+    return Relaxed(K, size, forms, points[U], len(G) + 2 * len(points) + 2 * len(forms) + 24)
+
+
+def useful_pairs(relaxed: Relaxed) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of forms whose products say something: not twice the same, not z_i + x_iᵀw with z_i − x_iᵀw."""
+    f, u = len(relaxed.forms), len(relaxed.points)
+    first, second = np.triu_indices(f, 1)
+    owner = np.concatenate([-1 - np.arange(f - 2 * u), np.repeat(np.arange(u), 2)])
+    keep = owner[first] != owner[second]
+    return first[keep], second[keep]
+
+
+def solve(relaxed: Relaxed, tolerance: float = TOLERANCE) -> tuple[Multipliers, np.ndarray]:
+    """Approximate multipliers and Y (d, d) by an interior-point method (Clarabel). Nothing here is proven."""
+    import clarabel
+    from scipy import sparse
+
+    d = relaxed.forms.shape[1]
+    u = len(relaxed.points)
+    r = d - u
+    column, row = np.tril_indices(d)
+    scale = np.where(row == column, 1.0, np.sqrt(2.0))
+    first, second = useful_pairs(relaxed)
+    A, B = relaxed.forms[first], relaxed.forms[second]
+    products = 0.5 * scale * (A[:, row] * B[:, column] + A[:, column] * B[:, row])
+    equalities = np.zeros((1 + u, d, d))
+    equalities[0, np.arange(r), np.arange(r)] = 1.0
+    equalities[1:, :r, :r] = -relaxed.points[:, :, np.newaxis] * relaxed.points[:, np.newaxis, :]
+    equalities[1 + np.arange(u), r + np.arange(u), r + np.arange(u)] = 1.0
+    rows = np.vstack([equalities[:, row, column] * scale, -products])
+    T = len(row)
+    A = sparse.vstack([sparse.csc_matrix(rows), -sparse.identity(T, format="csc")], format="csc")
+    b = np.zeros(A.shape[0])
+    b[0] = 1.0
+    objective = relaxed.K.T @ relaxed.K
+    unit = max(float(np.abs(objective).max()), 1e-300)
+    cones = [clarabel.ZeroConeT(1 + u), clarabel.NonnegativeConeT(len(first)), clarabel.PSDTriangleConeT(d)]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.presolve_enable = False
+    settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    solution = clarabel.DefaultSolver(
+        sparse.csc_matrix((T, T)), -(objective[row, column] * scale) / unit, A, b, cones, settings
+    ).solve()
+    x, z = np.array(solution.x) / scale, np.array(solution.z) * unit
+    Y = np.zeros((d, d))
+    Y[row, column] = Y[column, row] = x
+    weight = 0.5 * np.maximum(z[1 + u : 1 + u + len(first)], 0.0)
+    return Multipliers(z[0], z[1 : 1 + u], first, second, weight), Y
+
+
+def certify(relaxed: Relaxed, hint: Multipliers) -> Multipliers | None:
+    """Multipliers near the hint that satisfy (1) for the exact numbers, with the smallest ρ found; None if none is."""
+    d = relaxed.forms.shape[1]
+    u = len(relaxed.points)
+    r = d - u
+    keep = hint.weight > 1e-13 * max(float(hint.weight.max(initial=0.0)), 1e-300)
+    first, second, weight = hint.first[keep], hint.second[keep], hint.weight[keep]
+    if not (np.all(np.isfinite(weight)) and np.all(np.isfinite(hint.linear))):
+        return None
+    f = len(relaxed.forms)
+    N = np.zeros((f, f))
+    N[first, second] = N[second, first] = weight
+    forms, points = relaxed.forms, relaxed.points
+    total = float(np.sum(points * points)) * (1.0 + (points.size + 2) * EPS)
+    fixed = relaxed.K.T @ relaxed.K + forms.T @ N @ forms
+    size = relaxed.size.T @ relaxed.size + np.abs(forms).T @ N @ np.abs(forms)
+    linear = hint.linear.copy()
+
+    def matrix(linear: np.ndarray, square: float) -> np.ndarray:
+        S = -fixed
+        S[:r, :r] += square * np.eye(r) - (points * linear[:, np.newaxis]).T @ points
+        S[r:, r:] += np.diag(linear)
+        return 0.5 * (S + S.T)
+
+    def allowance(linear: np.ndarray, square: float) -> float:
+        bound = size.copy()
+        bound[:r, :r] += square * np.eye(r) + (np.abs(points) * np.abs(linear)[:, np.newaxis]).T @ np.abs(points)
+        bound[r:, r:] += np.diag(np.abs(linear))
+        norm = float(np.linalg.norm(bound)) * (1.0 + (d * d + 2 * f + 8) * EPS)
+        return relaxed.terms * EPS * norm + (d + 6) * EPS * max(float(np.trace(bound)), 0.0)
+
+    # The solver leaves S a little indefinite. Raise λ to mend the block of z; a Schur complement gives the smallest ρ.
+    square = -1.0
+    best = linear
+    for mend in MENDS if u else (0.0,):
+        raised = linear + mend * max(abs(hint.square), 1e-300)
+        S = matrix(raised, 0.0)
+        schur = S[:r, :r]
+        if u:
+            if not cholesky(S[r:, r:].copy()):
+                continue
+            schur = schur - S[:r, r:] @ np.linalg.solve(S[r:, r:], S[r:, :r])
+        needed = max(-float(np.linalg.eigvalsh(0.5 * (schur + schur.T))[0]), 0.0)
+        if square < 0.0 or needed < square:
+            square, best = needed, raised
+    if square < 0.0:
+        return None
+    linear = best
+    shift = 4.0 * allowance(linear, square)
+    for _ in range(40):
+        linear_now, square_now = linear + shift, square + shift * (1.0 + total)
+        S = matrix(linear_now, square_now)
+        theta = allowance(linear_now, square_now)
+        if cholesky(S - theta * np.eye(d)):
+            return Multipliers(square_now, linear_now, first, second, weight)
+        shift *= 4.0
+    return None
