@@ -494,7 +494,8 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             norm_c += 1e-300
             for k in range(r):
                 direction[k] = c[k] / norm_c
-            # The point to branch on: the largest chord error at the maximiser of the bound.
+            # The point to branch on: the largest chord error at the maximiser of the bound (a little of the largest error
+            # on the interval is added, which decides when that maximiser is outside).
             error = -1.0
             split = -1
             for i in range(N):
@@ -502,7 +503,8 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                     s = 0.0
                     for k in range(r):
                         s += points[i, k] * direction[k]
-                    e = kappa[i] * (u[i] * (s - l[i]) / (u[i] - l[i]) - max(s, 0.0))
+                    s = min(max(s, l[i]), u[i])
+                    e = kappa[i] * (u[i] * (s - l[i]) - 1e-3 * l[i] * u[i]) / (u[i] - l[i]) - kappa[i] * max(s, 0.0)
                     if e > error:
                         error = e
                         split = i
@@ -522,7 +524,8 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                     s += points[i, k] * direction[k]
                 bad = False
                 if kappa[i] > 0.0 and depth > 0:
-                    e = kappa[i] * (u[i] * (s - l[i]) / (u[i] - l[i]) - max(s, 0.0))
+                    t = min(max(s, l[i]), u[i])
+                    e = kappa[i] * (u[i] * (t - l[i]) / (u[i] - l[i]) - max(t, 0.0))
                     bad = e > TIGHTEN_FRACTION * error
                 if not (bad or useful):
                     continue
@@ -579,7 +582,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                     for i in range(N):
                         lower[i] = 0.5 * kappa[i]
                     norm = ascent_step(points, square, kappa, linear, direction, lower, z, index, upper, work)
-                    if norm <= v:
+                    if norm <= v or norm <= TINY:
                         break
                     v = norm
                     for k in range(r):
