@@ -229,15 +229,14 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
         axes.set_xticks([0, 0.5, 1, 1.5, 2], ["0", "π/2", "π", "3π/2", "2π"])
         axes.set_xlabel(r"$\theta$, the direction of a neuron in the plane of $(x, \beta)$")
         places = np.arctan2(neurons[:, 1], neurons[:, 0]) % (2.0 * math.pi) / math.pi
-    ring: dict[str, Any] = {"linestyle": "none", "markersize": 6.5, "markeredgewidth": 1.3, "zorder": 4, "clip_on": False}
+    ring: dict[str, Any] = {"markersize": 6.5, "markeredgewidth": 1.3, "markeredgecolor": NEUTRAL, "zorder": 4}
     if problem.m == 1:
         for sign, face, label in ((1.0, NEUTRAL, "neurons, $v > 0$"), (-1.0, "white", "neurons, $v < 0$")):
             these = sign * V[0] > 0.0
             if these.any():
-                axes.plot(places[these], heights[these], "o", markerfacecolor=face, markeredgecolor=NEUTRAL, label=label,
-                          **ring)  # fmt: skip
+                axes.plot(places[these], heights[these], "o", markerfacecolor=face, label=label, **ring)
     elif len(places):
-        axes.plot(places, heights, "o", markerfacecolor="white", markeredgecolor=NEUTRAL, label="neurons", **ring)
+        axes.plot(places, heights, "o", markerfacecolor="white", label="neurons", **ring)
     # Above the line there is room: nothing is drawn there.
     axes.legend(fontsize=SMALL, frameon=False, loc="upper center", ncols=2, columnspacing=2.0)
 

@@ -9,9 +9,15 @@ by damped Newton steps. Optimal neurons lie exactly on kinks x_iᵀw_k = 0, wher
 a neuron sits on is an equation (w_k moves in its null space), and a step stops at the first new kink, which then becomes
 an equation too. Only the oracle can say whether leaving a kink would pay. The result is a candidate: the caller
 compares losses.
+
+For `interpolate` the constraint Z = Y is met by the method of multipliers: C(Z) = −⟨G, Z − Y⟩ + (ρ/2)‖Z − Y‖² in the place
+of C, then G ← G − ρ(Z − Y), which also converges to a dual point.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +25,30 @@ from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.problem import Problem
 
 STEPS = 60
+MULTIPLIER_ROUNDS = 12
+
+
+class Smooth(NamedTuple):
+    """C and its derivatives as functions of Z (m, N): value, gradient (m, N), hessian (N, m, m)."""
+
+    value: Callable[[np.ndarray], float]
+    gradient: Callable[[np.ndarray], np.ndarray]
+    hessian: Callable[[np.ndarray], np.ndarray]
+
+    @classmethod
+    def loss(cls, problem: Problem) -> Smooth:
+        """The loss of the problem."""
+        Y, loss = problem.targets, problem.loss
+        return cls(lambda Z: loss.value(Z, Y), lambda Z: loss.gradient(Z, Y), lambda Z: loss.hessian(Z, Y))
+
+    @classmethod
+    def multipliers(cls, problem: Problem, G: np.ndarray, rho: float) -> Smooth:
+        """−⟨G, Z − Y⟩ + (ρ/2)‖Z − Y‖²."""
+        Y = problem.targets
+        curve = np.tile(rho * np.eye(problem.m), (problem.N, 1, 1))
+        return cls(
+            lambda Z: float(np.sum((0.5 * rho * (Z - Y) - G) * (Z - Y))), lambda Z: rho * (Z - Y) - G, lambda Z: curve
+        )
 ON_KINK = 1e-6
 
 
@@ -54,11 +84,14 @@ def merge(problem: Problem, neurons: Neurons, points: np.ndarray, angle: float) 
     return Neurons(W, V, neurons.b, patterns), kinks
 
 
-def polish(problem: Problem, points: np.ndarray, neurons: Neurons, angle: float) -> Neurons | None:
-    """The merged and polished neurons, or None when the Newton iteration breaks down. Not for `interpolate`.
+def polish(
+    problem: Problem, points: np.ndarray, neurons: Neurons, angle: float, smooth: Smooth | None = None
+) -> Neurons | None:
+    """The merged and polished neurons, or None when the Newton iteration breaks down.
 
-    points (N, r). The loss of the result is not guaranteed to be lower: compare.
+    points (N, r). smooth: what to minimise in place of the loss. The result is not guaranteed to be better: compare.
     """
+    smooth = smooth or Smooth.loss(problem)
     neurons, kinks = merge(problem, neurons, points, angle)
     k, r, m, N = len(neurons.W), points.shape[1], problem.m, problem.N
     lam, beta = problem.lam, problem.beta
@@ -78,14 +111,14 @@ def polish(problem: Problem, points: np.ndarray, neurons: Neurons, angle: float)
 
     def objective(w: np.ndarray, v: np.ndarray, b: np.ndarray) -> float:
         penalty = float(np.sum(w * w) + np.sum(v * v) + (b @ b if n_b else 0.0))
-        return problem.loss.value(outputs(w, v, b), problem.targets) + lam * penalty
+        return smooth.value(outputs(w, v, b)) + lam * penalty
 
     value = objective(w, v, b)
     damping = 1e-6
     for _ in range(STEPS):
         Z = outputs(w, v, b)
-        R = problem.loss.gradient(Z, problem.targets)
-        H = problem.loss.hessian(Z, problem.targets)  # (N, m, m)
+        R = smooth.gradient(Z)
+        H = smooth.hessian(Z)  # (N, m, m)
         # The Jacobian of Z (N, m) in the reduced variables: per neuron z_k (null space of its kinks) and v_k, then b.
         widths = [Q.shape[1] for Q in bases]
         total = sum(widths) + k * m + n_b
@@ -156,6 +189,28 @@ def polish(problem: Problem, points: np.ndarray, neurons: Neurons, angle: float)
     on = np.abs(W @ points.T) > ON_KINK * size
     patterns = np.where(on, W @ points.T > 0.0, neurons.patterns)
     return Neurons(W, (v * norms[:, np.newaxis]).T, b, patterns).without_dust()
+
+
+def polish_interpolation(
+    problem: Problem, points: np.ndarray, neurons: Neurons, G: np.ndarray, angle: float
+) -> tuple[Neurons, np.ndarray] | None:
+    """`polish` for Z = Y: the neurons and the multiplier G (m, N) they converged with, or None when they do not fit."""
+    size = float(np.abs(problem.targets).max())
+    rho = 100.0 * float(np.abs(G).max()) / size
+    now: Neurons | None = neurons
+    for turn in range(MULTIPLIER_ROUNDS):
+        now = polish(problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho))
+        if now is None or not len(now.W):
+            return None
+        residual = now.outputs(problem, points) - problem.targets
+        error = float(np.abs(residual).max())
+        if error > 0.3 * size:
+            return None
+        if error <= 1e-14 * size:
+            break
+        G = G - rho * residual
+    assert now is not None
+    return (now, G) if error <= 1e-9 * size else None
 
 
 def _null_space(rows: np.ndarray, r: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from scipy.optimize import linprog
 
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
-from cpcert.frank_wolfe.polish import polish
+from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
 
 METHODS = ("corrective", "vanilla", "away", "pairwise")
@@ -59,17 +59,22 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
-    if problem.loss.name != "interpolate":
-        value = objective(problem, points, neurons)
-        if problem.m > 1:
-            for angle in MERGE_ANGLES:
-                better = polish(problem, points, neurons, angle)
-                if better is not None and objective(problem, points, better) <= value * (1.0 + 1e-12):
-                    neurons, name = better, "C+P"
-                    break
-        duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
-        if name == "C+P":
-            duals.reverse()
+    value = objective(problem, points, neurons)
+    if problem.loss.name == "interpolate":
+        for angle in MERGE_ANGLES if problem.m > 1 else ():
+            better = polish_interpolation(problem, points, neurons, found.G, angle)
+            if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
+                return Iterate(better[0], (better[1], found.G), "C+P")
+        return Iterate(neurons, tuple(duals), name)
+    if problem.m > 1:
+        for angle in MERGE_ANGLES:
+            polished = polish(problem, points, neurons, angle)
+            if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
+                neurons, name = polished, "C+P"
+                break
+    duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
+    if name == "C+P":
+        duals.reverse()
     return Iterate(neurons, tuple(duals), name)
 
 
@@ -145,7 +150,10 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
         if found is not None:
             residual = np.abs(found.neurons.outputs(problem, points) - problem.targets).max()
             if residual <= 1e-6 * np.abs(problem.targets).max(initial=0.0):
-                return Iterate(found.neurons, (found.G,), "start")
+                # Exact for X = I and Y with (YᵀY)^{1/2} completely positive (Prop. 14): the polar factor of Y.
+                left, singular, right = np.linalg.svd(problem.targets, full_matrices=False)
+                rank = int((singular > 1e-12 * singular[0]).sum())
+                return Iterate(found.neurons, (found.G, left[:, :rank] @ right[:rank]), "start")
     return None
 
 

@@ -47,7 +47,7 @@ from cpcert.oracle.branch import BranchProof, branch_and_bound
 from cpcert.oracle.spectral import EPS, TINY, operator_norm, row_norms, spectral_bound
 
 # The part of the distance to the target by which a vertex value may exceed the best value known, and its floor.
-SLACK = 0.15
+SLACK = 0.03
 FINEST = 2e-9
 STARTS = 100
 MAX_ATOMS = 8
@@ -136,12 +136,19 @@ def cone_bound(vertices: np.ndarray, values: np.ndarray) -> tuple[float, np.ndar
 
 
 class _Cover:
-    """Vertices, their values, and the open cones."""
+    """The vertices with their proven values, the cones, and the neurons met. Works on the reduced outputs H."""
 
     def __init__(
-        self, points: np.ndarray, H: np.ndarray, activation: Activation, cutoff: float, deadline: float | None
+        self,
+        points: np.ndarray,
+        H: np.ndarray,
+        activation: Activation,
+        cutoff: float,
+        node_limit: int | None,
+        deadline: float | None,
     ) -> None:
-        self.points, self.H, self.activation, self.cutoff, self.deadline = points, H, activation, cutoff, deadline
+        self.points, self.H, self.activation, self.cutoff = points, H, activation, cutoff
+        self.node_limit, self.deadline = node_limit, deadline
         self.norms = row_norms(points)
         self.pool = np.zeros((0, points.shape[1]))
         self.images = np.zeros((0, len(H)))
@@ -151,6 +158,8 @@ class _Cover:
         self.allowances: list[float] = []
         self.proofs: list[BranchProof] = []
         self.halves: dict[tuple[int, int], int] = {}
+        self.cones: list[tuple[float, int, tuple[int, ...], np.ndarray]] = []
+        self.splits: list[tuple[int, ...]] = []
         self.nodes = 0
 
     def add_atoms(self, W: np.ndarray) -> None:
@@ -159,6 +168,67 @@ class _Cover:
             if not np.any(self.pool @ w > 1.0 - 1e-10):
                 image = self.activation(self.points @ w) @ self.H.T
                 self.pool, self.images = np.vstack([self.pool, w]), np.vstack([self.images, image])
+
+    def above(self) -> tuple[np.ndarray, np.ndarray]:
+        """The neurons of the pool above the cutoff, best first, and their values."""
+        values = np.linalg.norm(self.images, axis=1)
+        order = np.argsort(-values, kind="stable")
+        order = order[values[order] > self.cutoff][:MAX_ATOMS]
+        return self.pool[order], values[order]
+
+    def run(self) -> bool:
+        """Cover the sphere; False if a limit or a neuron above the cutoff came first."""
+        k = len(self.H)
+        corners = [self.add_vertex(sign * e, (-1, -1, 0, 0)) for e in np.eye(k) for sign in (1.0, -1.0)]
+        if None in corners:
+            return False
+        for signs in product((0, 1), repeat=k):
+            self.add_cone(tuple(2 * j + sign for j, sign in enumerate(signs)))
+        while -self.cones[0][0] > self.cutoff:
+            if len(self.above()[0]) or self.spent():
+                return False
+            _, _, cone, _ = self.cones[0]
+            a, b = max(combinations(cone, 2), key=lambda pair: self.angle(*pair)) if k > 1 else (cone[0], cone[0])
+            middle = self.middle(a, b)
+            if middle is None:
+                return False
+            heapq.heappop(self.cones)
+            self.splits.append((*cone, middle))
+            for old in (a, b):
+                self.add_cone(tuple(middle if j == old else j for j in cone))
+        return True
+
+    def spent(self) -> bool:
+        late = self.deadline is not None and time.monotonic() > self.deadline
+        return late or (self.node_limit is not None and self.nodes >= self.node_limit)
+
+    def angle(self, a: int, b: int) -> float:
+        """A measure of the angle between two vertices, largest for the longest edge."""
+        u, v = self.vertices[a], self.vertices[b]
+        return -float(u @ v) / math.sqrt(float(u @ u) * float(v @ v))
+
+    def add_cone(self, cone: tuple[int, ...]) -> None:
+        values = np.array([max(self.values[j], TINY) for j in cone])
+        bound, normal, _ = cone_bound(np.array([self.vertices[j] for j in cone]), values)
+        heapq.heappush(self.cones, (-bound, len(self.splits) * 2 + len(self.cones), cone, normal))
+
+    def middle(self, a: int, b: int) -> int | None:
+        """The vertex on the edge from a to b; None if it is not exact or a limit was met."""
+        key = (min(a, b), max(a, b))
+        if a == b or key in self.halves:
+            return self.halves.get(key)
+        u, v = self.vertices[key[0]], self.vertices[key[1]]
+        # Norms lie in [1, 2); double the shorter one if that balances the two better.
+        ratio = float(v @ v) / float(u @ u)
+        p, q = (1 if ratio > 2.0 else 0), (1 if ratio < 0.5 else 0)
+        total = np.ldexp(u, p) + np.ldexp(v, q)
+        if np.any(total - np.ldexp(u, p) != np.ldexp(v, q)) or np.any(total - np.ldexp(v, q) != np.ldexp(u, p)):
+            return None
+        scale = 1 - int(np.frexp(np.linalg.norm(total))[1])
+        vertex = self.add_vertex(np.ldexp(total, scale), (*key, p + scale, q + scale))
+        if vertex is not None:
+            self.halves[key] = vertex
+        return vertex
 
     def one_output(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """κ, c and what their rounding can add to h(u)."""
@@ -169,37 +239,94 @@ class _Cover:
         allowance = (N + k + 8) * EPS * (abs(kink) + abs(slope)) * size + TINY
         return kink * g, slope * (g @ self.points), allowance
 
-    def add_vertex(self, u: np.ndarray, edge: tuple[int, int, int, int], node_limit: int | None) -> int | None:
-        """Prove a value for u and number it. None if a limit was met."""
+    def climb(self, u: np.ndarray, W: np.ndarray) -> None:
+        """Local search for h(u) from the neurons W, into the pool."""
+        if len(W):
+            g = (u @ self.H)[np.newaxis]
+            W, _, _ = ascend(
+                self.points, g, self.activation.a_plus, self.activation.a_minus, W, np.ones((len(W), 1))
+            )
+            self.add_atoms(W[:4])
+
+    def add_vertex(self, u: np.ndarray, edge: tuple[int, int, int, int]) -> int | None:
+        """Prove a value for the exact vector u, and number it; None if a limit was met."""
         length = float(np.linalg.norm(u))
         kappa, linear, allowance = self.one_output(u)
-        starts = self.pool[np.argsort(-(self.images @ u))[:8]]
-        W, _, _ = ascend(
-            self.points, (u @ self.H)[np.newaxis], self.activation.a_plus, self.activation.a_minus,
-            starts, np.ones((len(starts), 1)),
-        )  # fmt: skip
-        self.add_atoms(W[:2])
+        self.climb(u, self.pool[np.argsort(-(self.images @ u), kind="stable")[:8]])
         while True:
             known = max(float((self.images @ u).max(initial=0.0)), 0.0)
             room = self.cutoff * length - known
-            target = known + max(SLACK * room, FINEST * self.cutoff * length) + 2.0 * allowance
+            target = known + max(SLACK * room, FINEST * self.cutoff * length)
             result = branch_and_bound(
-                self.points, kappa, linear, target - 2.0 * allowance,
-                node_limit=None if node_limit is None else node_limit - self.nodes, deadline=self.deadline, max_atoms=4,
+                self.points, kappa, linear, target,
+                node_limit=None if self.node_limit is None else max(self.node_limit - self.nodes, 1),
+                deadline=self.deadline, max_atoms=4,
             )  # fmt: skip
             self.nodes += result.nodes
             if result.closed and result.proof is not None:
                 break
-            if not len(result.atoms):
+            before = len(self.pool)
+            self.climb(u, result.atoms)
+            if len(self.pool) == before:
                 return None
-            W, _, _ = ascend(
-                self.points, (u @ self.H)[np.newaxis], self.activation.a_plus, self.activation.a_minus,
-                result.atoms, np.ones((len(result.atoms), 1)),
-            )  # fmt: skip
-            self.add_atoms(W)
         self.vertices.append(u)
         self.edges.append(edge)
         self.values.append((result.upper_bound + allowance) * (1.0 + 2.0 * EPS))
         self.allowances.append(allowance)
         self.proofs.append(result.proof)
         return len(self.vertices) - 1
+
+
+def direction_cover(
+    points: np.ndarray,
+    G: np.ndarray,
+    activation: Activation,
+    cutoff: float,
+    *,
+    node_limit: int | None = None,
+    deadline: float | None = None,
+    seed: int = 0,
+) -> OracleAnswer:
+    """Prove γ(G) ≤ cutoff by a cover of the output directions, or find neurons above the cutoff.
+
+    points (N, r), G (m, N): exact float64 numbers; meant for rank G ≤ 3. node_limit: nodes of branch and bound at most, in
+    all. deadline: a `time.monotonic()`. upper_bound is proven whatever stopped the search; W (k, r) are the neurons
+    above the cutoff that were met (proof is None then, and after a limit).
+    """
+    cheap, spectral = spectral_bound(points, G, activation)
+    none = np.zeros((0, points.shape[1])), np.zeros(0)
+    if cheap <= cutoff or not np.any(G) or cutoff <= 0.0:
+        return OracleAnswer(*none, cheap, "spectral", spectral, 0, cheap <= cutoff)
+    reduction = reduce_outputs(points, G, activation.lipschitz)
+    aim = (cutoff * (1.0 - 8.0 * EPS) - reduction.rest) / reduction.stretch
+    cover = _Cover(points, reduction.H, activation, max(aim, 0.5 * cutoff), node_limit, deadline)
+    W, U = starting_points(points, reduction.H, STARTS, seed)
+    W, _, _ = ascend(points, reduction.H, activation.a_plus, activation.a_minus, W, U)
+    cover.add_atoms(W)
+    found = cover.above()
+    if len(found[0]):
+        return OracleAnswer(*found, cheap, "spectral", spectral, 0, False)
+    done = cover.run()
+    bound = cheap
+    if cover.cones:
+        bound = (-cover.cones[0][0] * reduction.stretch + reduction.rest) * (1.0 + 4.0 * EPS)
+    found = cover.above()
+    if bound >= cheap:
+        return OracleAnswer(*found, cheap, "spectral", spectral, cover.nodes, False)
+    return OracleAnswer(*found, bound, "directions", _proof(cover, reduction, bound), cover.nodes, done and bound <= cutoff)
+
+
+def _proof(cover: _Cover, reduction: Reduction, bound: float) -> DirectionProof:
+    k = len(cover.H)
+    return DirectionProof(
+        reduction=reduction,
+        vertices=np.array(cover.vertices),
+        edges=np.array(cover.edges, dtype=np.int32),
+        values=np.array(cover.values),
+        allowances=np.array(cover.allowances),
+        proofs=tuple(cover.proofs),
+        splits=np.array(cover.splits, dtype=np.int32).reshape(-1, k + 1),
+        cones=np.array([cone for _, _, cone, _ in cover.cones], dtype=np.int32),
+        normals=np.array([normal for _, _, _, normal in cover.cones]),
+        bound=bound,
+    )

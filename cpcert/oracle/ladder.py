@@ -92,12 +92,11 @@ def prove(
     if len(G) == 1:
         answer = _one_output(coordinates.points, G[0], activation, aim, limits)
     else:
-        from cpcert.oracle.cells import cell_cover
-        from cpcert.oracle.directions import direction_cover
-
         singular = np.linalg.svd(G, compute_uv=False)
-        rank = int((singular > 1e-9 * singular[0]).sum())
-        cover = direction_cover if rank <= 3 else cell_cover
+        if int((singular > 1e-9 * singular[0]).sum()) <= 3:
+            from cpcert.oracle.directions import direction_cover as cover
+        else:
+            from cpcert.oracle.cells import cell_cover as cover
         answer = cover(
             coordinates.points, G, activation, aim, node_limit=limits.nodes, deadline=limits.deadline, seed=seed
         )
