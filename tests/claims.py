@@ -30,7 +30,7 @@ def check_claims(result, gap):
     assert result.status in STATUSES
     assert result.scope == "global"
     assert result.seconds >= 0
-    check_trace(result)
+    check_trace(result, gap)
     if result.status == "infeasible":
         assert result.upper is None
         assert result.network is None
@@ -72,7 +72,7 @@ def check_network(result):
         assert np.abs(residual).max() <= 1e-6 * max(1.0, np.abs(problem.Y).max())
 
 
-def check_trace(result):
+def check_trace(result, gap):
     """Lower bounds rise, upper bounds fall, and they never cross; the last record is the result."""
     lower, upper = -np.inf, np.inf
     iterations = [record.iteration for record in result.trace]
@@ -89,7 +89,8 @@ def check_trace(result):
         assert record.active >= 0
     if result.status != "infeasible" and result.trace:
         assert result.lower is None or result.lower >= lower
-        assert result.upper is None or result.upper <= upper
+        # The reported network has as few neurons as the gap allows, and may give up a part of the gap for that.
+        assert result.upper is None or result.upper <= upper + gap * abs(upper)
 
 
 def check_infeasibility(result):

@@ -160,7 +160,9 @@ def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correctio
     # Each u in the cone of its pattern (not needed without a kink), and the norms.
     if p and activation.kink != 0.0:
         side = np.where(columns.pattern, 1.0, -1.0)
-        inside = [sparse.csc_matrix(np.hstack([-side[k][:, np.newaxis] * X, np.zeros((N, 1))])) for k in range(p)]
+        norms = np.linalg.norm(X, axis=1, keepdims=True)
+        unit_x = X / np.where(norms > 0.0, norms, 1.0)
+        inside = [sparse.csc_matrix(np.hstack([-side[k][:, np.newaxis] * unit_x, np.zeros((N, 1))])) for k in range(p)]
         rows.append(_pad(sparse.block_diag(inside), at_a, total))
         right.append(np.zeros(p * N))
         cones.append(clarabel.NonnegativeConeT(p * N))

@@ -130,6 +130,21 @@ def infeasibility(problem: Problem, known: Relations) -> InfeasibilityProof | No
     return None
 
 
+def kinked_neurons(points: np.ndarray, through: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each index in `through`, a unit neuron in the span of the points (N, r) whose kink passes through that point
+    and through random others: what tells points apart that nearly coincide. (len(through), r)"""
+    N = len(points)
+    _, singular, right = np.linalg.svd(points, full_matrices=False)
+    basis = right[: max(int((singular > 1e-11 * singular[0]).sum()), 1)]
+    inside = points @ basis.T
+    rank = len(basis)
+    rows = []
+    for i in through:
+        chosen = np.concatenate([[i], rng.permutation(N)])[: rank - 1]
+        rows.append(np.linalg.svd(np.concatenate([inside[chosen], np.zeros((1, rank))]))[2][-1] @ basis)
+    return np.array(rows).reshape(len(through), points.shape[1])
+
+
 def interpolation_cost_upper(problem: Problem, network: Network, known: Relations, seed: int) -> float:
     """A proven upper bound of R(X, Y): the cost of `network` plus the proven cost of repairing its residual.
 
@@ -145,8 +160,9 @@ def interpolation_cost_upper(problem: Problem, network: Network, known: Relation
     rng = np.random.default_rng(seed)
     norms = np.linalg.norm(X, axis=0)
     random = rng.standard_normal((4 * problem.N, problem.n))
-    candidates = [row for row in (network.weights[0], X[:, norms > 0.0].T, -X[:, norms > 0.0].T, random) if len(row)]
-    W = np.concatenate(candidates)
+    kinked = kinked_neurons(X.T, np.repeat(np.arange(len(keep)), 2), rng)
+    data = X[:, norms > 0.0].T
+    W = np.concatenate([network.weights[0], data, -data, random, kinked, -kinked])
     lengths = np.linalg.norm(W, axis=1)
     W = W[lengths > 0.0] / lengths[lengths > 0.0, np.newaxis]
     inner = X.T @ W.T

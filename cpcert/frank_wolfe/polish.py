@@ -62,12 +62,22 @@ def merge(problem: Problem, neurons: Neurons, points: np.ndarray, angle: float) 
     directions = neurons.V / np.where(masses > 0.0, masses, 1.0)
     free = masses > 0.0
     groups = []
+    even, odd = problem.activation.is_even, problem.activation.is_odd
+    W_all, V_all, pattern_all = neurons.W.copy(), neurons.V.copy(), neurons.patterns.copy()
     for k in np.argsort(-masses, kind="stable"):
         if free[k]:
-            close = free & (neurons.W @ neurons.W[k] > np.cos(angle)) & (directions.T @ directions[:, k] > np.cos(angle))
+            if even or odd:  # (−w, v) or (−w, −v) is the same neuron
+                flip = free & (W_all @ W_all[k] < 0.0)
+                W_all[flip] *= -1.0
+                pattern_all[flip] = ~pattern_all[flip]
+                if odd:
+                    V_all[:, flip] *= -1.0
+                    directions[:, flip] *= -1.0
+            close = free & (W_all @ W_all[k] > np.cos(angle)) & (directions.T @ directions[:, k] > np.cos(angle))
             close[k] = True
             free &= ~close
             groups.append(np.flatnonzero(close))
+    neurons = Neurons(W_all, V_all, neurons.b, pattern_all)
     W = np.array([masses[g] @ neurons.W[g] for g in groups]).reshape(len(groups), points.shape[1])
     norms = np.linalg.norm(W, axis=1, keepdims=True)
     W /= norms

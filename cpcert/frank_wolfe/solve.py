@@ -268,7 +268,8 @@ class _Run:
 
         The candidates come boldest first; the first that closes the gap is taken.
         """
-        assert self.neurons is not None and self.lower is not None
+        if self.neurons is None:  # the warm start is still the best
+            return
         for neurons in simpler_neurons(self.problem, space.points, self.neurons):
             assert self.network is not None
             if len(neurons.W) < self.network.width:

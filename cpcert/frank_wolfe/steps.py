@@ -24,6 +24,7 @@ from scipy.optimize import linprog
 
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
+from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
 
@@ -31,6 +32,8 @@ METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
 # Numbers in a network beyond which Newton steps on all of them cost more than they are worth at the end.
 POLISHED_SIZE = 300
+# Relative difference of the two dual points from which a conic solution counts as inaccurate.
+ROUGH = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +69,12 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P")
         return Iterate(neurons, tuple(duals), name)
-    if problem.m > 1:
-        for angle in MERGE_ANGLES:
+    gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
+    # With one output the conic program is exact on its columns, and Newton steps only mend its accuracy.
+    rough = np.abs(gradient - found.G).max() > ROUGH * np.abs(gradient).max()
+    size = neurons.W.size + neurons.V.size
+    if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
+        for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
             polished = polish(problem, points, neurons, angle)
             if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
                 neurons, name = polished, "C+P"
@@ -138,7 +145,7 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
     data = points[norms[:, 0] > 0.0] / norms[norms[:, 0] > 0.0]
     for count in (2 * N, 8 * N):
         random = rng.standard_normal((count, r))
-        kinked = np.array([_normal_to(points[rng.permutation(N)[: r - 1]], r) for _ in range(count)])
+        kinked = kinked_neurons(points, np.arange(count) % N, rng)
         W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True), kinked, -kinked])
         patterns = W @ points.T > 0.0
         if m == 1:
@@ -155,11 +162,6 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
                 rank = int((singular > 1e-12 * singular[0]).sum())
                 return Iterate(found.neurons, (found.G, left[:, :rank] @ right[:rank]), "start")
     return None
-
-
-def _normal_to(rows: np.ndarray, r: int) -> np.ndarray:
-    """A unit vector (r,) orthogonal to the given rows, fewer than r of them."""
-    return np.linalg.svd(np.concatenate([rows, np.zeros((1, r))]), full_matrices=True)[2][-1]
 
 
 def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -353,7 +353,7 @@ def _search(points, kappa, linear, solve, value, atom):
     return order, *arrays, stack.best, stack.atom
 
 
-def _scaled(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scaled_points(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows scaled by powers of two to norms of size 1, and the exponents: points = scaled·2**exponents, exactly."""
     points = np.ascontiguousarray(points, dtype=np.float64)
     exponents = np.frexp(row_norms(points))[1].astype(np.int64)
@@ -369,7 +369,7 @@ def arrangement_oracle(
     is proven, and normally within 1e-12 of value = f(atom), a floating-point number that is no bound; atom (r,) has
     norm 1, or 0 where f ≤ 0 everywhere. The time grows like `cell_count(number of κ_i > 0, r)`.
     """
-    scaled, exponents = _scaled(points)
+    scaled, exponents = scaled_points(points)
     keep = (kappa != 0.0) & np.any(scaled != 0.0, axis=1)
     scaled = np.ascontiguousarray(scaled[keep])
     r = scaled.shape[1]
@@ -405,7 +405,7 @@ def cells(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     points (N, r). witnesses: a unit w inside each cell. A point at the origin has sign +1. Complete up to cells of width
     below 1e-13; this is floating point and proves nothing by itself.
     """
-    scaled, _ = _scaled(points)
+    scaled, _ = scaled_points(points)
     N, r = scaled.shape
     order, *_, signs, witnesses, _, _ = _search(scaled, np.ones(N), np.zeros(r), False, 0.0, np.zeros(r))
     result = np.empty_like(signs)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,7 @@ from numba import njit
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
-from cpcert.oracle.arrangement import IMPLIED, cell_count, implied_sign
+from cpcert.oracle.arrangement import IMPLIED, cell_count, implied_sign, scaled_points
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import INFINITE, Workspace
 from cpcert.oracle.relaxation import Multipliers, certify, relax, solve
@@ -40,9 +39,13 @@ MAX_ATOMS = 8
 NODES_AFTER_ATOM = 20
 STARTS = 100
 
-import os
-SKIP=float(os.environ.get('SKIP','1'))
-SKIP2=float(os.environ.get('SKIP2','0.02'))
+# After a relaxation with excess x = bound/cutoff − 1 the next one waits until log2(x/CLOSING) more signs are known.
+CLOSING = 0.02
+# Relaxations of larger order than SIZE (entries of Y) are not tried; with few unknown signs they always are.
+SIZE = 800
+FEW = 8
+# A node without unknown signs that exceeds the cutoff by less than this is at the limit of the arithmetic.
+FINEST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +187,6 @@ class _Search:
         self.points, self.G, self.activation, self.cutoff = points, G, activation, cutoff
         self.planes = points
         self.g_norms = row_norms(G.T)
-        size = max(4 * N, 4 * r) + 64
-        self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
         self._new_planes(points)
         witness = np.random.default_rng(0).standard_normal(r)
         empty = np.zeros(0, np.int64)
@@ -202,6 +203,8 @@ class _Search:
         self.planes = np.ascontiguousarray(planes)
         self.square = np.einsum("ij,ij->i", self.planes, self.planes)
         self.norms = row_norms(self.planes)
+        size = max(self.planes.shape) + 2
+        self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
 
     def bound(self) -> float:
         """Proven: every leaf and every open node is below."""
@@ -247,14 +250,16 @@ class _Search:
             if node.bound <= self.cutoff:
                 self.closed_bound = max(self.closed_bound, node.bound)
                 return
-            ratio = node.bound / self.cutoff
-            node.skip_above = len(undecided) - 1 - max(0, math.ceil(SKIP*math.log2(max((ratio - 1.0) / SKIP2, 1e-9))))
-            if len(undecided):
-                z = self.points.shape[1] + np.arange(len(undecided))
-                score = Y[z, z] - np.abs(np.einsum("ij,ji->i", self.points[undecided], Y[: self.points.shape[1], z]))
-                node.score = np.zeros(len(self.points))
-                node.score[undecided] = self.g_norms[undecided]*score
-            self._search_from(Y, len(undecided))
+            excess = node.bound / self.cutoff - 1.0
+            node.skip_above = len(undecided) - 1 - max(0, math.ceil(math.log2(max(excess / CLOSING, 1.0))))
+            z = self.points.shape[1] + np.arange(len(undecided))
+            known = np.abs(np.einsum("ij,ji->i", self.points[undecided], Y[: self.points.shape[1], z]))
+            node.score = np.zeros(len(self.points))
+            node.score[undecided] = self.g_norms[undecided] * (Y[z, z] - known)
+            self._search_from(Y)
+            if not len(undecided) and excess < FINEST:
+                self.closed_bound = max(self.closed_bound, node.bound)
+                return
         self._split(node, undecided, Y)
 
     def _propagate(self, node: _Node) -> None:
@@ -275,15 +280,19 @@ class _Search:
         node.implied = tuple(implied)
 
     def _worth_solving(self, node: _Node, undecided: int) -> bool:
-        """Whether the relaxation is likely to be cheaper than visiting the cells below the node."""
+        """Whether the relaxation is likely to close the node, and cheaper than visiting the cells below it.
+
+        cost: milliseconds, fitted to measurements; a cell costs about one.
+        """
         if undecided > max(node.skip_above, 2):
             return False
         size = undecided + self.points.shape[1]
         size = size * (size + 1) // 2
         cost = 2.0 + 0.2 * size + 0.0015 * size**2
-        return undecided <= 8 or (size <= 800 and cost < cell_count(undecided, self.points.shape[1]))
+        return undecided <= FEW or (size <= SIZE and cost < cell_count(undecided, self.points.shape[1]))
 
-    def _search_from(self, Y: np.ndarray, undecided: int) -> None:
+    def _search_from(self, Y: np.ndarray) -> None:
+        """Local searches from both ends of the main direction of Y."""
         r = self.points.shape[1]
         _, vectors = np.linalg.eigh(Y[:r, :r])
         W = np.vstack([vectors[:, -1], -vectors[:, -1]])
@@ -293,11 +302,11 @@ class _Search:
             self.add_atoms(W, U / norms[:, np.newaxis])
 
     def _split(self, node: _Node, undecided: np.ndarray, Y: np.ndarray | None) -> None:
-        r = self.points.shape[1]
         if len(undecided):
             split = int(undecided[int(np.argmax(node.score[undecided]))])
         else:
             assert Y is not None
+            r = self.points.shape[1]
             split = self._new_plane(node, Y[:r, :r])
             if split < 0:
                 self.closed_bound = max(self.closed_bound, node.bound)
@@ -323,7 +332,7 @@ class _Search:
             children.append(child)
             self.pushed += 1
             heapq.heappush(self.open, (-child.bound, -self.pushed, child))
-        node.split, node.children, node.leaf = split, tuple(children), None
+        node.split, node.children = split, tuple(children)
 
     def _new_plane(self, node: _Node, Y: np.ndarray) -> int:
         """A hyperplane through the cone, orthogonal to the second eigenvector of Y if that one cuts it."""
@@ -342,3 +351,73 @@ class _Search:
                     return plane
                 self._new_planes(self.planes[:-1])
         return -1
+
+    def proof(self, bound: float, unit: int) -> CellProof | None:
+        """The smallest part of the tree that proves the bound; None if the nodes alone do not."""
+        planes: list[int] = []
+        implied: list[tuple[Implied, ...]] = []
+        leaves: list[CellLeaf] = []
+        pending = [self.root]
+        while pending:
+            node = pending.pop()
+            implied.append(node.implied)
+            if node.leaf is not None and node.bound <= bound:
+                planes.append(-1)
+                leaves.append(node.leaf)
+            elif node.children:
+                planes.append(node.split)
+                pending.extend(reversed(node.children))
+            else:
+                return None
+        return CellProof(
+            points=self.points,
+            G=self.G,
+            a_plus=self.activation.a_plus,
+            a_minus=self.activation.a_minus,
+            planes=self.planes,
+            plane=np.array(planes, dtype=np.int32),
+            implied=tuple(implied),
+            leaves=tuple(leaves),
+            bound=bound,
+            unit=unit,
+        )
+
+
+def cell_cover(
+    points: np.ndarray,
+    G: np.ndarray,
+    activation: Activation,
+    cutoff: float,
+    *,
+    node_limit: int | None = None,
+    deadline: float | None = None,
+    seed: int = 0,
+) -> OracleAnswer:
+    """Prove γ(G) ≤ cutoff by a tree over activation patterns, or find neurons above the cutoff.
+
+    points (N, r), G (m, N): exact float64 numbers, any m. node_limit: nodes at most. deadline: a `time.monotonic()`, passed
+    by at most one relaxation. upper_bound is proven whatever stopped the search; W (k, r) are the neurons above the
+    cutoff that were met.
+    """
+    cheap, spectral = spectral_bound(points, G, activation)
+    keep = np.any(G != 0.0, axis=0) & np.any(points != 0.0, axis=1)
+    none = np.zeros((0, points.shape[1])), np.zeros(0)
+    if cheap <= cutoff or cutoff <= 0.0 or activation.kink == 0.0 or not keep.any():
+        return OracleAnswer(*none, cheap, "spectral", spectral, 0, cheap <= cutoff)
+    # Powers of two bring points and cutoff near 1, without any rounding.
+    unit = int(np.frexp(cutoff)[1])
+    scaled, exponents = scaled_points(points[keep])
+    weights = np.ldexp(G[:, keep], exponents - unit)
+    search = _Search(scaled, weights, activation, math.ldexp(cutoff, -unit), math.ldexp(cheap, -unit))
+    W, U = starting_points(scaled, weights, STARTS, seed)
+    search.add_atoms(W, U)
+    if not len(search.values):
+        search.run(node_limit, deadline)
+    order = np.argsort(-search.values, kind="stable")
+    found = search.W[order], np.ldexp(search.values[order], unit)
+    bound = search.bound()
+    proof = search.proof(bound, unit)
+    if proof is None:
+        return OracleAnswer(*found, cheap, "spectral", spectral, search.nodes, False)
+    bound = math.ldexp(bound, unit)
+    return OracleAnswer(*found, bound, "cells", proof, search.nodes, bound <= cutoff)

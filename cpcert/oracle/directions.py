@@ -47,8 +47,10 @@ from cpcert.oracle.branch import BranchProof, branch_and_bound
 from cpcert.oracle.spectral import EPS, TINY, operator_norm, row_norms, spectral_bound
 
 # The part of the distance to the target by which a vertex value may exceed the best value known, and its floor.
-SLACK = 0.03
+SLACK = 0.01
 FINEST = 2e-9
+# Output directions that change γ(G) by less than this, relative to the cutoff, are left out.
+NEGLIGIBLE = 1e-10
 STARTS = 100
 MAX_ATOMS = 8
 BITS = 52
@@ -87,11 +89,15 @@ class DirectionProof:
     bound: float
 
 
-def reduce_outputs(points: np.ndarray, G: np.ndarray, lipschitz: float) -> Reduction:
-    """G (m, N) in an orthonormal basis of its column space, with the price of the change proven."""
+def reduce_outputs(points: np.ndarray, G: np.ndarray, lipschitz: float, allowed: float) -> Reduction:
+    """G (m, N) in an orthonormal basis of its column space, with the price of the change proven.
+
+    Directions that matter for γ(G) by about `allowed` at most are left out, into `rest`.
+    """
     m, N = G.shape
     left, singular, _ = np.linalg.svd(G, full_matrices=False)
-    rank = max(int((singular > 1e-13 * singular[0]).sum()), 1)
+    tail = np.sqrt(np.cumsum(singular[::-1] ** 2))[::-1] * float(np.linalg.norm(points)) * lipschitz
+    rank = max(int((tail > allowed).sum()), 1)
     if rank == m:
         return Reduction(np.eye(m), G, 1.0, 0.0)
     Q = np.ascontiguousarray(left[:, :rank])
@@ -104,35 +110,40 @@ def reduce_outputs(points: np.ndarray, G: np.ndarray, lipschitz: float) -> Reduc
     return Reduction(Q, H, stretch, rest)
 
 
-def cone_bound(vertices: np.ndarray, values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """The bound ‖ℓ‖ of (1), proven for the given numbers; (‖ℓ‖, ℓ, t), t ≥ 0 the weights of the maximiser of ℓ·u.
+def cone_bound(vertices: np.ndarray, values: np.ndarray) -> tuple[float, np.ndarray]:
+    """The smallest ‖ℓ‖ of (1) and its ℓ, proven for the given numbers: (‖ℓ‖, ℓ (k,)); inf if none was found.
 
     vertices (k, k): rows u_j, independent; values (k,) > 0.
     """
     k = len(values)
-    best = None
+    best, best_norm = None, math.inf
     for size in range(1, k + 1):
-        for active in combinations(range(k), size):
-            U = vertices[list(active)]
-            t = np.linalg.solve(U @ U.T, values[list(active)])
-            if size < k and np.any(t <= 0.0):
+        for chosen in combinations(range(k), size):
+            active = list(chosen)
+            try:
+                if size == k:
+                    normal = np.linalg.solve(vertices, values)
+                else:
+                    U = vertices[active]
+                    normal = np.linalg.solve(U @ U.T, values[active]) @ U
+            except np.linalg.LinAlgError:
                 continue
-            normal = t @ U
-            reach = vertices @ normal - (k + 2) * EPS * (np.abs(vertices) @ np.abs(normal))
-            if np.any(reach <= 0.0):
-                continue
-            scale = max(float((values / reach).max()) * (1.0 + 4.0 * EPS), 0.0)
-            norm = float(np.linalg.norm(normal)) * scale
-            if best is None or norm < best[0]:
-                weights = np.zeros(k)
-                weights[list(active)] = np.maximum(t, 0.0)
-                best = norm, normal * scale, weights
+            reach = _reach(vertices, normal)
+            if np.all(reach > 0.0):
+                normal = normal * (float((values / reach).max()) * (1.0 + 4.0 * EPS))
+                norm = float(np.linalg.norm(normal))
+                if norm < best_norm:
+                    best, best_norm = normal, norm
     if best is None:
-        return math.inf, np.zeros(k), np.ones(k)
-    normal = best[1]
-    while np.any(vertices @ normal - (k + 2) * EPS * (np.abs(vertices) @ np.abs(normal)) < values):
-        normal = normal * (1.0 + 4.0 * EPS)
-    return float(np.linalg.norm(normal)) * (1.0 + (k + 4) * EPS), normal, best[2]
+        return math.inf, np.zeros(k)
+    while np.any(_reach(vertices, best) < values):
+        best = best * (1.0 + 4.0 * EPS)
+    return float(np.linalg.norm(best)) * (1.0 + (k + 4) * EPS), best
+
+
+def _reach(vertices: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Proven lower bounds of ℓ·u_j."""
+    return vertices @ normal - (len(normal) + 2) * EPS * (np.abs(vertices) @ np.abs(normal))
 
 
 class _Cover:
@@ -161,6 +172,7 @@ class _Cover:
         self.cones: list[tuple[float, int, tuple[int, ...], np.ndarray]] = []
         self.splits: list[tuple[int, ...]] = []
         self.nodes = 0
+        self.pushed = 0
 
     def add_atoms(self, W: np.ndarray) -> None:
         """Neurons into the pool, those already there aside."""
@@ -209,8 +221,9 @@ class _Cover:
 
     def add_cone(self, cone: tuple[int, ...]) -> None:
         values = np.array([max(self.values[j], TINY) for j in cone])
-        bound, normal, _ = cone_bound(np.array([self.vertices[j] for j in cone]), values)
-        heapq.heappush(self.cones, (-bound, len(self.splits) * 2 + len(self.cones), cone, normal))
+        bound, normal = cone_bound(np.array([self.vertices[j] for j in cone]), values)
+        self.pushed += 1
+        heapq.heappush(self.cones, (-bound, self.pushed, cone, normal))
 
     def middle(self, a: int, b: int) -> int | None:
         """The vertex on the edge from a to b; None if it is not exact or a limit was met."""
@@ -297,7 +310,7 @@ def direction_cover(
     none = np.zeros((0, points.shape[1])), np.zeros(0)
     if cheap <= cutoff or not np.any(G) or cutoff <= 0.0:
         return OracleAnswer(*none, cheap, "spectral", spectral, 0, cheap <= cutoff)
-    reduction = reduce_outputs(points, G, activation.lipschitz)
+    reduction = reduce_outputs(points, G, activation.lipschitz, NEGLIGIBLE * cutoff)
     aim = (cutoff * (1.0 - 8.0 * EPS) - reduction.rest) / reduction.stretch
     cover = _Cover(points, reduction.H, activation, max(aim, 0.5 * cutoff), node_limit, deadline)
     W, U = starting_points(points, reduction.H, STARTS, seed)
