@@ -94,7 +94,10 @@ def solve(
 
     # Imported only now: it compiles kernels, and wrong input need not wait for that.
     from cpcert.frank_wolfe.solve import solve as solve_problem
+    from cpcert.oracle.ladder import kernels_are_compiled
 
+    if not kernels_are_compiled():
+        print("compiling the kernels (about a minute, once)", file=sys.stderr, flush=True)
     with report.running_trace(problem) as callback:
         result = solve_problem(problem, callback=callback, **settings.model_dump())
 

@@ -167,6 +167,8 @@ def test_scales(exponent):
 
 
 def test_ascent_reaches_the_maximum_of_a_single_point():
-    W, U, values = ascend(np.array([[3.0, 4.0]]), np.array([[-2.0]]), 1.0, 0.0, np.array([[0.0, 1.0]]), np.array([[-1.0]]))
+    W, U, values = ascend(
+        np.array([[3.0, 4.0]]), np.array([[-2.0]]), 1.0, 0.0, np.array([[0.0, 1.0]]), np.array([[-1.0]])
+    )
     np.testing.assert_allclose(W[0], [0.6, 0.8])
     assert values[0] == pytest.approx(10.0) and U[0, 0] == -1.0

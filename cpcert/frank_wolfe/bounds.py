@@ -101,6 +101,7 @@ def dual_lower_bound(problem: Problem, G: np.ndarray, oracle_bound: float, rung:
 
 def needed_oracle_bound(problem: Problem, G: np.ndarray, goal: float) -> float:
     """The largest u, in floating point, with D(sG) ≥ goal for s = 2λ/u: how good a proof must be. 0 if none is. (m, N)"""
+
     def enough(ratio: float) -> bool:
         return dual_value(problem, best_scale(problem, G, 1.0 / ratio) * G) >= goal
 

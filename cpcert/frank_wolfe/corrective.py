@@ -96,7 +96,9 @@ def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray
     output = np.concatenate([(neurons.V / np.where(masses > 0.0, masses, 1.0)).T, U])
     pattern = np.concatenate([neurons.patterns, patterns])
     if problem.m == 1:
-        return Columns(np.sign(output), pattern, np.zeros((0, points.shape[1])), np.zeros((0, problem.N), bool)).unique()
+        return Columns(
+            np.sign(output), pattern, np.zeros((0, points.shape[1])), np.zeros((0, problem.N), bool)
+        ).unique()
     return Columns(output, pattern, np.concatenate([neurons.W, W]), pattern).unique()
 
 
@@ -212,7 +214,7 @@ def _pad(block: sparse.spmatrix, start: int, total: int) -> sparse.csc_matrix:
     return sparse.hstack(parts, format="csc")
 
 
-def _logistic(Y, at, linear, rows, right, cones, total):  # type: ignore[no-untyped-def]
+def _logistic(Y, at, linear, rows, right, cones, total):
     """t ≥ log(1 + e^{−yz}) as e^{−t} ≤ p, e^{−yz−t} ≤ q, p + q ≤ 1, one triple (t, p, q) per entry of Z."""
     import clarabel
 
@@ -226,14 +228,12 @@ def _logistic(Y, at, linear, rows, right, cones, total):  # type: ignore[no-unty
     # Exponential cone rows (x, y, z), y e^{x/y} ≤ z; s = b − Ax.
     x1, z1, x2, z2 = 6 * one, 6 * one + 2, 6 * one + 3, 6 * one + 5
     unit = np.ones(count)
-    rows.append(
-        _coo([x1, z1, x2, x2, z2], [t, p, one, t, q], [unit, -unit, Y.ravel(), unit, -unit], 6 * count, total)
-    )
+    rows.append(_coo([x1, z1, x2, x2, z2], [t, p, one, t, q], [unit, -unit, Y.ravel(), unit, -unit], 6 * count, total))
     right.append(np.tile([0.0, 1.0, 0.0, 0.0, 1.0, 0.0], count))
     cones.extend([clarabel.ExponentialConeT()] * (2 * count))
 
 
-def _cross_entropy(Y, at, linear, rows, right, cones, total):  # type: ignore[no-untyped-def]
+def _cross_entropy(Y, at, linear, rows, right, cones, total):
     """t_i ≥ log Σ_j e^{z_ji} as e^{z_ji − t_i} ≤ p_ji, Σ_j p_ji ≤ 1; variables (t_i, p_1i, …, p_mi) per point."""
     import clarabel
 
@@ -257,5 +257,5 @@ def _cross_entropy(Y, at, linear, rows, right, cones, total):  # type: ignore[no
     cones.extend([clarabel.ExponentialConeT()] * (m * N))
 
 
-def _coo(ys, xs, vs, height, width):  # type: ignore[no-untyped-def]
+def _coo(ys, xs, vs, height, width):
     return sparse.csc_matrix((np.concatenate(vs), (np.concatenate(ys), np.concatenate(xs))), shape=(height, width))

@@ -49,6 +49,8 @@ class Smooth(NamedTuple):
         return cls(
             lambda Z: float(np.sum((0.5 * rho * (Z - Y) - G) * (Z - Y))), lambda Z: rho * (Z - Y) - G, lambda Z: curve
         )
+
+
 ON_KINK = 1e-6
 
 
@@ -207,11 +209,12 @@ def polish_interpolation(
     """`polish` for Z = Y: the neurons and the multiplier G (m, N) they converged with, or None when they do not fit."""
     size = float(np.abs(problem.targets).max())
     rho = 100.0 * float(np.abs(G).max()) / size
-    now: Neurons | None = neurons
+    now = neurons
     for turn in range(MULTIPLIER_ROUNDS):
-        now = polish(problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho))
-        if now is None or not len(now.W):
+        better = polish(problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho))
+        if better is None or not len(better.W):
             return None
+        now = better
         residual = now.outputs(problem, points) - problem.targets
         error = float(np.abs(residual).max())
         if error > 0.3 * size:
@@ -219,7 +222,6 @@ def polish_interpolation(
         if error <= 1e-14 * size:
             break
         G = G - rho * residual
-    assert now is not None
     return (now, G) if error <= 1e-9 * size else None
 
 

@@ -46,7 +46,7 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, find_neurons, prove
+from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.problem import Problem
 
 STARTS = 60
@@ -124,13 +124,18 @@ def solve(
     if problem.depth != 2:
         raise InputError(f"depth: is {problem.depth}; solve proves depth 2 (one hidden layer); use depth 2")
     require_method(problem, method)
-    for name, value, least in (("gap", gap, 0.0), ("time_limit", time_limit, 0.0), ("max_iterations", max_iterations, 0)):
-        if not value >= least or math.isinf(value) and name == "gap":
+    for name, value, least in (
+        ("gap", gap, 0.0),
+        ("time_limit", time_limit, 0.0),
+        ("max_iterations", max_iterations, 0),
+    ):
+        if not value >= least or (math.isinf(value) and name == "gap"):
             raise InputError(f"{name}: is {value!r}; give a number >= 0")
     if node_limit is not None and node_limit < 0:
         raise InputError(f"node_limit: is {node_limit!r}; give an integer >= 0, or none")
     if warm_start is not None:
         warm_start.check_fits(problem)
+    compile_kernels(problem.m > 1)  # before the clock starts
     run = _Run(problem, gap, time_limit, node_limit, max_iterations, method, seed, callback)
     try:
         status = run.run(warm_start)
@@ -335,7 +340,12 @@ class _Run:
             if time.monotonic() > deadline or self._nodes_left() == 0 or self._closed():
                 return
             answer = prove(
-                space, G, self.problem.activation, stage * max(top, 1e-300), Limits(self._nodes_left(), deadline), self.seed
+                space,
+                G,
+                self.problem.activation,
+                stage * max(top, 1e-300),
+                Limits(self._nodes_left(), deadline),
+                self.seed,
             )
             self._use(space, G, answer)
             if not answer.complete:

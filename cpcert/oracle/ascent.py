@@ -106,7 +106,7 @@ def starting_points(points: np.ndarray, G: np.ndarray, count: int, seed: int) ->
     About `count` starts a sign of û for one output, `count` in all for several.
     """
     rng = np.random.default_rng(seed)
-    N, r = points.shape
+    r = points.shape[1]
     norms = np.linalg.norm(points, axis=1)
     data = points[norms > 0.0] / norms[norms > 0.0, np.newaxis]
     data = data[rng.permutation(len(data))[: count // 3]]

@@ -79,7 +79,7 @@ class Stack(NamedTuple):
     path: np.ndarray  # (D, D) points whose sign was branched on
     sign: np.ndarray  # (D, D) and those signs
     bound: np.ndarray  # (D,) proven bound of the parent
-    count: np.ndarray  # (5,) open nodes, atoms, nodes after the first atom, nodes of this call, events
+    counts: np.ndarray  # (5,) open nodes, atoms, nodes after the first atom, nodes of this call, events
     worst: np.ndarray  # (1,) largest bound of a leaf that could not be closed
 
 
@@ -373,7 +373,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
     mu_lower = np.zeros(N)
     mu_upper = np.zeros(N)
     branched = np.zeros(N, np.int8)
-    l = np.empty(N)
+    l = np.empty(N)  # noqa: E741 (the letter of the docstring)
     u = np.empty(N)
     y = np.empty(N)
     path = np.empty(paths.shape[1], np.int64)
@@ -662,13 +662,13 @@ class _Search:
             path=np.full((depth, depth), -1, np.int64),
             sign=np.zeros((depth, depth)),
             bound=np.full(depth, INFINITE),
-            count=np.zeros(5, np.int64),
+            counts=np.zeros(5, np.int64),
             worst=np.array([0.0]),
         )
         self.stack.low[0] = -self.norms
         self.stack.high[0] = self.norms
         self.stack.y[0] = 0.5 * kappa
-        self.stack.count[0] = 1
+        self.stack.counts[0] = 1
         size = max(N, r) + 2
         self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
         self.atoms = np.zeros((max_atoms, r))
@@ -682,12 +682,12 @@ class _Search:
             self.points, self.norms, self.square, self.kappa, self.linear, self.cutoff, self.stack, self.work,
             self.atoms, self.values, tree, self.events, NODES_AFTER_ATOM,
         )  # fmt: skip
-        count = self.stack.count
+        count = self.stack.counts
         return status, tree[: count[3]], self.events[: count[4]]
 
     def open_bound(self) -> float:
         """The largest proven bound of what is not closed, or 0."""
-        still = self.stack.bound[: self.stack.count[0]]
+        still = self.stack.bound[: self.stack.counts[0]]
         return max(float(self.stack.worst[0]), float(still.max(initial=0.0)))
 
 
@@ -728,7 +728,7 @@ def branch_and_bound(
         pieces.append(tree)
         if status != RUNNING:
             break
-    found = int(search.stack.count[1])
+    found = int(search.stack.counts[1])
     order = np.argsort(-search.values[:found], kind="stable")
     bound = max(search.open_bound(), search.cutoff)
     closed = status == FINISHED and bound <= search.cutoff

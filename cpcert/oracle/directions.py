@@ -44,7 +44,7 @@ from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import BranchProof, branch_and_bound
-from cpcert.oracle.spectral import EPS, TINY, operator_norm, row_norms, spectral_bound
+from cpcert.oracle.spectral import EPS, TINY, row_norms, spectral_bound
 
 # The part of the distance to the target by which a vertex value may exceed the best value known, and its floor.
 SLACK = 0.01

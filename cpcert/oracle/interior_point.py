@@ -54,21 +54,35 @@ def _vector(A, row, column, factor):
 
 
 @njit(cache=True)
-def _back_substitute(L, upper, B):
-    """(LLᵀ)⁻¹B in place, B (T, k); upper is Lᵀ, contiguous."""
-    T = L.shape[0]
-    for i in range(T):
-        if i > 0:
-            B[i] -= np.dot(L[i, :i], B[:i])
-        B[i] /= L[i, i]
-    for i in range(T - 1, -1, -1):
-        if i < T - 1:
-            B[i] -= np.dot(upper[i, i + 1 :], B[i + 1 :])
-        B[i] /= L[i, i]
+def _products(F, A, FT):
+    """FAFᵀ, exactly symmetric."""
+    S = np.dot(np.dot(F, A), FT)
+    return 0.5 * (S + S.T)
 
 
 @njit(cache=True)
-def _normal_matrix(Z, inverse, Q, row, column, factor, place):
+def _solve(M, L, upper, jacobi, B):
+    """M⁻¹B, B (T, k), from the factor LLᵀ ≈ diag(jacobi) M diag(jacobi), upper = Lᵀ; refined once."""
+    T = L.shape[0]
+    X = np.zeros(B.shape)
+    R = B * jacobi.reshape(-1, 1)
+    for turn in range(2):
+        for i in range(T):
+            if i > 0:
+                R[i] -= np.dot(L[i, :i], R[:i])
+            R[i] /= L[i, i]
+        for i in range(T - 1, -1, -1):
+            if i < T - 1:
+                R[i] -= np.dot(upper[i, i + 1 :], R[i + 1 :])
+            R[i] /= L[i, i]
+        X += R * jacobi.reshape(-1, 1)
+        if turn == 0:
+            R = (B - np.dot(M, X)) * jacobi.reshape(-1, 1)
+    return X
+
+
+@njit(cache=True)
+def _normal_matrix(A, Q, row, column, factor, place):
     """M of the module's docstring; Q = VᵀDV."""
     T = row.shape[0]
     M = np.empty((T, T))
@@ -81,9 +95,8 @@ def _normal_matrix(Z, inverse, Q, row, column, factor, place):
             l = column[q]
             fq = factor[q] if k != l else 0.5
             pairs = Q[place[i, k], place[j, l]] + Q[place[i, l], place[j, k]]
-            cone = Z[j, k] * inverse[l, i] + Z[j, l] * inverse[k, i] + Z[i, k] * inverse[l, j] + Z[i, l] * inverse[k, j]
-            other = inverse[j, k] * Z[l, i] + inverse[j, l] * Z[k, i] + inverse[i, k] * Z[l, j] + inverse[i, l] * Z[k, j]
-            v = ft * fq * (pairs + 0.5 * (cone + other))
+            cone = A[i, k] * A[j, l] + A[i, l] * A[j, k]
+            v = ft * fq * (pairs + 2.0*cone)
             M[t, q] = v
             M[q, t] = v
     return M
@@ -162,7 +175,7 @@ def maximise(C, F, allowed, X, witness, target, tolerance):
     mu[0] = start
     iteration = 0
     for iteration in range(ITERATIONS):
-        slack = np.dot(np.dot(F, Y), FT)
+        slack = _products(F, Y, FT)
         rp = (slack - S) * allowed
         PN = 0.5 * np.dot(np.dot(FT, N), F)
         y = _vector(Y, row, column, factor)
@@ -183,28 +196,34 @@ def maximise(C, F, allowed, X, witness, target, tolerance):
             break
         if primal <= 1e-7 and dual <= 1e-5 * scale and value > 1.001 * target and mu[0] - value <= 0.02 * mu[0]:
             break
-        inverse = np.linalg.inv(Y)
-        inverse = 0.5 * (inverse + inverse.T)
-        D = N / S * allowed
-        Q = np.dot(VT, np.dot(D, V))
-        M = _normal_matrix(Z, inverse, Q, row, column, factor, place)
-        ridge = 1e-15 * np.max(np.diag(M))
-        for t in range(T):
-            M[t, t] += ridge
-        ok = True
-        L = M
-        try:
-            L = np.linalg.cholesky(M)
-        except Exception:
-            ok = False
-        if not ok:
-            break
-        upper = L.T.copy()
-        W = BT.copy()
-        _back_substitute(L, upper, W)
-        schur = np.dot(B, W)
         LY = np.linalg.cholesky(Y)
         LZ = np.linalg.cholesky(Z)
+        left, spectrum, _ = np.linalg.svd(np.dot(LZ.T.copy(), LY))
+        root = np.sqrt(spectrum)
+        inverse = np.dot(left.T.copy() / root.reshape(-1, 1), LZ.T.copy())
+        scaling = np.dot(inverse.T.copy(), inverse)
+        D = N / S * allowed
+        Q = np.dot(VT, np.dot(D, V))
+        M = _normal_matrix(scaling, Q, row, column, factor, place)
+        # Jacobi scaling, and a ridge that grows until the factorisation succeeds; refinement takes its effect back.
+        jacobi = 1.0 / np.sqrt(np.diag(M))
+        scaled = M * jacobi.reshape(-1, 1) * jacobi
+        L = scaled
+        ridge = 1e-15
+        while ridge < 1e-6:
+            trial = scaled.copy()
+            for t in range(T):
+                trial[t, t] += ridge
+            try:
+                L = np.linalg.cholesky(trial)
+                break
+            except Exception:
+                ridge *= 30.0
+        if ridge >= 1e-6:
+            break
+        upper = L.T.copy()
+        W = _solve(M, L, upper, jacobi, BT)
+        schur = np.dot(B, W)
         base = C - BTmu
         dY = np.zeros((d, d))
         dZ = np.zeros((d, d))
@@ -220,23 +239,33 @@ def maximise(C, F, allowed, X, witness, target, tolerance):
                 after = np.sum((Y + alpha * dY) * (Z + beta * dZ))
                 after += 0.5 * np.sum((S + alpha * dS) * (N + beta * dN) * allowed)
                 aim = tau * min(1.0, max(after / gap, 1e-6)) ** 3
-                product = np.dot(np.dot(dZ, dY), inverse)
+                # In the scaled space both Y and Z are diag(spectrum).
+                move = np.dot(np.dot(inverse, dY), inverse.T.copy())
+                product = np.dot(move, -np.diag(spectrum) - move)
                 curve = 0.5 * (product + product.T)
                 bend = dN * dS / S * allowed
             else:
                 curve = np.zeros((d, d))
                 bend = np.zeros((f, f))
             pull = (aim / S - D * rp - bend) * allowed
-            rhs = base + 0.5 * np.dot(np.dot(FT, pull), F) + aim * inverse - curve
+            K = -curve
+            for i in range(d):
+                K[i, i] += aim
+            for i in range(d):
+                for j in range(d):
+                    K[i, j] *= 2.0 / (spectrum[i] + spectrum[j])
+            K = np.dot(np.dot(inverse.T.copy(), K), inverse)
+            rhs = base + 0.5 * np.dot(np.dot(FT, pull), F) + K
             v = np.empty((T, 1))
             v[:, 0] = _vector(rhs, row, column, factor)
-            _back_substitute(L, upper, v)
+            v = _solve(M, L, upper, jacobi, v)
             dmu = np.linalg.solve(schur, np.dot(B, v[:, 0].copy()) - rb)
             dY = _matrix(v[:, 0] - np.dot(W, dmu), row, column, factor, d)
-            dS = (np.dot(np.dot(F, dY), FT) + rp) * allowed
+            dS = _products(F, dY, FT)
+            dS = (dS + rp) * allowed
             dN = (aim / S - N - bend) * allowed - D * dS
-            product = np.dot(np.dot(Z, dY), inverse)
-            dZ = aim * inverse - Z - 0.5 * (product + product.T) - curve
+            dZ = K - Z - np.dot(np.dot(scaling, dY), scaling)
+            dZ = 0.5 * (dZ + dZ.T)
             alpha = _step_length(LY, dY)
             beta = _step_length(LZ, dZ)
             for a in range(f):

@@ -13,18 +13,19 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch import BranchProof, branch_and_bound
-from cpcert.oracle.coordinates import EPS, Coordinates
+from cpcert.oracle.branch import BranchProof, BranchResult, _advance, branch_and_bound
+from cpcert.oracle.coordinates import EPS, Coordinates, coordinates
 from cpcert.oracle.spectral import spectral_bound
-
 
 MORE_NODES = 1000
 
@@ -46,6 +47,23 @@ class Limits:
         return late or (self.nodes is not None and self.nodes <= 0)
 
 
+def kernels_are_compiled() -> bool:
+    """Whether the cache holds compiled kernels; compiling them takes about half a minute, once."""
+    folder = _advance.stats.cache_path
+    return folder is not None and any(Path(folder).glob("branch._advance-*.nbi"))
+
+
+@functools.cache
+def compile_kernels(several_outputs: bool) -> None:
+    """Compile, or load from the cache, what the rungs run on: on a tiny problem, so that no time limit pays for it."""
+    relu = Activation("relu", 1.0, 0.0)
+    space = coordinates(np.array([[1.0, 0.5, -0.3, 0.2], [0.2, -1.0, 0.7, 0.9], [0.3, 0.1, 1.0, -0.4]]))
+    for m in (1, 2, 4) if several_outputs else (1,):
+        G = np.eye(m, 4) - 0.3
+        find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
+        prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
+
+
 @dataclass(frozen=True, eq=False)
 class SignedProof:
     """γ(g) ≤ bound for one output: a tree for g and one for −g; allowance: what the rounding of κ and c can add."""
@@ -56,13 +74,13 @@ class SignedProof:
 
 
 def find_neurons(
-    coordinates: Coordinates, G: np.ndarray, activation: Activation, warm: np.ndarray, starts: int, seed: int
+    space: Coordinates, G: np.ndarray, activation: Activation, warm: np.ndarray, starts: int, seed: int
 ) -> OracleAnswer:
     """Local maxima of ‖Gσ(X̃ᵀw)‖ from `starts` random starts and the neurons `warm` (k, r). Proves nothing.
 
     G (m, N). Returns W in the coordinates (k, r), best first.
     """
-    points = coordinates.points
+    points = space.points
     W, U = starting_points(points, G, starts, seed)
     if len(warm):
         value = activation(warm @ points.T) @ G.T
@@ -76,31 +94,30 @@ def find_neurons(
 
 
 def prove(
-    coordinates: Coordinates, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits, seed: int
+    space: Coordinates, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits, seed: int
 ) -> OracleAnswer:
     """Prove γ(G) ≤ cutoff, or find neurons above it, or give the best bound that the limits allow.
 
     G (m, N); upper_bound of the answer holds for the original points (see coordinates.py). W is in the coordinates (k, r).
     """
-    none = np.zeros((0, coordinates.points.shape[1]))
-    bound, proof = spectral_bound(coordinates.points, G, activation)
-    cheap = coordinates.upper_bound(bound, G, activation.lipschitz)
+    none = np.zeros((0, space.points.shape[1]))
+    bound, proof = spectral_bound(space.points, G, activation)
+    cheap = space.upper_bound(bound, G, activation.lipschitz)
     if cheap <= cutoff or activation.kink == 0.0 or limits.spent():
         return OracleAnswer(none, np.zeros(0), cheap, "spectral", proof, 0, cheap <= cutoff)
     # The rungs work in the coordinates: aim so that the way back still ends at the cutoff.
-    aim = cutoff - (coordinates.upper_bound(cutoff, G, activation.lipschitz) - cutoff) * (1.0 + 1e-6)
+    aim = cutoff - (space.upper_bound(cutoff, G, activation.lipschitz) - cutoff) * (1.0 + 1e-6)
     if len(G) == 1:
-        answer = _one_output(coordinates.points, G[0], activation, aim, limits)
+        answer = _one_output(space.points, G[0], activation, aim, limits)
     else:
         singular = np.linalg.svd(G, compute_uv=False)
         if int((singular > 1e-9 * singular[0]).sum()) <= 3:
             from cpcert.oracle.directions import direction_cover as cover
         else:
             from cpcert.oracle.cells import cell_cover as cover
-        answer = cover(
-            coordinates.points, G, activation, aim, node_limit=limits.nodes, deadline=limits.deadline, seed=seed
-        )
-    bound = coordinates.upper_bound(answer.upper_bound, G, activation.lipschitz)
+        answer = cover(space.points, G, activation, aim, node_limit=limits.nodes, deadline=limits.deadline, seed=seed)
+    assert answer.upper_bound is not None
+    bound = space.upper_bound(answer.upper_bound, G, activation.lipschitz)
     if cheap < bound:
         return OracleAnswer(answer.W, answer.values, cheap, "spectral", proof, answer.nodes, False)
     return OracleAnswer(answer.W, answer.values, bound, answer.rung, answer.proof, answer.nodes, bound <= cutoff)
@@ -118,7 +135,7 @@ def _one_output(
     # What is added to the bound below must still leave it at most the cutoff.
     aim = cutoff * (1.0 - 4.0 * EPS) - 2.0 * allowance
     nodes = 0
-    results = []
+    results: list[BranchResult] = []
     for sign in (1.0, -1.0):
         h = sign * g
         left = limits.left(nodes).nodes
