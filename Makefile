@@ -9,6 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SOLVE ?= instances/diabetes-40.yaml
+BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory
 
 # The first of these that is a Python cpcert runs on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -42,7 +43,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: $(VENV)/installed-dev $(VENV)/installed-bench
-	@set -e; for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; OMP_NUM_THREADS=1 $(BIN)/python "benchmarks/$$name.py"; done
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

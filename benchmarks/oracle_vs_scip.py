@@ -1,8 +1,8 @@
 """The branch and bound on one-output oracle problems against SCIP on the same problems, one thread each.
 
 g is the dual point at the optimum of a gaussian problem, scaled so that the largest value found is exactly 2λ. Both
-have to prove max Σ g_i relu(x_iᵀw) ≤ (1 + 1e-6)·2λ over the unit ball, for g and for −g. SCIP is asked in two ways, and
-the faster counts.
+have to prove max Σ g_i relu(x_iᵀw) ≤ (1 + 1e-6)·2λ over the unit ball, for g and for −g. SCIP is told
+this limit: it need not find the maximum.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cpcert.oracle.branch import branch_and_bound
 TOLERANCE = 1e-6
 SCIP_SECONDS = 120.0
 # (points, features, λ, seed); with the bias r = features + 1.
-PROBLEMS = ((40, 8, 1e-3, 0), (60, 4, 1e-3, 0), (40, 8, 1e-2, 0), (60, 4, 1e-2, 0), (40, 8, 1e-3, 1), (60, 4, 1e-3, 1))
+PROBLEMS = ((40, 8, 1e-3, 0), (60, 4, 1e-3, 0), (40, 8, 1e-2, 0), (60, 4, 1e-2, 0))
 
 
 def gaussian(points: int, features: int, lam: float, seed: int) -> Problem:
@@ -61,37 +61,22 @@ def main() -> None:
                 ours = branch_and_bound(points, sign * g, np.zeros(points.shape[1]), cutoff)
                 repeats.append(time.process_time() - started)
             seconds = sorted(repeats)[1]
-            limited = peers.scip_maximum(points, sign * g, 2.0 * lam, SCIP_SECONDS, 1.0 + TOLERANCE)
-            solved = peers.scip_maximum(points, sign * g, 2.0 * lam, SCIP_SECONDS)
-            scip = min((limited, solved), key=lambda run: (not run.proven, run.seconds))
+            scip = peers.scip_maximum(points, sign * g, 2.0 * lam, 1.0 + TOLERANCE, SCIP_SECONDS)
             ratio = ("" if scip.proven else "> ") + f"{scip.seconds / seconds:.0f}"
-            name = f"({N}, {features + 1}), λ = {lam:g}, seed {seed}, {'+g' if sign > 0 else '−g'}"
-            rows.append([
-                name, "yes" if ours.closed else "NO", f"{seconds:.3f}", str(ours.nodes),
-                *(f"{run.seconds:.1f}{'' if run.proven else ' (not proven)'}" for run in (limited, solved)),
-                str(scip.nodes), ratio,
-            ])  # fmt: skip
+            name = f"({N}, {features + 1}), λ = {lam:g}, {'+g' if sign > 0 else '−g'}"
+            theirs = f"{scip.seconds:.1f}" + ("" if scip.proven else f" (stopped at {scip.bound:.3f} × 2λ)")
+            proven = "yes" if ours.closed else "NO"
+            rows.append([name, proven, f"{seconds:.3f}", str(ours.nodes), theirs, str(scip.nodes), ratio])
             data.append({
                 "N": N, "r": features + 1, "lambda": lam, "seed": seed, "sign": sign, "proven": ours.closed,
-                "seconds": seconds, "nodes": ours.nodes, "scip_limit_seconds": limited.seconds,
-                "scip_limit_proven": limited.proven, "scip_gap_seconds": solved.seconds,
-                "scip_gap_proven": solved.proven, "scip_nodes": scip.nodes, "ratio": scip.seconds / seconds,
+                "seconds": seconds, "nodes": ours.nodes, "scip_seconds": scip.seconds, "scip_proven": scip.proven,
+                "scip_bound": scip.bound, "scip_nodes": scip.nodes, "ratio": scip.seconds / seconds,
             })  # fmt: skip
             print(" | ".join(rows[-1]), flush=True)
-    headings = [
-        "(N, r)",
-        "proven",
-        "cpcert s",
-        "nodes",
-        "SCIP s, objective limit",
-        "SCIP s, gap 1e-6",
-        "SCIP nodes",
-        "ratio",
-    ]
+    headings = ["(N, r)", "proven", "cpcert, s", "nodes", "SCIP, s", "SCIP nodes", "ratio"]
     notes = (
-        "Seconds are CPU seconds. ratio: the faster SCIP run / cpcert (median of three). cpcert's bound includes "
-        "rounding; SCIP's holds up to its tolerance of 1e-6. Objective limit: SCIP is told that only values above the "
-        "cutoff count."
+        f"Seconds are CPU seconds; SCIP stops after {SCIP_SECONDS:g}. ratio: SCIP / cpcert (median of three runs). cpcert's "
+        "bound includes rounding; SCIP's holds up to its tolerance of 1e-6."
     )
     tables.write("oracle_vs_scip", "Branch and bound against SCIP", headings, rows, data, notes)
 

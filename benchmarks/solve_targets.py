@@ -67,8 +67,8 @@ def main() -> None:
     notes = (
         "Enumeration: the convex program over all activation patterns with Clarabel, where memory allows. Training: "
         f"L-BFGS, width {WIDTH}, from random starts, for the seconds of cpcert and at least {TRAINING_SECONDS:g}; "
-        "excess = its best loss / the proven lower bound − 1. Training proves nothing: without the lower bound nobody knows the "
-        "excess. β = 1 except for bipartite."
+        "excess = its best loss / the proven lower bound − 1. Training proves nothing: without the lower bound nobody "
+        "knows the excess. β = 1 except for bipartite."
     )
     tables.write("solve_targets", "Proven minima: seconds to the gap asked for", headings, rows, data, notes)
 

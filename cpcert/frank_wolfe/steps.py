@@ -99,7 +99,8 @@ def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neu
     total = masses.sum()
     answer = linprog(
         np.ones(len(masses)), A_eq=columns / size, b_eq=columns @ (masses / total) / size, method="highs-ds",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+        # Presolve calls such tight systems infeasible (HiGHS 1.12, six equations), the simplex method does not.
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10, "presolve": False},
     )  # fmt: skip
     if answer.x is None or not np.all(np.isfinite(answer.x)):
         return neurons

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 ITERATIONS = 60
+INFINITE = 1e300
 STEP = 0.97
 
 
@@ -103,11 +104,11 @@ def _normal_matrix(A, Q, row, column, factor, place):
 
 
 @njit(cache=True)
-def maximise(C, F, allowed, X, witness, target, tolerance):
+def maximise(C, F, allowed, X, witness, tolerance):
     """Approximate solutions of both problems: (ρ, λ (u,), ν (f, f), Y (d, d), iterations).
 
     C (d, d); F (f, d); allowed (f, f): symmetric, 1 for the pairs; X (u, r): the x_i; witness (r,): a point in the cone. Stops
-    at a relative gap of `tolerance`, or earlier when it is clear on which side of `target` the value lies.
+    when gap and residuals are below `tolerance`, or earlier when it is clear on which side of 1 the value lies.
     """
     d = C.shape[0]
     u, r = X.shape
@@ -174,6 +175,8 @@ def maximise(C, F, allowed, X, witness, target, tolerance):
     mu = np.zeros(1 + u)
     mu[0] = start
     iteration = 0
+    best = INFINITE
+    kept_mu, kept_N, kept_Y = mu.copy(), N.copy(), Y.copy()
     for iteration in range(ITERATIONS):
         slack = _products(F, Y, FT)
         rp = (slack - S) * allowed
@@ -188,16 +191,30 @@ def maximise(C, F, allowed, X, witness, target, tolerance):
         primal = np.max(np.abs(rp)) if f > 0 else 0.0
         primal = max(primal, np.max(np.abs(rb)))
         dual = np.max(np.abs(rd))
-        scale = 1.0 + abs(mu[0])
-        near = abs(mu[0] - value) <= tolerance * scale
-        if near and primal <= 1e-8 and dual <= 1e-8 * scale:
+        scale = max(1.0, abs(mu[0]))
+        merit = (abs(mu[0] - value) + dual) / scale + primal
+        if merit < best:
+            best = merit
+            kept_mu, kept_N, kept_Y = mu.copy(), N.copy(), Y.copy()
+        elif merit > 1e3 * best:
             break
-        if dual <= 1e-9 * scale and mu[0] <= 0.98 * target:
+        if merit <= tolerance:
             break
-        if primal <= 1e-7 and dual <= 1e-5 * scale and value > 1.001 * target and mu[0] - value <= 0.02 * mu[0]:
+        below = dual <= 1e-7 and mu[0] <= 0.98
+        above = primal <= 1e-7 and dual <= 1e-5 * scale and value > 1.001 and mu[0] - value <= 0.02 * mu[0]
+        if below or above:
+            kept_mu, kept_N, kept_Y = mu, N, Y
             break
-        LY = np.linalg.cholesky(Y)
-        LZ = np.linalg.cholesky(Z)
+        LY = Y
+        LZ = Z
+        ok = True
+        try:
+            LY = np.linalg.cholesky(Y)
+            LZ = np.linalg.cholesky(Z)
+        except Exception:
+            ok = False
+        if not ok:
+            break
         left, spectrum, _ = np.linalg.svd(np.dot(LZ.T.copy(), LY))
         root = np.sqrt(spectrum)
         inverse = np.dot(left.T.copy() / root.reshape(-1, 1), LZ.T.copy())
@@ -284,4 +301,4 @@ def maximise(C, F, allowed, X, witness, target, tolerance):
         Z += beta * dZ
         N += beta * dN
         mu += beta * dmu
-    return mu[0], mu[1:].copy(), N, Y, iteration
+    return kept_mu[0], kept_mu[1:].copy(), kept_N, kept_Y, iteration

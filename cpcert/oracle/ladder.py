@@ -28,6 +28,10 @@ from cpcert.oracle.coordinates import EPS, Coordinates, coordinates
 from cpcert.oracle.spectral import spectral_bound
 
 MORE_NODES = 1000
+# Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.
+FEW_POINTS = 16
+FIRST_CELLS = 500
+FIRST_DIRECTIONS = 20000
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,17 +114,52 @@ def prove(
     if len(G) == 1:
         answer = _one_output(space.points, G[0], activation, aim, limits)
     else:
-        singular = np.linalg.svd(G, compute_uv=False)
-        if int((singular > 1e-9 * singular[0]).sum()) <= 3:
-            from cpcert.oracle.directions import direction_cover as cover
-        else:
-            from cpcert.oracle.cells import cell_cover as cover
-        answer = cover(space.points, G, activation, aim, node_limit=limits.nodes, deadline=limits.deadline, seed=seed)
+        answer = _several_outputs(space.points, G, activation, aim, limits, seed)
     assert answer.upper_bound is not None
     bound = space.upper_bound(answer.upper_bound, G, activation.lipschitz)
     if cheap < bound:
         return OracleAnswer(answer.W, answer.values, cheap, "spectral", proof, answer.nodes, False)
     return OracleAnswer(answer.W, answer.values, bound, answer.rung, answer.proof, answer.nodes, bound <= cutoff)
+
+
+def _several_outputs(
+    points: np.ndarray, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits, seed: int
+) -> OracleAnswer:
+    """Directions or cells, whichever suits; the other one when the first spends its nodes in vain.
+
+    Cells cost more a node and need few of them when there are few points, whatever the rank of G; a cover of the
+    sphere of output directions is thrifty for rank 2 and bearable for rank 3, whatever the number of points.
+    """
+    from cpcert.oracle.cells import cell_cover
+    from cpcert.oracle.directions import direction_cover
+
+    singular = np.linalg.svd(G, compute_uv=False)
+    rank = int((singular > 1e-9 * singular[0]).sum())
+    cells, directions = (cell_cover, FIRST_CELLS), (direction_cover, FIRST_DIRECTIONS)
+    if rank > 3:
+        order = [cells]
+    elif rank <= 2 or len(points) > FEW_POINTS:
+        order = [directions, cells]
+    else:
+        order = [cells, directions]
+    best: OracleAnswer | None = None
+    used = 0
+    for place, (cover, share) in enumerate(order):
+        left = limits.left(used)
+        if place > 0 and left.spent():
+            break
+        last = place == len(order) - 1
+        nodes = left.nodes if last else min(share, share if left.nodes is None else left.nodes)
+        answer = cover(points, G, activation, cutoff, node_limit=nodes, deadline=limits.deadline, seed=seed)
+        used += answer.nodes
+        assert answer.upper_bound is not None
+        if best is None or best.upper_bound is None or answer.upper_bound < best.upper_bound:
+            best = answer
+        if answer.complete or len(answer.W):
+            best = answer
+            break
+    assert best is not None
+    return OracleAnswer(best.W, best.values, best.upper_bound, best.rung, best.proof, used, best.complete)
 
 
 def _one_output(
