@@ -391,3 +391,19 @@ def test_targets_that_do_not_fit_are_refused(name, targets, message):
 def test_unknown_losses_are_refused(name, message):
     with pytest.raises(InputError, match=message):
         loss(name)
+
+
+@pytest.mark.parametrize("name", ["mse", "cross_entropy", "logistic"])
+def test_hessian_is_the_derivative_of_the_gradient(name):
+    rng = np.random.default_rng(3)
+    C, Z = loss(name), rng.standard_normal((3, 4))
+    Y = {"mse": rng.standard_normal((3, 4)), "cross_entropy": np.eye(3)[:, [0, 2, 1, 1]], "logistic": np.sign(Z)}[name]
+    H = C.hessian(Z, Y)
+    assert H.shape == (4, 3, 3)
+    for i in range(4):
+        for j in range(3):
+            step = np.zeros_like(Z)
+            step[j, i] = 1e-6
+            change = (C.gradient(Z + step, Y) - C.gradient(Z - step, Y)) / 2e-6
+            np.testing.assert_allclose(change[:, i], H[i, :, j], atol=1e-9)
+            np.testing.assert_allclose(np.delete(change, i, axis=1), 0.0, atol=1e-9)

@@ -132,7 +132,8 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
                 better = polish(problem, points, found.neurons, angle)
                 if better is not None:
                     yield better
-        yield found.neurons.without_dust(1e-7)
+        yield fewer_neurons(problem, points, found.neurons.without_dust(1e-7))
+    yield neurons
 
 
 def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iterate | None:

@@ -3,7 +3,8 @@
 `find_neurons` searches (heuristic); `prove` proves γ(G) ≤ cutoff or returns neurons above it, cheapest rung first:
 
     spectral       any G: products of norms; exact for linear networks and for the data of Prop. 14
-    branch         one output: γ(g) is the larger of the maxima for g and −g, both are always proven
+    arrangement    one output, few cells: the maximum itself; γ(g) is the larger of the maxima for g and −g
+    branch         one output: a proof for g and one for −g, always both
     directions     several outputs, rank G ≤ 3: a cover of the output directions
     cells          several outputs, any rank: a tree over activation patterns
 
@@ -22,12 +23,15 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
+from cpcert.oracle.arrangement import ArrangementProof, arrangement_oracle, cell_count
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import BranchProof, BranchResult, _advance, branch_and_bound
 from cpcert.oracle.coordinates import EPS, Coordinates, coordinates
 from cpcert.oracle.spectral import spectral_bound
 
 MORE_NODES = 1000
+# One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
+FEW_CELLS = 300
 # Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.
 FEW_POINTS = 16
 FIRST_CELLS = 500
@@ -66,14 +70,15 @@ def compile_kernels(several_outputs: bool) -> None:
         G = np.eye(m, 4) - 0.3
         find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
         prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
+    branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
 
 
 @dataclass(frozen=True, eq=False)
 class SignedProof:
     """γ(g) ≤ bound for one output: a tree for g and one for −g; allowance: what the rounding of κ and c can add."""
 
-    positive: BranchProof
-    negative: BranchProof
+    positive: BranchProof | ArrangementProof
+    negative: BranchProof | ArrangementProof
     allowance: float
 
 
@@ -171,6 +176,19 @@ def _one_output(
     allowance = 0.0
     if not (kink == 1.0 and slope == 0.0):
         allowance = (len(g) + 8) * EPS * (abs(kink) + abs(slope)) * float(np.abs(g) @ norms)
+    cells = max(cell_count(int((kink * sign * g > 0.0).sum()), points.shape[1]) for sign in (1.0, -1.0))
+    if cells <= FEW_CELLS:
+        bounds, atoms, found, proofs = zip(
+            *(arrangement_oracle(points, kink * h, slope * (h @ points)) for h in (g, -g)), strict=True
+        )
+        bound = (max(bounds) + allowance) * (1.0 + EPS)
+        above = np.array([value > cutoff for value in found])
+        order = np.argsort(-np.array(found), kind="stable")
+        order = order[above[order]]
+        return OracleAnswer(
+            np.array(atoms)[order], np.array(found)[order], bound, "arrangement", SignedProof(*proofs, allowance),
+            2 * cells, bound <= cutoff,
+        )  # fmt: skip
     # What is added to the bound below must still leave it at most the cutoff.
     aim = cutoff * (1.0 - 4.0 * EPS) - 2.0 * allowance
     nodes = 0
