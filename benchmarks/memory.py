@@ -1,6 +1,6 @@
 """Peak memory of the branch and bound at a million nodes, beside SCIP on the same problem.
 
-Neither closes this problem. Each runs in a process of its own, whose peak resident memory is taken before and after the search.
+The cutoff lies below the maximum, so that neither can stop early. Each runs in a process of its own, whose peak resident memory is taken before and after the search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from cpcert.oracle.branch import branch_and_bound
 
 NODES = 10**6
 SCIP_SECONDS = 60.0
-CUTOFF = 1.0001
+# Below the maximum, so that no proof ends the search early: every node above it is split until all signs are fixed.
+CUTOFF = 0.3
 
 
 def peak_megabytes() -> float:
@@ -31,8 +32,8 @@ def peak_megabytes() -> float:
 
 
 def problem_and_value() -> tuple[np.ndarray, np.ndarray, float]:
-    """points (60, 16), the gradient g after some steps of `solve` on pure noise, and the best value found for it."""
-    data = {"source": "gaussian", "points": 60, "features": 15}
+    """points (60, 12), the gradient g after some steps of `solve` on pure noise, and the best value found for it."""
+    data = {"source": "gaussian", "points": 60, "features": 11}
     problem = parse_instance({"name": "noise", "data": data, "loss": "mse", "lambda": 1e-3}).problem()
     result = solve(problem, max_iterations=12, node_limit=5000, time_limit=60.0)
     assert result.dual is not None and result.network is not None
@@ -84,7 +85,7 @@ def main() -> None:
         "ratio",
     ]
     notes = (
-        f"gaussian, N = 60, r = 16; to prove: max ≤ {CUTOFF} × the best value found. cpcert stops at {NODES} nodes, "
+        f"gaussian, N = 60, r = 12; cutoff {CUTOFF} × the best value found, so that the search goes on. cpcert stops at {NODES} nodes, "
         f"SCIP after {SCIP_SECONDS:g} s. ratio: bytes per node / those of cpcert."
     )
     tables.write("memory", "Memory of the branch and bound", headings, rows, records, notes)

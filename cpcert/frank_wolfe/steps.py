@@ -88,24 +88,36 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
     """At most m·N of the neurons, reweighted: the same outputs at no larger cost (Carathéodory), up to rounding.
 
-    A vertex of {x ≥ 0 : Σ x_k v_kσ(w_kᵀX̃) = Σ v_kσ(w_kᵀX̃)} that minimises Σ x_k‖v_k‖, by the simplex method.
+    A vertex of {x ≥ 0 : Σ x_k v_kσ(w_kᵀX̃) = Σ v_kσ(w_kᵀX̃)} that minimises Σ x_k‖v_k‖, by the simplex method; where that
+    fails on nearly dependent columns, by elimination: along a null vector z of the columns with Σz_k ≤ 0, until a
+    weight is 0.
     """
     masses = neurons.masses
-    if len(masses) <= problem.m * problem.N:
+    most = problem.m * problem.N
+    if len(masses) <= most:
         return neurons
     features = problem.activation(neurons.W @ points.T)
-    columns = np.einsum("mk,kn->mnk", neurons.V / masses, features).reshape(problem.m * problem.N, len(masses))
-    size = float(np.abs(columns).max()) or 1.0
+    columns = np.einsum("mk,kn->mnk", neurons.V / masses, features).reshape(most, len(masses))
     total = masses.sum()
+    weights = masses / total
     answer = linprog(
-        np.ones(len(masses)), A_eq=columns / size, b_eq=columns @ (masses / total) / size, method="highs-ds",
-        # Presolve calls such tight systems infeasible (HiGHS 1.12, six equations), the simplex method does not.
+        np.ones(len(masses)), A_eq=columns, b_eq=columns @ weights, method="highs-ds",
+        # Presolve calls such tight systems infeasible, which the simplex method then solves.
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10, "presolve": False},
     )  # fmt: skip
-    if answer.x is None or not np.all(np.isfinite(answer.x)):
-        return neurons
-    V = neurons.V * (np.maximum(answer.x, 0.0) * total / masses)
-    reduced = Neurons(neurons.W, V, neurons.b, neurons.patterns)
+    if answer.x is not None and np.all(np.isfinite(answer.x)):
+        weights = np.maximum(answer.x, 0.0)
+    else:
+        active = np.flatnonzero(weights > 0.0)
+        while len(active) > most:
+            null = np.linalg.svd(columns[:, active])[2][-1]
+            null = -null if null.sum() > 0.0 else null
+            ratio = np.where(null < 0.0, weights[active] / np.where(null < 0.0, -null, 1.0), np.inf)
+            weights[active] += ratio.min() * null
+            weights[active[np.argmin(ratio)]] = 0.0
+            weights = np.maximum(weights, 0.0)
+            active = np.flatnonzero(weights > 0.0)
+    reduced = Neurons(neurons.W, neurons.V * (weights * total / masses), neurons.b, neurons.patterns)
     return reduced.kept(reduced.masses > 1e-12 * total)
 
 

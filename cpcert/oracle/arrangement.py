@@ -216,8 +216,9 @@ def _enumerate(points, norms, square, kappa, linear, order, solve, tree, count, 
                     witness[top, k] = e[k] + pull * w[k]
                     length += witness[top, k] ** 2
                 length = math.sqrt(length)
+                # e = −pull·w leaves nothing: the parent's witness then serves as a guess (witnesses prove nothing).
                 for k in range(r):
-                    witness[top, k] /= length
+                    witness[top, k] = witness[top, k] / length if length > 0.0 else w[k]
                 used[0] += 1
                 top += 1
                 steps[depth] = i

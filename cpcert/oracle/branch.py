@@ -479,7 +479,10 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                 norm_c += c[k] * c[k]
             norm_c = math.sqrt(norm_c)
             allowance = (N + 4) * EPS * size
-            bound = min(bound, (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance)
+            proven = (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance
+            # Comparisons are written so that a NaN, should one ever arise, proves nothing.
+            if proven < bound:
+                bound = proven
             if record:
                 at = count[4]
                 events[at] = 1
@@ -487,9 +490,12 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                 for i in range(N):
                     events[at + 2 + i] = y[i]
                 count[4] += N + 2
-            excess = (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance - cutoff
+            excess = proven - cutoff
             if excess <= 0.0:
                 closed = True
+                break
+            if not excess < INFINITE:
+                split = -1
                 break
             norm_c += 1e-300
             for k in range(r):
@@ -594,7 +600,8 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                 values[count[1]] = v
                 count[1] += 1
             if split < 0 or count[0] + 2 > low.shape[0]:
-                worst[0] = max(worst[0], bound)
+                if not bound <= worst[0]:
+                    worst[0] = bound
             else:
                 s = 0.0
                 for k in range(r):

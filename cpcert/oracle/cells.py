@@ -39,6 +39,8 @@ MAX_ATOMS = 8
 NODES_AFTER_ATOM = 20
 STARTS = 100
 
+import os
+FEW_=int(os.environ.get('FEW','8'));CC=float(os.environ.get('CC','1'))
 # After a relaxation with excess x = bound/cutoff − 1 the next one waits until log2(x/CLOSING) more signs are known.
 CLOSING = 0.02
 # Relaxations of larger order than SIZE (entries of Y) are not tried; with few unknown signs they always are.
@@ -46,6 +48,8 @@ SIZE = 800
 FEW = 8
 # A node without unknown signs that exceeds the cutoff by less than this is at the limit of the arithmetic.
 FINEST = 1e-9
+# Cuts by hyperplanes other than points on one path of the tree.
+CUTS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +107,7 @@ class _Node:
     bound: float
     skip_above: int
     score: np.ndarray
+    cuts: int = 0
     implied: tuple[Implied, ...] = ()
     leaf: CellLeaf | None = None
     split: int = -1
@@ -190,8 +195,16 @@ class _Search:
         self._new_planes(points)
         witness = np.random.default_rng(0).standard_normal(r)
         empty = np.zeros(0, np.int64)
-        decided = np.zeros(N, np.int8) if activation.kink != 0.0 else np.ones(N, np.int8)
-        self.root = _Node(empty, empty, decided, witness / np.linalg.norm(witness), 0.0, bound, N, self.g_norms * self.norms)
+        self.root = _Node(
+            path=empty,
+            sign=empty,
+            decided=np.zeros(N, np.int8),
+            witness=witness / np.linalg.norm(witness),
+            slack=0.0,
+            bound=bound,
+            skip_above=N,
+            score=self.g_norms * self.norms,
+        )
         self.open: list[tuple[float, int, _Node]] = [(-bound, 0, self.root)]
         self.closed_bound = 0.0
         self.nodes = 0
@@ -240,8 +253,9 @@ class _Search:
         if self._worth_solving(node, len(undecided)):
             constraints = self.planes[node.path] * node.sign[:, np.newaxis]
             relaxed = relax(self.points, self.G, self.activation, node.decided, constraints)
-            hint, Y = solve(relaxed)
+            hint, Y = solve(relaxed, node.witness, (self.cutoff - node.slack) ** 2)
             multipliers = certify(relaxed, hint)
+            hopeless = multipliers is None or node.cuts > CUTS
             if multipliers is not None:
                 bound = (math.sqrt(multipliers.square) + node.slack) * (1.0 + 4.0 * EPS)
                 if bound < node.bound:
@@ -257,7 +271,7 @@ class _Search:
             node.score = np.zeros(len(self.points))
             node.score[undecided] = self.g_norms[undecided] * (Y[z, z] - known)
             self._search_from(Y)
-            if not len(undecided) and excess < FINEST:
+            if not len(undecided) and (hopeless or excess < FINEST):
                 self.closed_bound = max(self.closed_bound, node.bound)
                 return
         self._split(node, undecided, Y)
@@ -288,8 +302,9 @@ class _Search:
             return False
         size = undecided + self.points.shape[1]
         size = size * (size + 1) // 2
-        cost = 2.0 + 0.2 * size + 0.0015 * size**2
-        return undecided <= FEW or (size <= SIZE and cost < cell_count(undecided, self.points.shape[1]))
+        cost = 1.0 + 0.08 * size + 0.001 * size**2
+        r = self.points.shape[1]
+        return undecided <= FEW_ or (size <= SIZE and cost < CC * cell_count(undecided, r) / 2**r)
 
     def _search_from(self, Y: np.ndarray) -> None:
         """Local searches from both ends of the main direction of Y."""
@@ -328,6 +343,7 @@ class _Search:
                 bound=node.bound,
                 skip_above=node.skip_above,
                 score=node.score,
+                cuts=node.cuts + (split >= len(decided)),
             )
             children.append(child)
             self.pushed += 1
@@ -413,7 +429,7 @@ def cell_cover(
     search.add_atoms(W, U)
     if not len(search.values):
         search.run(node_limit, deadline)
-    order = np.argsort(-search.values, kind="stable")
+    order = np.argsort(-search.values, kind="stable")[:MAX_ATOMS]
     found = search.W[order], np.ldexp(search.values[order], unit)
     bound = search.bound()
     proof = search.proof(bound, unit)

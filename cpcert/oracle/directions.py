@@ -197,7 +197,7 @@ class _Cover:
         for signs in product((0, 1), repeat=k):
             self.add_cone(tuple(2 * j + sign for j, sign in enumerate(signs)))
         while -self.cones[0][0] > self.cutoff:
-            if len(self.above()[0]) or self.spent():
+            if len(self.above()[0]) or self.spent() or -self.cones[0][0] < self.cutoff * (1.0 + 5.0 * FINEST):
                 return False
             _, _, cone, _ = self.cones[0]
             a, b = max(combinations(cone, 2), key=lambda pair: self.angle(*pair)) if k > 1 else (cone[0], cone[0])

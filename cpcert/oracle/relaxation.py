@@ -32,10 +32,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cpcert.activations import Activation
+from cpcert.oracle.interior_point import maximise
 from cpcert.oracle.spectral import EPS, cholesky
 
-# Accuracy asked of the conic solver: it decides how tight the bound is, not whether it holds.
-TOLERANCE = 1e-10
+# Accuracy asked of the interior-point method: it decides how tight the bound is, not whether it holds.
+TOLERANCE = 1e-9
 # Amounts by which λ is raised, relative to ρ, to mend what the solver left indefinite.
 MENDS = tuple(10.0**k for k in range(-14, -1))
 
@@ -95,44 +96,20 @@ def useful_pairs(relaxed: Relaxed) -> tuple[np.ndarray, np.ndarray]:
     return first[keep], second[keep]
 
 
-def solve(relaxed: Relaxed, tolerance: float = TOLERANCE) -> tuple[Multipliers, np.ndarray]:
-    """Approximate multipliers and Y (d, d) by an interior-point method (Clarabel). Nothing here is proven."""
-    import clarabel
-    from scipy import sparse
+def solve(relaxed: Relaxed, witness: np.ndarray, target: float) -> tuple[Multipliers, np.ndarray]:
+    """Approximate multipliers and Y (d, d) by interior_point.py, precise where ρ is near `target`. Nothing is proven here.
 
-    d = relaxed.forms.shape[1]
-    u = len(relaxed.points)
-    r = d - u
-    column, row = np.tril_indices(d)
-    scale = np.where(row == column, 1.0, np.sqrt(2.0))
+    witness (r,): a point inside the cone.
+    """
+    norms = np.sqrt(np.einsum("ij,ij->i", relaxed.forms, relaxed.forms))
     first, second = useful_pairs(relaxed)
-    A, B = relaxed.forms[first], relaxed.forms[second]
-    products = 0.5 * scale * (A[:, row] * B[:, column] + A[:, column] * B[:, row])
-    equalities = np.zeros((1 + u, d, d))
-    equalities[0, np.arange(r), np.arange(r)] = 1.0
-    equalities[1:, :r, :r] = -relaxed.points[:, :, np.newaxis] * relaxed.points[:, np.newaxis, :]
-    equalities[1 + np.arange(u), r + np.arange(u), r + np.arange(u)] = 1.0
-    rows = np.vstack([equalities[:, row, column] * scale, -products])
-    T = len(row)
-    A = sparse.vstack([sparse.csc_matrix(rows), -sparse.identity(T, format="csc")], format="csc")
-    b = np.zeros(A.shape[0])
-    b[0] = 1.0
-    objective = relaxed.K.T @ relaxed.K
-    unit = max(float(np.abs(objective).max()), 1e-300)
-    cones = [clarabel.ZeroConeT(1 + u), clarabel.NonnegativeConeT(len(first)), clarabel.PSDTriangleConeT(d)]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.presolve_enable = False
-    settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
-    solution = clarabel.DefaultSolver(
-        sparse.csc_matrix((T, T)), -(objective[row, column] * scale) / unit, A, b, cones, settings
-    ).solve()
-    x, z = np.array(solution.x) / scale, np.array(solution.z) * unit
-    Y = np.zeros((d, d))
-    Y[row, column] = Y[column, row] = x
-    weight = 0.5 * np.maximum(z[1 + u : 1 + u + len(first)], 0.0)
-    return Multipliers(z[0], z[1 : 1 + u], first, second, weight), Y
+    allowed = np.zeros((len(norms), len(norms)))
+    allowed[first, second] = allowed[second, first] = 1.0
+    objective = (relaxed.K.T @ relaxed.K) / target
+    forms = np.ascontiguousarray(relaxed.forms / norms[:, np.newaxis])
+    rho, linear, N, Y = maximise(objective, forms, allowed, np.ascontiguousarray(relaxed.points), witness, TOLERANCE)
+    weight = 0.5 * target * N[first, second] / (norms[first] * norms[second])
+    return Multipliers(rho * target, linear * target, first, second, weight), Y
 
 
 def certify(relaxed: Relaxed, hint: Multipliers) -> Multipliers | None:
@@ -178,8 +155,9 @@ def certify(relaxed: Relaxed, hint: Multipliers) -> Multipliers | None:
                 continue
             schur = schur - S[:r, r:] @ np.linalg.solve(S[r:, r:], S[r:, :r])
         needed = max(-float(np.linalg.eigvalsh(0.5 * (schur + schur.T))[0]), 0.0)
-        if square < 0.0 or needed < square:
-            square, best = needed, raised
+        if 0.0 <= square <= needed:
+            break
+        square, best = needed, raised
     if square < 0.0:
         return None
     linear = best
