@@ -189,10 +189,16 @@ def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correctio
     settings.verbose = False
     settings.max_threads = 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
-    solution = clarabel.DefaultSolver(
-        sparse.diags(quadratic, format="csc"), linear, sparse.vstack(rows, format="csc"), np.concatenate(right), cones,
-        settings,
-    ).solve()  # fmt: skip
+    try:
+        solution = clarabel.DefaultSolver(
+            sparse.diags(quadratic, format="csc"), linear, sparse.vstack(rows, format="csc"), np.concatenate(right), cones,
+            settings,
+        ).solve()  # fmt: skip
+    except BaseException as failure:
+        # A panic of the solver is no Exception; the loop can go on without this step.
+        if type(failure).__name__ != "PanicException":
+            raise
+        return None
     x, dual = np.array(solution.x), np.array(solution.z)
     if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
         return None

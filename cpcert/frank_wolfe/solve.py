@@ -336,6 +336,8 @@ class _Run:
     def _use_reserve(self, space: Coordinates, G: np.ndarray, top: float) -> None:
         """Spend what is left of the time on proofs of this G, from loose to tight."""
         deadline = self.started + self.time_limit
+        if top <= 0.0:  # nothing was found that a cutoff could be measured by
+            return
         for stage in STAGES:
             if time.monotonic() > deadline or self._nodes_left() == 0 or self._closed():
                 return
@@ -343,7 +345,7 @@ class _Run:
                 space,
                 G,
                 self.problem.activation,
-                stage * max(top, 1e-300),
+                stage * top,
                 Limits(self._nodes_left(), deadline),
                 self.seed,
             )

@@ -38,7 +38,7 @@ import numpy as np
 from numba import njit
 
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch import INFINITE, Workspace, _min_norm, evaluate
+from cpcert.oracle.branch import FLOOR, INFINITE, Workspace, _min_norm, evaluate
 from cpcert.oracle.spectral import EPS, row_norms
 
 # A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.
@@ -293,7 +293,8 @@ def _enumerate(points, norms, square, kappa, linear, order, solve, tree, count, 
                 best[0] = v
                 for k in range(r):
                     atom[k] = e[k]
-        best[1] = max(best[1], bound)
+        if not bound <= best[1]:  # so written, a NaN cannot be lost
+            best[1] = bound
         n = 0
         for i in range(N):
             default = 0.0
@@ -380,7 +381,7 @@ def arrangement_oracle(
     factors, linear = np.ldexp(factors, -unit), np.ldexp(np.asarray(linear, dtype=np.float64), -unit)
     value, atom = _incumbent(scaled, factors, linear)
     order, tree, count, index, weight, _, _, best, atom = _search(scaled, factors, linear, True, value, atom)
-    bound = float(max(best))
+    bound = float(max(best[1], best[0])) + FLOOR
     proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound)
     return float(np.ldexp(bound, unit)), atom, float(np.ldexp(best[0], unit)), proof
 

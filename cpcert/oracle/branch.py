@@ -66,6 +66,8 @@ SEARCH_EVERY = 4
 SEARCH_STEPS = 4
 # A cap that is nearly the whole ball says nothing; a direction below TINY has no square in floating point.
 USEFUL, TINY = -0.999, 1e-140
+# Cutoffs and multiples of it that are worked with; FLOOR covers what underflow can lose, far below any rounding.
+SMALLEST, FLOOR = 1e-150, 1e-280
 
 RUNNING, FINISHED, FOUND = 0, 1, 2
 
@@ -96,7 +98,7 @@ class Workspace(NamedTuple):
 class BranchProof:
     """The tree that proves f ≤ cutoff on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,), cutoff: the problem, exactly as searched. tree: int32, one entry per node in
+    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled by powers of two. tree: int32, one entry per node in
     the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
     first child, the next entry, is the one where that sign is ±1. The multipliers are those of a deterministic
     replay: see `steps`.
@@ -213,7 +215,7 @@ def _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tole
                         s = 0.0
                         for k in range(r):
                             s += points[i, k] * points[j, k]
-                        S[a_, b_] = s / math.sqrt(square[i] * square[j])
+                        S[a_, b_] = s / (math.sqrt(square[i]) * math.sqrt(square[j]))
                     S[a_, a_] += 1e-10
                     s = 0.0
                     for k in range(r):
@@ -355,7 +357,7 @@ def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, 
     zz = 0.0
     for k in range(r):
         zz += z[k] * z[k]
-    return math.sqrt(zz) * (1.0 + (r + 6) * EPS) + (depth + 6) * EPS * size - rho * cap, rho
+    return math.sqrt(zz) * (1.0 + (r + 6) * EPS) + (depth + 6) * EPS * size + FLOOR - rho * cap, rho
 
 
 @njit(cache=True)
@@ -478,7 +480,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             for k in range(r):
                 norm_c += c[k] * c[k]
             norm_c = math.sqrt(norm_c)
-            allowance = (N + 4) * EPS * size
+            allowance = (N + 4) * EPS * size + FLOOR
             proven = (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance
             # Comparisons are written so that a NaN, should one ever arise, proves nothing.
             if proven < bound:
@@ -668,7 +670,7 @@ class _Search:
             y=np.zeros((depth, N)),
             path=np.full((depth, depth), -1, np.int64),
             sign=np.zeros((depth, depth)),
-            bound=np.full(depth, INFINITE),
+            bound=np.full(depth, np.inf),
             counts=np.zeros(5, np.int64),
             worst=np.array([0.0]),
         )
@@ -715,13 +717,19 @@ def branch_and_bound(
     stopped the search.
     """
     points = np.ascontiguousarray(points, dtype=np.float64)
-    # A power of two brings the numbers near 1, without any rounding.
-    scale_x = 2.0 ** -math.frexp(float(np.abs(points).max(initial=0.0)) or 1.0)[1]
-    scale_f = 2.0 ** -math.frexp(cutoff)[1]
+    nothing = BranchResult(math.inf, False, np.zeros((0, points.shape[1])), np.zeros(0), 0)
+    if not SMALLEST < cutoff < 1.0 / SMALLEST:
+        return nothing
+    # Powers of two bring every point and the cutoff near 1, without any rounding: κ_i relu(x_iᵀw) stays the same when
+    # x_i is halved and κ_i doubled.
     keep = (kappa != 0.0) & np.any(points != 0.0, axis=1)
-    points = np.ascontiguousarray(points[keep] * scale_x)
-    kappa = np.ascontiguousarray(kappa[keep] * (scale_f / scale_x))
+    exponents = np.frexp(np.abs(points[keep]).max(axis=1, initial=0.0))[1]
+    scale_f = 2.0 ** -math.frexp(cutoff)[1]
+    points = np.ascontiguousarray(np.ldexp(points[keep], -exponents[:, np.newaxis]))
+    kappa = np.ascontiguousarray(np.ldexp(kappa[keep] * scale_f, exponents))
     linear = np.ascontiguousarray(linear * scale_f)
+    if not max(np.abs(kappa).max(initial=0.0), np.abs(linear).max(initial=0.0)) < 1.0 / SMALLEST:
+        return nothing
     search = _Search(points, kappa, linear, cutoff * scale_f, max_atoms=max_atoms)
     pieces: list[np.ndarray] = []
     nodes = 0

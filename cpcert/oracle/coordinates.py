@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EPS = 2.0**-52
+from cpcert.oracle.spectral import EPS, row_norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,9 @@ class Coordinates:
 
     def upper_bound(self, bound: float, G: np.ndarray, lipschitz: float) -> float:
         """A proven bound of γ(G; X̃) from a proven bound of γ(G; X̂); G (m, N)."""
-        rest = float(np.linalg.norm(G, axis=0) @ self.residual) * lipschitz
-        if self.stretch == 1.0 and rest == 0.0:
+        if self.stretch == 1.0 and not self.residual.any():
             return bound
+        rest = float(row_norms(G.T) @ self.residual) * lipschitz
         return (bound * self.stretch + rest) * (1.0 + (2 * len(self.residual) + 2 * len(G) + 8) * EPS)
 
 

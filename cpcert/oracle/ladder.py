@@ -15,8 +15,10 @@
 from __future__ import annotations
 
 import functools
+import math
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,21 +112,45 @@ def prove(
     G (m, N); upper_bound of the answer holds for the original points (see coordinates.py). W is in the coordinates (k, r).
     """
     none = np.zeros((0, space.points.shape[1]))
+    size_G, size_X = float(np.abs(G).max(initial=0.0)), float(np.abs(space.points).max(initial=0.0))
+    if not math.isfinite(size_G):
+        return OracleAnswer(none, np.zeros(0), math.inf, "spectral")
+    # Powers of two bring both near 1 without rounding, so that no square over- or underflows below.
+    scale = math.frexp(size_G)[1], math.frexp(size_X)[1]
+    G, unit = np.ldexp(G, -scale[0]), sum(scale)
+    space = replace(space, points=np.ldexp(space.points, -scale[1]), residual=np.ldexp(space.residual, -scale[1]))
     bound, proof = spectral_bound(space.points, G, activation)
     cheap = space.upper_bound(bound, G, activation.lipschitz)
-    if cheap <= cutoff or activation.kink == 0.0 or limits.spent():
-        return OracleAnswer(none, np.zeros(0), cheap, "spectral", proof, 0, cheap <= cutoff)
-    # The rungs work in the coordinates: aim so that the way back still ends at the cutoff.
-    aim = cutoff - (space.upper_bound(cutoff, G, activation.lipschitz) - cutoff) * (1.0 + 1e-6)
-    if len(G) == 1:
-        answer = _one_output(space.points, G[0], activation, aim, limits)
-    else:
-        answer = _several_outputs(space.points, G, activation, aim, limits, seed)
+    # No cutoff far below the cheap bound can be proven, and none is tried.
+    cutoff = max(math.ldexp(cutoff, -unit), 1e-30 * cheap)
+    answer = OracleAnswer(none, np.zeros(0), cheap, "spectral", proof, 0, cheap <= cutoff)
+    if not (answer.complete or activation.kink == 0.0 or limits.spent()):
+        # The rungs work in the coordinates: aim so that the way back still ends at the cutoff.
+        aim = cutoff - (space.upper_bound(cutoff, G, activation.lipschitz) - cutoff) * (1.0 + 1e-6)
+        if len(G) == 1:
+            found = _one_output(space.points, G[0], activation, aim, limits)
+        else:
+            found = _several_outputs(space.points, G, activation, aim, limits, seed)
+        assert found.upper_bound is not None
+        bound = space.upper_bound(found.upper_bound, G, activation.lipschitz)
+        if bound < cheap:
+            answer = replace(found, upper_bound=bound, complete=bound <= cutoff)
+        else:
+            answer = replace(found, upper_bound=cheap, rung="spectral", proof=proof, complete=False)
     assert answer.upper_bound is not None
-    bound = space.upper_bound(answer.upper_bound, G, activation.lipschitz)
-    if cheap < bound:
-        return OracleAnswer(answer.W, answer.values, cheap, "spectral", proof, answer.nodes, False)
-    return OracleAnswer(answer.W, answer.values, bound, answer.rung, answer.proof, answer.nodes, bound <= cutoff)
+    values = np.ldexp(answer.values, unit)
+    return replace(answer, values=values, upper_bound=_scaled_up(answer.upper_bound, unit), scale=scale)
+
+
+def _scaled_up(bound: float, exponent: int) -> float:
+    """bound·2**exponent, or the next float where that underflows; inf for what is no number."""
+    if not bound < math.inf:
+        return math.inf
+    try:
+        result = math.ldexp(bound, exponent)
+    except OverflowError:
+        return math.inf
+    return result if abs(result) >= sys.float_info.min or bound == 0.0 else math.nextafter(result, math.inf)
 
 
 def _several_outputs(

@@ -77,6 +77,8 @@ def operator_norm(A: np.ndarray, error: float = 0.0) -> float:
     largest = float(np.abs(A).max(initial=0.0))
     if largest == 0.0:
         return error
+    if not np.isfinite(largest):
+        return float("inf")
     exponent = int(np.frexp(largest)[1])
     B = np.ldexp(A if A.shape[0] <= A.shape[1] else A.T, -exponent)
     k, n = B.shape
@@ -133,8 +135,9 @@ def _norm_proofs(points: np.ndarray, G: np.ndarray, activation: Activation) -> l
     G, points = G[:, keep], points[keep]
     mean, half = 0.5 * abs(activation.a_plus + activation.a_minus), 0.5 * abs(activation.kink)
     product = G @ points
-    error = np.linalg.norm((N + 2) * EPS * (np.abs(G) @ np.abs(points)))
-    linear_norm = operator_norm(product, float(error) * (1.0 + (N + product.size + 8) * EPS) + TINY)
+    absolute = np.abs(G) @ np.abs(points)
+    error = (N + 2) * EPS * float(row_norms(row_norms(absolute)[np.newaxis])[0])
+    linear_norm = operator_norm(product, error * (1.0 + (N + product.size + 8) * EPS) + TINY)
     balanced = np.zeros(N, np.int64)
     balanced[keep] = np.rint(0.5 * (np.log2(g_norms[keep]) - np.log2(x_norms[keep]))).astype(np.int64)
     balanced[keep] -= int(np.median(balanced[keep]))
