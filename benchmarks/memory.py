@@ -1,6 +1,7 @@
 """Peak memory of the branch and bound at a million nodes, beside SCIP on the same problem.
 
-The cutoff lies below the maximum, so that neither can stop early. Each runs in a process of its own, whose peak resident memory is taken before and after the search.
+The cutoff lies below the maximum, so that no proof ends the search early. Each runs in a process of its own, whose peak
+resident memory is taken before and after the search.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ def main() -> None:
         "ratio",
     ]
     notes = (
-        f"gaussian, N = 60, r = 12; cutoff {CUTOFF} × the best value found, so that the search goes on. cpcert stops at {NODES} nodes, "
-        f"SCIP after {SCIP_SECONDS:g} s. ratio: bytes per node / those of cpcert."
+        f"gaussian, N = 60, r = 12; cutoff {CUTOFF} × the best value found, so that the search goes on. cpcert stops at "
+        f"{NODES} nodes, SCIP after {SCIP_SECONDS:g} s. ratio: bytes per node / those of cpcert."
     )
     tables.write("memory", "Memory of the branch and bound", headings, rows, records, notes)
 

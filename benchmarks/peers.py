@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import clarabel
@@ -84,7 +85,7 @@ class Training:
 
 
 def training(problem: Problem, seconds: float, width: int, seed: int = 0) -> Training:
-    """L-BFGS on L_λ with `width` hidden neurons from random starts, one after the other until `seconds` are over."""
+    """Adam, then L-BFGS, on L_λ with `width` hidden neurons from random starts, one after the other until `seconds` are over."""
     rng = np.random.default_rng(seed)
     n, m, N = problem.n, problem.m, problem.N
     X_tilde, targets, sigma = problem.X_tilde, problem.targets, problem.activation
@@ -108,7 +109,8 @@ def training(problem: Problem, seconds: float, width: int, seed: int = 0) -> Tra
         start = np.concatenate(
             [rng.standard_normal(width * n) / math.sqrt(n), rng.standard_normal(m * (width + bias)) / math.sqrt(width)]
         )
-        # Kinks end a run early; one that starts again where it ended gets further.
+        start = adam(loss, start)
+        # Kinks end a run of L-BFGS early; one that starts again where it ended gets further.
         previous = math.inf
         while True:
             found = minimize(
@@ -121,6 +123,21 @@ def training(problem: Problem, seconds: float, width: int, seed: int = 0) -> Tra
         best = min(best, float(found.fun))
         restarts += 1
     return Training(best, restarts, time.perf_counter() - started)
+
+
+def adam(
+    loss: Callable[[np.ndarray], tuple[float, np.ndarray]], flat: np.ndarray, steps: int = 4000, rate: float = 1e-2
+) -> np.ndarray:
+    """Full-batch Adam (Kingma and Ba 2015) with a cosine schedule."""
+    first, second = np.zeros_like(flat), np.zeros_like(flat)
+    for k in range(steps):
+        _, gradient = loss(flat)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        size = 0.5 * rate * (1.0 + math.cos(math.pi * k / steps))
+        step = first / (1.0 - 0.9 ** (k + 1)) / (np.sqrt(second / (1.0 - 0.999 ** (k + 1))) + 1e-8)
+        flat = flat - size * step
+    return flat
 
 
 # -- SCIP ------------------------------------------------------------------------------------------------------------

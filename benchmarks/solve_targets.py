@@ -1,7 +1,7 @@
 """`solve` on problems of the sizes it is made for, each beside a peer in the same run.
 
 The peer is full enumeration (the convex program over all activation patterns, Clarabel) where it fits in memory, else
-training by L-BFGS from many random starts for as long, and at least ten seconds; its loss is compared with the proven
+training by Adam and L-BFGS from many random starts for as long, and at least ten seconds; its loss is compared with the proven
 lower bound.
 """
 
@@ -66,7 +66,7 @@ def main() -> None:
     ]
     notes = (
         "Enumeration: the convex program over all activation patterns with Clarabel, where memory allows. Training: "
-        f"L-BFGS, width {WIDTH}, from random starts, for the seconds of cpcert and at least {TRAINING_SECONDS:g}; "
+        f"Adam, then L-BFGS, width {WIDTH}, from random starts, for the seconds of cpcert and at least {TRAINING_SECONDS:g}; "
         "excess = its best loss / the proven lower bound − 1. Training proves nothing: without the lower bound nobody "
         "knows the excess. β = 1 except for bipartite."
     )

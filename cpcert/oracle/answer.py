@@ -16,8 +16,8 @@ class OracleAnswer:
     point, never a bound.
     upper_bound: a float that is proven to be at least γ(G) for the exact numbers of G and X̃, rounding included; None
     when nothing was proven. rung: which oracle proved it. proof: the object that proves it (one per rung).
-    scale: (g, x): the proof is one for
-    G·2^−g and X̃·2^−x, exactly. nodes: how many nodes were visited. complete: whether upper_bound reached the cutoff that was asked for.
+    scale: (g, x): the proof is one for G·2^−g and X̃·2^−x, exactly. nodes: how many nodes were visited. complete:
+    whether upper_bound reached the cutoff that was asked for.
     """
 
     W: np.ndarray

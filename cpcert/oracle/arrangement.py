@@ -98,11 +98,11 @@ def cell_count(N: int, r: int) -> int:
 
 
 @njit(cache=True)
-def implied_sign(points, norms, square, x, size, witness, path, lower, upper, depth, mu, e, work):
+def implied_sign(points, norms, square, x, size, witness, path, lower, upper, depth, mu, e, precise, work):
     """Is the sign of xᵀw the same on the whole cone {s_j x_jᵀw ≥ 0 : j in path}, up to a small ε?
 
     witness: a point inside the cone; its side σ = sign(xᵀw) is the candidate. Returns (σ, ε): ε > IMPLIED means no, and then
-    e is a direction of the cone with σxᵀe < 0. mu holds the y_j = s_jμ_j.
+    e is a direction of the cone with σxᵀe < 0, better so if `precise`. mu holds the y_j = s_jμ_j.
     """
     r = points.shape[1]
     s = 0.0
@@ -114,7 +114,9 @@ def implied_sign(points, norms, square, x, size, witness, path, lower, upper, de
     for q in range(depth):
         mu[path[q]] = 0.0
     if depth > 0:
-        _min_norm(points, square, path, depth, lower, upper, mu, e, 200, 4e-16 * size, 1e-5, work)
+        norm = _min_norm(points, square, path, depth, lower, upper, mu, e, 200, 4e-16 * size, 1e-5, work)
+        if precise and norm > 0.5 * IMPLIED:
+            _min_norm(points, square, path, depth, lower, upper, mu, e, 500, 4e-16 * size, 1e-13, work)
     total = size
     used = 0
     for k in range(r):
@@ -133,7 +135,9 @@ def implied_sign(points, norms, square, x, size, witness, path, lower, upper, de
 
 
 @njit(cache=True)
-def _enumerate(points, norms, square, kappa, linear, order, solve, tree, count, index, weight, signs, witnesses, stack, work):
+def _enumerate(
+    points, norms, square, kappa, linear, order, solve, tree, count, index, weight, signs, witnesses, stack, work
+):
     """Visit nodes until none is open (returns True) or a buffer is full (False). With `solve`, leaves are bounded;
     without, their signs and witnesses are listed."""
     N, r = points.shape
@@ -177,7 +181,7 @@ def _enumerate(points, norms, square, kappa, linear, order, solve, tree, count, 
         while at < P:
             i = order[at]
             side, small = implied_sign(
-                points, norms, square, points[i], norms[i], w, steps, lower, upper, depth, mu, e, work
+                points, norms, square, points[i], norms[i], w, steps, lower, upper, depth, mu, e, False, work
             )
             s[at] = 1 if side > 0.0 else -1
             if small <= IMPLIED:
@@ -267,9 +271,7 @@ def _enumerate(points, norms, square, kappa, linear, order, solve, tree, count, 
         for attempt in range(2):
             # First far enough for the incumbent; then, if that fails, to the end.
             target = best[0] * (1.0 - 2e-14) - a if attempt == 0 else 0.0
-            _min_norm(
-                points, square, free, n, lower, upper, y, c, 2000, target, 1e-9 if attempt == 0 else 1e-15, work
-            )
+            _min_norm(points, square, free, n, lower, upper, y, c, 2000, target, 1e-9 if attempt == 0 else 1e-15, work)
             total = norm_linear
             for k in range(r):
                 c[k] = linear[k]
@@ -345,7 +347,21 @@ def _search(points, kappa, linear, solve, value, atom):
         signs = np.zeros((0 if solve else 1 << 12, P), np.int8)
         witnesses = np.zeros((len(signs), r))
         done = _enumerate(
-            points, norms, square, kappa, linear, order, solve, tree, count, index, weight, signs, witnesses, stack, work
+            points,
+            norms,
+            square,
+            kappa,
+            linear,
+            order,
+            solve,
+            tree,
+            count,
+            index,
+            weight,
+            signs,
+            witnesses,
+            stack,
+            work,
         )
         _, nodes, lists, entries, leaves = stack.used.tolist()
         pieces.append(

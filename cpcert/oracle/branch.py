@@ -98,8 +98,8 @@ class Workspace(NamedTuple):
 class BranchProof:
     """The tree that proves f ≤ cutoff on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled by powers of two. tree: int32, one entry per node in
-    the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
+    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled by powers of two. tree: int32, one entry
+    per node in the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
     first child, the next entry, is the one where that sign is ±1. The multipliers are those of a deterministic
     replay: see `steps`.
     """

@@ -39,8 +39,6 @@ MAX_ATOMS = 8
 NODES_AFTER_ATOM = 20
 STARTS = 100
 
-import os
-FEW_=int(os.environ.get('FEW','8'));CC=float(os.environ.get('CC','1'))
 # After a relaxation with excess x = bound/cutoff − 1 the next one waits until log2(x/CLOSING) more signs are known.
 CLOSING = 0.02
 # Relaxations of larger order than SIZE (entries of Y) are not tried; with few unknown signs they always are.
@@ -136,7 +134,7 @@ def _reduce(planes, norms, square, path, sign, witness, undecided, work):
                 n += 1
         i = path[q]
         side, small = implied_sign(
-            planes, norms, square, planes[i], norms[i], witness, others, lower, upper, n, mu, e, work
+            planes, norms, square, planes[i], norms[i], witness, others, lower, upper, n, mu, e, False, work
         )
         keep[q] = not (small <= IMPLIED and side == sign[q])
     n = 0
@@ -150,7 +148,7 @@ def _reduce(planes, norms, square, path, sign, witness, undecided, work):
     for q in range(undecided.shape[0]):
         i = undecided[q]
         side, small = implied_sign(
-            planes, norms, square, planes[i], norms[i], witness, others, lower, upper, n, mu, e, work
+            planes, norms, square, planes[i], norms[i], witness, others, lower, upper, n, mu, e, False, work
         )
         if small <= IMPLIED:
             sides[q] = 1 if side > 0.0 else -1
@@ -172,7 +170,20 @@ def _other_side(planes, norms, square, plane, path, sign, witness, work):
         lower[path[q]] = 0.0 if sign[q] > 0 else -INFINITE
         upper[path[q]] = INFINITE if sign[q] > 0 else 0.0
     side, small = implied_sign(
-        planes, norms, square, planes[plane], norms[plane], witness, path, lower, upper, path.shape[0], mu, e, work
+        planes,
+        norms,
+        square,
+        planes[plane],
+        norms[plane],
+        witness,
+        path,
+        lower,
+        upper,
+        path.shape[0],
+        mu,
+        e,
+        True,
+        work,
     )
     inside = 0.0
     length = 0.0
@@ -199,7 +210,7 @@ class _Search:
             path=empty,
             sign=empty,
             decided=np.zeros(N, np.int8),
-            witness=witness / np.linalg.norm(witness),
+            witness=np.asarray(witness / np.linalg.norm(witness)),
             slack=0.0,
             bound=bound,
             skip_above=N,
@@ -304,7 +315,7 @@ class _Search:
         size = size * (size + 1) // 2
         cost = 1.0 + 0.08 * size + 0.001 * size**2
         r = self.points.shape[1]
-        return undecided <= FEW_ or (size <= SIZE and cost < CC * cell_count(undecided, r) / 2**r)
+        return undecided <= FEW or (size <= SIZE and cost < cell_count(undecided, r) / 2**r)
 
     def _search_from(self, Y: np.ndarray) -> None:
         """Local searches from both ends of the main direction of Y."""

@@ -256,9 +256,7 @@ class _Cover:
         """Local search for h(u) from the neurons W, into the pool."""
         if len(W):
             g = (u @ self.H)[np.newaxis]
-            W, _, _ = ascend(
-                self.points, g, self.activation.a_plus, self.activation.a_minus, W, np.ones((len(W), 1))
-            )
+            W, _, _ = ascend(self.points, g, self.activation.a_plus, self.activation.a_minus, W, np.ones((len(W), 1)))
             self.add_atoms(W[:4])
 
     def add_vertex(self, u: np.ndarray, edge: tuple[int, int, int, int]) -> int | None:
@@ -326,7 +324,9 @@ def direction_cover(
     found = cover.above()
     if bound >= cheap:
         return OracleAnswer(*found, cheap, "spectral", spectral, cover.nodes, False)
-    return OracleAnswer(*found, bound, "directions", _proof(cover, reduction, bound), cover.nodes, done and bound <= cutoff)
+    return OracleAnswer(
+        *found, bound, "directions", _proof(cover, reduction, bound), cover.nodes, done and bound <= cutoff
+    )
 
 
 def _proof(cover: _Cover, reduction: Reduction, bound: float) -> DirectionProof:

@@ -199,7 +199,7 @@ def _normal_matrix(A, Q, M):
             for k in range(i + 1):
                 ik = i * (i + 1) // 2 + k
                 jk = j * (j + 1) // 2 + k if j >= k else k * (k + 1) // 2 + j
-                for l in range(k + 1):
+                for l in range(k + 1):  # noqa: E741
                     if q > t:
                         break
                     il = i * (i + 1) // 2 + l
@@ -374,11 +374,12 @@ def maximise(C, F, allowed, X, witness, tolerance):
         dual = 0.0
         for i in range(d):
             for j in range(d):
-                dual = max(dual, abs(sums[i, j] - C[i, j] - 0.5 * FN[i, j] - Z[i, j]))
+                block[i, j] = sums[i, j] - C[i, j] - 0.5 * FN[i, j]
+                dual = max(dual, abs(block[i, j] - Z[i, j]))
         value = _inner(C, Y)
         scale = max(1.0, abs(mu[0]))
         merit = (abs(mu[0] - value) + dual) / scale + primal
-        below = dual <= 1e-7 and mu[0] <= 0.98
+        below = mu[0] <= 0.98 and _cholesky(block, L)
         above = primal <= 1e-7 and dual <= 1e-5 * scale and value > 1.001 and mu[0] - value <= 0.02 * mu[0]
         if merit < best or below or above:
             best = merit

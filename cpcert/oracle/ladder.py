@@ -212,7 +212,7 @@ def _one_output(
         order = np.argsort(-np.array(found), kind="stable")
         order = order[above[order]]
         return OracleAnswer(
-            np.array(atoms)[order], np.array(found)[order], bound, "arrangement", SignedProof(*proofs, allowance),
+            np.array(atoms)[order], np.array(found)[order], bound, "arrangement", SignedProof(proofs[0], proofs[1], allowance),
             2 * cells, bound <= cutoff,
         )  # fmt: skip
     # What is added to the bound below must still leave it at most the cutoff.
