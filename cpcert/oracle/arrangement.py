@@ -390,7 +390,6 @@ def arrangement_oracle(
     scaled, exponents = scaled_points(points)
     keep = (kappa != 0.0) & np.any(scaled != 0.0, axis=1)
     scaled = np.ascontiguousarray(scaled[keep])
-    r = scaled.shape[1]
     factors = np.ldexp(kappa[keep], exponents[keep])
     largest = max(np.abs(factors).max(initial=0.0), np.abs(linear).max(initial=0.0))
     unit = int(np.frexp(largest)[1])
