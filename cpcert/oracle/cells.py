@@ -429,7 +429,7 @@ def cell_cover(
     keep = np.any(G != 0.0, axis=0) & np.any(points != 0.0, axis=1)
     none = np.zeros((0, points.shape[1])), np.zeros(0)
     if cheap <= cutoff or cutoff <= 0.0 or activation.kink == 0.0 or not keep.any():
-        return OracleAnswer(*none, cheap, "spectral", spectral, 0, cheap <= cutoff)
+        return OracleAnswer(*none, cheap, "spectral", spectral, 0, bool(cheap <= cutoff))
     # Powers of two bring points and cutoff near 1, without any rounding.
     unit = int(np.frexp(cutoff)[1])
     scaled, exponents = scaled_points(points[keep])
@@ -446,4 +446,4 @@ def cell_cover(
     if proof is None:
         return OracleAnswer(*found, cheap, "spectral", spectral, search.nodes, False)
     bound = math.ldexp(bound, unit)
-    return OracleAnswer(*found, bound, "cells", proof, search.nodes, bound <= cutoff)
+    return OracleAnswer(*found, bound, "cells", proof, search.nodes, bool(bound <= cutoff))

@@ -307,7 +307,7 @@ def direction_cover(
     cheap, spectral = spectral_bound(points, G, activation)
     none = np.zeros((0, points.shape[1])), np.zeros(0)
     if cheap <= cutoff or not np.any(G) or cutoff <= 0.0:
-        return OracleAnswer(*none, cheap, "spectral", spectral, 0, cheap <= cutoff)
+        return OracleAnswer(*none, cheap, "spectral", spectral, 0, bool(cheap <= cutoff))
     reduction = reduce_outputs(points, G, activation.lipschitz, NEGLIGIBLE * cutoff)
     aim = (cutoff * (1.0 - 8.0 * EPS) - reduction.rest) / reduction.stretch
     cover = _Cover(points, reduction.H, activation, max(aim, 0.5 * cutoff), node_limit, deadline)
@@ -325,7 +325,7 @@ def direction_cover(
     if bound >= cheap:
         return OracleAnswer(*found, cheap, "spectral", spectral, cover.nodes, False)
     return OracleAnswer(
-        *found, bound, "directions", _proof(cover, reduction, bound), cover.nodes, done and bound <= cutoff
+        *found, bound, "directions", _proof(cover, reduction, bound), cover.nodes, bool(done and bound <= cutoff)
     )
 
 

@@ -141,12 +141,10 @@ def _norm_proofs(points: np.ndarray, G: np.ndarray, activation: Activation) -> l
     balanced = np.zeros(N, np.int64)
     balanced[keep] = np.rint(0.5 * (np.log2(g_norms[keep]) - np.log2(x_norms[keep]))).astype(np.int64)
     balanced[keep] -= int(np.median(balanced[keep]))
-    for exponents in (np.zeros(N, np.int64), balanced):
+    for exponents in [np.zeros(N, np.int64)] + [balanced] * bool(half and np.ptp(balanced[keep])):
         e = exponents[keep]
         G_norm = operator_norm(np.ldexp(G, -e))
         X_norm = operator_norm(np.ldexp(points, e[:, np.newaxis]))
         bound = (mean * linear_norm + half * G_norm * X_norm) * (1.0 + 8.0 * EPS) + TINY
         proofs.append(SpectralProof("norms", bound, exponents, linear_norm, G_norm, X_norm))
-        if half == 0.0 or not np.ptp(e):
-            break
     return proofs
