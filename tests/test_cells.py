@@ -275,13 +275,13 @@ def test_the_relaxation_is_exact_on_a_simplicial_cone():
         cone, M = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
         rays = np.linalg.inv(cone)
         rays /= np.linalg.norm(rays, axis=0)
-        T = rng.dirichlet(np.ones(3), 40000)
+        T = rng.dirichlet(np.full(3, 0.3), 40000)
         W = T @ rays.T
         W /= np.linalg.norm(W, axis=1, keepdims=True)
         best = float((np.linalg.norm(W @ M.T, axis=1) ** 2).max())
         # M as the map of four points with linear slope: K = M.
         relaxed = replace(relax(np.eye(3), M, activation("linear"), np.ones(3), cone), K=M)
-        hint, Y = solve(relaxed, rays.sum(axis=1), best)
+        hint, Y = solve(relaxed, rays.sum(axis=1), best)  # the method is precise near its target
         proven = certify(relaxed, hint)
         assert best <= proven.square <= best * (1 + 2e-3)
         assert np.trace(Y) == pytest.approx(1.0, abs=1e-6) and np.all(cone @ Y @ cone.T >= -1e-6)
