@@ -51,6 +51,8 @@ SLACK = 0.01
 FINEST = 2e-9
 # Output directions that change γ(G) by less than this, relative to the cutoff, are left out.
 NEGLIGIBLE = 1e-10
+# ℓ·u_j must be at least so much of the terms it is the sum of.
+STEEP = 1e-9
 STARTS = 100
 MAX_ATOMS = 8
 BITS = 52
@@ -129,15 +131,18 @@ def cone_bound(vertices: np.ndarray, values: np.ndarray) -> tuple[float, np.ndar
             except np.linalg.LinAlgError:
                 continue
             reach = _reach(vertices, normal)
-            if np.all(reach > 0.0):
+            # A positive value that is mostly rounding would be scaled up without end.
+            if np.all(reach > STEEP * (np.abs(vertices) @ np.abs(normal))):
                 normal = normal * (float((values / reach).max()) * (1.0 + 4.0 * EPS))
                 norm = float(np.linalg.norm(normal))
                 if norm < best_norm:
                     best, best_norm = normal, norm
     if best is None:
         return math.inf, np.zeros(k)
+    step = 4.0 * EPS
     while np.any(_reach(vertices, best) < values):
-        best = best * (1.0 + 4.0 * EPS)
+        best = best * (1.0 + step)
+        step *= 2.0
     return float(np.linalg.norm(best)) * (1.0 + (k + 4) * EPS), best
 
 
