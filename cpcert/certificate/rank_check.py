@@ -1,0 +1,1009 @@
+"""Check claims about complete positivity, cp-rank and Rank_σ. Standard library only; exact integers and rationals.
+
+`check_rank_claim(claim)` takes plain JSON data and returns None, or raises `Rejected(reason)`. An integer stands for
+itself, a string "p/q" or "p" for a rational number; floats are refused. Every object has exactly the keys stated here.
+Indices count from 0. A symmetric matrix is a list of its rows. Below, "A is completely positive" means A = Σ b_k b_kᵀ
+with entrywise nonnegative vectors b_k, its *atoms*; cp-rank(A) is the least number of them, ∞ if there are none.
+
+CLAIMS
+    {"claim": "completely_positive", "A", "proof": CP}
+    {"claim": "not_completely_positive", "A", "proof": NOT_CP}
+    {"claim": "cp_rank", "A", "lower", "lower_proof": LOWER, "upper", "upper_proof": CP}
+        lower ≤ cp-rank(A) ≤ upper; upper and upper_proof may both be null.
+    {"claim": "rank_sigma", "K", "K_sigma", "beta", "a_plus", "a_minus", "lower", "lower_proof": SIGMA_LOWER,
+     "upper", "upper_proof": SIGMA_UPPER}
+        Rank_σ(K, K^σ) is the least number of vectors x_k with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ, where
+        σ(s) = a_plus max(s, 0) − a_minus max(−s, 0). It is ∞ if there are none.
+
+CP: an upper bound of the cp-rank
+    {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c, v > 0. The rest R = A − Σ c vvᵀ is
+        entrywise nonnegative and diagonally dominant,
+        R = Σ_{i<j} R_ij (e_i + e_j)(e_i + e_j)ᵀ + Σ_i (R_ii − Σ_{j≠i} R_ij) e_i e_iᵀ; each nonzero term is one atom more.
+    {"kind": "nearby", "rows": I, "columns": [{"basis": [[…], …], "center": […]}, …], "inverse": M, "rho": ρ}: there is
+        an exact factorisation with one atom b_k = V_k t_k for each column, V_k the matrix with the columns `basis`, t_k
+        near `center` (Brouwer's fixed-point theorem). With C = A_{·I} A_II⁻¹ it is checked that A = C A_{I·} and
+        V_k = C V_k[I]: so only the equations F_ij(t) = Σ_k (V_k t_k)_i (V_k t_k)_j − A_ij = 0, i ≤ j in I, matter. An
+        equation where no column has both i and j in its support must be 0 = A_ij. For the others let J be the
+        Jacobian of F at the centers, in the order of I, and R = JᵀM. With t = center + Ry, the map y ↦ y − F(t)
+        sends the ball ‖y‖ ≤ ρ into itself if
+            ‖F(center)‖ + ‖1 − JR‖ ρ + max_k ‖V_k[I]‖² ‖R‖² ρ² ≤ ρ        (Frobenius norms),
+        and a fixed point is a zero of F. Each entry of V_k t is identically 0, or nonnegative on the ball.
+    {"kind": "components", "parts": [{"indices": [...], "proof": CP}, …]}: A is zero outside these disjoint blocks.
+
+NOT_CP
+    {"kind": "negative_entry", "i", "j"}: A_ij < 0.
+    {"kind": "not_psd", "v"}: vᵀAv < 0.
+    {"kind": "triangle_free", "v"}: v ≥ 0; the graph of the off-diagonal nonzeros of A has no triangle, so an atom is
+        supported on a vertex or an edge, and adds (v_i b_i − v_j b_j)² to Σ_i A_ii v_i² − Σ_{i≠j} A_ij v_i v_j, which is
+        negative here.
+    {"kind": "copositive", "S"}: S is copositive (below) and ⟨S, A⟩ < 0.
+    {"kind": "principal", "indices", "proof": NOT_CP}: a principal submatrix is not completely positive.
+
+LOWER: a lower bound of the cp-rank
+    {"kind": "trivial"}: 0.
+    {"kind": "rank", "prime": p}: the rank of A modulo the prime p, after multiplication by the common denominator: at
+        most the rank of A. (Elimination needs no more than that the pivots are invertible, and stops if one is not.)
+    {"kind": "components", "parts": [{"indices", "lower", "proof": LOWER}, …]}: A is zero between these disjoint blocks
+        and an atom has its support in at most one, so the bounds add up. One part alone is a principal submatrix.
+    {"kind": "cover", "cover": COVER}: an atom has its support in a clique of the support graph of A, and the cliques
+        cover all pairs with A_ij > 0, loops i = j included.
+    {"kind": "copositive", "S", "node": NODE}: S is copositive and ⟨S, A⟩ = 0, so each atom is a zero of S. Let
+        q_1, …, q_m be the minimal zeros of S (below). A zero of S is Σ t_u q_u with t ≥ 0 and q_uᵀSq_v = 0 for all u, v in
+        the support of t. So k atoms give k vectors t with M = Σ ttᵀ ≥ 0 and QMQᵀ = A, whose supports are cliques of the
+        graph of the pairs with q_uᵀSq_v = 0. The zeros are numbered as `minimal_zeros` finds them: by size, then
+        lexicographically by support.
+    {"kind": "tau_sos", "l", "D", "Omega", "W"}: the semidefinite bound of Fawzi and Parrilo, see `_tau_sos`.
+    {"kind": "ideal_sparse", "Y", "u", "cliques": [{"vertices", "s", "d", "Omega"}, …]}: see `_ideal_sparse`.
+
+SIGMA_LOWER
+    {"kind": "trivial"}
+    {"kind": "rank", "of": "K" or "K_sigma", "prime": p}: of K, or of K^σ − β²11ᵀ.
+    {"kind": "cp_rank", "proof": LOWER}: of K^σ − β²11ᵀ; σ ≥ 0 is checked.
+    {"kind": "lifted", "node": NODE}: x = p − q with p, q ≥ 0 and p_i q_i = 0. The vector t = (p, q) of order 2N is supported
+        on a clique of the graph of all pairs but {p_i, q_i}, and M = Σ ttᵀ ≥ 0 satisfies the linear equations
+        M_pp − M_pq − M_qp + M_qq = K and a₊²M_pp − a₊a₋(M_pq + M_qp) + a₋²M_qq = K^σ − β²11ᵀ.
+SIGMA_UPPER
+    {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c > 0, and the two sums hold exactly.
+    {"kind": "lifted", "M", "proof": CP}: M of order 2N satisfies the equations above and M_{p_i q_i} = 0.
+
+NODE: k vectors t ≥ 0 with supports in cliques of a graph H have M = Σ ttᵀ that satisfies linear equations
+    Σ_{uv} a_e,uv M_uv = r_e in the pairs u ≤ v of H (loops uu are pairs). Equations: the upper triangle row by row; for
+    "lifted" first K, then K^σ. A combination y = [[e, y_e], …] has the coefficients c_uv = Σ_e y_e a_e,uv and the
+    value ⟨y, r⟩.
+    {"steps": [STEP, …], "end": END}
+    STEP {"zero": y}: ⟨y, r⟩ = 0 and c ≥ 0 on H, so M_uv = 0 where c_uv > 0, and these pairs leave H (with uu all pairs of u).
+         {"positive": [u, v], "by": y}: ⟨y, r⟩ < 0 and c ≥ 0 on H but for the pair uv. So M_uv > 0: uv is required.
+    END  {"infeasible": y}: ⟨y, r⟩ < 0 and c ≥ 0 on H: there is no M at all. Proves any bound.
+         {"cover": COVER}: of the required pairs by cliques of H.
+         {"branch": [u, v], "zero": NODE, "positive": NODE}: M_uv = 0 or M_uv > 0.
+         {"block": [u, …], "values": [[u, v, y], …], "proof": LOWER}: c is 1 at uv and 0 elsewhere on H, for every pair
+         u ≤ v of H among these vertices (other pairs are 0): that principal submatrix of M is known, and the bound is
+         one of its cp-rank.
+
+COVER: a number of cliques of H that are needed to cover the required pairs
+    {"kind": "triangle_free"}: H has no triangle; the required edges, and the required loops at isolated vertices.
+    {"kind": "fooling", "pairs": [[u, v], …]}: required pairs, no two in one clique.
+    {"kind": "weights", "weights": [[u, v, w], …]}: w ≥ 0 on required pairs, at most 1 in sum on each maximal clique; ⌈Σ w⌉.
+    {"kind": "search", "lower": s}: the checker searches for a cover with s − 1 cliques and finds none.
+
+COPOSITIVE. Let −μ < 0 be the minimum of xᵀSx over the simplex and x a minimiser of least support I. Then S_I x_I = −μ1. If
+    S_I z = 0 with z ≠ 0, then −μ1ᵀz = zᵀS_I x_I = 0, and x + sz stays a minimiser up to the boundary: a smaller support. So S is
+    copositive iff there is no I with S_I nonsingular and S_I x = −1 solved by some x ≥ 0 (if there is one, then
+    xᵀS_I x = −1ᵀx < 0). All I are visited. MINIMAL ZEROS are the zeros of least support; their supports are the I
+    where S_I has a one-dimensional kernel spanned by a positive vector: S_I is positive semidefinite when it has a
+    positive zero, so another kernel vector would lead to a zero of smaller support. Peeling minimal zeros off a
+    zero x, all within the kernel of the same S_I, gives the decomposition used above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import combinations
+from math import isqrt, lcm
+from typing import Any
+
+LARGEST_ORDER = 2000
+LARGEST_COPOSITIVE_ORDER = 16
+LARGEST_EQUATIONS = 500
+LARGEST_DIGITS = 2000
+LARGEST_SEARCH = 200_000
+LARGEST_DEPTH = 60
+
+Number = int | Fraction
+Matrix = list[list[Number]]
+Pair = tuple[int, int]
+Graph = dict[int, set[int]]
+
+_RATIONAL = re.compile(rf"(-?\d{{1,{LARGEST_DIGITS}}})(?:/(\d{{1,{LARGEST_DIGITS}}}))?", re.ASCII)
+
+
+class Rejected(Exception):
+    """The claim is not proven by what was given; the message says where."""
+
+
+def check_rank_claim(claim: Any) -> None:
+    """Return None if the claim is proven, else raise Rejected(reason)."""
+    kind = claim.get("claim") if isinstance(claim, dict) else None
+    if kind == "completely_positive":
+        _keys(claim, "claim", "A", "proof")
+        _upper(_matrix(claim["A"], "A"), claim["proof"])
+    elif kind == "not_completely_positive":
+        _keys(claim, "claim", "A", "proof")
+        _not_completely_positive(_matrix(claim["A"], "A"), claim["proof"])
+    elif kind == "cp_rank":
+        _keys(claim, "claim", "A", "lower", "lower_proof", "upper", "upper_proof")
+        A = _matrix(claim["A"], "A")
+        _both(claim, lambda proof: _lower(A, proof), lambda proof: _upper(A, proof))
+    elif kind == "rank_sigma":
+        proofs = ("lower", "lower_proof", "upper", "upper_proof")
+        _keys(claim, "claim", "K", "K_sigma", "beta", "a_plus", "a_minus", *proofs)
+        pair = _pair(claim)
+        _both(claim, lambda proof: _sigma_lower(*pair, proof), lambda proof: _sigma_upper(*pair, proof))
+    else:
+        raise Rejected("claim: not an object with a known claim")
+
+
+def _both(claim: dict[str, Any], lower: Callable[[Any], int | None], upper: Callable[[Any], int]) -> None:
+    stated = _index(claim["lower"], "lower")
+    at_least = lower(claim["lower_proof"])
+    if at_least is not None and at_least < stated:
+        raise Rejected(f"lower: {stated} is stated and {at_least} proven")
+    if (claim["upper"] is None) != (claim["upper_proof"] is None):
+        raise Rejected("upper: null with a proof, or a number without one")
+    if claim["upper"] is not None:
+        stated, at_most = _index(claim["upper"], "upper"), upper(claim["upper_proof"])
+        if at_most > stated:
+            raise Rejected(f"upper: {stated} is stated and {at_most} proven")
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _keys(thing: Any, *names: str) -> None:
+    if not isinstance(thing, dict) or set(thing) != set(names):
+        raise Rejected(f"expected an object with the keys {', '.join(names)}")
+
+
+def _list(value: Any, name: str, length: int | None = None) -> list[Any]:
+    if not isinstance(value, list):
+        raise Rejected(f"{name}: not a list")
+    if length is not None and len(value) != length:
+        raise Rejected(f"{name}: {len(value)} entries instead of {length}")
+    return value
+
+
+def _rational(value: Any, name: str) -> Number:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > 3 * LARGEST_DIGITS:
+            raise Rejected(f"{name}: too many digits")
+        return value
+    match = _RATIONAL.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Rejected(f"{name}: not an integer or a string p/q")
+    if match[2] is None:
+        return int(match[1])
+    if int(match[2]) == 0:
+        raise Rejected(f"{name}: denominator 0")
+    return Fraction(int(match[1]), int(match[2]))
+
+
+def _vector(value: Any, name: str, length: int | None = None) -> list[Number]:
+    return [_rational(entry, name) for entry in _list(value, name, length)]
+
+
+def _matrix(value: Any, name: str, order: int | None = None) -> Matrix:
+    n = len(_list(value, name, order))
+    if not 0 < n <= LARGEST_ORDER:
+        raise Rejected(f"{name}: order {n} is not between 1 and {LARGEST_ORDER}")
+    A = [_vector(row, name, n) for row in value]
+    if any(A[i][j] != A[j][i] for i in range(n) for j in range(i)):
+        raise Rejected(f"{name}: not symmetric")
+    return A
+
+
+def _index(value: Any, name: str, bound: int | None = None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0 or (bound is not None and value >= bound):
+        raise Rejected(f"{name}: not an integer in range")
+    return value
+
+
+def _indices(value: Any, name: str, bound: int) -> list[int]:
+    found = [_index(i, name, bound) for i in _list(value, name)]
+    if len(set(found)) != len(found) or not found:
+        raise Rejected(f"{name}: empty, or an index twice")
+    return found
+
+
+def _vertices(value: Any, name: str) -> Pair:
+    u, v = (_index(i, name) for i in _list(value, name, 2))
+    return (u, v) if u <= v else (v, u)
+
+
+def _kind(proof: Any, **kinds: tuple[str, ...]) -> str:
+    kind = proof.get("kind") if isinstance(proof, dict) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise Rejected(f"kind: not one of {', '.join(kinds)}")
+    _keys(proof, "kind", *kinds[kind])
+    return kind
+
+
+def _entries(value: Any, n: int) -> list[tuple[int, Number]]:
+    pairs = [_list(entry, "entries", 2) for entry in _list(value, "entries")]
+    entries = [(_index(i, "entries", n), _rational(v, "entries")) for i, v in pairs]
+    if len({i for i, _ in entries}) != len(entries) or not entries:
+        raise Rejected("entries: empty, or an index twice")
+    return entries
+
+
+# -- arithmetic ------------------------------------------------------------------------------------------------------
+
+
+def _submatrix(A: Matrix, indices: Sequence[int]) -> Matrix:
+    return [[A[i][j] for j in indices] for i in indices]
+
+
+def _dot(x: Iterable[Number], y: Iterable[Number]) -> Number:
+    return sum((a * b for a, b in zip(x, y, strict=True) if a and b), start=0)
+
+
+def _inner(S: Matrix, A: Matrix) -> Number:
+    return sum((_dot(s, a) for s, a in zip(S, A, strict=True)), start=0)
+
+
+def _common_denominator(values: Iterable[Number]) -> int:
+    return lcm(*{v.denominator for v in values})
+
+
+def _root_above(value: Number) -> Fraction:
+    """A rational r ≥ √value."""
+    scale = 1 << 200
+    exact = Fraction(value)
+    return Fraction(isqrt(exact.numerator * scale * scale // exact.denominator) + 1, scale)
+
+
+def inverse_times(A: Matrix, B: Matrix) -> list[list[Fraction]] | None:
+    """A⁻¹B by Gauss-Jordan elimination, or None if A is singular."""
+    n = len(A)
+    T = [[Fraction(v) for v in (*A[i], *B[i])] for i in range(n)]
+    for c in range(n):
+        pivot = next((i for i in range(c, n) if T[i][c]), None)
+        if pivot is None:
+            return None
+        T[c], T[pivot] = T[pivot], T[c]
+        head = T[c][c]
+        T[c] = [v / head for v in T[c]]
+        for i in range(n):
+            factor = T[i][c]
+            if i != c and factor:
+                T[i] = [v - factor * w for v, w in zip(T[i], T[c], strict=True)]
+    return [row[n:] for row in T]
+
+
+def positive_semidefinite(A: Matrix) -> bool:
+    """By elimination: each pivot is positive, or 0 with a row of zeros. Fraction-free (Bareiss)."""
+    scale = _common_denominator(v for row in A for v in row)
+    T = [[int(v * scale) for v in row] for row in A]
+    last = 1
+    for c in range(len(T)):
+        head = T[c][c]
+        if head < 0:
+            return False
+        if head == 0:
+            if any(T[c][c:]):
+                return False
+            continue
+        top = T[c]
+        for i in range(c + 1, len(T)):
+            factor = T[i][c]
+            row = T[i]
+            for j in range(c + 1, len(T)):
+                row[j] = (head * row[j] - factor * top[j]) // last
+            row[c] = 0
+        last = head
+    return True
+
+
+# -- upper bounds ----------------------------------------------------------------------------------------------------
+
+
+def _upper(A: Matrix, proof: Any, depth: int = 0) -> int:
+    kind = _kind(proof, atoms=("atoms",), nearby=("rows", "columns", "inverse", "rho"), components=("parts",))
+    if kind == "atoms":
+        return _atoms(A, proof["atoms"])
+    if kind == "nearby":
+        return _nearby(A, proof)
+    if depth > LARGEST_DEPTH:
+        raise Rejected("components: nested too deeply")
+    count, parts = 0, []
+    for part in _list(proof["parts"], "parts"):
+        _keys(part, "indices", "proof")
+        parts.append(_indices(part["indices"], "indices", len(A)))
+        count += _upper(_submatrix(A, parts[-1]), part["proof"], depth + 1)
+    block = _blocks(A, parts)
+    if any(any(row) for row, number in zip(A, block, strict=True) if number is None):
+        raise Rejected("components: A is not zero outside the blocks")
+    return count
+
+
+def _blocks(A: Matrix, parts: list[list[int]]) -> list[int | None]:
+    """The block of each index, after checking that blocks are disjoint and that A is zero between them."""
+    block: list[int | None] = [None] * len(A)
+    for number, part in enumerate(parts):
+        for i in part:
+            if block[i] is not None:
+                raise Rejected("components: an index in two blocks")
+            block[i] = number
+    for i, row in enumerate(A):
+        if block[i] is not None and any(v and block[j] not in (None, block[i]) for j, v in enumerate(row)):
+            raise Rejected("components: A is not zero between the blocks")
+    return block
+
+
+def _atoms(A: Matrix, atoms: Any) -> int:
+    rest: list[dict[int, Number]] = [{j: v for j, v in enumerate(row) if v} for row in A]
+    for atom in _list(atoms, "atoms"):
+        _keys(atom, "weight", "entries")
+        weight, entries = _rational(atom["weight"], "weight"), _entries(atom["entries"], len(A))
+        if weight <= 0 or any(v <= 0 for _, v in entries):
+            raise Rejected("atoms: a weight or an entry is not positive")
+        for i, v in entries:
+            row = rest[i]
+            for j, w in entries:
+                row[j] = row.get(j, 0) - weight * v * w
+    count = len(atoms)
+    for i, row in enumerate(rest):
+        off = [v for j, v in row.items() if j != i and v]
+        slack = row.get(i, 0) - sum(off)
+        if slack < 0 or any(v < 0 for v in off):
+            raise Rejected(f"atoms: row {i} of what is left is not nonnegative and diagonally dominant")
+        count += sum(1 for j, v in row.items() if j > i and v) + (1 if slack else 0)
+    return count
+
+
+def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
+    n = len(A)
+    rows = _indices(proof["rows"], "rows", n)
+    V: list[Matrix] = []  # V[k][i] is the i-th row of V_k
+    center: list[list[Number]] = []
+    for column in _list(proof["columns"], "columns"):
+        _keys(column, "basis", "center")
+        basis = [_vector(v, "basis", n) for v in _list(column["basis"], "basis")]
+        center.append(_vector(column["center"], "center", len(basis)))
+        V.append([[v[i] for v in basis] for i in range(n)])
+    if len(rows) < n:
+        _spanned_by(A, rows, V)
+    b = [[_dot(row, t) for row in V_k] for V_k, t in zip(V, center, strict=True)]
+    touches = [[any(row) for row in V_k] for V_k in V]
+
+    J, F = _jacobian(A, rows, V, b, touches)
+    if len(F) > LARGEST_EQUATIONS:
+        raise Rejected(f"nearby: {len(F)} equations; up to {LARGEST_EQUATIONS} can be checked")
+    M = [_vector(row, "inverse", len(F)) for row in _list(proof["inverse"], "inverse", len(F))]
+    rho = _rational(proof["rho"], "rho")
+    if rho < 0:
+        raise Rejected("rho: negative")
+    defect, R_squared = _right_inverse(J, M)
+    V_squared = max((sum(v * v for i in rows for v in V_k[i]) for V_k in V), default=0)
+    moved = _root_above(sum(f * f for f in F)) + _root_above(defect) * rho
+    if moved + V_squared * sum(R_squared.values()) * rho * rho > rho:
+        raise Rejected("nearby: the map does not send the ball into itself")
+    for k, V_k in enumerate(V):
+        reach = sum(R_squared.get((k, s), Fraction(0)) for s in range(len(center[k]))) * rho * rho
+        for i in range(n):
+            if touches[k][i] and (b[k][i] < 0 or b[k][i] ** 2 < sum(v * v for v in V_k[i]) * reach):
+                raise Rejected(f"nearby: entry {i} of column {k} may be negative")
+    return len(V)
+
+
+def _spanned_by(A: Matrix, rows: list[int], V: list[Matrix]) -> None:
+    """A = C A_{I·} and V_k = C V_k[I] with C = A_{·I} A_II⁻¹: A and the columns are determined by their rows I."""
+    n = len(A)
+    # Column i of this solves A_II c = A_Ii, which is row i of C.
+    C = inverse_times(_submatrix(A, rows), [A[a] for a in rows])
+    if C is None:
+        raise Rejected("rows: a singular principal submatrix")
+    for i in range(n):
+        c = [row[i] for row in C]
+        if any(_dot(c, [A[a][j] for a in rows]) != A[i][j] for j in range(n)):
+            raise Rejected("rows: A has a larger rank")
+        for V_k in V:
+            if any(_dot(c, [V_k[a][s] for a in rows]) != value for s, value in enumerate(V_k[i])):
+                raise Rejected("basis: a vector outside the range of A")
+
+
+def _jacobian(
+    A: Matrix, rows: list[int], V: list[Matrix], b: list[list[Number]], touches: list[list[bool]]
+) -> tuple[list[dict[Pair, Number]], list[Number]]:
+    """The Jacobian, one row {(k, s): ∂F/∂t_ks} for each equation, and the residuals F at the centers."""
+    J: list[dict[Pair, Number]] = []
+    F: list[Number] = []
+    for a, i in enumerate(rows):
+        for j in rows[a:]:
+            both = [k for k in range(len(V)) if touches[k][i] and touches[k][j]]
+            if not both:
+                if A[i][j]:
+                    raise Rejected("nearby: a nonzero entry that no column can reach")
+                continue
+            J.append({
+                (k, s): v * b[k][j] + b[k][i] * w
+                for k in both
+                for s, (v, w) in enumerate(zip(V[k][i], V[k][j], strict=True))
+            })  # fmt: skip
+            F.append(sum((b[k][i] * b[k][j] for k in both), start=0) - A[i][j])
+    return J, F
+
+
+def _right_inverse(J: list[dict[Pair, Number]], M: Matrix) -> tuple[Fraction, dict[Pair, Fraction]]:
+    """‖1 − JR‖² and the squared norm of each row of R = JᵀM. In integers: this is the longest computation here."""
+    scale_J = _common_denominator(v for row in J for v in row.values())
+    scale_M = _common_denominator(v for row in M for v in row)
+    integer_J = [{s: int(v * scale_J) for s, v in row.items()} for row in J]
+    columns = [[int(row[e] * scale_M) for row in M] for e in range(len(M))]
+    gram: list[dict[int, int]] = [{} for _ in J]
+    for e, row in enumerate(integer_J):
+        for f in range(e, len(J)):
+            small, large = sorted((row, integer_J[f]), key=len)
+            value = sum(v * large[s] for s, v in small.items() if s in large)
+            if value:
+                gram[e][f] = gram[f][e] = value
+    unit = scale_J * scale_J * scale_M
+    defect = 0
+    for e, row_e in enumerate(gram):
+        for f, column in enumerate(columns):
+            defect += (sum(v * column[g] for g, v in row_e.items()) - (unit if e == f else 0)) ** 2
+    by_unknown: dict[Pair, dict[int, int]] = {}
+    for e, row in enumerate(integer_J):
+        for s, v in row.items():
+            by_unknown.setdefault(s, {})[e] = v
+    R_squared = {
+        s: Fraction(
+            sum(sum(v * column[e] for e, v in entries.items()) ** 2 for column in columns), (scale_J * scale_M) ** 2
+        )
+        for s, entries in by_unknown.items()
+    }
+    return Fraction(defect, unit * unit), R_squared
+
+
+# -- not completely positive -----------------------------------------------------------------------------------------
+
+
+def _not_completely_positive(A: Matrix, proof: Any, depth: int = 0) -> None:
+    n = len(A)
+    kind = _kind(
+        proof,
+        negative_entry=("i", "j"),
+        not_psd=("v",),
+        triangle_free=("v",),
+        copositive=("S",),
+        principal=("indices", "proof"),
+    )
+    if kind == "negative_entry":
+        if A[_index(proof["i"], "i", n)][_index(proof["j"], "j", n)] >= 0:
+            raise Rejected("negative_entry: it is not negative")
+    elif kind == "not_psd":
+        v = _vector(proof["v"], "v", n)
+        if _dot(v, [_dot(row, v) for row in A]) >= 0:
+            raise Rejected("not_psd: the form is not negative")
+    elif kind == "triangle_free":
+        v = _vector(proof["v"], "v", n)
+        if any(entry < 0 for entry in v) or any(entry < 0 for row in A for entry in row):
+            raise Rejected("triangle_free: a negative number")
+        if not triangle_free(support_graph(A)):
+            raise Rejected("triangle_free: there is a triangle")
+        if sum((A[i][j] if i == j else -A[i][j]) * v[i] * v[j] for i in range(n) for j in range(n) if A[i][j]) >= 0:
+            raise Rejected("triangle_free: the form is not negative")
+    elif kind == "copositive":
+        S = _matrix(proof["S"], "S", n)
+        minimal_zeros(S)
+        if _inner(S, A) >= 0:
+            raise Rejected("copositive: <S, A> is not negative")
+    else:
+        if depth > LARGEST_DEPTH:
+            raise Rejected("principal: nested too deeply")
+        _not_completely_positive(_submatrix(A, _indices(proof["indices"], "indices", n)), proof["proof"], depth + 1)
+
+
+def minimal_zeros(S: Matrix) -> list[list[int]]:
+    """The minimal zeros of S, as integer vectors, by size of the support; Rejected if S is not copositive."""
+    n = len(S)
+    if n > LARGEST_COPOSITIVE_ORDER:
+        raise Rejected(f"S: order {n}; up to {LARGEST_COPOSITIVE_ORDER} can be checked")
+    scale = _common_denominator(v for row in S for v in row)
+    T = [[int(v * scale) for v in row] for row in S]
+    zeros = []
+    for size in range(1, n + 1):
+        for support in combinations(range(n), size):
+            singular, x = _principal_solution(T, support)
+            if x is None:
+                continue
+            if not singular:
+                raise Rejected("S: not copositive")
+            zero = [0] * n
+            for i, value in zip(support, x, strict=True):
+                zero[i] = value
+            zeros.append(zero)
+    return zeros
+
+
+def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[bool, list[int] | None]:
+    """(False, x): T_I is nonsingular, T_I x = −d1 with d > 0, x ≥ 0. (True, x): x > 0 spans the kernel of T_I. Else x is None.
+
+    Fraction-free Gauss-Jordan elimination (Bareiss): after each step every entry is a minor, so divisions are exact.
+    """
+    size = len(support)
+    rows = [[T[i][j] for j in support] + [-1] for i in support]
+    last, free, r = 1, -1, 0
+    for c in range(size):
+        pivot = next((i for i in range(r, size) if rows[i][c]), None)
+        if pivot is None:
+            if free >= 0:
+                return True, None  # the kernel has more than one dimension
+            free = c
+            continue
+        rows[r], rows[pivot] = rows[pivot], rows[r]
+        top = rows[r]
+        head = top[c]
+        for i in range(size):
+            if i != r:
+                factor = rows[i][c]
+                rows[i] = [(head * v - factor * w) // last for v, w in zip(rows[i], top, strict=True)]
+        last, r = head, r + 1
+    # Each pivot column is now `last` times a unit vector.
+    sign = 1 if last > 0 else -1
+    if free < 0:
+        x = [sign * row[-1] for row in rows]
+        return False, x if min(x) >= 0 else None
+    pivots = iter(rows)
+    x = [sign * last if c == free else -sign * next(pivots)[free] for c in range(size)]
+    return True, x if min(x) > 0 else None
+
+
+# -- lower bounds ----------------------------------------------------------------------------------------------------
+
+
+def _lower(A: Matrix, proof: Any, depth: int = 0) -> int | None:
+    """The proven lower bound of cp-rank(A); None stands for ∞."""
+    kind = _kind(
+        proof,
+        trivial=(),
+        rank=("prime",),
+        components=("parts",),
+        cover=("cover",),
+        copositive=("S", "node"),
+        tau_sos=("l", "D", "Omega", "W"),
+        ideal_sparse=("Y", "u", "cliques"),
+    )
+    if depth > LARGEST_DEPTH:
+        raise Rejected("proof: nested too deeply")
+    if kind == "trivial":
+        return 0
+    if kind == "rank":
+        return rank_modulo(A, _index(proof["prime"], "prime"))
+    if kind == "components":
+        total, parts = 0, []
+        for part in _list(proof["parts"], "parts"):
+            _keys(part, "indices", "lower", "proof")
+            parts.append(_indices(part["indices"], "indices", len(A)))
+            lower = _index(part["lower"], "lower")
+            proven = _lower(_submatrix(A, parts[-1]), part["proof"], depth + 1)
+            if proven is not None and proven < lower:
+                raise Rejected(f"components: {lower} is stated and {proven} proven")
+            total += lower
+        _blocks(A, parts)
+        return total
+    if any(v < 0 for row in A for v in row):
+        raise Rejected("A: a negative entry")
+    if kind == "cover":
+        graph = support_graph(A)
+        required = {(i, j) for i, neighbours in graph.items() for j in neighbours if i < j}
+        if any(not A[i][i] for pair in required for i in pair):
+            raise Rejected("A: a zero on the diagonal of a row that is not zero")
+        return _cover(graph, required | {(i, i) for i in graph if A[i][i]}, proof["cover"])
+    if kind == "copositive":
+        S = _matrix(proof["S"], "S", len(A))
+        if _inner(S, A) != 0:
+            raise Rejected("copositive: <S, A> is not 0")
+        return _node(zeros_system(S, A), proof["node"], depth)
+    return _tau_sos(A, proof) if kind == "tau_sos" else _ideal_sparse(A, proof)
+
+
+def rank_modulo(A: Matrix, p: int) -> int:
+    """The rank of dA modulo p, d the common denominator: at most the rank of A over the rationals."""
+    if p < 2 or p.bit_length() > 64:
+        raise Rejected("prime: not between 2 and 2^64")
+    scale = _common_denominator(v for row in A for v in row)
+    rows = [[int(v * scale) % p for v in row] for row in A]
+    rank = 0
+    for c in range(len(A)):
+        pivot = next((i for i in range(rank, len(rows)) if rows[i][c]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        try:
+            inverse = pow(rows[rank][c], -1, p)
+        except ValueError:
+            raise Rejected("prime: not a prime") from None
+        top = rows[rank][c:]
+        for i in range(rank + 1, len(rows)):
+            if rows[i][c]:
+                factor = rows[i][c] * inverse % p
+                rows[i][c:] = [(v - factor * w) % p for v, w in zip(rows[i][c:], top, strict=True)]
+        rank += 1
+    return rank
+
+
+# -- lifted systems --------------------------------------------------------------------------------------------------
+
+
+class System:
+    """Linear equations in M_uv ≥ 0 over the pairs of a graph; see NODE in the module's docstring."""
+
+    def __init__(self, columns: dict[Pair, dict[int, Number]], values: list[Number], required: frozenset[Pair]):
+        self.columns, self.values, self.required = columns, values, required
+
+    def combine(self, y: Any) -> tuple[dict[Pair, Number], Number]:
+        """The coefficients c_uv and the value of a combination of the equations."""
+        weights: dict[int, Number] = {}
+        for term in _list(y, "combination"):
+            e, weight = _list(term, "combination", 2)
+            if _index(e, "combination", len(self.values)) in weights:
+                raise Rejected("combination: an equation twice")
+            weights[e] = _rational(weight, "combination")
+        coefficients = {
+            pair: sum((weights[e] * a for e, a in column.items() if e in weights), start=0)
+            for pair, column in self.columns.items()
+        }
+        return coefficients, sum((weight * self.values[e] for e, weight in weights.items()), start=0)
+
+    def without(self, pairs: set[Pair]) -> System:
+        gone = {u for u, v in pairs if u == v}
+        columns = {
+            (u, v): column
+            for (u, v), column in self.columns.items()
+            if (u, v) not in pairs and u not in gone and v not in gone
+        }
+        return System(columns, self.values, self.required)
+
+    def requiring(self, pair: Pair) -> System:
+        return System(self.columns, self.values, self.required | {pair})
+
+    def graph(self) -> Graph:
+        graph: Graph = {u: set() for u, v in self.columns if u == v}
+        for u, v in self.columns:
+            if u != v:
+                graph[u].add(v)
+                graph[v].add(u)
+        return graph
+
+
+def zeros_system(S: Matrix, A: Matrix) -> System:
+    """QMQᵀ = A over the pairs of minimal zeros q_u of S with q_uᵀSq_v = 0."""
+    zeros = minimal_zeros(S)
+    images = [[_dot(row, q) for row in S] for q in zeros]
+    upper_triangle = [(i, j) for i in range(len(A)) for j in range(i, len(A))]
+    columns: dict[Pair, dict[int, Number]] = {}
+    for u, q in enumerate(zeros):
+        for v in range(u, len(zeros)):
+            p = zeros[v]
+            if _dot(images[u], p) == 0:
+                entries = (q[i] * q[j] if u == v else q[i] * p[j] + q[j] * p[i] for i, j in upper_triangle)
+                columns[u, v] = {e: value for e, value in enumerate(entries) if value}
+    return System(columns, [A[i][j] for i, j in upper_triangle], frozenset())
+
+
+def _node(system: System, node: Any, depth: int) -> int | None:
+    if depth > LARGEST_DEPTH:
+        raise Rejected("node: nested too deeply")
+    _keys(node, "steps", "end")
+    for step in _list(node["steps"], "steps"):
+        if isinstance(step, dict) and "zero" in step:
+            _keys(step, "zero")
+            coefficients, value = system.combine(step["zero"])
+            if value != 0 or any(c < 0 for c in coefficients.values()):
+                raise Rejected("zero: a negative coefficient, or a value that is not 0")
+            system = system.without({pair for pair, c in coefficients.items() if c > 0})
+        else:
+            _keys(step, "positive", "by")
+            pair = _vertices(step["positive"], "positive")
+            coefficients, value = system.combine(step["by"])
+            if value >= 0 or any(c < 0 for other, c in coefficients.items() if other != pair):
+                raise Rejected("positive: not implied")
+            system = system.requiring(pair)
+    if not system.required <= set(system.columns):
+        return None  # M_uv > 0 for a pair that has M_uv = 0: there is no M
+    end = node["end"]
+    if isinstance(end, dict) and "infeasible" in end:
+        _keys(end, "infeasible")
+        coefficients, value = system.combine(end["infeasible"])
+        if value >= 0 or any(c < 0 for c in coefficients.values()):
+            raise Rejected("infeasible: not shown")
+        return None
+    if isinstance(end, dict) and "cover" in end:
+        _keys(end, "cover")
+        return _cover(system.graph(), set(system.required), end["cover"])
+    if isinstance(end, dict) and "branch" in end:
+        _keys(end, "branch", "zero", "positive")
+        pair = _vertices(end["branch"], "branch")
+        low = _node(system.without({pair}), end["zero"], depth + 1)
+        high = _node(system.requiring(pair), end["positive"], depth + 1)
+        return high if low is None else low if high is None else min(low, high)
+    _keys(end, "block", "values", "proof")
+    return _block(system, end, depth)
+
+
+def _block(system: System, end: dict[str, Any], depth: int) -> int | None:
+    """The bound of the cp-rank of a principal submatrix of M that the equations determine."""
+    place = {u: a for a, u in enumerate(_indices(end["block"], "block", LARGEST_ORDER**2))}
+    known: dict[Pair, Number] = {}
+    for entry in _list(end["values"], "values"):
+        u, v, y = _list(entry, "values", 3)
+        pair = _vertices([u, v], "values")
+        coefficients, value = system.combine(y)
+        if pair not in coefficients or any(c != (pair == other) for other, c in coefficients.items()):
+            raise Rejected("values: the equations do not determine this pair")
+        known[pair] = value
+    block: Matrix = [[0] * len(place) for _ in place]
+    for u, v in system.columns:
+        if u in place and v in place:
+            if (u, v) not in known:
+                raise Rejected("values: a pair is missing")
+            block[place[u]][place[v]] = block[place[v]][place[u]] = known[u, v]
+    return _lower(block, end["proof"], depth + 1)
+
+
+# -- covers by cliques -----------------------------------------------------------------------------------------------
+
+
+def support_graph(A: Matrix) -> Graph:
+    return {i: {j for j, v in enumerate(row) if v and j != i} for i, row in enumerate(A)}
+
+
+def triangle_free(graph: Graph) -> bool:
+    return not any(graph[u] & graph[v] for u in graph for v in graph[u] if u < v)
+
+
+def _cover(graph: Graph, required: set[Pair], proof: Any) -> int:
+    kind = _kind(proof, triangle_free=(), fooling=("pairs",), weights=("weights",), search=("lower",))
+    if kind == "triangle_free":
+        if not triangle_free(graph):
+            raise Rejected("triangle_free: there is a triangle")
+        return sum(1 for u, v in required if u != v or not graph[u])
+    if kind == "fooling":
+        pairs = [_required(pair, required) for pair in _list(proof["pairs"], "pairs")]
+        for a, first in enumerate(pairs):
+            if any(in_one_clique(graph, first, second) for second in pairs[:a]):
+                raise Rejected("fooling: two pairs in one clique")
+        return len(pairs)
+    if kind == "weights":
+        weights: dict[Pair, Number] = {}
+        for entry in _list(proof["weights"], "weights"):
+            u, v, weight = _list(entry, "weights", 3)
+            pair = _required([u, v], required)
+            weights[pair] = _rational(weight, "weights")
+            if weights[pair] < 0:
+                raise Rejected("weights: a negative weight")
+        for clique in maximal_cliques(graph):
+            if sum(weight for (u, v), weight in weights.items() if u in clique and v in clique) > 1:
+                raise Rejected("weights: more than 1 on a clique")
+        return int(-(-sum(weights.values(), start=Fraction(0)) // 1))
+    lower = _index(proof["lower"], "lower")
+    cliques = list(maximal_cliques(graph))
+    covers = {pair: [c for c in cliques if pair[0] in c and pair[1] in c] for pair in required}
+    if lower and _coverable(graph, covers, required, lower - 1, [LARGEST_SEARCH]):
+        raise Rejected("search: fewer cliques suffice")
+    return lower
+
+
+def _required(value: Any, required: set[Pair]) -> Pair:
+    pair = _vertices(value, "pair")
+    if pair not in required:
+        raise Rejected("pair: not required")
+    return pair
+
+
+def in_one_clique(graph: Graph, first: Pair, second: Pair) -> bool:
+    """Whether one clique holds both pairs, each of which is in the graph."""
+    return all(u == v or v in graph[u] for u in first for v in second)
+
+
+def maximal_cliques(graph: Graph) -> Iterator[frozenset[int]]:
+    """Bron and Kerbosch with a pivot."""
+    stack: list[tuple[frozenset[int], set[int], set[int]]] = [(frozenset(), set(graph), set())]
+    visited = 0
+    while stack:
+        clique, candidates, done = stack.pop()
+        visited += 1
+        if visited > LARGEST_SEARCH:
+            raise Rejected("cover: too many cliques")
+        if not candidates:
+            if not done:
+                yield clique
+            continue
+        pivot = max(candidates | done, key=lambda u: len(graph[u] & candidates))
+        for u in list(candidates - graph[pivot]):
+            stack.append((clique | {u}, candidates & graph[u], done & graph[u]))
+            candidates.remove(u)
+            done.add(u)
+
+
+def _coverable(
+    graph: Graph, covers: dict[Pair, list[frozenset[int]]], open_pairs: set[Pair], number: int, budget: list[int]
+) -> bool:
+    """Whether `number` cliques can cover the open pairs."""
+    if not open_pairs:
+        return True
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise Rejected("search: too long")
+    fooling: list[Pair] = []
+    for pair in sorted(open_pairs, key=lambda pair: (len(covers[pair]), pair)):
+        if not any(in_one_clique(graph, pair, other) for other in fooling):
+            fooling.append(pair)
+            if len(fooling) > number:
+                return False
+    for clique in covers[fooling[0]]:
+        rest = {(u, v) for u, v in open_pairs if u not in clique or v not in clique}
+        if _coverable(graph, covers, rest, number - 1, budget):
+            return True
+    return False
+
+
+# -- semidefinite bounds ---------------------------------------------------------------------------------------------
+
+
+def _tau_sos(A: Matrix, proof: dict[str, Any]) -> int:
+    """⌈2⟨l, a⟩ − Σ D a² − Σ Ω T⌉, a dual value of τ_cp^sos (Fawzi and Parrilo 2016).
+
+    Indices are pairs i ≤ j, v(x) = (x_i x_j), a = (A_ij), T_(ij)(kl) = (A_ik A_jl + A_il A_jk)/2. Checked: D ≥ 0, Ω ⪰ 0,
+    P = [[1, −lᵀ], [−l, W]] ⪰ 0, and vᵀWv = Σ D_ij (x_i x_j)² + vᵀΩv as polynomials of degree 4. An atom x then has
+    0 ≤ 1 − 2⟨l, v⟩ + Σ D_ij (x_i x_j)² + vᵀΩv. In the sum over all r atoms, Σ_k (x_i x_j)² ≤ A_ij² since every term is at most
+    A_ij, and for a square vᵀΩv = (xᵀLx)², Σ_k (x_kᵀLx_k)² ≤ Σ_{k,l} (x_kᵀLx_l)² = Tr LALA. That leaves the bound for r.
+    """
+    n = len(A)
+    pairs = [(i, j) for i in range(n) for j in range(i, n)]
+    m = len(pairs)
+    linear, D = _vector(proof["l"], "l", m), _vector(proof["D"], "D", m)
+    Omega, W = _matrix(proof["Omega"], "Omega", m), _matrix(proof["W"], "W", m)
+    if any(d < 0 for d in D):
+        raise Rejected("D: a negative entry")
+    quartic: dict[tuple[int, ...], Number] = {}
+    for s, first in enumerate(pairs):
+        for t, second in enumerate(pairs):
+            monomial = tuple(sorted((*first, *second)))
+            quartic[monomial] = quartic.get(monomial, 0) + W[s][t] - Omega[s][t] - (D[s] if s == t else 0)
+    if any(quartic.values()):
+        raise Rejected("W: not the form of D and Omega")
+    if not positive_semidefinite(Omega):
+        raise Rejected("Omega: not positive semidefinite")
+    minus = [-v for v in linear]
+    if not positive_semidefinite([[1, *minus], *([v, *row] for v, row in zip(minus, W, strict=True))]):
+        raise Rejected("W: [[1, -l], [-l, W]] is not positive semidefinite")
+    value = Fraction(2 * _dot(linear, [A[i][j] for i, j in pairs]))
+    value -= sum(d * A[i][j] ** 2 for d, (i, j) in zip(D, pairs, strict=True))
+    value -= sum(
+        Omega[s][t] * Fraction(A[i][k] * A[j][h] + A[i][h] * A[j][k]) / 2
+        for s, (i, j) in enumerate(pairs)
+        for t, (k, h) in enumerate(pairs)
+        if Omega[s][t]
+    )
+    return max(int(-(-value // 1)), 0)
+
+
+def _ideal_sparse(A: Matrix, proof: dict[str, Any]) -> int:
+    """⌈⟨Y, A⟩⌉ if xᵀYx ≤ 1 for every atom x: the bound of Gribling, de Laat and Laurent, one certificate for each clique.
+
+    An atom has 0 ≤ x_i ≤ u_i (u_i² ≥ A_ii), x_i x_j ≤ A_ij, xxᵀ ⪯ A, and its support in a maximal clique, so in some of the
+    sets V listed. For each V, with s, d ≥ 0 and Ω ⪰ 0 (s, d on V; Ω of the order of A), the quadratic polynomial
+        1 − xᵀYx − Σ s_i x_i (u_i − x_i) − Σ d_ij (A_ij − x_i x_j) − ⟨Ω, A − xxᵀ⟩
+    in the x_i, i in V, is a sum of squares: its matrix is positive semidefinite.
+    """
+    n = len(A)
+    Y, u = _matrix(proof["Y"], "Y", n), _vector(proof["u"], "u", n)
+    if any(u[i] < 0 or u[i] * u[i] < A[i][i] for i in range(n)):
+        raise Rejected("u: below the root of the diagonal")
+    sets = []
+    for part in _list(proof["cliques"], "cliques"):
+        _keys(part, "vertices", "s", "d", "Omega")
+        V = _indices(part["vertices"], "vertices", n)
+        sets.append(set(V))
+        s, d, Omega = (
+            _vector(part["s"], "s", len(V)),
+            _matrix(part["d"], "d", len(V)),
+            _matrix(part["Omega"], "Omega", n),
+        )
+        if any(v < 0 for v in s) or any(v < 0 for row in d for v in row):
+            raise Rejected("ideal_sparse: a negative multiplier")
+        if not positive_semidefinite(Omega):
+            raise Rejected("Omega: not positive semidefinite")
+        linear = [-Fraction(s[a] * u[i]) / 2 for a, i in enumerate(V)]
+        square: Matrix = [
+            [d[a][b] + Omega[i][j] - Y[i][j] + (s[a] if a == b else 0) for b, j in enumerate(V)]
+            for a, i in enumerate(V)
+        ]
+        constant = 1 - _inner(d, _submatrix(A, V)) - _inner(Omega, A)
+        if not positive_semidefinite(
+            [[constant, *linear], *([v, *row] for v, row in zip(linear, square, strict=True))]
+        ):
+            raise Rejected("ideal_sparse: not a sum of squares")
+    for clique in maximal_cliques(support_graph(A)):
+        if not any(clique <= V for V in sets):
+            raise Rejected("ideal_sparse: a clique is missing")
+    return max(int(-(-Fraction(_inner(Y, A)) // 1)), 0)
+
+
+# -- Rank_σ ----------------------------------------------------------------------------------------------------------
+
+
+def _pair(claim: dict[str, Any]) -> tuple[Matrix, Matrix, Number, Number]:
+    """K, K^σ − β²11ᵀ, a₊, a₋."""
+    K = _matrix(claim["K"], "K")
+    K_sigma = _matrix(claim["K_sigma"], "K_sigma", len(K))
+    beta, a_plus, a_minus = (_rational(claim[name], name) for name in ("beta", "a_plus", "a_minus"))
+    return K, [[v - beta * beta for v in row] for row in K_sigma], a_plus, a_minus
+
+
+def _sigma_lower(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> int | None:
+    kind = _kind(proof, trivial=(), rank=("of", "prime"), cp_rank=("proof",), lifted=("node",))
+    if kind == "trivial":
+        return 0
+    if kind == "rank":
+        if proof["of"] not in ("K", "K_sigma"):
+            raise Rejected("of: neither K nor K_sigma")
+        return rank_modulo(K if proof["of"] == "K" else K_sigma, _index(proof["prime"], "prime"))
+    if kind == "cp_rank":
+        if a_plus < 0 or a_minus > 0:
+            raise Rejected("cp_rank: the activation is not nonnegative")
+        return _lower(K_sigma, proof["proof"])
+    return _node(sigma_system(K, K_sigma, a_plus, a_minus), proof["node"], 0)
+
+
+def sigma_system(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number) -> System:
+    """The equations of M = Σ ttᵀ, t = (p, q); vertex i is p_i, vertex N + i is q_i."""
+    N = len(K)
+    upper_triangle = [(i, j) for i in range(N) for j in range(i, N)]
+    equation = {pair: e for e, pair in enumerate(upper_triangle)}
+    columns: dict[Pair, dict[int, Number]] = {}
+    for u in range(2 * N):
+        for v in range(u, 2 * N):
+            i, j = u % N, v % N
+            if i == j and u != v:
+                continue  # p_i q_i = 0
+            # The diagonal of K holds M_uu once; a pair u < v stands for M_uv and M_vu, of which K_ij, i < j, holds one.
+            sign = -1 if (u < N) != (v < N) else 1
+            slope = (a_plus if u < N else -a_minus) * (a_plus if v < N else -a_minus)
+            e = equation[min(i, j), max(i, j)]
+            columns[u, v] = {e: sign, len(upper_triangle) + e: slope} if slope else {e: sign}
+    values = [K[i][j] for i, j in upper_triangle] + [K_sigma[i][j] for i, j in upper_triangle]
+    return System(columns, values, frozenset())
+
+
+def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> int:
+    kind = _kind(proof, atoms=("atoms",), lifted=("M", "proof"))
+    N = len(K)
+    if kind == "lifted":
+        M = _matrix(proof["M"], "M", 2 * N)
+        for i in range(N):
+            for j in range(N):
+                pp, pq, qp, qq = M[i][j], M[i][N + j], M[N + i][j], M[N + i][N + j]
+                if i == j and pq:
+                    raise Rejected("M: p and q are not complementary")
+                square = a_plus * a_plus * pp - a_plus * a_minus * (pq + qp) + a_minus * a_minus * qq
+                if pp - pq - qp + qq != K[i][j] or square != K_sigma[i][j]:
+                    raise Rejected("M: does not satisfy the equations")
+        return _upper(M, proof["proof"])
+    rest, rest_sigma = [list(row) for row in K], [list(row) for row in K_sigma]
+    for atom in _list(proof["atoms"], "atoms"):
+        _keys(atom, "weight", "entries")
+        weight, entries = _rational(atom["weight"], "weight"), _entries(atom["entries"], N)
+        if weight <= 0:
+            raise Rejected("atoms: a weight is not positive")
+        for i, v in entries:
+            for j, w in entries:
+                slopes = (a_plus if v > 0 else a_minus) * (a_plus if w > 0 else a_minus)
+                rest[i][j] -= weight * v * w
+                rest_sigma[i][j] -= weight * slopes * v * w
+    if any(v for row in (*rest, *rest_sigma) for v in row):
+        raise Rejected("atoms: their sums are not the pair")
+    return len(proof["atoms"])
