@@ -64,6 +64,10 @@ NODES_PER_CALL = 500
 NODES_AFTER_ATOM = 200
 SEARCH_EVERY = 4
 SEARCH_STEPS = 4
+# A ‖ĉ‖ below this part of the cutoff counts as 0 when the point to branch on is chosen.
+FAINT = 1e-6
+# Multipliers are rounded to these grids (y relative to κ) before they prove anything, so that a proof is short when written.
+Y_GRID, MU_GRID, RHO_GRID = 2.0**-26, 2.0**-20, 2.0**-24
 # A cap that is nearly the whole ball says nothing; a direction below TINY has no square in floating point.
 USEFUL, TINY = -0.999, 1e-140
 # Cutoffs and multiples of it that are worked with; FLOOR covers what underflow can lose, far below any rounding.
@@ -343,7 +347,10 @@ def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, 
         for k in range(r):
             z[k] += (new - rho) * c[k]
         rho = new
-    # The proven value, from the multipliers alone.
+    # The proven value, from the rounded multipliers alone.
+    rho = np.rint(rho / RHO_GRID) * RHO_GRID
+    for q in range(depth):
+        mu[path[q]] = np.rint(mu[path[q]] / MU_GRID) * MU_GRID
     size = norms[i] + rho * (norm_c + abs(cap))
     for k in range(r):
         z[k] = side * points[i, k] + rho * c[k]
@@ -467,6 +474,9 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             # Aim a little below the cutoff so that the rounding allowance fits.
             target = cutoff * (1.0 - 1e-13) - alpha
             _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tolerance, work)
+            for q in range(n):
+                i = index[q]
+                y[i] = np.rint(y[i] / kappa[i] / Y_GRID) * Y_GRID * kappa[i]
             # The proven bound, from y alone.
             size = norm_linear
             for k in range(r):
@@ -504,6 +514,8 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                 direction[k] = c[k] / norm_c
             # The point to branch on: the largest chord error at the maximiser of the bound (a little of the largest error
             # on the interval is added, which decides when that maximiser is outside).
+            # A ĉ that vanishes has no direction, only rounding: then the chord errors at the origin decide.
+            faint = norm_c <= FAINT * cutoff
             error = -1.0
             split = -1
             for i in range(N):
@@ -511,7 +523,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                     s = 0.0
                     for k in range(r):
                         s += points[i, k] * direction[k]
-                    s = min(max(s, l[i]), u[i])
+                    s = 0.0 if faint else min(max(s, l[i]), u[i])
                     e = kappa[i] * (u[i] * (s - l[i]) - 1e-3 * l[i] * u[i]) / (u[i] - l[i]) - kappa[i] * max(s, 0.0)
                     if e > error:
                         error = e
@@ -547,10 +559,10 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                             mu_upper, z, work,
                         )  # fmt: skip
                     else:
-                        v = _support(
+                        v, rho = _support(
                             points, norms, square, i, side, path, sign, 0, c, norm_c, cap, rho, mu, mu_lower,
                             mu_upper, z, work,
-                        )[0] if rho > 0.0 else norms[i]  # fmt: skip
+                        ) if rho > 0.0 else (norms[i], 0.0)  # fmt: skip
                     if (side > 0.0 and v < u[i]) or (side < 0.0 and -v > l[i]):
                         if side > 0.0:
                             u[i] = v
