@@ -101,7 +101,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
-from math import isqrt, lcm
+from math import gcd, isqrt, lcm
 from typing import Any
 
 LARGEST_ORDER = 2000
@@ -506,7 +506,7 @@ def _not_completely_positive(A: Matrix, proof: Any, depth: int = 0) -> None:
 
 
 def minimal_zeros(S: Matrix) -> list[list[int]]:
-    """The minimal zeros of S, as integer vectors, by size of the support; Rejected if S is not copositive."""
+    """The minimal zeros of S, as vectors of coprime integers, by size of the support; Rejected if S is not copositive."""
     n = len(S)
     if n > LARGEST_COPOSITIVE_ORDER:
         raise Rejected(f"S: order {n}; up to {LARGEST_COPOSITIVE_ORDER} can be checked")
@@ -520,9 +520,9 @@ def minimal_zeros(S: Matrix) -> list[list[int]]:
                 continue
             if not singular:
                 raise Rejected("S: not copositive")
-            zero = [0] * n
+            zero, divisor = [0] * n, gcd(*x)
             for i, value in zip(support, x, strict=True):
-                zero[i] = value
+                zero[i] = value // divisor
             zeros.append(zero)
     return zeros
 

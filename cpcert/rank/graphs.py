@@ -1,0 +1,252 @@
+"""Graphs and their completely positive matrices; how many cliques cover the edges.
+
+A = EᵀE, E (edges × vertices) the incidence matrix of a graph: A_ii is the degree, A_ij = 1 on edges. It is completely
+positive with one atom e_i + e_j for each edge. In a triangle-free graph no atom can do more than one edge, so the
+cp-rank is the number of edges (Jacot, Golikov, Hongler, Gabriel 2022, Prop. 13); for the complete bipartite graph B_N
+on N vertices (N even) that is N²/4.
+
+In general an atom of A has its support in a clique of the support graph, so the cp-rank is at least the number of
+cliques that cover all edges and all vertices with A_ii > 0 (the edge clique cover number; Roberts 1985).
+
+The data set of Prop. 14: X = I, Y = A with A^{1/2}... see `representation_cost_of_identity`.
+
+Triangle-free support. A ≥ 0 is completely positive iff its comparison matrix M (A on the diagonal, −A off it) is
+positive semidefinite: on an edge an atom adds (b_i v_i − b_j v_j)² to vᵀMv for every v; conversely there is d > 0 with
+Md ≥ 0 on each component (Perron and Frobenius), and with D = diag(d) the matrix DAD is diagonally dominant, so
+
+    A = Σ_{i<j} A_ij d_i d_j (e_i/d_i + e_j/d_j)(e_i/d_i + e_j/d_j)ᵀ + Σ_i d_i⁻¹ (Md)_i e_i e_iᵀ.
+
+If M is singular, d is its rational null vector and there are as many atoms as edges. If not, Md = e_r for one vertex r
+has a positive rational solution and there is one atom more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from cpcert.certificate.rank_check import Graph, Rejected, in_one_clique, inverse_times, maximal_cliques, triangle_free
+from cpcert.errors import InputError
+from cpcert.rank.proofs import Atom, Atoms, Cover, CoverSearch, CoverWeights, FoolingSet, Number, Pair, TriangleFree
+
+# Beyond this many maximal cliques only a greedy fooling set is tried.
+MANY_CLIQUES = 20_000
+# Rational systems of the triangle-free case are solved up to this order; a diagonally dominant A needs none.
+LARGEST_EXACT_SOLVE = 120
+
+
+def complete_bipartite(N: int) -> nx.Graph:
+    """The balanced complete bipartite graph on N vertices: ⌊N/2⌋ + ⌈N/2⌉."""
+    return nx.convert_node_labels_to_integers(nx.complete_bipartite_graph(N // 2, N - N // 2))
+
+
+NAMED = {
+    "petersen": nx.petersen_graph,
+    "heawood": nx.heawood_graph,
+    "groetzsch": lambda: nx.mycielski_graph(4),
+    "clebsch": lambda: clebsch_graph(),
+}
+
+
+def clebsch_graph() -> nx.Graph:
+    """The 5-regular Clebsch graph: 4-bit words, adjacent if they differ in one bit or in all four. 40 edges, no triangle."""
+    graph = nx.Graph()
+    graph.add_edges_from((u, u ^ d) for u in range(16) for d in (1, 2, 4, 8, 15))
+    return graph
+
+
+def load_graph(name: str) -> nx.Graph:
+    """A graph by name (petersen, heawood, groetzsch, clebsch, cycle-N), or from a file: one edge "u v" per line.
+
+    A line with one word is an isolated vertex; # starts a comment. Vertices are numbered in the order they appear.
+    Raises InputError.
+    """
+    if name in NAMED:
+        return nx.convert_node_labels_to_integers(NAMED[name]())
+    kind, _, size = name.partition("-")
+    if kind == "cycle" and size.isdecimal() and 3 <= int(size) <= 10_000:
+        return nx.cycle_graph(int(size))
+    path = Path(name)
+    known = f"{', '.join(NAMED)} or cycle-N"
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"--graph: cannot read {name} ({reason}); give {known}, or a file of edges") from None
+    graph = nx.Graph()
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        if len(words) > 2 or (len(words) == 2 and words[0] == words[1]):
+            raise InputError(f"--graph: line {number} of {name} is not an edge; give two different vertices")
+        graph.add_nodes_from(words)
+        if len(words) == 2:
+            graph.add_edge(*words)
+    if not graph:
+        raise InputError(f"--graph: {name} has no edge; give one edge per line, like 0 1")
+    return nx.convert_node_labels_to_integers(graph, ordering="default")
+
+
+def incidence(graph: nx.Graph) -> np.ndarray:
+    """E (edges × vertices), integer: row k has ones at the two ends of edge k."""
+    E = np.zeros((graph.number_of_edges(), graph.number_of_nodes()), dtype=int)
+    for k, (u, v) in enumerate(graph.edges):
+        E[k, u] = E[k, v] = 1
+    return E
+
+
+def edge_matrix(graph: nx.Graph) -> list[list[int]]:
+    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it."""
+    n = graph.number_of_nodes()
+    A = [[0] * n for _ in range(n)]
+    for u, v in graph.edges:
+        A[u][v] = A[v][u] = 1
+        A[u][u] += 1
+        A[v][v] += 1
+    return A
+
+
+def edge_atoms(graph: nx.Graph) -> Atoms:
+    """A = Σ (e_i + e_j)(e_i + e_j)ᵀ over the edges."""
+    return Atoms(tuple(Atom(1, ((u, 1), (v, 1))) for u, v in graph.edges))
+
+
+def one_hot_blocks(sizes: Iterable[int]) -> list[list[int]]:
+    """YᵀY for one-hot targets: blocks of ones; cp-rank the number of classes (Section 4.2)."""
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    return [[int(a == b) for b in labels] for a in labels]
+
+
+# -- triangle-free support -----------------------------------------------------------------------------------------------
+
+
+def adjacency(A: list[list[Number]]) -> Graph:
+    """The support graph of A as sets of neighbours, loops left out."""
+    return {i: {j for j, v in enumerate(row) if v and j != i} for i, row in enumerate(A)}
+
+
+def triangle_free_atoms(A: list[list[Number]]) -> Atoms | None:
+    """An exact factorisation of a connected A ≥ 0 without triangles in its support (module docstring).
+
+    None if A is not completely positive, or too large to solve for d exactly.
+    """
+    d = _dominating_scaling(A)
+    if d is None:
+        return None
+    atoms = []
+    for i, row in enumerate(A):
+        slack = row[i] * d[i] - sum(v * d[j] for j, v in enumerate(row) if v and j != i)
+        if slack:
+            atoms.append(Atom(slack / Fraction(d[i]), ((i, 1),)))
+        for j in range(i + 1, len(A)):
+            if row[j]:
+                # The common factor goes into the weight: the atom of a graph is e_i + e_j.
+                atoms.append(Atom(row[j] * Fraction(d[j]) / d[i], ((i, 1), (j, Fraction(d[i]) / d[j]))))
+    return Atoms(tuple(atoms))
+
+
+def _dominating_scaling(A: list[list[Number]]) -> list[Number] | None:
+    """d > 0 with Md ≥ 0, M the comparison matrix, and Md as sparse as possible."""
+    n = len(A)
+    off = [sum(row) - row[i] for i, row in enumerate(A)]
+    if all(row[i] == off[i] for i, row in enumerate(A)):
+        return [1] * n
+    if n > LARGEST_EXACT_SOLVE:
+        return [1] * n if all(row[i] >= off[i] for i, row in enumerate(A)) else None
+    M = [[v if i == j else -v for j, v in enumerate(row)] for i, row in enumerate(A)]
+    if n == 1:
+        return [1] if A[0][0] > 0 else None
+    # Fix d_0 = 1 and solve the other rows: the slack, if any, is at vertex 0. The rest is a nonsingular M-matrix
+    # whenever M is positive semidefinite and irreducible.
+    rest = [row[1:] for row in M[1:]]
+    solution = inverse_times(rest, [[-row[0]] for row in M[1:]])
+    if solution is None:
+        return None
+    d: list[Number] = [1, *(row[0] for row in solution)]
+    slack = sum(v * w for v, w in zip(M[0], d, strict=True))
+    return d if slack >= 0 and all(v > 0 for v in d) else None
+
+
+# -- covers by cliques ---------------------------------------------------------------------------------------------------
+
+
+def clique_cover_bound(graph: Graph, required: set[Pair], target: int | None = None) -> tuple[int, Cover]:
+    """A proven lower bound of the number of cliques of `graph` that cover the pairs `required` (loops allowed).
+
+    Triangle-free graphs: counted. Else the best of a fooling set, of rational dual weights of the set cover problem, and,
+    if HiGHS says that more cliques are needed, of an exact search that the checker repeats. `target`: enough is enough.
+    """
+    if triangle_free(graph):
+        return sum(1 for u, v in required if u != v or not graph[u]), TriangleFree()
+    fooling = _fooling_set(graph, required)
+    best: tuple[int, Cover] = (len(fooling), FoolingSet(tuple(fooling)))
+    if best[0] == target:
+        return best
+    cliques: list[frozenset[int]] = []
+    try:
+        for clique in maximal_cliques(graph):
+            cliques.append(clique)
+            if len(cliques) > MANY_CLIQUES:
+                return best
+    except Rejected:
+        return best
+    pairs = sorted(required)
+    members = [[k for k, pair in enumerate(pairs) if pair[0] in c and pair[1] in c] for c in cliques]
+    weights = _dual_weights(len(pairs), members)
+    value = math.ceil(sum(weights))
+    if value > best[0]:
+        best = value, CoverWeights(tuple((*pair, w) for pair, w in zip(pairs, weights, strict=True) if w))
+    number = _set_cover(len(pairs), members)
+    if number is not None and number > best[0]:
+        best = number, CoverSearch(number)
+    return best
+
+
+def _fooling_set(graph: Graph, required: set[Pair]) -> list[Pair]:
+    """Greedy: pairs with few possible partners first."""
+    crowd = {pair: len(set.intersection(*(graph[u] | {u} for u in pair))) for pair in required}
+    chosen: list[Pair] = []
+    for pair in sorted(required, key=lambda pair: (crowd[pair], pair)):
+        if not any(in_one_clique(graph, pair, other) for other in chosen):
+            chosen.append(pair)
+    return chosen
+
+
+def _incidence(count: int, members: list[list[int]]) -> Any:
+    from scipy.sparse import csr_array
+
+    rows = [k for member in members for k in member]
+    columns = [c for c, member in enumerate(members) for _ in member]
+    return csr_array((np.ones(len(rows)), (rows, columns)), shape=(count, len(members)))
+
+
+def _dual_weights(count: int, members: list[list[int]]) -> list[Fraction]:
+    """max Σ w subject to Σ w ≤ 1 on each clique, made rational: rounded, then divided by the largest sum."""
+    from scipy.optimize import linprog
+
+    result = linprog(-np.ones(count), A_ub=_incidence(count, members).T, b_ub=np.ones(len(members)), method="highs")
+    if result.x is None:
+        return [Fraction(0)] * count
+    weights = [Fraction(max(float(w), 0.0)).limit_denominator(1000) for w in result.x]
+    largest = max((sum(weights[k] for k in member) for member in members), default=Fraction(0))
+    return [w / largest for w in weights] if largest > 1 else weights
+
+
+def _set_cover(count: int, members: list[list[int]], seconds: float = 10.0) -> int | None:
+    """The least number of cliques by HiGHS (a hint), or None."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    number = len(members)
+    result = milp(
+        np.ones(number),
+        constraints=LinearConstraint(_incidence(count, members), lb=1.0),
+        integrality=np.ones(number),
+        bounds=Bounds(0.0, 1.0),
+        options={"time_limit": seconds},
+    )
+    return round(result.fun) if result.status == 0 else None
