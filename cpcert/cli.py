@@ -120,6 +120,164 @@ def solve(
     return code
 
 
+@app.command
+def reduce(
+    model: str,
+    instance: str,
+    /,
+    *,
+    keep: Literal["outputs", "covariances"] = "outputs",
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    out: Path | None = None,
+    plot: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+) -> int:
+    """Make a trained network narrower without changing its outputs on the data or raising its norm.
+
+    One input and one output: neurons whose cusps lie between the same points are merged, to at most 4N; then, for any
+    network, Carathéodory's theorem leaves at most one neuron per point and output of the layer. Exit codes:
+    0  done
+    1  rounding changed outputs or norm by more than 1e-10 or 1e-12 of their sizes
+    2  the input is wrong
+
+    Parameters
+    ----------
+    model
+        The network: a .safetensors file with W1, W2, …, bias column last.
+    instance
+        The instance file (YAML) with the data.
+    keep
+        What is kept: the outputs, or the covariances (K, K_sigma) of each layer, with at most N(N+1) neurons.
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result, the network and the log of merges into this folder.
+    plot
+        Draw the functions before and after (one input), into the folder of --out or the current one.
+    """
+    import json
+
+    from cpcert import report
+    from cpcert.instance import load_instance
+    from cpcert.network import Network
+
+    loaded = load_instance(instance)
+    if out is not None or plot:
+        report.prepare_folder(out or Path())
+    problem = loaded.problem()
+    network = Network.load(model, activation=problem.activation, beta=problem.beta)
+    if plot and problem.n0 != 1:
+        raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")
+
+    from cpcert.rank.reduction import reduce_network, reduction_line, reduction_object, write_reduction
+
+    result = reduce_network(problem, network, keep)
+    code = DONE if result.kept else NO
+    written = reduction_object(result, problem.name, None)
+    try:
+        if out is not None:
+            written = write_reduction(result, problem.name, out)
+        if plot:
+            from cpcert.plots import plot_reduction
+
+            plot_reduction(problem, result, (out or Path()) / f"{problem.name}-reduction.png")
+    except OSError as error:
+        print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+        code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else reduction_line(result), flush=True)
+    return code
+
+
+@app.command
+def path(
+    instance: str,
+    /,
+    *,
+    smallest: float | None = None,
+    largest: float | None = None,
+    count: int = 7,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    out: Path | None = None,
+    gap: float | None = None,
+    time_limit: float | None = None,
+    seed: int | None = None,
+    plot: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+) -> int:
+    """Solve an instance for a range of lambda: a proven interval, a gap and a width for each.
+
+    Exit codes:
+    0  every requested gap is proven
+    1  one is not (what was proven is printed all the same)
+    2  the input is wrong
+
+    Parameters
+    ----------
+    instance
+        The instance file (YAML).
+    smallest
+        The last lambda (a hundredth of that of the file by default).
+    largest
+        The first lambda (ten times that of the file by default).
+    count
+        How many, with a constant ratio.
+    as_json
+        Print one JSON object instead of a table.
+    out
+        Write the result and the networks into this folder.
+    gap
+        The relative gap to prove (instead of solve.gap in the file).
+    time_limit
+        Seconds to try for each lambda (instead of solve.time_limit).
+    seed
+        The seed of the heuristics (instead of solve.seed).
+    plot
+        Draw the functions (one input), the widths and the bounds, into the folder of --out or the current one.
+    """
+    import json
+
+    from cpcert import report
+    from cpcert.instance import load_instance, override_settings
+
+    loaded = load_instance(instance)
+    try:
+        settings = override_settings(loaded.solve, {"gap": gap, "time_limit": time_limit, "seed": seed})
+    except InputError as error:
+        setting, _, fault = str(error).partition(":")
+        raise InputError(f"--{setting.replace('_', '-')}:{fault}") from None
+    if out is not None or plot:
+        report.prepare_folder(out or Path())
+    problem = loaded.problem()
+
+    from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
+
+    lambdas = geometric_lambdas(
+        problem.lam / 100.0 if smallest is None else smallest, 10.0 * problem.lam if largest is None else largest, count
+    )
+    results = []
+    for result in lambda_path(problem, lambdas, **settings.model_dump()):
+        results.append(result)
+        print(
+            f"lambda = {result.problem.lam:.4g}: {report.closing_line(result, settings.gap)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        if result.status == "interrupted":
+            break
+    code = DONE if len(results) == count and all(result.status == "optimal" for result in results) else NO
+    written = report.path_object(results, None)
+    try:
+        if out is not None:
+            written = report.write_path(results, out)
+        if plot:
+            from cpcert.plots import plot_path
+
+            plot_path(results, (out or Path()) / f"{problem.name}-path.png")
+    except OSError as error:
+        print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+        code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else report.path_table(results), flush=True)
+    return code
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` are those of the process by default."""
     try:

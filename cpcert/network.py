@@ -108,7 +108,7 @@ class Network:
 
         Raises InputError on a wrong shape.
         """
-        A = self._inputs(X)
+        A = self.inputs(X)
         Z = []
         for W in self.weights:
             Z.append(W @ A)
@@ -263,7 +263,8 @@ class Network:
                 f"the problem has {problem.n0} features and {problem.m} targets"
             )
 
-    def _inputs(self, X: np.ndarray) -> np.ndarray:
+    def inputs(self, X: np.ndarray) -> np.ndarray:
+        """X̃ = [X; β1ᵀ], (n, N), of the points X (N, n_0). Raises InputError on a wrong shape."""
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != self.widths[0]:
             raise InputError(f"X: has shape {X.shape}; the network takes (N, {self.widths[0]}), rows are points")
@@ -285,7 +286,7 @@ def outputs_with_error(network: Network, X: np.ndarray) -> tuple[np.ndarray, np.
     Per layer, with Â the float features and e_A their error bound: e_Z = γ_k |W||Â| + |W| e_A, and
     e_A = lipschitz·e_Z + u|Â| for the one rounding in σ. E is inf where the pass overflows.
     """
-    A = network._inputs(X)
+    A = network.inputs(X)
     A_error = np.zeros_like(A)
     with np.errstate(over="ignore", invalid="ignore"):
         for W in network.weights:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.network import Network
     from cpcert.problem import Problem
+    from cpcert.rank.reduction import Reduction
 
 UPPER, LOWER, NEUTRAL, GRID = "#b5482a", "#1f5a94", "#3d3d3d", "#dddddd"
 OUTPUTS = ("#1f5a94", "#b5482a", "#3f7f4c", "#7a5195", "#8a6d1d", "#4f8a8b")
@@ -167,9 +169,7 @@ def plot_one_dimensional(result: SolveResult, path: str | os.PathLike[str]) -> N
 
 def _draw_function(axes: Any, result: SolveResult) -> None:
     problem, network = result.problem, result.network
-    x = problem.X[:, 0]
-    margin = 0.08 * (x.max() - x.min()) or 1.0
-    left, right = x.min() - margin, x.max() + margin
+    x, (left, right) = problem.X[:, 0], _range(problem)
     for j in range(problem.m):
         color = OUTPUTS[j % len(OUTPUTS)]
         output = f" {j + 1}" if problem.m > 1 else ""
@@ -239,6 +239,110 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
         axes.plot(places, heights, "o", markerfacecolor="white", label="neurons", **ring)
     # Above the line there is room: nothing is drawn there.
     axes.legend(fontsize=SMALL, frameon=False, loc="upper center", ncols=2, columnspacing=2.0)
+
+
+# -- reductions and paths --------------------------------------------------------------------------------------------
+
+
+def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLike[str]) -> None:
+    """The function of a network of one feature before and after each stage of its reduction, with its cusps.
+
+    Between the data the functions may differ, at the data they do not. Raises InputError for data of more than one
+    feature, OSError when the file cannot be written.
+    """
+    if problem.n0 != 1:
+        raise InputError(f"plot_reduction: the data have {problem.n0} features; it draws functions of one")
+    titles = ["before", *(stage.argument.split(":")[0] for stage in reduction.stages)]
+    figure = _figure(4.6 * len(titles), 4.4)
+    figure.suptitle(f"{problem.name}: same outputs on the data, smaller norm", fontsize=TEXT, x=0.01, ha="left")
+    panels = figure.subplots(1, len(titles), sharey=True)
+    left, right = _range(problem)
+    for axes, network, title in zip(panels, reduction.networks, titles, strict=True):
+        bends = kinks(network)
+        inside = bends[(bends >= left) & (bends <= right)]
+        grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
+        values, at_data = network.predict(grid[:, np.newaxis]), network.predict(problem.X)
+        for j in range(problem.m):
+            axes.plot(grid, values[:, j], color=OUTPUTS[j % len(OUTPUTS)], linewidth=1.6, zorder=2)
+            axes.plot(problem.X[:, 0], at_data[:, j], "o", color=NEUTRAL, markersize=4.5, zorder=3)
+        for bend in inside:
+            axes.axvline(bend, ymax=0.04, color=UPPER, linewidth=0.8, zorder=4)
+        neurons = "neuron" if network.width == 1 else "neurons"
+        line = f"{network.width} {neurons}, squared norm {network.norm_squared():.6g}"
+        axes.set_title(f"{title}\n{line}", fontsize=TEXT, loc="left")
+        axes.set_xlim(left, right)
+        axes.set_xlabel("x (ticks: cusps)")
+        _sober(axes)
+    panels[0].set_ylabel("output")
+    _save(figure, path)
+
+
+def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> None:
+    """The λ-path: the functions (one feature), the widths, and the proven bounds with their gaps.
+
+    Raises OSError when the file cannot be written.
+    """
+    problem = results[0].problem
+    figure = _figure(13.0 if problem.n0 == 1 else 8.6, 4.6)
+    figure.suptitle(
+        f"{problem.name}: {len(results)} values of λ, each interval proven", fontsize=TEXT, x=0.01, ha="left"
+    )
+    panels = list(figure.subplots(1, 3 if problem.n0 == 1 else 2))
+    from matplotlib import colormaps
+
+    colors = colormaps["viridis"](np.linspace(0.0, 0.92, len(results)))
+    if problem.n0 == 1:
+        axes = panels.pop(0)
+        left, right = _range(problem)
+        axes.plot(problem.X[:, 0], problem.Y[:, 0], "o", color="#8a8a8a", markersize=4.0, markeredgewidth=0,
+                  alpha=0.7, zorder=4)  # fmt: skip
+        for result, color in zip(results, colors, strict=True):
+            if result.network is not None:
+                bends = kinks(result.network)
+                grid = np.sort(np.concatenate([np.linspace(left, right, 401), bends[(bends > left) & (bends < right)]]))
+                axes.plot(grid, result.network.predict(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
+                          label=f"{result.problem.lam:.2g}: {result.width}")  # fmt: skip
+        axes.set_xlabel("x")
+        axes.set_ylabel("output" if problem.m == 1 else "output 1")
+        axes.set_title("the function", fontsize=TEXT, loc="left")
+        axes.legend(title="λ: neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False, loc="best")
+    bounds, gaps = panels
+    lams = np.array([result.problem.lam for result in results])
+    values = {
+        key: np.array([math.nan if getattr(r, key) is None else getattr(r, key) for r in results], float)
+        for key in ("upper", "lower", "gap", "width")
+    }
+    bounds.plot(lams, values["upper"], "o-", color=UPPER, markersize=4.0, label="upper: a network attains it")
+    bounds.plot(lams, values["lower"], "s--", color=LOWER, markersize=3.0, label="lower: proven for every width")
+    bounds.set_ylabel("loss")
+    if values["upper"][np.isfinite(values["upper"])].min(initial=1.0) > 0.0:
+        bounds.set_yscale("log")
+    bounds.set_title("the proven bounds", fontsize=TEXT, loc="left")
+    bounds.legend(fontsize=SMALL, frameon=False)
+    gaps.plot(lams, np.maximum(values["gap"], SMALLEST_GAP), "o-", color=NEUTRAL, markersize=4.0, label="relative gap")
+    gaps.set_yscale("log")
+    gaps.set_ylabel("proven relative gap")
+    widths = gaps.twinx()
+    widths.plot(lams, values["width"], "D-", color=OUTPUTS[2], markersize=4.0)
+    widths.set_ylabel("neurons of the network", color=OUTPUTS[2], fontsize=TEXT)
+    widths.set_ylim(bottom=0.0)
+    widths.yaxis.get_major_locator().set_params(integer=True)
+    widths.tick_params(labelsize=SMALL)
+    gaps.set_title("gap and width", fontsize=TEXT, loc="left")
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlabel("λ")
+    for axes in figure.axes:
+        if axes is not widths:
+            _sober(axes)
+    _save(figure, path)
+
+
+def _range(problem: Problem) -> tuple[float, float]:
+    """The inputs, with a margin."""
+    x = problem.X[:, 0]
+    margin = 0.08 * (x.max() - x.min()) or 1.0
+    return float(x.min() - margin), float(x.max() + margin)
 
 
 # -- the look --------------------------------------------------------------------------------------------------------

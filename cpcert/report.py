@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -247,6 +247,40 @@ def write_result(result: SolveResult, folder: Path) -> dict[str, Any]:
     _write(folder / f"{name}-trace.csv", _csv_bytes(columns))
     _write(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
     _write(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
+    return written
+
+
+def path_object(results: Sequence[SolveResult], models: Sequence[Path] | None) -> dict[str, Any]:
+    """The JSON object of `cpcert path`: one entry for each lambda."""
+    entries = []
+    for k, result in enumerate(results):
+        entry = result_object(result, None if models is None else models[k])
+        entries.append({"lambda": result.problem.lam, **entry})
+    return {"instance": results[0].problem.name if results else None, "results": entries}
+
+
+def path_table(results: Sequence[SolveResult]) -> str:
+    """One line for each lambda: the interval, rounded outward, the gap, and the width."""
+    lines = [f"{'lambda':>10}  {'lower':>18}  {'upper':>18}  {'gap':>8}  {'width':>5}"]
+    for result in results:
+        lower, upper = "-", "-"
+        if result.lower is not None and result.upper is not None:
+            lower, upper = outward(result.lower, result.upper)
+        gap = "-" if result.gap is None else _rounded_up(result.gap)
+        lines.append(f"{result.problem.lam:>10.4g}  {lower:>18}  {upper:>18}  {gap:>8}  {result.width or 0:>5}")
+    return "\n".join(lines)
+
+
+def write_path(results: Sequence[SolveResult], folder: Path) -> dict[str, Any]:
+    """Write NAME-path.json and the networks NAME-path-0.safetensors, … into `folder`; returns the JSON object."""
+    models = []
+    for k, result in enumerate(results):
+        models.append(folder / f"{result.problem.name}-path-{k}.safetensors")
+        if result.network is not None:
+            result.network.save(models[-1])
+    written = path_object(results, models)
+    name = written["instance"]
+    _write(folder / f"{name}-path.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
 
 

@@ -104,6 +104,11 @@ def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray
 
 def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correction | None:
     """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite."""
+    if points.shape[1] <= 2 and points.any() and problem.loss.name != "interpolate":
+        from cpcert.frank_wolfe.arcs import correct_in_plane
+
+        return correct_in_plane(problem, points, columns)
+
     import clarabel
 
     N, m, r = problem.N, problem.m, points.shape[1]

@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linprog
 
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
 from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
+from cpcert.rank.caratheodory import caratheodory
 
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
@@ -34,15 +34,22 @@ MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
 POLISHED_SIZE = 300
 # Relative difference of the two dual points from which a conic solution counts as inaccurate.
 ROUGH = 1e-7
+# Relative decrease of the objective that counts as progress.
+PROGRESS = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Iterate:
-    """neurons, candidate dual points G (m, N) (best guess first), and the name of the step that led here."""
+    """neurons, candidate dual points G (m, N) (best guess first), and the name of the step that led here.
+
+    idle: (W (k, r), U (k, m)), columns that no neuron uses but that the dual points have to respect: those added since
+    the objective last fell. Dropping them could lead back to a dual point that was there before.
+    """
 
     neurons: Neurons
     duals: tuple[np.ndarray, ...]
     step: str
+    idle: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
@@ -57,18 +64,21 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
 
     None if the conic solver fails.
     """
+    if now.idle is not None:
+        W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
     active = fewer_neurons(problem, points, now.neurons.kept(_active(problem, points, now)))
     found = correct(problem, points, columns_for(problem, active, W, U, points))
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
     value = objective(problem, points, neurons)
+    idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
     if problem.loss.name == "interpolate":
         for angle in MERGE_ANGLES if problem.m > 1 else ():
             better = polish_interpolation(problem, points, neurons, found.G, angle)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
-                return Iterate(better[0], (better[1], found.G), "C+P")
-        return Iterate(neurons, tuple(duals), name)
+                return Iterate(better[0], (better[1], found.G), "C+P", idle)
+        return Iterate(neurons, tuple(duals), name, idle)
     gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
     # With one output the conic program is exact on its columns, and Newton steps only mend its accuracy.
     rough = np.abs(gradient - found.G).max() > ROUGH * np.abs(gradient).max()
@@ -82,43 +92,18 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
     duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
     if name == "C+P":
         duals.reverse()
-    return Iterate(neurons, tuple(duals), name)
+    return Iterate(neurons, tuple(duals), name, idle)
 
 
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
-    """At most m·N of the neurons, reweighted: the same outputs at no larger cost (Carathéodory), up to rounding.
-
-    A vertex of {x ≥ 0 : Σ x_k v_kσ(w_kᵀX̃) = Σ v_kσ(w_kᵀX̃)} that minimises Σ x_k‖v_k‖, by the simplex method; where that
-    fails on nearly dependent columns, by elimination: along a null vector z of the columns with Σz_k ≤ 0, until a
-    weight is 0.
-    """
+    """At most m·N of the neurons, reweighted: the same outputs at no larger cost (Carathéodory), up to rounding."""
     masses = neurons.masses
-    most = problem.m * problem.N
-    if len(masses) <= most:
+    if len(masses) <= problem.m * problem.N:
         return neurons
     features = problem.activation(neurons.W @ points.T)
-    columns = np.einsum("mk,kn->mnk", neurons.V / masses, features).reshape(most, len(masses))
-    total = masses.sum()
-    weights = masses / total
-    answer = linprog(
-        np.ones(len(masses)), A_eq=columns, b_eq=columns @ weights, method="highs-ds",
-        # Presolve calls such tight systems infeasible, which the simplex method then solves.
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10, "presolve": False},
-    )  # fmt: skip
-    if answer.x is not None and np.all(np.isfinite(answer.x)):
-        weights = np.maximum(answer.x, 0.0)
-    else:
-        active = np.flatnonzero(weights > 0.0)
-        while len(active) > most:
-            null = np.linalg.svd(columns[:, active])[2][-1]
-            null = -null if null.sum() > 0.0 else null
-            ratio = np.where(null < 0.0, weights[active] / np.where(null < 0.0, -null, 1.0), np.inf)
-            weights[active] += ratio.min() * null
-            weights[active[np.argmin(ratio)]] = 0.0
-            weights = np.maximum(weights, 0.0)
-            active = np.flatnonzero(weights > 0.0)
-    reduced = Neurons(neurons.W, neurons.V * (weights * total / masses), neurons.b, neurons.patterns)
-    return reduced.kept(reduced.masses > 1e-12 * total)
+    columns = np.einsum("mk,kn->mnk", neurons.V, features).reshape(problem.m * problem.N, len(masses))
+    reduced = Neurons(neurons.W, neurons.V * caratheodory(columns, masses), neurons.b, neurons.patterns)
+    return reduced.kept(reduced.masses > 1e-12 * masses.sum())
 
 
 def _active(problem: Problem, points: np.ndarray, now: Iterate) -> np.ndarray:

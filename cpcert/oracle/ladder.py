@@ -2,6 +2,7 @@
 
 `find_neurons` searches (heuristic); `prove` proves γ(G) ≤ cutoff or returns neurons above it, cheapest rung first:
 
+    plane          points of rank ≤ 2: γ(G) itself, for any number of outputs and points
     spectral       any G: products of norms; exact for linear networks and for the data of Prop. 14
     arrangement    one output, few cells: the maximum itself; γ(g) is the larger of the maxima for g and −g
     branch         one output: a proof for g and one for −g, always both
@@ -29,6 +30,7 @@ from cpcert.oracle.arrangement import ArrangementProof, arrangement_oracle, cell
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import BranchProof, BranchResult, _advance, branch_and_bound
 from cpcert.oracle.coordinates import EPS, Coordinates, coordinates
+from cpcert.oracle.plane import plane_oracle
 from cpcert.oracle.spectral import spectral_bound
 
 MORE_NODES = 1000
@@ -89,9 +91,12 @@ def find_neurons(
 ) -> OracleAnswer:
     """Local maxima of ‖Gσ(X̃ᵀw)‖ from `starts` random starts and the neurons `warm` (k, r). Proves nothing.
 
-    G (m, N). Returns W in the coordinates (k, r), best first.
+    G (m, N). Returns W in the coordinates (k, r), best first. Points of rank ≤ 2 need no search: all local maxima.
     """
     points = space.points
+    if points.shape[1] <= 2:
+        found = plane_oracle(points, G, activation, 0.0)
+        return OracleAnswer(found.W, found.values, None, "plane")
     W, U = starting_points(points, G, starts, seed)
     if len(warm):
         value = activation(warm @ points.T) @ G.T
@@ -119,6 +124,12 @@ def prove(
     scale = math.frexp(size_G)[1], math.frexp(size_X)[1]
     G, unit = np.ldexp(G, -scale[0]), sum(scale)
     space = replace(space, points=np.ldexp(space.points, -scale[1]), residual=np.ldexp(space.residual, -scale[1]))
+    if space.points.shape[1] <= 2:
+        found = plane_oracle(space.points, G, activation, math.ldexp(cutoff, -unit))
+        assert found.upper_bound is not None
+        bound = _scaled_up(space.upper_bound(found.upper_bound, G, activation.lipschitz), unit)
+        values = np.ldexp(found.values, unit)
+        return replace(found, values=values, upper_bound=bound, complete=bound <= cutoff, scale=scale)
     bound, proof = spectral_bound(space.points, G, activation)
     cheap = space.upper_bound(bound, G, activation.lipschitz)
     # No cutoff far below the cheap bound can be proven, and none is tried.

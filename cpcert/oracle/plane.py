@@ -1,0 +1,222 @@
+"""Points in the plane, r ≤ 2: γ(G) = max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖₂ exactly, up to rounding, in O(mN log N).
+
+Write every point as x_i = ±|t_i| d with d in the half-open half plane {angle in [0, π)}: points are grouped into lines, and
+the lines cut the circle of directions w at ±p, p = d turned by a quarter. On an arc between two cuts the pattern does not
+change, Gσ(X̃ᵀw) = Mw with M = a₊ Σ_on g_ix_iᵀ + a₋ Σ_off g_ix_iᵀ (m × 2), and M is a difference of prefix sums over the
+sorted lines. ‖Mw‖² = h(θ) has one maximum per half turn:
+
+    max over an arc of at most π/2 = √λ_max(MᵀM)  if h′(start) ≥ 0 ≥ h′(end),  else the larger value at the two ends,   (1)
+
+because 2θ runs over at most π there. The two axes are added to the lines (with g = 0), so that every arc is that short;
+then one line and opposite points are no special cases. One output is m = 1: both signs of g have the same ‖gσ‖.
+For w = s p̂ + t q̂ inside an arc of angle α ≤ π/2 with unit ends p̂, q̂ and s, t ≥ 0, s + t ≤ 1/cos(α/2) for unit w, so
+
+    ‖Mw‖ ≤ max(‖Mp̂‖, ‖Mq̂‖)/cos(α/2),                                                                               (2)
+
+which keeps (1) sharp where rounding leaves the signs of h′ open.
+
+**What is exact.** The order of the lines: with d = (d₁, d₂), d₂ ≥ 0, the angle falls as d₁/d₂ grows, a correctly rounded quotient
+is monotone, and quotients that round to the same float are compared as rationals. So are the cuts p = (−d₂, d₁) and
+the grouping. Sums of products: each g_ix_i is rounded to a multiple of δ = 2^{e−61}, 2^e ≥ Σ|g_ix_i| entry by entry, and 64-bit
+integers add these up without error.
+
+**Rounding**, ε = 2⁻⁵², twice the unit roundoff; slopes are scaled by a power of two to max(|a₊|, |a₋|) ≤ 1.
+  M: a product is off by (ε/2)|g_ix_i| + δ/2, then three roundings (to float, times the slope, the sum), so entry by entry the
+  computed M̂ differs from M by at most 3ε Σ|g_ix_i| + (N + 1)δ. E, the Frobenius norm of these, is added to the bound.
+  With F ≥ ‖M̂‖_F: a computed ‖M̂p‖/‖p‖ is off by at most 3εF and a relative (m + 10)ε; h′ = 2(M̂p)·(M̂p⊥) by (m + 8)εF²‖p‖² (half
+  of it, as used); the entries of M̂ᵀM̂ by (m + 1)(ε/2)F² each, hence λ_max by (m + 8)εF² with its formula; cos α by 6ε.
+  h′ within its error of 0 counts as 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from cpcert.activations import Activation
+from cpcert.oracle.answer import OracleAnswer
+from cpcert.oracle.spectral import EPS, TINY
+
+# Local maxima that an answer has at most.
+MOST_NEURONS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneProof:
+    """γ(G) ≤ bound for points (N, r) with r ≤ 2 and G (m, N): the sweep over the arcs proves it, and needs nothing else."""
+
+    points: np.ndarray
+    G: np.ndarray
+    bound: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The points (N, 2) ≠ 0 by lines through 0, sorted by angle, exactly.
+
+    order (n,): their indices, line by line. side (n,): ±1, x = side·|t|·d with d in the half plane of angles [0, π).
+    ends (L,): order[ends[l−1]:ends[l]] are the points on line l. cuts (L, 2): p_l = d turned by a quarter, scaled by a
+    power of two to size 1. Arc l, 0 ≤ l < L, runs from p_l to p_{l+1} (to −p_0 for the last): there the lines ≤ l have dᵀw < 0
+    and the others dᵀw > 0. Arc L + l is its opposite.
+    """
+
+    order: np.ndarray
+    side: np.ndarray
+    ends: np.ndarray
+    cuts: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """L."""
+        return len(self.ends)
+
+    def sums(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Σ over the points with xᵀw > 0 and with xᵀw < 0 on the arcs 0 … L − 1: (L, …) each; values (N, …)."""
+        sorted_values = values[self.order]
+        left = np.cumsum(np.where(_like(self.side > 0, sorted_values), sorted_values, 0), axis=0)
+        right = np.cumsum(np.where(_like(self.side < 0, sorted_values), sorted_values, 0), axis=0)
+        last = self.ends - 1
+        on = left[-1] - left[last] + right[last]
+        return on, left[-1] + right[-1] - on
+
+
+def _like(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return mask.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def lines_of(points: np.ndarray) -> Lines:
+    """Group and sort the points (N, 2), exactly; at least one must not be 0."""
+    nonzero = np.flatnonzero(points.any(axis=1))
+    x, y = points[nonzero].T
+    side = np.where((y > 0.0) | ((y == 0.0) & (x > 0.0)), 1.0, -1.0)
+    d = side[:, np.newaxis] * points[nonzero]
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):
+        cotangent = np.where(d[:, 1] > 0.0, d[:, 0] / np.where(d[:, 1] > 0.0, d[:, 1], 1.0), math.inf)
+    order = np.argsort(-cotangent, kind="stable")
+    cotangent, d = cotangent[order], d[order]
+    new = np.concatenate([[True], cotangent[1:] != cotangent[:-1]])
+    # Equal quotients: the same line, or lines that only rationals tell apart.
+    starts = np.flatnonzero(new)
+    for start, end in zip(starts, np.append(starts[1:], len(d)), strict=True):
+        if end - start > 1 and (d[start:end] != d[start]).any():
+            exact = [(b == 0.0, Fraction(a) / Fraction(b) if b else Fraction(0)) for a, b in d[start:end].tolist()]
+            inner = sorted(range(end - start), key=exact.__getitem__, reverse=True)
+            order[start:end], d[start:end] = order[start:end][inner], d[start:end][inner]
+            for k in range(1, end - start):
+                new[start + k] = exact[inner[k]] != exact[inner[k - 1]]
+    starts = np.flatnonzero(new)
+    first = d[starts]
+    cuts = np.column_stack([-first[:, 1], first[:, 0]]) + 0.0
+    cuts = np.ldexp(cuts, -np.frexp(np.abs(cuts).max(axis=1, keepdims=True))[1])
+    return Lines(nonzero[order], side[order], np.append(starts[1:], len(d)), cuts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """The curve θ ↦ ‖Mw(θ)‖ on the 2L arcs: M (2L, m, 2), the ends p and q (2L, 2) of each arc, and computed numbers:
+    size F (2L,) ≥ ‖M‖_F, values at p and q, half of h′ at both, and its margin of error there."""
+
+    M: np.ndarray
+    p: np.ndarray
+    q: np.ndarray
+    size: np.ndarray
+    value: tuple[np.ndarray, np.ndarray]
+    slope: tuple[np.ndarray, np.ndarray]
+    margin: tuple[np.ndarray, np.ndarray]
+
+
+def plane_oracle(points: np.ndarray, G: np.ndarray, activation: Activation, cutoff: float) -> OracleAnswer:
+    """γ(G) from above, proven and tight to rounding; points (N, r), r ≤ 2, G (m, N).
+
+    W: the local maxima of the curve above `cutoff`, best first (heuristic in the last bits, like all neurons).
+    """
+    curve, exponent, error = _sweep(points, G, activation)
+    bound = 0.0
+    W, values = np.zeros((0, points.shape[1])), np.zeros(0)
+    if curve is not None:
+        bound = _scaled(_bound(curve, error), exponent)
+        W, values = _local_maxima(curve, points.shape[1])
+        values = np.ldexp(values, exponent)
+        W, values = W[values > cutoff][:MOST_NEURONS], values[values > cutoff][:MOST_NEURONS]
+    return OracleAnswer(W, values, bound, "plane", PlaneProof(points, G, bound), 0, bound <= cutoff)
+
+
+def _scaled(bound: float, exponent: int) -> float:
+    """bound·2^exponent, not rounded down where that underflows; inf for what is no number."""
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(bound, exponent)) + TINY if bound < math.inf else math.inf
+
+
+def _sweep(points: np.ndarray, G: np.ndarray, activation: Activation) -> tuple[_Curve | None, int, float]:
+    """(curve, exponent, error): Gσ(X̃ᵀw) = 2^exponent (M + E)w with ‖E‖_F ≤ error; no curve where it is 0 everywhere."""
+    N, m = len(points), len(G)
+    live = (np.abs(points).max(axis=1) * activation.lipschitz > 0.0) & G.any(axis=0)
+    if not live.any():
+        return None, 0, 0.0
+    points, G, count = points[live], G[:, live], int(live.sum())
+    # Only the products g_ix_i matter: powers of two bring every x_i to size 1 and the largest product too.
+    x_exponent, g_exponent = (np.frexp(np.abs(A).max(axis=1))[1] for A in (points, G.T))
+    exponent = int((x_exponent + g_exponent).max())
+    plane = np.zeros((count + 2, 2))
+    plane[:count, : points.shape[1]] = np.ldexp(points, -x_exponent[:, np.newaxis])
+    plane[count:] = np.eye(2)
+    products = np.zeros((count + 2, m, 2))
+    products[:count] = np.ldexp(G.T, x_exponent[:, np.newaxis] - exponent)[:, :, np.newaxis] * plane[:count, np.newaxis]
+    total = np.abs(products).sum(axis=0) * (1.0 + (N + 4) * EPS)
+    slope_exponent = math.frexp(activation.lipschitz)[1]
+    e = math.frexp(float(total.max()))[1]
+    integers = np.rint(np.ldexp(products, 61 - e)).astype(np.int64)
+    lines = lines_of(plane)
+    on, off = (np.ldexp(part.astype(np.float64), -61) for part in lines.sums(integers))
+    a_plus, a_minus = math.ldexp(activation.a_plus, -slope_exponent), math.ldexp(activation.a_minus, -slope_exponent)
+    M = np.concatenate([a_plus * on + a_minus * off, a_plus * off + a_minus * on])
+    entries = 3.0 * EPS * np.ldexp(total, -e) + (N + 1) * 2.0**-61
+    error = float(np.sqrt(np.sum(entries * entries))) * (1.0 + (2 * m + 4) * EPS) + TINY
+    p = np.concatenate([lines.cuts, -lines.cuts])
+    q = np.roll(p, -1, axis=0)
+    size = np.sqrt(np.einsum("amk,amk->a", M, M)) * (1.0 + (2 * m + 4) * EPS) + TINY
+    value, slope, margin = [], [], []  # at p, at q
+    for end in (p, q):
+        at = np.einsum("amk,ak->am", M, end)
+        turned = np.einsum("amk,ak->am", M, np.column_stack([-end[:, 1], end[:, 0]]))
+        square = np.einsum("ak,ak->a", end, end)
+        value.append(np.sqrt(np.einsum("am,am->a", at, at) / square))
+        slope.append(np.einsum("am,am->a", at, turned))
+        margin.append((m + 10) * EPS * size * size * square + TINY)
+    exponent += e + slope_exponent
+    return _Curve(M, p, q, size, tuple(value), tuple(slope), tuple(margin)), exponent, error
+
+
+def _bound(curve: _Curve, error: float) -> float:
+    """The largest of (1) and (2) over all arcs, rounded up, plus the error of M."""
+    m = curve.M.shape[1]
+    at_ends = np.maximum(*curve.value) * (1.0 + (m + 10) * EPS) + 3.0 * EPS * curve.size
+    inside = (curve.slope[0] >= -curve.margin[0]) & (curve.slope[1] <= curve.margin[1])
+    A, B, D = (np.einsum("am,am->a", curve.M[:, :, j], curve.M[:, :, k]) for j, k in ((0, 0), (0, 1), (1, 1)))
+    top = 0.5 * (A + D) + np.sqrt(0.25 * (A - D) ** 2 + B * B) + (m + 8) * EPS * curve.size**2
+    lengths = np.einsum("ak,ak->a", curve.p, curve.p) * np.einsum("ak,ak->a", curve.q, curve.q)
+    cosine = np.einsum("ak,ak->a", curve.p, curve.q) / np.sqrt(lengths)
+    cone = at_ends * np.sqrt(2.0 / (1.0 + np.maximum(cosine - 6.0 * EPS, 0.0))) * (1.0 + 8.0 * EPS)
+    bounds = np.where(inside, np.minimum(np.sqrt(top) * (1.0 + 4.0 * EPS), cone), at_ends)
+    return (float(bounds.max()) + error) * (1.0 + 4.0 * EPS)
+
+
+def _local_maxima(curve: _Curve, r: int) -> tuple[np.ndarray, np.ndarray]:
+    """Unit neurons (k, r) at the local maxima of the curve and their values, best first, in floating point."""
+    before = np.roll(curve.slope[1], 1)
+    at_cut = (before >= 0.0) & (curve.slope[0] <= 0.0)
+    inside = np.flatnonzero((curve.slope[0] > 0.0) & (curve.slope[1] < 0.0))
+    gram = np.einsum("amj,amk->ajk", curve.M[inside], curve.M[inside])
+    tops = np.linalg.eigh(gram)[1][:, :, 1]
+    middle = curve.p[inside] + curve.q[inside]
+    tops = tops * np.where(np.einsum("ak,ak->a", tops, middle) >= 0.0, 1.0, -1.0)[:, np.newaxis]
+    heights = np.linalg.norm(np.einsum("amk,ak->am", curve.M[inside], tops), axis=1)
+    W = np.concatenate([curve.p[at_cut] / np.linalg.norm(curve.p[at_cut], axis=1, keepdims=True), tops])
+    values = np.concatenate([curve.value[0][at_cut], heights])
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] > 0.0]
+    # r = 1: the second axis has the value 0, and its neighbours are no maxima.
+    return W[order, :r], values[order]

@@ -1,0 +1,157 @@
+"""Fewer neurons by Carathéodory's theorem, keeping the outputs or the covariances of a layer.
+
+If Σ_k a_k = t with a_k ∈ R^d and costs c_k ≥ 0, there are weights x ≥ 0, at most rank(a_1 … a_K) ≤ d of them not 0, with
+Σ x_ka_k = t and Σ x_kc_k ≤ Σ c_k: as long as the columns in use are dependent, move along a null vector z with ⟨c, z⟩ ≤ 0 until a
+weight is 0. Two uses for a layer ℓ with pre-activations z_k = w_kᵀZ_{ℓ−1}^σ on N points:
+
+    outputs       a_k = v_k ⊗ σ(z_k) ∈ R^{n_{ℓ+1}·N}, c_k = 2‖v_k‖‖w_k‖ (balanced). Scaling w_k and v_k by √x_k keeps Z_{ℓ+1}
+                  and does not raise the norm: at most n_{ℓ+1}·N neurons.
+    covariances   a_k = (z_kz_kᵀ, σ(z_k)σ(z_k)ᵀ) ∈ R^{N(N+1)}, c_k = ‖w_k‖². Scaling w_k by √x_k keeps (K_ℓ, K_ℓ^σ): at most
+                  N(N+1) neurons (Lemma 10 of Jacot, Golikov, Hongler, Gabriel 2022). W_{ℓ+1} = Z_{ℓ+1}(Z_ℓ^σ)⁺ keeps Z_{ℓ+1} at the
+                  cost Tr[K_{ℓ+1}(K_ℓ^σ)⁺] (Prop. 3), which is that of the old pair, and at most that of the old W_{ℓ+1}.
+
+The numbers of neurons are exact; that outputs and norm are kept holds in floating point, and is measured on the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import qr
+
+from cpcert.network import Network, features
+
+# Relative size of a diagonal entry of the pivoted QR factorisation that counts as 0.
+DEPENDENT = 1e-13
+# Columns added to an independent set at a time.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One reduction of one hidden layer (1 is the first): neurons before and after, the bound that is guaranteed for the
+    number after, and the argument for it."""
+
+    layer: int
+    width_before: int
+    width_after: int
+    bound: int
+    argument: str
+
+
+def caratheodory(columns: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """Weights x ≥ 0 (K,), at most rank(columns) of them positive, with columns·x = columns·1 and costs·x ≤ costs·1.
+
+    columns (d, K), costs (K,) > 0 wherever a column is not 0. Both (in)equalities hold up to rounding: the equation to about
+    1e-14 of the sizes of the columns.
+    """
+    norms = np.linalg.norm(columns, axis=0)
+    live = np.flatnonzero(norms > 0.0)
+    weights = np.zeros(len(norms))
+    if not len(live):
+        return weights
+    unit = columns[:, live] / norms[live]
+    price = costs[live] / norms[live]
+    x = norms[live]
+    target = unit @ x
+    kept = np.zeros(0, np.int64)
+    waiting = np.arange(len(live))
+    batch = max(BATCH, len(columns) // 4)
+    while len(waiting):
+        pool, waiting = np.concatenate([kept, waiting[:batch]]), waiting[batch:]
+        kept = pool[_eliminate(unit, price, x, pool)]
+    for _ in range(2):  # what rounding moved
+        change = np.linalg.lstsq(unit[:, kept], target - unit[:, kept] @ x[kept], rcond=1e-12)[0]
+        if np.all(x[kept] + change >= 0.0):
+            x[kept] += change
+    weights[live[kept]] = x[kept] / norms[live[kept]]
+    return weights
+
+
+def _eliminate(unit: np.ndarray, price: np.ndarray, x: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """Bring weights x[pool] to 0 until the columns left are independent; a mask of those. Changes x in place."""
+    A, c, y = unit[:, pool], price[pool], x[pool]
+    Q, R, _ = qr(A.T, mode="full" if len(pool) > len(A) else "economic", pivoting=True)
+    diagonal = np.abs(R.diagonal())
+    null = Q[:, int((diagonal > DEPENDENT * diagonal[0]).sum()) :]
+    left = np.ones(len(pool), bool)
+    while null.shape[1]:
+        # The steepest descent of the cost, or any null vector where the cost is constant.
+        slopes = null.T @ c
+        steepest = float(np.linalg.norm(slopes))
+        z = -null @ (slopes / steepest) if steepest > 1e-14 * float(np.linalg.norm(c)) else null[:, -1]
+        if not (z < 0.0).any():
+            z = -z
+        ratio = np.where(left & (z < 0.0), y / np.where(z < 0.0, -z, 1.0), np.inf)
+        i = int(np.argmin(ratio))
+        y = np.where(left, np.maximum(y + ratio[i] * z, 0.0), 0.0)
+        y[i], left[i] = 0.0, False
+        # The null vectors with z_i = 0: a reflection brings row i to the first column, which goes.
+        row = null[i].copy()
+        row[0] += np.copysign(np.linalg.norm(row), row[0])
+        null = (null - np.outer(null @ row, 2.0 / (row @ row) * row))[:, 1:]
+        null[~left] = 0.0
+    x[pool] = y
+    return left & (y > 0.0)
+
+
+def reduce_outputs(network: Network, X: np.ndarray, layer: int) -> tuple[Network, Stage]:
+    """Hidden layer `layer` (1 is the first) with at most n_{ℓ+1}·N neurons, Z_{ℓ+1} kept, norm not raised. X (N, n_0)."""
+    before = network.widths[layer]
+    network = _balanced_layer(network, layer)
+    W, following = network.weights[layer - 1], network.weights[layer]
+    V = following[:, : len(W)]
+    phi = network.activation(W @ _inputs(network, X, layer))  # (k, N)
+    columns = np.einsum("mk,kn->mnk", V, phi).reshape(len(V) * phi.shape[1], len(W))
+    bound = len(V) * len(_distinct(X))
+    costs = 2.0 * np.linalg.norm(V, axis=0) * np.linalg.norm(W, axis=1)
+    root = np.sqrt(caratheodory(columns, costs))
+    alive = root > 0.0
+    weights = list(network.weights)
+    weights[layer - 1] = W[alive] * root[alive, np.newaxis]
+    weights[layer] = np.column_stack([V[:, alive] * root[alive], following[:, len(W) :]])
+    argument = "Carathéodory on the outputs: next layer's neurons × distinct points"
+    return replace(network, weights=tuple(weights)), Stage(layer, before, int(alive.sum()), bound, argument)
+
+
+def reduce_covariances(network: Network, X: np.ndarray, layer: int) -> tuple[Network, Stage]:
+    """Hidden layer `layer` with at most N(N+1) neurons, (K_ℓ, K_ℓ^σ) and Z_{ℓ+1} kept, norm not raised. X (N, n_0)."""
+    before = _inputs(network, X, layer)
+    Z = network.weights[layer - 1] @ before
+    following = network.weights[layer] @ features(Z, network.activation, network.beta)
+    # The smallest weights with these pre-activations, and the smallest next layer.
+    W = np.linalg.lstsq(before.T, Z.T, rcond=1e-13)[0].T
+    rows, cols = np.triu_indices(Z.shape[1])
+    scale = np.where(rows == cols, 1.0, np.sqrt(2.0))
+    phi = network.activation(Z)
+    columns = np.concatenate([(A[:, rows] * A[:, cols] * scale).T for A in (Z, phi)])
+    root = np.sqrt(caratheodory(columns, np.sum(W * W, axis=1)))
+    alive = root > 0.0
+    W = W[alive] * root[alive, np.newaxis]
+    after = features(Z[alive] * root[alive, np.newaxis], network.activation, network.beta)
+    weights = list(network.weights)
+    weights[layer - 1] = W
+    weights[layer] = np.linalg.lstsq(after.T, following.T, rcond=1e-13)[0].T
+    N = len(_distinct(X))
+    argument = "Carathéodory on (K, K^σ): N(N+1) for N distinct points (Lemma 10)"
+    return replace(network, weights=tuple(weights)), Stage(layer, len(Z), len(W), N * (N + 1), argument)
+
+
+def _inputs(network: Network, X: np.ndarray, layer: int) -> np.ndarray:
+    """Z_{ℓ−1}^σ, the features that hidden layer ℓ sees, (n_{ℓ−1} + 1, N)."""
+    if layer == 1:
+        return network.inputs(X)
+    return features(network.forward(X)[layer - 2], network.activation, network.beta)
+
+
+def _distinct(X: np.ndarray) -> np.ndarray:
+    return np.unique(X, axis=0)
+
+
+def _balanced_layer(network: Network, layer: int) -> Network:
+    """This layer's neurons balanced, and without its dead ones: no function changes."""
+    pair = Network((network.weights[layer - 1], network.weights[layer]), network.activation, network.beta)
+    weights = list(network.weights)
+    weights[layer - 1 : layer + 1] = pair.balanced().without_dead_neurons().weights
+    return replace(network, weights=tuple(weights))
