@@ -124,8 +124,10 @@ def prove(
     scale = math.frexp(size_G)[1], math.frexp(size_X)[1]
     G, unit = np.ldexp(G, -scale[0]), sum(scale)
     space = replace(space, points=np.ldexp(space.points, -scale[1]), residual=np.ldexp(space.residual, -scale[1]))
+    with np.errstate(over="ignore"):
+        scaled_cutoff = float(np.ldexp(cutoff, -unit))
     if space.points.shape[1] <= 2:
-        found = plane_oracle(space.points, G, activation, math.ldexp(cutoff, -unit))
+        found = plane_oracle(space.points, G, activation, scaled_cutoff)
         assert found.upper_bound is not None
         bound = _scaled_up(space.upper_bound(found.upper_bound, G, activation.lipschitz), unit)
         values = np.ldexp(found.values, unit)
@@ -133,7 +135,7 @@ def prove(
     bound, proof = spectral_bound(space.points, G, activation)
     cheap = space.upper_bound(bound, G, activation.lipschitz)
     # No cutoff far below the cheap bound can be proven, and none is tried.
-    cutoff = max(math.ldexp(cutoff, -unit), 1e-30 * cheap)
+    cutoff = max(scaled_cutoff, 1e-30 * cheap)
     answer = OracleAnswer(none, np.zeros(0), cheap, "spectral", proof, 0, cheap <= cutoff)
     if not (answer.complete or activation.kink == 0.0 or limits.spent()):
         # The rungs work in the coordinates: aim so that the way back still ends at the cutoff.
