@@ -14,6 +14,7 @@ CLAIMS
      "upper", "upper_proof": SIGMA_UPPER}
         Rank_σ(K, K^σ) is the least number of vectors x_k with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ, where
         σ(s) = a_plus max(s, 0) − a_minus max(−s, 0). It is ∞ if there are none.
+    {"claim": "not_in_S", "K", "K_sigma", "beta", "a_plus", "a_minus", "proof": NOT_IN_S}: there are none.
 
 CP: an upper bound of the cp-rank
     {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c, v > 0. The rest R = A − Σ c vvᵀ is
@@ -66,6 +67,11 @@ SIGMA_UPPER
     {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c > 0, and the two sums hold exactly.
     {"kind": "lifted", "M", "proof": CP}: M of order 2N satisfies the equations above and M_{p_i q_i} = 0.
 
+NOT_IN_S
+    {"kind": "not_cp", "proof": NOT_CP}: K^σ − β²11ᵀ is not completely positive; σ ≥ 0 is checked.
+    {"kind": "not_psd", "of": "K" or "K_sigma", "v"}: vᵀKv < 0, or vᵀ(K^σ − β²11ᵀ)v < 0.
+    {"kind": "lifted", "node": NODE}: as for SIGMA_LOWER, and there is no M.
+
 NODE: k vectors t ≥ 0 with supports in cliques of a graph H have M = Σ ttᵀ that satisfies linear equations
     Σ_{uv} a_e,uv M_uv = r_e in the pairs u ≤ v of H (loops uu are pairs). Equations: the upper triangle row by row; for
     "lifted" first K, then K^σ. A combination y = [[e, y_e], …] has the coefficients c_uv = Σ_e y_e a_e,uv and the
@@ -79,6 +85,7 @@ NODE: k vectors t ≥ 0 with supports in cliques of a graph H have M = Σ ttᵀ 
          {"block": [u, …], "values": [[u, v, y], …], "proof": LOWER}: c is 1 at uv and 0 elsewhere on H, for every pair
          u ≤ v of H among these vertices (other pairs are 0): that principal submatrix of M is known, and the bound is
          one of its cp-rank.
+         {"block": [u, …], "values": [[u, v, y], …], "refutation": NOT_CP}: that submatrix is not completely positive.
 
 COVER: a number of cliques of H that are needed to cover the required pairs
     {"kind": "triangle_free"}: H has no triangle; the required edges, and the required loops at isolated vertices.
@@ -141,6 +148,9 @@ def check_rank_claim(claim: Any) -> None:
         _keys(claim, "claim", "K", "K_sigma", "beta", "a_plus", "a_minus", *proofs)
         pair = _pair(claim)
         _both(claim, lambda proof: _sigma_lower(*pair, proof), lambda proof: _sigma_upper(*pair, proof))
+    elif kind == "not_in_S":
+        _keys(claim, "claim", "K", "K_sigma", "beta", "a_plus", "a_minus", "proof")
+        _not_in_S(*_pair(claim), claim["proof"])
     else:
         raise Rejected("claim: not an object with a known claim")
 
@@ -729,12 +739,17 @@ def _node(system: System, node: Any, depth: int) -> int | None:
         low = _node(system.without({pair}), end["zero"], depth + 1)
         high = _node(system.requiring(pair), end["positive"], depth + 1)
         return high if low is None else low if high is None else min(low, high)
-    _keys(end, "block", "values", "proof")
-    return _block(system, end, depth)
+    refuted = isinstance(end, dict) and "refutation" in end
+    _keys(end, "block", "values", "refutation" if refuted else "proof")
+    block = _determined_block(system, end)
+    if not refuted:
+        return _lower(block, end["proof"], depth + 1)
+    _not_completely_positive(block, end["refutation"])
+    return None
 
 
-def _block(system: System, end: dict[str, Any], depth: int) -> int | None:
-    """The bound of the cp-rank of a principal submatrix of M that the equations determine."""
+def _determined_block(system: System, end: dict[str, Any]) -> Matrix:
+    """A principal submatrix of M that the equations determine."""
     place = {u: a for a, u in enumerate(_indices(end["block"], "block", LARGEST_ORDER**2))}
     known: dict[Pair, Number] = {}
     for entry in _list(end["values"], "values"):
@@ -750,7 +765,7 @@ def _block(system: System, end: dict[str, Any], depth: int) -> int | None:
             if (u, v) not in known:
                 raise Rejected("values: a pair is missing")
             block[place[u]][place[v]] = block[place[v]][place[u]] = known[u, v]
-    return _lower(block, end["proof"], depth + 1)
+    return block
 
 
 # -- covers by cliques -----------------------------------------------------------------------------------------------
@@ -957,6 +972,23 @@ def _sigma_lower(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
             raise Rejected("cp_rank: the activation is not nonnegative")
         return _lower(K_sigma, proof["proof"])
     return _node(sigma_system(K, K_sigma, a_plus, a_minus), proof["node"], 0)
+
+
+def _not_in_S(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> None:
+    kind = _kind(proof, not_cp=("proof",), not_psd=("of", "v"), lifted=("node",))
+    if kind == "not_cp":
+        if a_plus < 0 or a_minus > 0:
+            raise Rejected("not_cp: the activation is not nonnegative")
+        _not_completely_positive(K_sigma, proof["proof"])
+    elif kind == "not_psd":
+        if proof["of"] not in ("K", "K_sigma"):
+            raise Rejected("of: neither K nor K_sigma")
+        matrix = K if proof["of"] == "K" else K_sigma
+        v = _vector(proof["v"], "v", len(K))
+        if _dot(v, [_dot(row, v) for row in matrix]) >= 0:
+            raise Rejected("not_psd: the form is not negative")
+    elif _node(sigma_system(K, K_sigma, a_plus, a_minus), proof["node"], 0) is not None:
+        raise Rejected("lifted: there may be such a matrix")
 
 
 def sigma_system(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number) -> System:

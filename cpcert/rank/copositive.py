@@ -206,16 +206,16 @@ def _polished(separation: Separation, A: np.ndarray) -> tuple[np.ndarray, list[n
         J[0, place.diagonal()] = 1.0
         equation = 1 + len(rows)
         F[1:equation] = sum(np.outer(b, b)[rows, columns] for b in atoms) - A[rows, columns]
-        for b, support, start in zip(atoms, supports, starts, strict=False):
-            for k, i in enumerate(support):
-                J[equation + k, place[i, support]] = b[support]
-                J[equation + k, start : start + len(support)] = S[i, support]
+        for b, index, start in zip(atoms, supports, starts, strict=False):
+            for k, i in enumerate(index):
+                J[equation + k, place[i, index]] = b[index]
+                J[equation + k, start : start + len(index)] = S[i, index]
                 change = np.zeros((n, n))
                 change[i] += b
                 change[:, i] += b
                 J[1 : 1 + len(rows), start + k] = change[rows, columns]
-            F[equation : equation + len(support)] = (S @ b)[support]
-            equation += len(support)
+            F[equation : equation + len(index)] = (S @ b)[index]
+            equation += len(index)
         size = abs(F).max()
         if size < 1e-15 or size > 10 * best:
             break
@@ -225,8 +225,8 @@ def _polished(separation: Separation, A: np.ndarray) -> tuple[np.ndarray, list[n
         S[rows, columns] += step[: len(rows)]
         S[columns, rows] = S[rows, columns]
         atoms = [b.copy() for b in atoms]
-        for b, support, start in zip(atoms, supports, starts, strict=False):
-            b[support] += step[start : start + len(support)]
+        for b, index, start in zip(atoms, supports, starts, strict=False):
+            b[index] += step[start : start + len(index)]
     return S, atoms
 
 

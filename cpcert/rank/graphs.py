@@ -183,6 +183,8 @@ def clique_cover_bound(graph: Graph, required: set[Pair], target: int | None = N
     """
     if triangle_free(graph):
         return sum(1 for u, v in required if u != v or not graph[u]), TriangleFree()
+    if not required:
+        return 0, FoolingSet(())
     fooling = _fooling_set(graph, required)
     best: tuple[int, Cover] = (len(fooling), FoolingSet(tuple(fooling)))
     if best[0] == target:

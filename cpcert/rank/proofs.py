@@ -213,9 +213,18 @@ class Block:
 
 
 @dataclass(frozen=True)
+class RefutedBlock:
+    """A principal submatrix of M that the equations determine and that is not completely positive."""
+
+    block: tuple[int, ...]
+    values: tuple[tuple[int, int, Combination], ...]
+    refutation: NotCompletelyPositive
+
+
+@dataclass(frozen=True)
 class Node:
     steps: tuple[ZeroStep | PositiveStep, ...]
-    end: Infeasible | Covered | Branch | Block
+    end: Infeasible | Covered | Branch | Block | RefutedBlock
 
 
 @dataclass(frozen=True)
@@ -294,6 +303,22 @@ class LiftedFactors:
     proof: Upper
 
 
+@dataclass(frozen=True)
+class SigmaNotCp:
+    """K^σ − β²11ᵀ is not completely positive, for σ ≥ 0."""
+
+    kind: ClassVar[str] = "not_cp"
+    proof: NotCompletelyPositive
+
+
+@dataclass(frozen=True)
+class PairNotPsd:
+    kind: ClassVar[str] = "not_psd"
+    of: str
+    v: Vector
+
+
+NotInS = SigmaNotCp | PairNotPsd | Lifted
 SigmaLower = Trivial | PairRank | CpRankOfSigma | Lifted
 SigmaUpper = Atoms | LiftedFactors
 

@@ -1,0 +1,301 @@
+"""Rank_σ of a covariance pair: how many neurons a layer with these covariances needs.
+
+Rank_σ(K, K^σ) is the least number of vectors x_k in R^N with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ (Jacot, Golikov,
+Hongler, Gabriel 2022, Section 4). Lower bounds:
+
+- rank K and rank(K^σ − β²11ᵀ);
+- the cp-rank of K^σ − β²11ᵀ when σ ≥ 0 (relu, abs): the σ(x_k) are atoms;
+- the lifted matrix. With x = p − q, p = relu(x), q = relu(−x), t = (p, q): M = Σ ttᵀ of order 2N is completely positive,
+  M_{p_i q_i} = 0, and for each pair i ≤ j two linear equations hold,
+
+      K_ij = pp_ij − pq_ij − qp_ij + qq_ij,    K^σ_ij − β² = a₊² pp_ij − a₊a₋ (pq_ij + qp_ij) + a₋² qq_ij.
+
+  M has as many terms as the pair. Entries of M that must vanish are removed again and again (a coordinate whose diagonal
+  vanishes goes with all its pairs), entries that must be positive have to be covered by cliques of what is left; and a
+  principal submatrix of M that is determined has a cp-rank of its own. Without the removal K = K^σ = B_4 would give 2
+  instead of 4. The equations of different i, j share no entry, so each block is a linear program in two multipliers,
+  solved exactly by trying its extreme rays.
+
+Upper bounds: a factorisation of M where M is determined. A pair given in floats is taken exactly as given; nothing is
+said about pairs nearby. `network_rank_sigma` is about all pairs within a tolerance instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from cpcert.certificate.rank_check import Rejected, System, check_rank_claim, rank_modulo, sigma_system
+from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_bounds
+from cpcert.rank.graphs import clique_cover_bound
+from cpcert.rank.matrices import ExactPair, Rows, float_matrix
+from cpcert.rank.proofs import (
+    Block,
+    Combination,
+    Covered,
+    CpRankOfSigma,
+    Infeasible,
+    Lifted,
+    LiftedFactors,
+    Node,
+    NotInS,
+    Number,
+    Pair,
+    PairNotPsd,
+    PairRank,
+    PositiveStep,
+    RefutedBlock,
+    SigmaLower,
+    SigmaNotCp,
+    SigmaUpper,
+    Trivial,
+    UpperComponents,
+    UpperPart,
+    ZeroStep,
+    as_json,
+)
+
+
+@dataclass(frozen=True)
+class RankSigmaBounds:
+    """lower ≤ Rank_σ(pair) ≤ upper, proven for the pair exactly as given; upper None if not proven.
+
+    not_in_S: the proof that the pair belongs to no layer of any width; then lower and upper are None.
+    """
+
+    pair: ExactPair
+    lower: int | None
+    lower_proof: SigmaLower | None
+    upper: int | None
+    upper_proof: SigmaUpper | None
+    not_in_S: NotInS | None = None
+
+    def claim(self) -> dict[str, Any]:
+        """The strongest claim, as JSON data for `check_rank_claim`."""
+        named = _pair_json(self.pair)
+        if self.not_in_S is not None:
+            return {"claim": "not_in_S", **named, "proof": as_json(self.not_in_S)}
+        return {
+            "claim": "rank_sigma",
+            **named,
+            "lower": self.lower,
+            "lower_proof": as_json(self.lower_proof),
+            "upper": self.upper,
+            "upper_proof": as_json(self.upper_proof),
+        }
+
+
+def _slopes(pair: ExactPair) -> tuple[Fraction, Fraction]:
+    return Fraction(pair.activation.a_plus), Fraction(pair.activation.a_minus)
+
+
+def _pair_json(pair: ExactPair) -> dict[str, Any]:
+    a_plus, a_minus = _slopes(pair)
+    values = {"K": pair.K, "K_sigma": pair.K_sigma, "beta": pair.beta, "a_plus": a_plus, "a_minus": a_minus}
+    return {key: as_json(value) for key, value in values.items()}
+
+
+def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> RankSigmaBounds:
+    """Proven bounds of Rank_σ for the pair exactly as given (module docstring)."""
+    a_plus, a_minus = _slopes(pair)
+    sigma = [[v - pair.beta * pair.beta for v in row] for row in pair.K_sigma]
+    stop = time.monotonic() + seconds
+    refutation: NotInS | None = _pair_not_psd(pair.K, "K") or _pair_not_psd(sigma, "K_sigma")
+    of_sigma: CpRankBounds | None = None
+    if refutation is None and a_plus >= 0 >= a_minus:
+        of_sigma = cp_rank_bounds(sigma, seconds / 2, seed)
+        if of_sigma.negative_proof is not None:
+            refutation = SigmaNotCp(of_sigma.negative_proof)
+    if refutation is not None:
+        result = RankSigmaBounds(pair, None, None, None, None, refutation)
+        if _accepted(result.claim()):
+            return result
+    candidates: list[tuple[int, SigmaLower]] = [(0, Trivial())]
+    if len(pair.K) <= LARGEST_RANK_ORDER:
+        candidates.append((rank_modulo(pair.K, PRIME), PairRank("K", PRIME)))
+        candidates.append((rank_modulo(sigma, PRIME), PairRank("K_sigma", PRIME)))
+    if of_sigma is not None and of_sigma.lower is not None and of_sigma.lower_proof is not None:
+        candidates.append((of_sigma.lower, CpRankOfSigma(of_sigma.lower_proof)))
+    lifted = _Propagation(sigma_system(pair.K, sigma, a_plus, a_minus), len(pair.K))
+    node = lifted.contradiction
+    upper: tuple[int, SigmaUpper] | None = None
+    if node is None:
+        lower, node = lifted.cover()
+        candidates.append((lower, Lifted(node)))
+        for vertices in lifted.determined_blocks():
+            of_block, end = lifted.block(vertices, max(stop - time.monotonic(), 1.0), seed)
+            if isinstance(end, RefutedBlock):
+                refuted = RankSigmaBounds(pair, None, None, None, None, Lifted(Node(tuple(lifted.steps), end)))
+                if _accepted(refuted.claim()):
+                    return refuted
+            elif end is not None and of_block.lower is not None:
+                candidates.append((of_block.lower, Lifted(Node(tuple(lifted.steps), end))))
+                if lifted.everything(vertices) and of_block.upper is not None:
+                    upper = of_block.upper, lifted.factors(vertices, of_block)
+    else:
+        refuted = RankSigmaBounds(pair, None, None, None, None, Lifted(node))
+        if _accepted(refuted.claim()):
+            return refuted
+    return _strongest(pair, candidates, upper)
+
+
+def _strongest(
+    pair: ExactPair, candidates: list[tuple[int, SigmaLower]], upper: tuple[int, SigmaUpper] | None
+) -> RankSigmaBounds:
+    """The largest lower bound that the checker accepts, with the upper bound if it accepts that too."""
+    above: tuple[int, SigmaUpper] | tuple[None, None] = (None, None)
+    if upper is not None and _accepted(RankSigmaBounds(pair, 0, Trivial(), *upper).claim()):
+        above = upper
+    # Sorting is stable: of equal bounds the simplest proof comes first.
+    for lower, proof in sorted(candidates, key=lambda candidate: -candidate[0]):
+        result = RankSigmaBounds(pair, lower, proof, *above)
+        if _accepted(RankSigmaBounds(pair, lower, proof, None, None).claim()):
+            return result
+    return RankSigmaBounds(pair, 0, Trivial(), *above)
+
+
+def _pair_not_psd(A: Rows, name: str) -> PairNotPsd | None:
+    values, vectors = np.linalg.eigh(float_matrix(A))
+    if values[0] >= -1e-12 * max(abs(values[-1]), abs(values[0])):
+        return None
+    return PairNotPsd(name, tuple(Fraction(round(float(v) * 2**40), 2**40) for v in vectors[:, 0]))
+
+
+def _accepted(claim: dict[str, Any]) -> bool:
+    try:
+        check_rank_claim(claim)
+    except Rejected:
+        return False
+    return True
+
+
+class _Propagation:
+    """What the two equations of each pair i ≤ j say about the entries of M, worked out until nothing changes."""
+
+    def __init__(self, system: System, N: int):
+        self.system, self.N = system, N
+        self.half = len(system.values) // 2
+        self.steps: list[ZeroStep | PositiveStep] = []
+        self.contradiction: Node | None = None
+        while self._remove():
+            pass
+        if self.contradiction is None:
+            self._require()
+
+    def _blocks(self) -> dict[int, list[Pair]]:
+        """The pairs of H in each block of two equations, by the number of the first."""
+        blocks: dict[int, list[Pair]] = {e: [] for e in range(self.half)}
+        for pair, column in self.system.columns.items():
+            blocks[min(column) % self.half].append(pair)
+        return blocks
+
+    def _rays(self, block: int, pairs: list[Pair]) -> Iterator[tuple[Combination, dict[Pair, Number], Number]]:
+        """Extreme combinations of the two equations: orthogonal to one column, or one equation alone."""
+        columns = {tuple(self.system.columns[pair].get(e, 0) for e in (block, self.half + block)) for pair in pairs}
+        directions = {(1, 0), (0, 1)} | {(b, -a) for a, b in columns}
+        for first, second in directions:
+            for sign in (1, -1):
+                terms = ((block, sign * first), (self.half + block, sign * second))
+                y: Combination = tuple((e, v) for e, v in terms if v)
+                yield (
+                    y,
+                    {
+                        pair: sum((v * self.system.columns[pair].get(e, 0) for e, v in y), start=Fraction(0))
+                        for pair in pairs
+                    },
+                    sum((v * self.system.values[e] for e, v in y), start=Fraction(0)),
+                )
+
+    def _remove(self) -> bool:
+        for block, pairs in self._blocks().items():
+            for y, coefficients, value in self._rays(block, pairs):
+                if any(c < 0 for c in coefficients.values()):
+                    continue
+                if value < 0:
+                    self.contradiction = Node(tuple(self.steps), Infeasible(y))
+                    return False
+                positive = {pair for pair, c in coefficients.items() if c > 0}
+                if value == 0 and positive:
+                    self.steps.append(ZeroStep(y))
+                    self.system = self.system.without(positive)
+                    return True
+        return False
+
+    def _require(self) -> None:
+        for block, pairs in self._blocks().items():
+            for y, coefficients, value in self._rays(block, pairs):
+                negative = [pair for pair, c in coefficients.items() if c < 0]
+                if value < 0 and len(negative) == 1 and negative[0] not in self.system.required:
+                    self.steps.append(PositiveStep(negative[0], y))
+                    self.system = self.system.requiring(negative[0])
+
+    def cover(self) -> tuple[int, Node]:
+        lower, cover = clique_cover_bound(self.system.graph(), set(self.system.required))
+        return lower, Node(tuple(self.steps), Covered(cover))
+
+    def everything(self, vertices: tuple[int, ...]) -> bool:
+        return set(vertices) == {u for u, v in self.system.columns if u == v}
+
+    def determined_blocks(self) -> Iterator[tuple[int, ...]]:
+        """Vertex sets whose principal submatrix of M may be determined: all, p alone, q alone."""
+        alive = tuple(sorted(u for u, v in self.system.columns if u == v))
+        seen = set()
+        for vertices in (
+            alive,
+            tuple(u for u in alive if u < self.N),
+            tuple(u for u in alive if u >= self.N),
+        ):
+            if vertices and vertices not in seen:
+                seen.add(vertices)
+                yield vertices
+
+    def _values(self, vertices: tuple[int, ...]) -> dict[Pair, tuple[Number, Combination]] | None:
+        inside = set(vertices)
+        found: dict[Pair, tuple[Number, Combination]] = {}
+        for block, pairs in self._blocks().items():
+            wanted = [pair for pair in pairs if pair[0] in inside and pair[1] in inside]
+            if not wanted:
+                continue
+            for y, coefficients, value in self._rays(block, pairs):
+                nonzero = [pair for pair, c in coefficients.items() if c]
+                if len(nonzero) == 1 and nonzero[0] in wanted:
+                    head = Fraction(coefficients[nonzero[0]])
+                    found[nonzero[0]] = value / head, tuple((e, v / head) for e, v in y)
+            if any(pair not in found for pair in wanted):
+                return None
+        return found
+
+    def block(
+        self, vertices: tuple[int, ...], seconds: float, seed: int
+    ) -> tuple[CpRankBounds, Block | RefutedBlock | None]:
+        """The cp-rank of a principal submatrix of M, if it is determined."""
+        found = self._values(vertices)
+        if found is None:
+            return CpRankBounds([], None, None, None, None, None), None
+        matrix: Rows = [[0] * len(vertices) for _ in vertices]
+        place = {u: a for a, u in enumerate(vertices)}
+        for (u, v), (value, _) in found.items():
+            matrix[place[u]][place[v]] = matrix[place[v]][place[u]] = value
+        bounds = cp_rank_bounds(matrix, seconds, seed)
+        values = tuple((*pair, y) for pair, (_, y) in found.items())
+        if bounds.negative_proof is not None:
+            return bounds, RefutedBlock(vertices, values, bounds.negative_proof)
+        if bounds.lower_proof is None:
+            return bounds, None
+        return bounds, Block(vertices, values, bounds.lower_proof)
+
+    def factors(self, vertices: tuple[int, ...], bounds: CpRankBounds) -> LiftedFactors:
+        """The factorisation of M, from that of the block of its nonzero rows."""
+        M = [[Fraction(0)] * (2 * self.N) for _ in range(2 * self.N)]
+        for a, u in enumerate(vertices):
+            for b, v in enumerate(vertices):
+                M[u][v] = Fraction(bounds.A[a][b])
+        if bounds.upper_proof is None:
+            raise ValueError("no factorisation of the block")
+        part = UpperPart(vertices, bounds.upper_proof)
+        return LiftedFactors(tuple(tuple(row) for row in M), UpperComponents((part,)))
