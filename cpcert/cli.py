@@ -249,9 +249,12 @@ def path(
 
     from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
 
-    lambdas = geometric_lambdas(
-        problem.lam / 100.0 if smallest is None else smallest, 10.0 * problem.lam if largest is None else largest, count
-    )
+    first = 10.0 * problem.lam if largest is None else largest
+    last = problem.lam / 100.0 if smallest is None else smallest
+    try:
+        lambdas = geometric_lambdas(last, first, count)
+    except InputError as error:
+        raise InputError(f"--{error}") from None
     results = []
     for result in lambda_path(problem, lambdas, **settings.model_dump()):
         results.append(result)

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -242,3 +244,115 @@ def test_a_reader_that_leaves_gets_no_complaint(small):
     command = f"{sys.executable} -m cpcert solve {small} --json 2>errors | true; cat errors"
     run = subprocess.run(["bash", "-c", command], cwd=Path(small).parent, capture_output=True, text=True, check=True)
     assert "Traceback" not in run.stdout and "BrokenPipe" not in run.stdout
+
+
+# -- reducing a network ------------------------------------------------------------------------------------------------
+
+REDUCE_KEYS = {"width_before", "width_after", "bound", "norm_before", "norm_after", "max_output_change", "model"}
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """A network of 100 neurons for the instance of `small`."""
+    rng = np.random.default_rng(0)
+    network = cpcert.Network(
+        (rng.standard_normal((100, 2)), rng.standard_normal((1, 101))),
+        cpcert.Problem([[0.0]], [0.0], 1.0).activation,
+        1.0,
+    )
+    network.save(tmp_path / "wide.safetensors")
+    return str(tmp_path / "wide.safetensors")
+
+
+def test_reduce_by_the_contract(small, wide, tmp_path, capsys):
+    out = tmp_path / "reduced"
+    assert main(["reduce", wide, small, "--json", "--plot", "--out", str(out)]) == 0
+    result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert set(result) >= REDUCE_KEYS
+    assert result["width_before"] == 100 and result["width_after"] <= result["bound"] == 8
+    assert result["stages"][0]["width_after"] <= 4 * 8
+    assert result["norm_after"] <= result["norm_before"]
+    assert result["merges"] == len((out / "small-merges.csv").read_text().splitlines()) - 1 >= 60
+    assert json.loads((out / "small-reduction.json").read_text()) == result
+    assert (out / "small-reduction.png").read_bytes()[:4] == b"\x89PNG"
+    # The network that was written does what the one that was read did.
+    problem = cpcert.load_instance(small).problem()
+    before, after = (cpcert.Network.load(path) for path in (wide, result["model"]))
+    assert after.width == result["width_after"]
+    np.testing.assert_allclose(after.predict(problem.X), before.predict(problem.X), atol=1e-10)
+
+
+def test_reduce_in_a_sentence(small, wide, capsys):
+    assert main(["reduce", wide, small]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("100 → ") and captured.out.count("\n") == 1 and captured.err == ""
+    assert main(["reduce", wide, small, "--keep", "covariances", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bound"] == 8 * 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{wide}"], "INSTANCE"),
+        (["missing.safetensors", "{small}"], "missing.safetensors: no such file"),
+        (["{small}", "{small}"], "not a readable safetensors model"),
+        (["{wide}", str(INSTANCES / "diabetes-2.yaml")], "maps 1 inputs to 1 outputs, the problem has 2 features"),
+        (["{wide}", "{small}", "--keep", "weights"], "--keep"),
+        (["{wide}", "{small}", "--out", "{small}"], "--out: cannot write into"),
+    ],
+)
+def test_wrong_input_to_reduce(small, wide, arguments, message, capsys):
+    assert main(["reduce", *(argument.format(small=small, wide=wide) for argument in arguments)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and message in captured.err and captured.err.count("\n") == 1
+
+
+# -- the path ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_of_proven_intervals(small, tmp_path, capsys):
+    arguments = [
+        "path",
+        small,
+        "--count",
+        "3",
+        "--smallest",
+        "1e-3",
+        "--largest",
+        "1e-1",
+        "--out",
+        str(tmp_path / "path"),
+    ]
+    assert main([*arguments, "--plot", "--json"]) == 0
+    written = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert written == json.loads((tmp_path / "path" / "small-path.json").read_text())
+    results = written["results"]
+    assert [result["lambda"] for result in results] == pytest.approx([1e-1, 1e-2, 1e-3])
+    for more, less in pairwise(results):
+        # The minimum grows with λ.
+        assert less["lower"] <= less["upper"] < more["lower"] <= more["upper"]
+        assert less["gap"] <= 1e-6 and less["status"] == "optimal"
+    assert cpcert.Network.load(results[-1]["model"]).width == results[-1]["width"]
+    assert (tmp_path / "path" / "small-path.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(arguments[:-2]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 4 and captured.err.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", "0"], "--count: is 0; give an integer >= 1"),
+        (["--smallest", "1"], "0 < smallest <= largest"),
+        (["--gap", "-1"], "--gap: is -1.0"),
+    ],
+)
+def test_wrong_ranges_of_a_path(small, arguments, message, capsys):
+    assert main(["path", small, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and message in captured.err and captured.err.count("\n") == 1
+
+
+def test_interpolate_has_no_path(capsys):
+    assert main(["path", str(INSTANCES / "bipartite-8-interpolate.yaml")]) == 2
+    assert "interpolate has no lambda" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from cpcert.problem import Problem
 def geometric_lambdas(smallest: float, largest: float, count: int) -> list[float]:
     """`count` values from `largest` down to `smallest`, with a constant ratio. Raises InputError for an impossible range."""
     if not 0.0 < smallest <= largest < float("inf"):
-        raise InputError(f"smallest, largest: are {smallest!r} and {largest!r}; give 0 < smallest <= largest")
+        raise InputError(f"smallest: is {smallest!r}, and largest {largest!r}; give 0 < smallest <= largest")
     if count < 1:
         raise InputError(f"count: is {count!r}; give an integer >= 1")
     return [float(lam) for lam in np.geomspace(largest, smallest, count)]

@@ -43,46 +43,44 @@ class Stage:
 def caratheodory(columns: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """Weights x ≥ 0 (K,), at most rank(columns) of them positive, with columns·x = columns·1 and costs·x ≤ costs·1.
 
-    columns (d, K), costs (K,) > 0 wherever a column is not 0. Both (in)equalities hold up to rounding: the equation to about
+    columns (d, K), costs (K,); a column of cost 0 gets no weight. Both (in)equalities hold up to rounding: the equation to about
     1e-14 of the sizes of the columns.
     """
-    norms = np.linalg.norm(columns, axis=0)
-    live = np.flatnonzero(norms > 0.0)
-    weights = np.zeros(len(norms))
+    weights = np.zeros(len(costs))
+    live = np.flatnonzero(columns.any(axis=0) & (costs > 0.0))
     if not len(live):
         return weights
-    unit = columns[:, live] / norms[live]
-    price = costs[live] / norms[live]
-    x = norms[live]
-    target = unit @ x
+    # In units of cost all prices are 1. That makes the moves safe: a null vector that does not raise the cost then has
+    # negative entries of the size of its positive ones, and no weight can leave the total.
+    priced = columns[:, live] / costs[live]
+    x = costs[live].astype(np.float64)
+    target, total = columns[:, live].sum(axis=1), x.sum()
     kept = np.zeros(0, np.int64)
     waiting = np.arange(len(live))
     batch = max(BATCH, len(columns) // 4)
     while len(waiting):
         pool, waiting = np.concatenate([kept, waiting[:batch]]), waiting[batch:]
-        kept = pool[_eliminate(unit, price, x, pool)]
+        kept = pool[_eliminate(priced, x, pool)]
     for _ in range(2):  # what rounding moved
-        change = np.linalg.lstsq(unit[:, kept], target - unit[:, kept] @ x[kept], rcond=1e-12)[0]
-        if np.all(x[kept] + change >= 0.0):
-            x[kept] += change
-    weights[live[kept]] = x[kept] / norms[live[kept]]
+        better = x[kept] + np.linalg.lstsq(priced[:, kept], target - priced[:, kept] @ x[kept], rcond=1e-12)[0]
+        if better.min() >= 0.0 and better.sum() + x[kept].sum() <= 2.0 * total:
+            x[kept] = better
+    weights[live[kept]] = x[kept] / costs[live[kept]]
     return weights
 
 
-def _eliminate(unit: np.ndarray, price: np.ndarray, x: np.ndarray, pool: np.ndarray) -> np.ndarray:
+def _eliminate(priced: np.ndarray, x: np.ndarray, pool: np.ndarray) -> np.ndarray:
     """Bring weights x[pool] to 0 until the columns left are independent; a mask of those. Changes x in place."""
-    A, c, y = unit[:, pool], price[pool], x[pool]
+    A, y = priced[:, pool], x[pool]
     Q, R, _ = qr(A.T, mode="full" if len(pool) > len(A) else "economic", pivoting=True)
     diagonal = np.abs(R.diagonal())
     null = Q[:, int((diagonal > DEPENDENT * diagonal[0]).sum()) :]
     left = np.ones(len(pool), bool)
     while null.shape[1]:
-        # The steepest descent of the cost, or any null vector where the cost is constant.
-        slopes = null.T @ c
+        # The steepest descent of the cost Σx, or any null vector where it is constant.
+        slopes = null.sum(axis=0)
         steepest = float(np.linalg.norm(slopes))
-        z = -null @ (slopes / steepest) if steepest > 1e-14 * float(np.linalg.norm(c)) else null[:, -1]
-        if not (z < 0.0).any():
-            z = -z
+        z = -null @ (slopes / steepest) if steepest > 1e-14 else null[:, -1]
         ratio = np.where(left & (z < 0.0), y / np.where(z < 0.0, -z, 1.0), np.inf)
         i = int(np.argmin(ratio))
         y = np.where(left, np.maximum(y + ratio[i] * z, 0.0), 0.0)
