@@ -281,6 +281,205 @@ def path(
     return code
 
 
+@app.command
+def cprank(
+    matrix: str,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    sdp: bool | None = None,
+) -> int:
+    """Is a matrix completely positive, and with how few terms? Proven bounds of its cp-rank.
+
+    A = sum of b b' with entrywise nonnegative vectors b; the cp-rank is the least number of them. Exit codes:
+    0  the cp-rank is proven
+    1  it lies between two bounds, or the matrix is not completely positive (proven), or undecided
+    2  the input is wrong
+
+    Parameters
+    ----------
+    matrix
+        .json {"A": rows of integers, "p/q" strings or floats}, .csv or .npy.
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result and the claim with its exact proof into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    sdp
+        Try semidefinite bounds too (needs cvxpy); by default where nothing else closes the gap and cvxpy is installed.
+    """
+    import json
+    import time
+
+    from cpcert.rank.matrices import load_matrix
+    from cpcert.report import prepare_folder
+
+    _positive_seconds(time_limit)
+    loaded = load_matrix(matrix)
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.rank.answers import cp_rank_line, cp_rank_object, write_answer
+    from cpcert.rank.bounds import cp_rank_bounds
+
+    start = time.monotonic()
+    bounds = cp_rank_bounds(loaded.rows, time_limit, seed, sdp)
+    written = cp_rank_object(loaded, bounds, time.monotonic() - start)
+    code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
+    if out is not None:
+        try:
+            written = write_answer(written, bounds.claim(), out, loaded.name, "cprank")
+        except OSError as error:
+            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+            code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else cp_rank_line(written), flush=True)
+    return code
+
+
+@app.command
+def rank(
+    pair: str,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+) -> int:
+    """How many neurons does a layer with the covariances (K, K_sigma) need? Proven bounds of Rank_sigma.
+
+    Exit codes:
+    0  Rank_sigma is proven
+    1  it lies between two bounds, or no layer has these covariances (proven)
+    2  the input is wrong
+
+    Parameters
+    ----------
+    pair
+        .json {"K": rows, "K_sigma": rows, "beta": 0, "activation": "relu"}; activation and slope as in instance files.
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result and the claim with its exact proof into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    """
+    import json
+    import time
+
+    from cpcert.rank.matrices import load_pair
+    from cpcert.report import prepare_folder
+
+    _positive_seconds(time_limit)
+    loaded = load_pair(pair)
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.rank.answers import rank_sigma_line, rank_sigma_object, write_answer
+    from cpcert.rank.pair import rank_sigma_bounds
+
+    start = time.monotonic()
+    bounds = rank_sigma_bounds(loaded, time_limit, seed)
+    written = rank_sigma_object(bounds, time.monotonic() - start)
+    code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
+    if out is not None:
+        try:
+            written = write_answer(written, bounds.claim(), out, loaded.name, "rank")
+        except OSError as error:
+            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+            code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else rank_sigma_line(written), flush=True)
+    return code
+
+
+@app.command
+def bipartite(
+    *,
+    N: Annotated[int | None, Parameter(name="--N")] = None,
+    graph: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    plot: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+) -> int:
+    """Data whose optimal width is the cp-rank of a graph: X = I, Y = E'E, E the incidence matrix.
+
+    Prints the edges, the cp-rank, the Rank_sigma of the optimum, the representation cost and where the plateau starts.
+    Exit codes:
+    0  the cp-rank is proven
+    1  it lies between two bounds
+    2  the input is wrong
+
+    Parameters
+    ----------
+    N
+        The balanced complete bipartite graph on N vertices (N^2/4 edges for even N).
+    graph
+        Any other graph: petersen, heawood, groetzsch, clebsch, cycle-N, or a file with one edge "u v" per line.
+    as_json
+        Print one JSON object instead of lines.
+    out
+        Write the result, the claim with its exact proof, and the data as an instance file into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    plot
+        Draw the graph and the atoms, into the folder of --out or the current one.
+    """
+    import json
+    import time
+
+    if (N is None) == (graph is None):
+        raise InputError("--N: give either --N (like --N 8) or --graph (like --graph petersen)")
+    if N is not None and not 2 <= N <= 1000:
+        raise InputError(f"--N: is {N}; give a number of vertices between 2 and 1000")
+    _positive_seconds(time_limit)
+
+    from cpcert.rank.graphs import complete_bipartite, load_graph
+    from cpcert.report import prepare_folder, write_file
+
+    chosen = load_graph(graph) if graph is not None else complete_bipartite(N or 0)
+    name = Path(graph).stem if graph is not None else f"bipartite-{N}"
+    if out is not None or plot:
+        prepare_folder(out or Path())
+
+    from cpcert.rank.answers import GraphAnswer, graph_bounds, graph_instance, graph_lines, graph_object, write_answer
+
+    start = time.monotonic()
+    bounds = graph_bounds(chosen, time_limit, seed)
+    answer = GraphAnswer(name, chosen, bounds, time.monotonic() - start)
+    written = graph_object(answer)
+    code = DONE if bounds.lower == bounds.upper else NO
+    try:
+        if out is not None:
+            write_file(out / f"{name}-interpolate.yaml", graph_instance(answer).encode())
+            written = write_answer(written, bounds.claim(), out, name, "bipartite")
+        if plot:
+            from cpcert.plots import plot_graph
+
+            plot_graph(chosen, name, (out or Path()) / f"{name}-graph.png")
+    except OSError as error:
+        print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+        code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else graph_lines(written), flush=True)
+    return code
+
+
+def _positive_seconds(time_limit: float) -> None:
+    if not time_limit > 0:
+        raise InputError(f"--time-limit: is {time_limit:g}; give a number of seconds > 0")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` are those of the process by default."""
     try:

@@ -338,6 +338,38 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
     _save(figure, path)
 
 
+def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
+    """Draw a graph (networkx), and beside it the atoms e_i + e_j of EᵀE, one row for each edge.
+
+    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    """
+    import networkx as nx
+
+    figure = _figure(9.0, 4.2)
+    picture, atoms = figure.subplots(1, 2)
+    try:
+        left, _ = nx.bipartite.sets(graph)
+        place = nx.bipartite_layout(graph, sorted(left))
+    except nx.NetworkXException:
+        place = nx.circular_layout(graph)
+    for u, v in graph.edges:
+        picture.plot(*zip(place[u], place[v], strict=True), color=GRID, linewidth=1.2, zorder=1)
+    points = np.array([place[u] for u in graph.nodes])
+    picture.scatter(points[:, 0], points[:, 1], s=60, color=LOWER, zorder=2)
+    for u in graph.nodes if len(graph) <= 40 else ():
+        picture.annotate(str(u), place[u], color="white", fontsize=6, ha="center", va="center", zorder=3)
+    picture.set_axis_off()
+    picture.set_title(f"{name}: {len(graph)} vertices", fontsize=TEXT + 1, loc="left")
+    rows = np.zeros((graph.number_of_edges(), len(graph)))
+    for k, (u, v) in enumerate(graph.edges):
+        rows[k, u] = rows[k, v] = 1.0
+    atoms.imshow(rows, cmap="Blues", aspect="auto", interpolation="nearest", vmin=0.0, vmax=1.3)
+    atoms.set_xlabel("vertex")
+    atoms.set_ylabel("atom (edge)")
+    atoms.set_title(f"{len(rows)} atoms", fontsize=TEXT + 1, loc="left")
+    _save(figure, path)
+
+
 def _range(problem: Problem) -> tuple[float, float]:
     """The inputs, with a margin."""
     x = problem.X[:, 0]

@@ -244,9 +244,9 @@ def write_result(result: SolveResult, folder: Path) -> dict[str, Any]:
         result.network.save(model)
     written = result_object(result, model)
     columns = _trace_columns(result.trace)
-    _write(folder / f"{name}-trace.csv", _csv_bytes(columns))
-    _write(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
-    _write(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
+    write_file(folder / f"{name}-trace.csv", _csv_bytes(columns))
+    write_file(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
+    write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
 
 
@@ -280,11 +280,12 @@ def write_path(results: Sequence[SolveResult], folder: Path) -> dict[str, Any]:
             result.network.save(models[-1])
     written = path_object(results, models)
     name = written["instance"]
-    _write(folder / f"{name}-path.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
+    write_file(folder / f"{name}-path.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file that appears complete or not at all. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -175,6 +175,15 @@ def cp_rank_bounds(A: Rows, seconds: float = 60.0, seed: int = 0, sdp: bool | No
         floating_lower=max(hints, default=None) if len(blocks) == 1 else None,
         notes=tuple(dict.fromkeys(note for b in blocks for note in b.notes)),
     )
+
+
+def with_upper(bounds: CpRankBounds, upper: int, proof: Upper) -> CpRankBounds:
+    """The bounds with a factorisation that is known from elsewhere, if it is better and the checker accepts it."""
+    if bounds.negative_proof is not None or (bounds.upper is not None and bounds.upper <= upper):
+        return bounds
+    if not _upper_accepted(bounds.A, upper, proof):
+        return bounds
+    return replace(bounds, completely_positive=True, upper=upper, upper_proof=proof)
 
 
 def _sum_of_blocks(parts: list[list[int]], blocks: list[_Block]) -> tuple[int, Lower, int | None, Upper | None]:

@@ -8,7 +8,14 @@ on N vertices (N even) that is N²/4.
 In general an atom of A has its support in a clique of the support graph, so the cp-rank is at least the number of
 cliques that cover all edges and all vertices with A_ii > 0 (the edge clique cover number; Roberts 1985).
 
-The data set of Prop. 14: X = I, Y = A with A^{1/2}... see `representation_cost_of_identity`.
+The data set of Prop. 14 is X = I, Y = A, without biases. For a ReLU network W_2 σ(W_1) = A and A completely positive,
+
+    2 Tr A = 2 Tr W_2 σ(W_1) ≤ ‖σ(W_1)‖² + ‖W_2‖² ≤ ‖W_1‖² + ‖W_2‖²,
+
+with equality iff W_2ᵀ = σ(W_1) = W_1. So the representation cost R(I, A) is 2 Tr A exactly, the rows of W_1 are the atoms
+of a factorisation of A, K = K^σ = A is the only optimal pair, and its Rank_σ is cp-rank(A): the width where the plateau
+starts. For a graph 2 Tr A is four times the number of edges, N² for B_N. The network W_1 = cI, W_2 = A/c of Remark 23 has N
+neurons and at its best c the cost 2√N ‖A‖, N²√(1 + 2/N) for B_N.
 
 Triangle-free support. A ≥ 0 is completely positive iff its comparison matrix M (A on the diagonal, −A off it) is
 positive semidefinite: on an edge an atom adds (b_i v_i − b_j v_j)² to vᵀMv for every v; conversely there is d > 0 with
@@ -114,6 +121,11 @@ def edge_matrix(graph: nx.Graph) -> list[list[int]]:
 def edge_atoms(graph: nx.Graph) -> Atoms:
     """A = Σ (e_i + e_j)(e_i + e_j)ᵀ over the edges."""
     return Atoms(tuple(Atom(1, ((u, 1), (v, 1))) for u, v in graph.edges))
+
+
+def identity_network_cost(A: list[list[Number]]) -> float:
+    """‖W_1‖² + ‖W_2‖² = 2√N ‖A‖ of the network W_1 = cI, W_2 = A/c with N neurons (Remark 23), in floating point."""
+    return 2.0 * math.sqrt(len(A) * sum(float(v) ** 2 for row in A for v in row))
 
 
 def one_hot_blocks(sizes: Iterable[int]) -> list[list[int]]:
