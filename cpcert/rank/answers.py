@@ -68,8 +68,8 @@ def describe(proof: Any) -> str | None:
         case CpRankOfSigma(inner):
             return f"cp-rank of K_sigma: {describe(inner)}"
         case Lifted(node):
-            inner = getattr(node.end, "proof", None)
-            return "lifted matrix" if inner is None else f"lifted matrix: {describe(inner)}"
+            of_block = getattr(node.end, "proof", None)
+            return "lifted matrix" if of_block is None else f"lifted matrix: {describe(of_block)}"
         case None:
             return None
     return _REFUTATIONS.get(getattr(proof, "kind", ""), getattr(proof, "kind", None))

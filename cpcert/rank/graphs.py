@@ -107,10 +107,10 @@ def incidence(graph: nx.Graph) -> np.ndarray:
     return E
 
 
-def edge_matrix(graph: nx.Graph) -> list[list[int]]:
+def edge_matrix(graph: nx.Graph) -> list[list[Number]]:
     """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it."""
     n = graph.number_of_nodes()
-    A = [[0] * n for _ in range(n)]
+    A: list[list[Number]] = [[0] * n for _ in range(n)]
     for u, v in graph.edges:
         A[u][v] = A[v][u] = 1
         A[u][u] += 1
@@ -128,7 +128,7 @@ def identity_network_cost(A: list[list[Number]]) -> float:
     return 2.0 * math.sqrt(len(A) * sum(float(v) ** 2 for row in A for v in row))
 
 
-def one_hot_blocks(sizes: Iterable[int]) -> list[list[int]]:
+def one_hot_blocks(sizes: Iterable[int]) -> list[list[Number]]:
     """YᵀY for one-hot targets: blocks of ones; cp-rank the number of classes (Section 4.2)."""
     labels = [label for label, size in enumerate(sizes) for _ in range(size)]
     return [[int(a == b) for b in labels] for a in labels]
