@@ -206,13 +206,26 @@ def result_object(result: SolveResult, model: Path | None) -> dict[str, Any]:
         "lower": _finite(result.lower),
         "gap": _finite(result.gap),
         "width": result.width,
-        "rank_sigma": {"lower": None, "upper": result.width},
+        "rank_sigma": _rank_sigma(result),
         "iterations": result.iterations,
         "seconds": _finite(result.seconds),
         "certificate": None,
         "model": None if model is None else str(model),
         "message": result.message or STATUS.get(result.status, ""),
     }
+
+
+def _rank_sigma(result: SolveResult) -> dict[str, Any]:
+    """Rank_σ near the covariance pair of the returned, balanced network; nulls without a network."""
+    if result.network is None or result.network.depth != 2:
+        return {"lower": None, "upper": result.width, "tolerance": None}
+    import numpy as np
+
+    from cpcert.rank.pair import network_rank_sigma
+
+    W, V, _ = result.network.neurons()
+    balanced = W * np.sqrt(np.linalg.norm(V, axis=0))[:, np.newaxis]
+    return network_rank_sigma(balanced, result.problem.X_tilde, result.problem.activation)
 
 
 def _finite(value: float | None) -> float | None:

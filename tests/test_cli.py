@@ -154,7 +154,8 @@ def test_json_by_the_contract():
     assert 64 * (1 - 1e-15) <= result["upper"] <= 64 * (1 + 1e-9)
     assert result["gap"] == pytest.approx((result["upper"] - result["lower"]) / result["upper"], abs=1e-15)
     assert result["gap"] <= 1e-6
-    assert result["rank_sigma"] == {"lower": None, "upper": result["width"]}
+    # The optimal pair is K = K^σ = B_8 of rank 7; Rank_σ itself is 16.
+    assert result["rank_sigma"] == {"lower": 7, "upper": result["width"], "tolerance": 1e-6}
     assert result["certificate"] is None and result["model"] is None
 
 

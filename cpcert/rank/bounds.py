@@ -302,13 +302,13 @@ def _try_atoms(block: _Block, k: int, floor: float, starts: int) -> bool:
 
 
 def _semidefinite(block: _Block, required_by_user: bool) -> None:
-    from cpcert.rank import semidefinite
+    from cpcert.rank.semidefinite import MISSING, available, semidefinite_bounds
 
-    if not semidefinite.available():
+    if not available():
         if required_by_user:
-            block.notes.append(semidefinite.MISSING)
+            block.notes.append(MISSING)
         return
-    for bound in semidefinite.bounds(block.A, block.seconds(60.0)):
+    for bound in semidefinite_bounds(block.A, block.seconds(60.0)):
         block.floating_lower = max(block.floating_lower or 0.0, bound.floating)
         if bound.proof is not None:
             block.at_least(bound.lower, bound.proof)

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from cpcert.activations import Activation
 from cpcert.certificate.rank_check import Rejected, System, check_rank_claim, rank_modulo, sigma_system
 from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_bounds
 from cpcert.rank.graphs import clique_cover_bound
@@ -299,3 +300,48 @@ class _Propagation:
             raise ValueError("no factorisation of the block")
         part = UpperPart(vertices, bounds.upper_proof)
         return LiftedFactors(tuple(tuple(row) for row in M), UpperComponents((part,)))
+
+
+# -- the pair of a network -------------------------------------------------------------------------------------------
+
+# Pairs (K', K'^σ) with ‖K' − K‖ ≤ TOLERANCE ‖K‖ and the same for K^σ − β²11ᵀ (Frobenius norms) are meant together.
+TOLERANCE = 1e-6
+# Rounding in the products below is at most a few hundred times 2^-53 (N + width + n0) of this scale.
+ROUNDING = 1e-9
+
+
+def network_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Activation) -> dict[str, Any]:
+    """Bounds of Rank_σ near the covariance pair of a hidden layer: {"lower", "upper", "tolerance"}.
+
+    weights: (width, n), one neuron per row; X_tilde: (n, N). `lower` holds for every pair within `tolerance` of that of
+    the layer: the larger rank that both matrices keep. `upper` is the number of neurons, for the pair itself.
+    """
+    Z = np.asarray(weights, dtype=float) @ X_tilde
+    lower = max(_robust_rank(Z), _robust_rank(activation(Z)))
+    return {"lower": lower, "upper": len(Z), "tolerance": TOLERANCE}
+
+
+def _robust_rank(Z: np.ndarray) -> int:
+    """r such that every matrix within TOLERANCE ‖ZᵀZ‖ of ZᵀZ has rank at least r.
+
+    With U of r columns and ‖U‖² ≤ 1.001, Uᵀ(ZᵀZ + E)U ≻ 0 if UᵀZᵀZU ≻ 1.001 ‖E‖; Cholesky's factorisation runs to its end
+    only for matrices that are positive definite up to rounding, which ROUNDING covers (Rump 2006).
+    """
+    size = float(np.linalg.norm(Z))
+    if not size or not np.isfinite(size) or sum(Z.shape) > 10**5:
+        return 0
+    Z = Z / size
+    _, values, Vt = np.linalg.svd(Z, full_matrices=False)
+    # In these units ‖ZᵀZ‖ ≤ 1.
+    threshold = 1.001 * TOLERANCE * float(np.linalg.norm(values**2)) + ROUNDING
+    r = int((values**2 > threshold).sum())
+    while r:
+        U = Vt[:r].T
+        S = (Z @ U).T @ (Z @ U) - threshold * np.eye(r)
+        try:
+            np.linalg.cholesky(S)
+        except np.linalg.LinAlgError:
+            r -= 1
+            continue
+        return r if abs(U.T @ U - np.eye(r)).sum() < 1e-3 else 0
+    return 0

@@ -55,7 +55,7 @@ def available() -> bool:
     return importlib.util.find_spec("cvxpy") is not None
 
 
-def bounds(A: Rows, seconds: float = 60.0, solver: str = "CLARABEL") -> Iterator[SemidefiniteBound]:
+def semidefinite_bounds(A: Rows, seconds: float = 60.0, solver: str = "CLARABEL") -> Iterator[SemidefiniteBound]:
     """The semidefinite bounds of a connected A ≥ 0 (n, n), cheapest first, until the time is spent."""
     stop = time.monotonic() + seconds
     n = len(A)
