@@ -113,7 +113,8 @@ def test_triangle_free_atoms_are_exact(seed):
     proof = triangle_free_atoms(A)
     assert proof is not None
     assert all(
-        sum(atom.weight * dict(atom.entries).get(i, 0) * dict(atom.entries).get(j, 0) for atom in proof.atoms) == A[i][j]
+        sum(atom.weight * dict(atom.entries).get(i, 0) * dict(atom.entries).get(j, 0) for atom in proof.atoms)
+        == A[i][j]
         for i in range(n)
         for j in range(n)
     )

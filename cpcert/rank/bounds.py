@@ -118,8 +118,10 @@ class _Block:
         if lower is not None and lower > self.lower and _lower_accepted(self.A, lower, proof):
             self.lower, self.lower_proof = lower, proof
 
-    def at_most(self, upper: int, proof: Upper) -> bool:
-        if (self.upper is None or upper < self.upper) and _upper_accepted(self.A, upper, proof):
+    def at_most(self, upper: int, proof: Upper, checked: bool = False) -> bool:
+        """`checked`: the checker has accepted this proof for this matrix already."""
+        better = self.upper is None or upper < self.upper
+        if better and (checked or _upper_accepted(self.A, upper, proof)):
             self.upper, self.upper_proof = upper, proof
             return True
         return False
@@ -298,7 +300,8 @@ def _try_atoms(block: _Block, k: int, floor: float, starts: int) -> bool:
     if block.floating_upper is None or k < block.floating_upper:
         block.floating_upper = k
     proof = nearby_factorisation(block.A, B)
-    return proof is not None and block.at_most(k, proof)
+    # It returns accepted proofs only, one atom for each column.
+    return proof is not None and block.at_most(len(proof.columns), proof, checked=True)
 
 
 def _semidefinite(block: _Block, required_by_user: bool) -> None:

@@ -143,21 +143,22 @@ def nearby_factorisation(A: list[list[Number]], B: np.ndarray) -> Nearby | None:
     equations = [(i, j) for a, i in enumerate(rows) for j in rows[a:] if reached[i, j]]
     ii, jj = np.array([e[0] for e in equations]), np.array([e[1] for e in equations])
     unit = 1.0 / (scale[ii] * scale[jj])
-    for _ in range(30):
+    last = np.inf
+    for _ in range(20):
         b = [V_k @ t_k for V_k, t_k in zip(V, t, strict=True)]
-        F = sum(b_k[ii] * b_k[jj] for b_k in b) - approximate[ii, jj]
+        F = (sum(b_k[ii] * b_k[jj] for b_k in b) - approximate[ii, jj]) * unit
         J = np.hstack([V_k[ii] * b_k[jj, None] + b_k[ii, None] * V_k[jj] for V_k, b_k in zip(V, b, strict=True)])
-        step = np.linalg.lstsq(J * unit[:, None], -F * unit, rcond=1e-13)[0]
-        # One step more when nothing is to be gained: the center should be as good as floats are.
-        t = np.split(np.concatenate(t) + step, np.cumsum([len(t_k) for t_k in t])[:-1])
-        if abs(F * unit).max() < 1e-15:
+        gram = (J * unit[:, None]) @ (J * unit[:, None]).T
+        size = float(np.linalg.norm(F))
+        if not np.isfinite(size) or size >= last / 2:
             break
-    if J.shape[1] < len(F) or not np.isfinite(J).all():
+        last = size
+        multipliers = np.linalg.lstsq(gram, -F, rcond=1e-14)[0]
+        step = (J * unit[:, None]).T @ multipliers
+        t = np.split(np.concatenate(t) + step, np.cumsum([len(t_k) for t_k in t])[:-1])
+    if J.shape[1] < len(F) or not np.isfinite(J).all() or np.linalg.cond(gram) > 1e13:
         return None
-    gram = J @ J.T
-    if np.linalg.cond(gram * np.outer(unit, unit)) > 1e13:
-        return None
-    inverse = np.linalg.inv(gram)
+    inverse = np.linalg.inv(gram) * np.outer(unit, unit)
     M = _dyadic((inverse + inverse.T) / 2)
     columns = tuple(
         Column(tuple(tuple(v) for v in basis), tuple(Fraction(float(v)) for v in t_k))
@@ -255,12 +256,15 @@ def factors_and_rest(
         return None
     pattern = (approximate > 0) & ~np.eye(len(A), dtype=bool)
     dominant = (pattern + np.diag(1.0 + pattern.sum(axis=1))) / (1.0 + pattern.sum(axis=1).max())
+    # Where A has zeros, products of what is nearly 0 would be in the way.
+    smallest = 0.0 if approximate.all() else ZERO
     stop = time.monotonic() + seconds
     for epsilon in (1e-4, 1e-2, 1e-6):
-        target = approximate - epsilon * dominant * np.outer(scale, scale)
+        # Dominance is not invariant under scaling: the same R for all rows, small for the smallest.
+        target = approximate - epsilon * dominant * scale.min() ** 2
         B = find_factors(target, k, rng, starts=3, seconds=seconds / 3)
         if B is not None:
-            proof = Atoms(tuple(atom for column in B.T if (atom := _rounded_atom(column, scale)) is not None))
+            proof = Atoms(tuple(atom for column in B.T if (atom := _rounded_atom(column, scale, smallest)) is not None))
             if accepted(A, proof):
                 return len(proof.atoms) + _rest_atoms(A, proof), proof
         if time.monotonic() > stop:
@@ -268,15 +272,10 @@ def factors_and_rest(
     return None
 
 
-def _rounded_atom(column: np.ndarray, scale: np.ndarray) -> Atom | None:
-    entries = tuple(
-        (i, Fraction(round(float(v) * 2**36), 2**36))
-        if scale[i] < 2**16
-        else (i, Fraction(round(float(v) * 2**20), 2**20))
-        for i, v in enumerate(column)
-        if v > ZERO * scale[i]
-    )
-    entries = tuple((i, v) for i, v in entries if v > 0)
+def _rounded_atom(column: np.ndarray, scale: np.ndarray, smallest: float) -> Atom | None:
+    unit = Fraction(2) ** (int(np.floor(np.log2(scale.max()))) - 44)
+    rounded = ((i, round(Fraction(float(v)) / unit) * unit) for i, v in enumerate(column) if v > smallest * scale[i])
+    entries = tuple((i, v) for i, v in rounded if v > 0)
     return Atom(1, entries) if entries else None
 
 
