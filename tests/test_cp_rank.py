@@ -20,7 +20,7 @@ def as_text(claim):
 
 
 # Seconds each, for the exhaustive exact checks of larger orders.
-LONG = ("BSU_M9", "BSU_M9t", "BSU_M11t")
+LONG = ("BSU_M7t", "BSU_M8t", "BSU_M9", "BSU_M9t", "BSU_M11t")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.campaign if n in LONG else ()) for n in POSITIVE])
@@ -50,7 +50,7 @@ def test_not_completely_positive(name):
         check_rank_claim(claim | {"A": [[int(i == j) for j in range(n)] for i in range(n)]})
 
 
-@pytest.mark.parametrize("name", ["lit_SoXu_rank3", "Petersen", "BSU_M7"])
+@pytest.mark.parametrize("name", ["lit_SoXu_rank3", "Petersen", pytest.param("BSU_M7", marks=pytest.mark.campaign)])
 def test_order_and_scale_do_not_matter(name):
     rng = np.random.default_rng(3)
     A = rows(name)
@@ -110,7 +110,19 @@ def test_just_outside_the_cone_is_not_claimed_inside():
         A = rows("BSU_M7t")
         for i in range(7):
             A[i][i] -= step
-        assert cp_rank_bounds(A, seconds=2, sdp=False).completely_positive is not True
+        assert cp_rank_bounds(A, seconds=1.5, sdp=False).completely_positive is not True
+
+
+def test_what_was_proven_survives_an_interruption(monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bounds_module, "_boundary", interrupt)
+    monkeypatch.setattr(bounds_module, "_try_atoms", lambda *arguments, **options: False)
+    bounds = cp_rank_bounds(rows("BSU_M7"))
+    assert bounds.completely_positive is None and bounds.lower == 7 and bounds.upper is None
+    assert any("interrupted" in note for note in bounds.notes)
+    check_rank_claim(as_text(bounds.claim()))
 
 
 def test_zero_matrix_and_zero_rows():
@@ -158,7 +170,7 @@ def test_broken_claims_are_rejected_not_crashed(name):
     paths = list(_paths(claim))[1:]
     rng = np.random.default_rng(0)
     # The exhaustive check of copositivity takes its time.
-    number = min(len(paths), 12 if name == "BSU_M7" else 40)
+    number = min(len(paths), 5 if name == "BSU_M7" else 30)
     chosen = [paths[int(k)] for k in rng.choice(len(paths), number, replace=False)]
     for path in chosen:
         for value in (None, 0.5, "1/0", "x", "1e5", True, {}, [], -1, "9" * 5000, {"kind": "atoms"}):
@@ -185,16 +197,13 @@ def test_broken_claims_are_rejected_not_crashed(name):
                     check_rank_claim(_replaced(claim, path, fewer) if path else fewer)
 
 
-@pytest.mark.parametrize("name", ["BSU_M7", "lit_Nie_61", "lit_SoXu_rank3", "C5"])
+@pytest.mark.parametrize("name", ["BSU_M7", "lit_SoXu_rank3", "C5"])
 def test_a_changed_matrix_is_rejected(name):
     claim = as_text(cp_rank_bounds(rows(name), sdp=False).claim())
     n = len(claim["A"])
     for i in range(n):
         forged = copy.deepcopy(claim)
         forged["A"][i][i] = str(Fraction(forged["A"][i][i]) - Fraction(1, 10**6))
-        if name == "lit_Nie_61":
-            # In the interior: the proof of the lower bound (rank) still holds, and so may the ball.
-            continue
         with pytest.raises(Rejected):
             check_rank_claim(forged)
     for value in (float("nan"), float("inf"), 2.0, [1], None):

@@ -58,15 +58,15 @@ def test_singular_matrices():
     assert proof is not None and len(proof.rows) == 3
 
 
-@pytest.mark.parametrize("step", [Fraction(1, 10**6), Fraction(1, 10**9)])
-def test_nothing_is_proven_outside_the_cone(step):
+def test_nothing_is_proven_outside_the_cone():
     """A good factor of a matrix on the boundary, offered for one outside: refused, whatever its residual."""
     A = rows("BSU_M7t")
-    B = find_factors(np.array(A, float), 20, np.random.default_rng(0), starts=3)
+    B = find_factors(np.array(A, float), 20, np.random.default_rng(0), starts=1)
+    step = Fraction(1, 10**9)
     outside = [[v - (i == j) * step for j, v in enumerate(row)] for i, row in enumerate(A)]
     if B is not None:
         assert nearby_factorisation(outside, B) is None
-    assert factors_and_rest(outside, 20, np.random.default_rng(0), seconds=2) is None
+    assert factors_and_rest(outside, 20, np.random.default_rng(0), seconds=1) is None
 
 
 def test_rounded_factors_leave_a_dominant_rest():

@@ -135,7 +135,7 @@ def cp_rank_bounds(A: Rows, seconds: float = 60.0, seed: int = 0, sdp: bool | No
     """Proven bounds of cp-rank(A) for a symmetric rational A (n, n).
 
     `sdp`: try semidefinite bounds (needs cvxpy); by default if there is still a gap and cvxpy is installed.
-    Stops searching after about `seconds`; what was proven by then is returned.
+    Stops searching after about `seconds`, or after Ctrl-C; what was proven by then is returned.
     """
     import networkx as nx
 
@@ -149,10 +149,16 @@ def cp_rank_bounds(A: Rows, seconds: float = 60.0, seed: int = 0, sdp: bool | No
     components = sorted(sorted(c) for c in nx.connected_components(nx.Graph(graph)))
     parts = [c for c in components if len(c) > 1 or A[c[0]][c[0]]]
     blocks = []
+    interrupted = False
     for number, indices in enumerate(parts):
         share = time.monotonic() + (stop - time.monotonic()) / (len(parts) - number)
         block = _Block([[A[i][j] for j in indices] for i in indices], share, rng)
-        _improve(block, sdp)
+        try:
+            if not interrupted:
+                _improve(block, sdp)
+        except (KeyboardInterrupt, MemoryError) as error:
+            interrupted = True
+            block.notes.append("interrupted" if isinstance(error, KeyboardInterrupt) else "memory ran out")
         if block.negative is not None:
             whole = len(indices) == n
             proof = block.negative if whole else Principal(tuple(indices), block.negative)
