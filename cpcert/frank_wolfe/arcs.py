@@ -127,7 +127,7 @@ def correct_in_plane(problem: Problem, points: np.ndarray, columns: Columns) -> 
     name = problem.loss.name
     size_x = float(np.abs(points).max())
     size_y = float(np.abs(problem.targets).max()) or 1.0 if name == "mse" else 1.0
-    data = _sort(problem, points / size_x)
+    data = _sort(points / size_x)
     functions, arcs = _functions(problem, data, columns, size_y)
     Y = problem.targets
     # Variables are u and v for data of size 1; the objective is divided by `unit`.
@@ -175,7 +175,53 @@ def correct_in_plane(problem: Problem, points: np.ndarray, columns: Columns) -> 
     return Correction(Neurons(W, V, b, patterns).without_dust(), -problem.loss.gradient(Z, Y))
 
 
-def _sort(problem: Problem, points: np.ndarray) -> _Sorted:
+def arcs_of(points: np.ndarray, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(arc (p,), circle (2L, 2)) for patterns (p, N) of points (N, r), r ≤ 2, not all 0: pattern k has the arc from
+    circle[arc_k] to circle[arc_k + 1], unit directions."""
+    data = _sort(points)
+    return _arcs(data, patterns), _circle(data.lines)
+
+
+def cone_sides(points: np.ndarray, patterns: np.ndarray) -> np.ndarray:
+    """The two sides of the cone of each pattern (p, N) of points (N, r), r ≤ 2, not all 0: (p, 2, r), products with u ≥ 0."""
+    return _sides(*arcs_of(points, patterns))[:, :, : points.shape[1]]
+
+
+def consistent_patterns(points: np.ndarray, patterns: np.ndarray) -> np.ndarray:
+    """The patterns (p, N) of the arcs that `patterns` (p, N) are closest to; points (N, r), r ≤ 2, not all 0.
+
+    What signs of products near 0 say need not be the pattern of any arc: of x and −x both may be off.
+    """
+    data = _sort(points)
+    arc = _arcs(data, patterns)[:, np.newaxis]
+    L = data.lines.count
+    result = np.empty_like(patterns)
+    result[:, data.order] = (data.right == (data.line > arc % L)) != (arc >= L)
+    result[:, ~points.any(axis=1)] = False
+    return result
+
+
+def arc_middles(points: np.ndarray) -> np.ndarray:
+    """A unit neuron (2L, 2) inside each arc of points (N, 2), not all 0; of its two ends' sum, or beside a half circle."""
+    circle = _circle(lines_of(points))
+    ends = np.roll(circle, -1, axis=0)
+    middles = circle + ends
+    turned = np.column_stack([-circle[:, 1], circle[:, 0]])
+    middles = np.where(len(circle) > 2, middles, turned)
+    return middles / np.linalg.norm(middles, axis=1, keepdims=True)
+
+
+def _circle(lines: Lines) -> np.ndarray:
+    unit = lines.cuts / np.linalg.norm(lines.cuts, axis=1, keepdims=True)
+    return np.concatenate([unit, -unit])
+
+
+def _sides(arc: np.ndarray, circle: np.ndarray) -> np.ndarray:
+    start, end = circle[arc], circle[(arc + 1) % len(circle)]
+    return np.stack([np.column_stack([-start[:, 1], start[:, 0]]), np.column_stack([end[:, 1], -end[:, 0]])], axis=1)
+
+
+def _sort(points: np.ndarray) -> _Sorted:
     plane = np.zeros((len(points), 2))
     plane[:, : points.shape[1]] = points
     lines = lines_of(plane)
@@ -191,7 +237,7 @@ def _functions(problem: Problem, data: _Sorted, columns: Columns, size_y: float)
     """The scalar functions of pattern columns (two each), neuron columns (m each) and biases (m); and the two sides of
     the cone of each pattern column, (p, 2, 2): u is inside when both products with u are ≥ 0 (none for a linear σ)."""
     m, p, q = problem.m, len(columns.output), len(columns.W)
-    L, cuts = data.lines.count, data.lines.cuts
+    L = data.lines.count
     patterns = np.concatenate([columns.pattern, columns.W_pattern])
     arc = _arcs(data, patterns)
     k, opposite = arc % L, arc >= L
@@ -210,12 +256,7 @@ def _functions(problem: Problem, data: _Sorted, columns: Columns, size_y: float)
         e = np.concatenate([e, np.tile([0.0, 0.0, 1.0], (m, 1))])
         change = np.concatenate([change, np.zeros(m, int)])
         below, above = (np.concatenate([part, np.ones((2, m))], axis=1) for part in (below, above))
-    unit = cuts / np.linalg.norm(cuts, axis=1, keepdims=True)
-    circle = np.concatenate([unit, -unit])
-    start, end = circle[arc[:p]], circle[(arc[:p] + 1) % (2 * L)]
-    sides = np.stack([np.column_stack([-start[:, 1], start[:, 0]]), np.column_stack([end[:, 1], -end[:, 0]])], axis=1)
-    if problem.activation.kink == 0.0:
-        sides = sides[:0]
+    sides = _sides(arc[:p], _circle(data.lines)) if problem.activation.kink != 0.0 else np.zeros((0, 2, 2))
     # Z/size_y is what the scaled variables make; the functions carry the size.
     return _Functions(output * size_y, e, change, below, above), sides
 

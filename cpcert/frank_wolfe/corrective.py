@@ -22,6 +22,12 @@ from scipy import sparse
 
 from cpcert.problem import Problem
 
+# In the plane, so many points per column make prefix sums (arcs.py) the better way; with fewer, their normal equations
+# are too ill conditioned.
+POINTS_PER_COLUMN = 5
+# Relative growth of the cost that an exact fit may take.
+MOST_REFITTED = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
@@ -104,16 +110,20 @@ def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray
 
 def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correction | None:
     """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite."""
-    if points.shape[1] <= 2 and points.any() and problem.loss.name != "interpolate":
-        from cpcert.frank_wolfe.arcs import correct_in_plane
-
-        return correct_in_plane(problem, points, columns)
-
     import clarabel
+
+    from cpcert.frank_wolfe.arcs import cone_sides, consistent_patterns, correct_in_plane
+
+    plane = points.shape[1] <= 2 and points.any()
+    if plane:
+        pattern, W_pattern = (consistent_patterns(points, each) for each in (columns.pattern, columns.W_pattern))
+        columns = Columns(columns.output, pattern, columns.W, W_pattern).unique()
+    p, q = len(columns.output), len(columns.W)
+    if plane and problem.loss.name != "interpolate" and POINTS_PER_COLUMN * (p + q) <= problem.N:
+        return correct_in_plane(problem, points, columns)
 
     N, m, r = problem.N, problem.m, points.shape[1]
     activation, name = problem.activation, problem.loss.name
-    p, q = len(columns.output), len(columns.W)
     size_x = float(np.linalg.norm(points, axis=1).max()) or 1.0
     size_y = (float(np.abs(problem.targets).max()) or 1.0) if name in ("mse", "interpolate") else 1.0
     X, Y = points / size_x, problem.targets / size_y
@@ -166,13 +176,16 @@ def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correctio
 
     # Each u in the cone of its pattern (not needed without a kink), and the norms.
     if p and activation.kink != 0.0:
-        side = np.where(columns.pattern, 1.0, -1.0)
-        norms = np.linalg.norm(X, axis=1, keepdims=True)
-        unit_x = X / np.where(norms > 0.0, norms, 1.0)
-        inside = [sparse.csc_matrix(np.hstack([-side[k][:, np.newaxis] * unit_x, np.zeros((N, 1))])) for k in range(p)]
+        if plane:
+            sides = cone_sides(points, columns.pattern)
+        else:
+            norms = np.linalg.norm(X, axis=1, keepdims=True)
+            sides = np.where(columns.pattern, 1.0, -1.0)[:, :, np.newaxis] * (X / np.where(norms > 0.0, norms, 1.0))
+        height = sides.shape[1]
+        inside = [sparse.csc_matrix(np.hstack([-rows_of_u, np.zeros((height, 1))])) for rows_of_u in sides]
         rows.append(_pad(sparse.block_diag(inside), at_a, total))
-        right.append(np.zeros(p * N))
-        cones.append(clarabel.NonnegativeConeT(p * N))
+        right.append(np.zeros(p * height))
+        cones.append(clarabel.NonnegativeConeT(p * height))
     for start, count, width in ((at_a, p, r), (at_v, q, m)):
         if count:
             norm = np.zeros((width + 1, width + 1))
@@ -214,8 +227,27 @@ def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correctio
     V = np.concatenate([columns.output * norms[:, np.newaxis], v]).T * (size_y / size_x)
     b = x[at_b:at_a] * size_y / problem.beta if bias else np.zeros(m)
     patterns = np.concatenate([columns.pattern, columns.W_pattern])
-    neurons = Neurons(W, V, b, patterns).without_dust()
+    neurons = Neurons(W, V, b, patterns)
+    # An exact fit may need its lightest neurons.
+    neurons = (
+        _refitted(problem, points, neurons).without_dust(1e-16) if name == "interpolate" else neurons.without_dust()
+    )
     return Correction(neurons, dual[: m * N].reshape(m, N) * unit / size_y)
+
+
+def _refitted(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
+    """Outputs moved by as little as brings Z to Y: what the tolerance of the solver left over."""
+    features = problem.activation(neurons.W @ points.T)
+    if problem.beta != 0.0:
+        features = np.concatenate([features, np.full((1, problem.N), problem.beta)])
+    residual = problem.targets - neurons.outputs(problem, points)
+    change = np.linalg.lstsq(features.T, residual.T, rcond=1e-14)[0].T
+    k = len(neurons.W)
+    b = neurons.b + change[:, k] if problem.beta != 0.0 else neurons.b
+    moved = Neurons(neurons.W, neurons.V + change[:, :k], b, neurons.patterns)
+    left = np.abs(moved.outputs(problem, points) - problem.targets).max()
+    better = left < np.abs(residual).max() and moved.masses.sum() <= (1.0 + MOST_REFITTED) * neurons.masses.sum()
+    return moved if better else neurons
 
 
 def _pad(block: sparse.spmatrix, start: int, total: int) -> sparse.csc_matrix:

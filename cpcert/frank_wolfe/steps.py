@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.frank_wolfe.arc_newton import polish_in_plane
+from cpcert.frank_wolfe.arcs import arc_middles
 from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
 from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
@@ -79,16 +81,21 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P", idle)
         return Iterate(neurons, tuple(duals), name, idle)
-    gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
-    # With one output the conic program is exact on its columns, and Newton steps only mend its accuracy.
-    rough = np.abs(gradient - found.G).max() > ROUGH * np.abs(gradient).max()
-    size = neurons.W.size + neurons.V.size
-    if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
-        for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
-            polished = polish(problem, points, neurons, angle)
-            if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
-                neurons, name = polished, "C+P"
-                break
+    if points.shape[1] <= 2 and problem.m == 1 and problem.loss.name == "mse":
+        polished = polish_in_plane(problem, points, neurons)
+        if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
+            neurons, name = polished, "C+P"
+    else:
+        gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
+        # With one output the conic program is exact on its columns, and Newton steps only mend its accuracy.
+        rough = np.abs(gradient - found.G).max() > ROUGH * np.abs(gradient).max()
+        size = neurons.W.size + neurons.V.size
+        if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
+            for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
+                polished = polish(problem, points, neurons, angle)
+                if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
+                    neurons, name = polished, "C+P"
+                    break
     duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
     if name == "C+P":
         duals.reverse()
@@ -119,6 +126,9 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
     if not len(neurons.W):
         return
     neurons = fewer_neurons(problem, points, neurons)
+    if not len(neurons.W):
+        yield neurons
+        return
     for share in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0):
         kept = neurons.kept(neurons.masses > share * neurons.masses.max())
         found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points))
@@ -135,7 +145,7 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
 
 def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iterate | None:
     """A network that fits Y: the conic program on neurons of the data, random ones, and ones with kinks at data points
-    (what points that nearly coincide need), more and more of them."""
+    (what points that nearly coincide need), more and more of them. In the plane: on all patterns."""
     rng = np.random.default_rng(seed)
     N, m, r = problem.N, problem.m, points.shape[1]
     if not problem.targets.any():
@@ -146,6 +156,8 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
         random = rng.standard_normal((count, r))
         kinked = kinked_neurons(points, np.arange(count) % N, rng)
         W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True), kinked, -kinked])
+        if r == 2:  # every pattern there is
+            W = arc_middles(points)
         patterns = W @ points.T > 0.0
         if m == 1:
             output = np.repeat([[1.0], [-1.0]], len(W), axis=0)
