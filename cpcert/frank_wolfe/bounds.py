@@ -29,7 +29,7 @@ class DualBound:
     """A proven lower bound of P*: value ≤ D(scale·G), and γ(G) ≤ oracle_bound with scale·oracle_bound ≤ 2λ exactly.
 
     G: (m, N) float64; for cross-entropy its last row stands for minus the exact sum of the others. proof: what
-    proves oracle_bound, by `rung`.
+    proves oracle_bound, by `rung`; units (g, x): the proof is one for G·2^−g and X̃·2^−x.
     """
 
     value: float
@@ -38,6 +38,7 @@ class DualBound:
     oracle_bound: float
     rung: str
     proof: object
+    units: tuple[int, int] = (0, 0)
 
 
 def dual_value(problem: Problem, G: np.ndarray) -> float:
@@ -82,7 +83,9 @@ def best_scale(problem: Problem, G: np.ndarray, limit: float) -> float:
     return 0.5 * (low + high)
 
 
-def dual_lower_bound(problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object) -> DualBound:
+def dual_lower_bound(
+    problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object, units: tuple[int, int] = (0, 0)
+) -> DualBound:
     """The proven bound from G (m, N) and a proven oracle_bound ≥ γ(G)."""
     two_lam = 2 * Fraction(problem.lam)
     limit = 1e300 if oracle_bound == 0.0 else round_down(two_lam / Fraction(oracle_bound))
@@ -96,7 +99,7 @@ def dual_lower_bound(problem: Problem, G: np.ndarray, oracle_bound: float, rung:
             sums[-1] = -sum(sums[:-1], Fraction(0))
         bias = Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * sum(s * s for s in sums) * exact * exact
         value = round_down(Fraction(value) - bias)
-    return DualBound(value, G, scale, oracle_bound, rung, proof)
+    return DualBound(value, G, scale, oracle_bound, rung, proof, units)
 
 
 def needed_oracle_bound(problem: Problem, G: np.ndarray, goal: float) -> float:

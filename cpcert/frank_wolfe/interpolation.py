@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import scipy.linalg
 
 from cpcert.network import Network, representation_cost_upper, residual_bound
 from cpcert.problem import Problem
@@ -155,6 +156,23 @@ def interpolation_cost_upper(problem: Problem, network: Network, known: Relation
     epsilon = float(np.linalg.norm(np.abs(middle) + error)) * (1.0 + (middle.size + 4) * EPS)
     if epsilon == 0.0:
         return cost
+    W, B = repair_neurons(problem, known, seed)
+    X = problem.X_tilde[:, np.setdiff1d(np.arange(problem.N), known.pivots)]
+    A = problem.activation(X.T @ W.T)
+    K = len(W)
+    error = problem.activation.lipschitz * (problem.n + 4) * EPS * (np.abs(X.T) @ np.abs(W.T))
+    defect = np.abs(A @ B - np.eye(len(A))) + (K + 4) * EPS * (np.abs(A) @ np.abs(B) + 1.0) + error @ np.abs(B)
+    delta = float(np.linalg.norm(defect)) * (1.0 + (len(A) ** 2 + 8) * EPS)
+    if not delta < 0.5:
+        return float("inf")
+    size_B = float(np.linalg.norm(B)) * (1.0 + (B.size + 4) * EPS)
+    repair = 2.0 * np.sqrt(K) * size_B * epsilon / (1.0 - delta)
+    return float((cost + repair * (1.0 + 1e-12)) * (1.0 + 2.0 * EPS))
+
+
+def repair_neurons(problem: Problem, known: Relations, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit neurons W (K, n) and B (K, |F|), an approximate inverse of their features σ(X̃_FᵀWᵀ) at the points F that the
+    relations leave free. Heuristic: well-conditioned neurons, chosen from the data, random and kinked ones by pivoting."""
     keep = np.setdiff1d(np.arange(problem.N), known.pivots)
     X = problem.X_tilde[:, keep]
     rng = np.random.default_rng(seed)
@@ -162,18 +180,11 @@ def interpolation_cost_upper(problem: Problem, network: Network, known: Relation
     random = rng.standard_normal((4 * problem.N, problem.n))
     kinked = kinked_neurons(X.T, np.repeat(np.arange(len(keep)), 2), rng)
     data = X[:, norms > 0.0].T
-    W = np.concatenate([network.weights[0], data, -data, random, kinked, -kinked])
+    W = np.concatenate([data, -data, random, kinked, -kinked])
     lengths = np.linalg.norm(W, axis=1)
     W = W[lengths > 0.0] / lengths[lengths > 0.0, np.newaxis]
-    inner = X.T @ W.T
-    A = problem.activation(inner)
-    K = len(W)
-    error = problem.activation.lipschitz * (problem.n + 4) * EPS * (np.abs(X.T) @ np.abs(W.T))
-    B = np.linalg.pinv(A, rcond=1e-13)
-    defect = np.abs(A @ B - np.eye(len(keep))) + (K + 4) * EPS * (np.abs(A) @ np.abs(B) + 1.0) + error @ np.abs(B)
-    delta = float(np.linalg.norm(defect)) * (1.0 + (len(keep) ** 2 + 8) * EPS)
-    if not delta < 0.5:
-        return float("inf")
-    size_B = float(np.linalg.norm(B)) * (1.0 + (B.size + 4) * EPS)
-    repair = 2.0 * np.sqrt(K) * size_B * epsilon / (1.0 - delta)
-    return float((cost + repair * (1.0 + 1e-12)) * (1.0 + 2.0 * EPS))
+    A = problem.activation(X.T @ W.T)
+    # Rows of like size, or small points would decide nothing.
+    sizes = np.maximum(np.abs(A).max(axis=1, initial=0.0), 1e-300)[:, np.newaxis]
+    chosen = scipy.linalg.qr(A / sizes, mode="r", pivoting=True)[1][: len(keep)]
+    return W[chosen], np.linalg.pinv(A[:, chosen], rcond=1e-14)

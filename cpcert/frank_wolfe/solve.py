@@ -329,7 +329,7 @@ class _Run:
         defect = self.problem.loss.exact_dual_defect(G)
         if defect > 0.0:
             bound = (bound + defect * space.norm * self.problem.activation.lipschitz) * (1.0 + 2.0**-50)
-        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof)
+        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.scale)
         if math.isfinite(found.value) and (self.dual is None or found.value > self.dual.value):
             self.dual = found
 

@@ -61,13 +61,18 @@ STALL = 0.8
 TIGHTEN_CYCLES = 5
 TIGHTEN_FRACTION = 0.1
 NODES_PER_CALL = 500
+EVENT_BUFFER = 8 * 10**6
 NODES_AFTER_ATOM = 200
 SEARCH_EVERY = 4
 SEARCH_STEPS = 4
+# A tightened bound must shorten the interval by this part; less is not worth its place in the proof.
+GAIN = 0.04
+# An interval below this is nearly a point.
+SHORT = 1e-6
 # A ‖ĉ‖ below this part of the cutoff counts as 0 when the point to branch on is chosen.
 FAINT = 1e-6
 # Multipliers are rounded to these grids (y relative to κ) before they prove anything, so that a proof is short when written.
-Y_GRID, MU_GRID, RHO_GRID = 2.0**-26, 2.0**-20, 2.0**-24
+Y_GRID, MU_GRID, RHO_GRID = 2.0**-24, 2.0**-14, 2.0**-18
 # A cap that is nearly the whole ball says nothing; a direction below TINY has no square in floating point.
 USEFUL, TINY = -0.999, 1e-140
 # Cutoffs and multiples of it that are worked with; FLOOR covers what underflow can lose, far below any rounding.
@@ -121,17 +126,32 @@ class BranchProof:
         "bound": y (N,): inequality (1); "branch": [±(i + 1)]; "close": [] (the last bound is ≤ cutoff) or [i]
         (l_i > u_i). Raises AssertionError if the replay visits another tree.
         """
-        search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
-        at = 0
-        while True:
-            status, tree, events = search.advance(NODES_PER_CALL)
-            assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
-            at += len(tree)
+        for events in self.events():
             p = 0
             while p < len(events):
                 length = int(events[p + 1])
-                yield EVENTS[int(events[p])], events[p + 2 : p + 2 + length]
+                kind = EVENTS[int(events[p])]
+                numbers = events[p + 2 : p + 2 + length].copy()
+                yield kind, numbers[: length // 2] if kind == "bound" else numbers
                 p += 2 + length
+
+    def events(self) -> Iterator[np.ndarray]:
+        """The steps as the search records them, some nodes at a time: kind (place in EVENTS), length, numbers; and again.
+
+        A bound has 2N numbers: after y come flags, 0 where y is the slope that the interval alone decides (κ where
+        l ≥ 0, else 0 where u ≤ 0, else the chord; 0 for κ < 0), 1 where it is a number of its own.
+
+        The arrays are overwritten by the next. Raises AssertionError if the replay visits another tree.
+        """
+        search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
+        N, depth = len(self.kappa), len(search.stack.low)
+        nodes = max(1, min(NODES_PER_CALL, len(search.events) // (ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4)))
+        at = 0
+        while True:
+            status, tree, events = search.advance(nodes)
+            assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
+            at += len(tree)
+            yield events
             if status != RUNNING:
                 return
 
@@ -374,6 +394,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
     low, high, ys, paths, signs, bounds, count, worst = stack
     c = np.empty(r)
     direction = np.empty(r)
+    given = np.zeros(N)
     z = np.empty(r)
     index = np.empty(N + 1, np.int64)
     lower = np.empty(N)
@@ -440,7 +461,14 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             cell = undecided == 0
             for i in range(N):
                 kap = kappa[i]
-                if l[i] >= 0.0:
+                given[i] = 0.0
+                if kap > 0.0 and u[i] - l[i] < SHORT and not (branched[i] or cell):
+                    # Any slope does, and no reader of the proof would compute the same one.
+                    t = min(max(u[i] / (u[i] - l[i]), 0.0), 1.0) if u[i] > l[i] else 0.5
+                    y[i] = np.rint(t / Y_GRID) * Y_GRID * kap
+                    alpha += max(-y[i] * l[i], (kap - y[i]) * u[i], 0.0)
+                    given[i] = 1.0
+                elif l[i] >= 0.0:
                     if branched[i] or cell:
                         lower[i] = kap
                         upper[i] = INFINITE
@@ -477,6 +505,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             for q in range(n):
                 i = index[q]
                 y[i] = np.rint(y[i] / kappa[i] / Y_GRID) * Y_GRID * kappa[i]
+                given[i] = 1.0
             # The proven bound, from y alone.
             size = norm_linear
             for k in range(r):
@@ -498,10 +527,11 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             if record:
                 at = count[4]
                 events[at] = 1
-                events[at + 1] = N
+                events[at + 1] = 2 * N
                 for i in range(N):
                     events[at + 2 + i] = y[i]
-                count[4] += N + 2
+                    events[at + 2 + N + i] = given[i]
+                count[4] += 2 * N + 2
             excess = proven - cutoff
             if excess <= 0.0:
                 closed = True
@@ -563,7 +593,8 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                             points, norms, square, i, side, path, sign, 0, c, norm_c, cap, rho, mu, mu_lower,
                             mu_upper, z, work,
                         ) if rho > 0.0 else (norms[i], 0.0)  # fmt: skip
-                    if (side > 0.0 and v < u[i]) or (side < 0.0 and -v > l[i]):
+                    gain = u[i] - v if side > 0.0 else -v - l[i]
+                    if gain > GAIN * (u[i] - l[i]):
                         if side > 0.0:
                             u[i] = v
                         else:
@@ -694,7 +725,8 @@ class _Search:
         self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
         self.atoms = np.zeros((max_atoms, r))
         self.values = np.zeros(max_atoms)
-        self.events = np.zeros(4 * 10**6 if record else 0)
+        worst = ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4  # of one node
+        self.events = np.zeros(max(EVENT_BUFFER, worst) if record else 0)
 
     def advance(self, nodes: int) -> tuple[int, np.ndarray, np.ndarray]:
         """Returns the status, the tree entries of this call, and its events."""

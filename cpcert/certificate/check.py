@@ -1,0 +1,1259 @@
+"""The checker of cpcert certificates: one file, the standard library, exact arithmetic. SPEC.md says what it checks.
+
+    python check.py FILE          prints the claim; exit code 0 accepted, 1 rejected, 2 the file cannot be read
+
+Every float64 is a dyadic rational, so all of this is computed with Python's integers; roots are rounded to the safe side, and
+logarithms are enclosed between two rationals. Nothing is taken from the file but numbers: whatever is missing,
+superfluous, not finite, too large or not proven raises `Rejected`. This file imports nothing of cpcert and can be copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import math
+import re
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import cmp_to_key
+from itertools import product
+from math import isqrt
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+MAGIC = b"cpcert\x00\x01"
+# Limits: a file beyond them is rejected before its numbers are touched.
+HEADER_BYTES, ARRAY_BYTES, MEMORY_BYTES = 1 << 26, 1 << 30, 1 << 27
+ARRAYS, EXPONENT, DIGITS = 64, 1100, 20_000
+
+Vector = list[int]
+Matrix = list[list[int]]
+
+
+class Rejected(Exception):
+    """The certificate proves nothing; the message says why."""
+
+
+def require(condition: bool, reason: str) -> None:
+    """Raise Rejected(reason) unless the condition holds."""
+    if not condition:
+        raise Rejected(reason)
+
+
+# -- the container (SPEC.md, "File") -----------------------------------------------------------------------------------
+
+
+def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header and the arrays of a certificate: array("d") for float64, array("q") for integers."""
+    require(content[:8] == MAGIC, "this is not a cpcert certificate of version 1")
+    size = int.from_bytes(content[8:16], "little")
+    require(len(content) >= 16 and size <= min(HEADER_BYTES, len(content) - 16), "the header is cut off or too long")
+    try:
+        header = json.loads(
+            content[16 : 16 + size].decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise Rejected(f"the header is not valid JSON: {error}") from None
+    require(isinstance(header, dict) and isinstance(header.get("arrays"), list), "the header has no list of arrays")
+    require(len(header["arrays"]) <= ARRAYS, "too many arrays")
+    arrays: dict[str, Any] = {}
+    at = 16 + size
+    room = ARRAY_BYTES
+    for entry in header.pop("arrays"):
+        name, kind, count, stored = _fields(entry, ("name", "type", "count", "stored"), "an array")
+        require(isinstance(name, str) and name not in arrays, f"two arrays are called {name!r}")
+        require(kind in ("float64", "int"), f"array {name}: the type {kind!r} is unknown")
+        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {name}: is cut off")
+        require(0 <= 8 * count <= room, f"array {name}: too large")
+        raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, name)
+        arrays[name] = _floats(raw, count, name) if kind == "float64" else _integers(raw, count, name)
+        at += stored
+        room -= 8 * count
+    require(at == len(content), "there are bytes after the last array")
+    return header, arrays
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key is given twice")
+    return result
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number")
+
+
+def _decompress(data: bytes, most: int, name: str) -> bytes:
+    try:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_BYTES)
+        raw = stream.decompress(data, most + 1)
+    except lzma.LZMAError as error:
+        raise Rejected(f"array {name}: cannot be decompressed ({error})") from None
+    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name}: has the wrong length")
+    return raw
+
+
+def _floats(raw: bytes, count: int, name: str) -> array[float]:
+    require(len(raw) == 8 * count, f"array {name}: has the wrong length")
+    values = array("d")
+    values.frombytes(raw)
+    if sys.byteorder == "big":
+        values.byteswap()
+    require(all(map(math.isfinite, values)), f"array {name}: holds NaN or infinity")
+    return values
+
+
+def _integers(raw: bytes, count: int, name: str) -> array[int]:
+    """Signed integers of 64 bits: zigzag, then seven bits a byte, the lowest first, bit 7 set on all but the last."""
+    values = array("q")
+    append = values.append
+    value = shift = 0
+    try:
+        for byte in raw:
+            if byte < 128:
+                value |= byte << shift
+                append((value >> 1) ^ -(value & 1))
+                value = shift = 0
+            else:
+                value |= (byte & 127) << shift
+                shift += 7
+    except OverflowError:
+        raise Rejected(f"array {name}: an integer has more than 64 bits") from None
+    require(shift == 0 and len(values) == count, f"array {name}: has the wrong length")
+    return values
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _fields(value: Any, names: Sequence[str], what: str) -> list[Any]:
+    """The values of a JSON object that has exactly these keys."""
+    require(isinstance(value, dict), f"{what}: is not an object")
+    require(set(value) == set(names), f"{what}: must have the keys {', '.join(names)} and no others")
+    return [value[name] for name in names]
+
+
+def _number(value: Any, what: str) -> float:
+    """A JSON number as the float64 next to it."""
+    require(isinstance(value, (int, float)) and not isinstance(value, bool), f"{what}: is not a number")
+    try:
+        result = float(value)
+    except OverflowError:
+        raise Rejected(f"{what}: is too large") from None
+    require(math.isfinite(result), f"{what}: is too large")
+    return result
+
+
+# -- exact numbers -----------------------------------------------------------------------------------------------------
+
+
+def dyadic(values: Sequence[float]) -> tuple[Vector, int]:
+    """(integers, e) with values[i] == integers[i]·2**e exactly."""
+    ratios = [value.as_integer_ratio() for value in values]
+    e = max((den.bit_length() - 1 for _, den in ratios), default=0)
+    require(e <= EXPONENT, "a number is too small")
+    return [num << (e + 1 - den.bit_length()) for num, den in ratios], -e
+
+
+def matrix(values: Sequence[float], rows: int, columns: int, what: str) -> tuple[Matrix, int]:
+    """A row-major array as rows of integers over one power of two."""
+    require(len(values) == rows * columns, f"{what}: has {len(values)} entries, not {rows} x {columns}")
+    flat, e = dyadic(values)
+    return [flat[i * columns : (i + 1) * columns] for i in range(rows)], e
+
+
+def power(e: int) -> Fraction:
+    """2**e."""
+    return Fraction(1 << e) if e >= 0 else Fraction(1, 1 << -e)
+
+
+def shifted(value: int, e: int) -> int:
+    """⌊value·2**e⌋."""
+    return value << e if e >= 0 else value >> -e
+
+
+def dot(a: Sequence[int], b: Sequence[int]) -> int:
+    """The inner product."""
+    return sum(map(mul, a, b))
+
+
+def root_up(value: int) -> int:
+    """⌈√value⌉."""
+    root = isqrt(value)
+    return root + (root * root != value)
+
+
+def norm_up(vector: Sequence[int], e: int, bits: int = 80) -> Fraction:
+    """A rational ≥ the norm of vector·2**e, by at most one unit in `bits` bits."""
+    square = dot(vector, vector)
+    more = max(0, bits - square.bit_length() // 2)
+    return root_up(square << 2 * more) * power(e - more)
+
+
+def fraction_root_up(value: Fraction, bits: int = 80) -> Fraction:
+    """A rational ≥ √value."""
+    more = max(0, bits - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
+    return root_up(-((-value.numerator << 2 * more) // value.denominator)) * power(-more)
+
+
+def at_most(square: Fraction, bound: Fraction) -> bool:
+    """√square ≤ bound."""
+    return bound >= 0 and square <= bound * bound
+
+
+def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
+    """S ⪰ 0: S − 2**e LLᵀ, with e and the lower triangle of L from the file, is diagonally dominant."""
+    k = len(S)
+    e = take()
+    require(abs(e) <= 4 * EXPONENT, "the scale of a Cholesky factor is too large")
+    L = [[take() for _ in range(i + 1)] for i in range(k)]
+    shift = max(-e, 0)
+    off = [0] * k
+    diagonal = []
+    for i in range(k):
+        for j in range(i):
+            rest = abs((S[i][j] << shift) - shifted(dot(L[i], L[j]), max(e, 0)))
+            off[i] += rest
+            off[j] += rest
+        diagonal.append((S[i][i] << shift) - shifted(dot(L[i], L[i]), max(e, 0)))
+    return all(d >= o for d, o in zip(diagonal, off, strict=True))
+
+
+# -- logarithms (SPEC.md, "Logarithms") --------------------------------------------------------------------------------
+
+BITS = 160
+ONE = 1 << BITS
+
+
+def exp_bounds(x: Fraction) -> tuple[int, int]:
+    """Integers (low, high) with low ≤ e**x·2**BITS ≤ high, for x ≤ 0."""
+    if x < -100:
+        return 0, 1 << (BITS - 144)  # e**-100 < 2**-144
+    # e**x = (e**s)**-256 with 0 ≤ s = −x/256 < 0.4
+    s = -x / 256
+    s_low = (s.numerator << BITS) // s.denominator
+    low = high = term_low = term_high = ONE
+    for n in range(1, 60):
+        term_low = (term_low * s_low >> BITS) // n
+        term_high = -(-term_high * (s_low + 1) // (n << BITS))
+        low, high = low + term_low, high + term_high
+    high += 2 * term_high  # the rest is less than the last term
+    for _ in range(8):
+        low, high = low * low >> BITS, -(-(high * high) >> BITS)
+    return ONE * ONE // high, -(-ONE * ONE // low)
+
+
+def log_bounds(numerator: int, denominator: int) -> tuple[Fraction, Fraction]:
+    """Rationals around log(numerator/denominator), both > 0.
+
+    With x = m·2**k, ½ < m < 2, any guess L of log m and t = m·e**−L: L + 1 − 1/t ≤ log m ≤ L + t − 1.
+    """
+    k = numerator.bit_length() - denominator.bit_length()
+    if k >= 0:
+        denominator <<= k
+    else:
+        numerator <<= -k
+    low, high = _log_near_one(numerator, denominator)
+    if k:
+        two_low, two_high = LOG_TWO
+        low, high = low + k * (two_low if k > 0 else two_high), high + k * (two_high if k > 0 else two_low)
+    return low, high
+
+
+def _log_near_one(numerator: int, denominator: int) -> tuple[Fraction, Fraction]:
+    guess = Fraction(math.log(numerator / denominator))
+    low, high = exp_bounds(-abs(guess))
+    if guess < 0:
+        low, high = ONE * ONE // high, -(-ONE * ONE // low)
+    t_low, t_high = numerator * low, -(-numerator * high)
+    # t = m·e**−L lies between t_low and t_high over denominator·ONE.
+    unit = denominator * ONE
+    below = ((t_low - unit) << BITS) // t_low
+    above = -((-(t_high - unit) << BITS) // unit)
+    return guess + Fraction(below, ONE), guess + Fraction(above, ONE)
+
+
+LOG_TWO = _log_near_one(2, 1)
+
+
+# -- the problem (SPEC.md, "Problem") ----------------------------------------------------------------------------------
+
+LOSSES = ("mse", "cross_entropy", "logistic", "interpolate")
+
+
+class Problem:
+    """The numbers of the instance. X: points as rows of X̃ over 2**x; Y: targets, a row an output, over 2**y."""
+
+    def __init__(self, header: Any, arrays: dict[str, Any]) -> None:
+        names = ("loss", "a_plus", "a_minus", "lambda", "beta", "depth", "N", "n0", "m", "sha256")
+        self.loss, *numbers, depth, N, n0, m, digest = _fields(header, names, "problem")
+        a_plus, a_minus, lam, beta = (_number(v, name) for v, name in zip(numbers, names[1:5], strict=True))
+        require(self.loss in LOSSES, f"the loss {self.loss!r} is unknown")
+        require(all(_is_int(v) and v > 0 for v in (depth, N, n0, m)), "depth, N, n0 and m must be positive integers")
+        require(depth == 2, "only problems of depth 2 can be certified")
+        require(lam > 0.0, "lambda must be positive")
+        require(self.loss != "interpolate" or lam == 1.0, "lambda counts as 1 for interpolate")
+        self.N, self.m, self.n = N, m, n0 + (beta != 0.0)
+        self.a_plus, self.a_minus = Fraction(a_plus), Fraction(a_minus)
+        self.lam, self.beta = Fraction(lam), Fraction(beta)
+        X, Y = _array(arrays, "X", float), _array(arrays, "Y", float)
+        require(len(X) == N * n0 and len(Y) == N * m, "X or Y has the wrong number of entries")
+        words = (
+            f"cpcert-problem 1 loss={self.loss} a_plus={a_plus.hex()} a_minus={a_minus.hex()} "
+            f"lambda={lam.hex()} beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}\n"
+        )
+        hashed = hashlib.sha256(words.encode("ascii") + _little_endian(X) + _little_endian(Y)).hexdigest()
+        require(digest == hashed, "the hash is not that of the problem's numbers")
+        self.sha256 = hashed
+        rows = [list(X[i * n0 : (i + 1) * n0]) + [beta] * (beta != 0.0) for i in range(N)]
+        self.X, self.x = matrix([v for row in rows for v in row], N, self.n, "X")
+        columns, self.y = matrix(Y, N, m, "Y")
+        self.Y = [list(row) for row in zip(*columns, strict=True)]
+        self._check_targets()
+
+    def _check_targets(self) -> None:
+        if self.loss == "cross_entropy":
+            require(
+                self.m >= 2 and all(v >= 0 for row in self.Y for v in row), "labels must be >= 0, two classes or more"
+            )
+        if self.loss == "logistic":
+            one = Fraction(1) / power(self.y)
+            require(all(abs(v) == one for row in self.Y for v in row), "logistic labels must be 1 or -1")
+
+    @property
+    def kink(self) -> Fraction:
+        """δ = a₊ − a₋."""
+        return self.a_plus - self.a_minus
+
+    @property
+    def lipschitz(self) -> Fraction:
+        """max(|a₊|, |a₋|)."""
+        return max(abs(self.a_plus), abs(self.a_minus))
+
+
+def _array(arrays: dict[str, Any], name: str, kind: type) -> Any:
+    """Take the array called name out of the certificate."""
+    require(name in arrays, f"the array {name} is missing")
+    values = arrays.pop(name)
+    require(values.typecode == ("d" if kind is float else "q"), f"array {name}: has the wrong type")
+    return values
+
+
+def _little_endian(values: array[float]) -> bytes:
+    if sys.byteorder == "big":
+        values = array("d", values)
+        values.byteswap()
+    return values.tobytes()
+
+
+# -- upper bounds (SPEC.md, "Upper bound") -----------------------------------------------------------------------------
+
+
+def _weights(problem: Problem, arrays: dict[str, Any]) -> tuple[Matrix, int, Matrix, int]:
+    """W1 (k, n) and W2 (m, k + 1 if β ≠ 0) as integers over powers of two."""
+    first, second = _array(arrays, "W1", float), _array(arrays, "W2", float)
+    width = len(first) // problem.n
+    W1, e1 = matrix(first, width, problem.n, "W1")
+    W2, e2 = matrix(second, problem.m, width + (problem.beta != 0), "W2")
+    return W1, e1, W2, e2
+
+
+def activate(problem: Problem, Z: Matrix) -> tuple[Matrix, int]:
+    """σ of each entry, over a further power of two: (values, e)."""
+    (plus, minus), e = dyadic([float(problem.a_plus), float(problem.a_minus)])
+    return [[(plus if z > 0 else minus) * z for z in row] for row in Z], e
+
+
+def network_outputs(problem: Problem, W1: Matrix, e1: int, W2: Matrix, e2: int) -> tuple[Matrix, int]:
+    """Z = W2 [σ(W1 X̃); β1ᵀ], exactly: (rows of integers, e)."""
+    hidden, a = activate(problem, [[dot(w, x) for x in problem.X] for w in W1])
+    e = e1 + problem.x + a
+    if problem.beta:
+        (bias,), b = dyadic([float(problem.beta)])
+        low = min(e, b)
+        hidden = [[h << (e - low) for h in row] for row in hidden] + [[bias << (b - low)] * problem.N]
+        e = low
+    columns = list(zip(*hidden, strict=True)) if hidden else [()] * problem.N
+    return [[dot(w, column) for column in columns] for w in W2], e2 + e
+
+
+def check_upper(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
+    """The proven upper bound: the loss of the network in the file is at most this."""
+    value, kind, relations = _fields(proof, ("value", "kind", "relations"), "upper")
+    value = _number(value, "upper")
+    require(network_loss(problem, kind, relations, arrays) <= Fraction(value), "upper: the network's loss is larger")
+    return value
+
+
+def network_loss(problem: Problem, kind: Any, relations: Any, arrays: dict[str, Any]) -> Fraction:
+    """A rational ≥ the loss of the network in the file, exact for mse; for interpolate the cost after its repair."""
+    require(kind == "repaired" or relations == [], "upper: relations are for a repaired network")
+    W1, e1, W2, e2 = _weights(problem, arrays)
+    cost = sum(dot(w, w) for w in W1) * power(2 * e1) + sum(dot(w, w) for w in W2) * power(2 * e2)
+    Z, z = network_outputs(problem, W1, e1, W2, e2)
+    # Z and Y over one power of two.
+    e = min(z, problem.y)
+    Z = [[v << (z - e) for v in row] for row in Z]
+    Y = [[v << (problem.y - e) for v in row] for row in problem.Y]
+    if problem.loss == "interpolate":
+        require(kind in ("network", "repaired"), f"upper: the kind {kind!r} is unknown")
+        loss = Fraction(0)
+        square = sum((a - b) ** 2 for p, q in zip(Z, Y, strict=True) for a, b in zip(p, q, strict=True))
+        if kind == "repaired":
+            loss = check_repair(problem, fraction_root_up(square * power(2 * e)), relations, arrays)
+        else:
+            require(square == 0, "upper: the network does not interpolate")
+    else:
+        require(kind == "network", f"upper: the kind {kind!r} is unknown")
+        loss = loss_upper(problem, Z, Y, e)
+    return loss + problem.lam * cost
+
+
+def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
+    """A rational ≥ C(Z); exact for mse. Z and Y over 2**e."""
+    N, unit = problem.N, power(e)
+    pairs = [list(zip(p, q, strict=True)) for p, q in zip(Z, Y, strict=True)]
+    if problem.loss == "mse":
+        return sum((a - b) ** 2 for row in pairs for a, b in row) * unit * unit / N
+    total = Fraction(0)
+    if problem.loss == "logistic":
+        for row in pairs:
+            for z, y in row:
+                t = z if y > 0 else -z  # log(1 + e**−t) = max(−t, 0) + log(1 + e**−|t|)
+                total += max(-t, 0) * unit + log_bounds(ONE + exp_bounds(-abs(t) * unit)[1], ONE)[1]
+        return total / N
+    for column in zip(*pairs, strict=True):
+        top = max(z for z, _ in column)
+        labels = sum(y for _, y in column)
+        exponentials = sum(exp_bounds((z - top) * unit)[1] for z, _ in column)
+        total += labels * unit * log_bounds(exponentials, ONE)[1]
+        total += sum(y * (top - z) for z, y in column) * unit * unit
+    return total / N
+
+
+def check_relation(problem: Problem, relation: dict[int, Fraction]) -> None:
+    """Σ c_i z_i = 0 for the outputs of every network (SPEC.md, "Relations")."""
+    support = [i for i, c in relation.items() if c]
+    if problem.kink == 0:
+        lines: list[list[int]] = []
+    else:
+        groups: dict[tuple[Fraction, ...], list[int]] = {}
+        for i in support:
+            first = next((v for v in problem.X[i] if v), None)
+            if first is not None:
+                groups.setdefault(tuple(Fraction(v, first) for v in problem.X[i]), []).append(i)
+        lines = list(groups.values())
+    for line in lines:
+        k = next(k for k, v in enumerate(problem.X[line[0]]) if v)
+        require(sum(relation[i] * abs(problem.X[i][k]) for i in line) == 0, "a relation does not hold on a line")
+    if problem.a_plus + problem.a_minus != 0:
+        for k in range(problem.n):
+            require(sum(relation[i] * problem.X[i][k] for i in support) == 0, "a relation does not hold for the points")
+    if problem.beta:
+        require(sum(relation[i] for i in support) == 0, "a relation does not hold for the bias")
+
+
+def _rational(text: Any) -> Fraction:
+    require(isinstance(text, str) and len(text) <= DIGITS, "a rational is not a string, or too long")
+    require(re.fullmatch(r"-?[0-9]+(/[1-9][0-9]*)?", text) is not None, f"{text[:40]!r} is not a rational number")
+    return Fraction(text)
+
+
+def _relation(problem: Problem, entries: Any) -> dict[int, Fraction]:
+    require(isinstance(entries, list) and len(entries) <= problem.N, "a relation is a list of pairs")
+    relation: dict[int, Fraction] = {}
+    for entry in entries:
+        require(isinstance(entry, list) and len(entry) == 2 and _is_int(entry[0]), "a relation is a list of pairs")
+        require(0 <= entry[0] < problem.N and entry[0] not in relation, "a relation names a wrong point")
+        relation[entry[0]] = _rational(entry[1])
+    return relation
+
+
+def check_repair(problem: Problem, residual: Fraction, relations: Any, arrays: dict[str, Any]) -> Fraction:
+    """What interpolating exactly costs at most beyond the network (SPEC.md, "Repair"); residual ≥ ‖Z − Y‖_F."""
+    require(isinstance(relations, list) and len(relations) <= problem.N, "repair: relations are a list of pairs")
+    dropped: set[int] = set()
+    fixed: list[tuple[int, dict[int, Fraction]]] = []
+    for entry in relations:
+        require(
+            isinstance(entry, list) and len(entry) == 2 and _is_int(entry[0]), "repair: relations are a list of pairs"
+        )
+        point, relation = entry[0], _relation(problem, entry[1])
+        check_relation(problem, relation)
+        for row in problem.Y:
+            require(sum(c * row[i] for i, c in relation.items()) == 0, "repair: the targets break a relation")
+        fixed.append((point, relation))
+        dropped.add(point)
+    for point, relation in fixed:
+        others = any(c for i, c in relation.items() if i in dropped and i != point)
+        require(relation.get(point, 0) != 0 and not others, "repair: a relation must fix one dropped point")
+    kept = [i for i in range(problem.N) if i not in dropped]
+    flat = _array(arrays, "repair_W", float)
+    K = len(flat) // problem.n
+    W, w = matrix(flat, K, problem.n, "repair_W")
+    B, b = matrix(_array(arrays, "repair_B", float), K, len(kept), "repair_B")
+    A, a = activate(problem, [[dot(row, problem.X[i]) for row in W] for i in kept])
+    e = w + problem.x + a + b
+    require(e <= 0, "repair: the numbers are too large")
+    columns = list(zip(*B, strict=True)) if K else [()] * len(kept)
+    one = 1 << -e
+    square = sum((dot(row, c) - one * (i == j)) ** 2 for i, row in enumerate(A) for j, c in enumerate(columns))
+    delta = fraction_root_up(square * power(2 * e))
+    require(delta < 1, "repair: B is no approximate inverse")
+    longest = max((norm_up(row, w) for row in W), default=Fraction(0))
+    size = fraction_root_up(sum(dot(row, row) for row in B) * power(2 * b))
+    return 2 * fraction_root_up(Fraction(K)) * longest * size * residual / (1 - delta)
+
+
+# -- lower bounds (SPEC.md, "Lower bound") -----------------------------------------------------------------------------
+
+
+def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
+    """The proven lower bound: D(sG) is at least this, and sG is dual feasible."""
+    value, scale, bound, oracle = _fields(proof, ("value", "scale", "bound", "oracle"), "lower")
+    value, s, u = _number(value, "lower"), Fraction(_number(scale, "scale")), Fraction(_number(bound, "bound"))
+    G, g = matrix(_array(arrays, "G", float), problem.m, problem.N, "G")
+    if problem.loss == "cross_entropy":
+        G[-1] = [-sum(column) for column in zip(*G[:-1], strict=True)]
+    require(s >= 0 and u >= 0 and s * u <= 2 * problem.lam, "lower: scale times bound exceeds 2 lambda")
+    require(Fraction(value) <= dual_value(problem, G, g, s), "lower: the dual value is smaller")
+    check_oracle(problem, Space(problem.X, problem.x), G, g, u, oracle, arrays)
+    return value
+
+
+def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
+    """A rational ≤ D(sG) = −C*(−sG) − (β²/4λ)‖sG1‖²; exact for mse and interpolate."""
+    sums = sum(sum(row) ** 2 for row in G) * power(2 * g)
+    return conjugate_lower(problem, G, g, s) - problem.beta**2 / (4 * problem.lam) * sums * s * s
+
+
+def conjugate_lower(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
+    """A rational ≤ −C*(−sG); exact for mse and interpolate. Rejects an sG outside the domain."""
+    N, unit = problem.N, power(g + problem.y)
+    if problem.loss in ("mse", "interpolate"):
+        linear = s * sum(dot(a, b) for a, b in zip(G, problem.Y, strict=True)) * unit
+        if problem.loss == "interpolate":
+            return linear
+        return linear - s * s * Fraction(N, 4) * sum(dot(a, a) for a in G) * power(2 * g)
+    total = Fraction(0)
+    scale = N * s * power(g)
+    if problem.loss == "logistic":
+        for gs, ys in zip(G, problem.Y, strict=True):
+            for v, y in zip(gs, ys, strict=True):
+                p = scale * (v if y > 0 else -v)
+                require(0 <= p <= 1, "lower: the dual point leaves the domain of the logistic loss")
+                for q in (p, 1 - p):
+                    if 0 < q < 1:
+                        total += q * log_bounds(q.denominator, q.numerator)[0]
+        return total / N
+    for i in range(N):
+        labels = [row[i] * power(problem.y) for row in problem.Y]
+        mass = sum(labels)
+        for y, row in zip(labels, G, strict=True):
+            p = y - scale * row[i]
+            require(p >= 0, "lower: the dual point leaves the domain of the cross-entropy")
+            if p and p != mass:
+                ratio = mass / p
+                total += p * log_bounds(ratio.numerator, ratio.denominator)[0]
+    return total / N
+
+
+# -- bounds of the oracle: max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖ ≤ u (SPEC.md, "Oracle") -----------------------------------------
+
+
+class Space:
+    """Points as rows of integers over 2**x."""
+
+    def __init__(self, points: Matrix, x: int) -> None:
+        self.points, self.x, self.n = points, x, len(points[0])
+
+
+def check_oracle(
+    problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, oracle: Any, arrays: dict[str, Any]
+) -> None:
+    """γ(G) ≤ u by the proof `oracle`, or Rejected. G: m rows of integers over 2**g."""
+    require(isinstance(oracle, dict), "oracle: is not an object")
+    kind = oracle.get("kind")
+    if kind == "coordinates":
+        _, inner_bound, inner = _fields(oracle, ("kind", "bound", "inner"), "coordinates")
+        inner_u = Fraction(_number(inner_bound, "bound"))
+        require(isinstance(inner, dict) and inner.get("kind") != "coordinates", "coordinates: nested")
+        check_coordinates(problem, space, G, g, u, inner_u, inner, arrays)
+    elif kind == "spectral":
+        _fields(oracle, ("kind",), "spectral")
+        stream = Stream(_array(arrays, "proof", int))
+        check_spectral(problem, space, G, g, u, stream, iter(_array(arrays, "norms", float)))
+        stream.end()
+    elif kind == "tree":
+        _fields(oracle, ("kind", "grid"), "tree")
+        require(problem.m == 1, "a tree proves bounds for one output")
+        trees = Trees(arrays)
+        forest = Forest(problem, space, _array(arrays, "exponents", int), oracle["grid"])
+        for sign in (1, -1):
+            check_tree(forest, [sign * v for v in G[0]], g, u, trees)
+        trees.end()
+    elif kind == "directions":
+        _fields(oracle, ("kind", "grid"), "directions")
+        check_directions(problem, space, G, g, u, oracle["grid"], arrays)
+    elif kind == "cells":
+        _fields(oracle, ("kind",), "cells")
+        check_cells(problem, space, G, g, u, arrays)
+    elif kind == "plane":
+        _fields(oracle, ("kind",), "plane")
+        check_plane(problem, space, G, g, u)
+    else:
+        raise Rejected(f"oracle: the kind {kind!r} is unknown")
+
+
+class Stream:
+    """The integers of a proof, read in order; `take` gives the next, and StopIteration ends a proof that is cut off."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        self.take: Callable[[], int] = iter(values).__next__
+
+    def index(self, size: int) -> int:
+        """The next integer, which must be one of 0 … size − 1."""
+        value = self.take()
+        require(0 <= value < size, "the proof names something that does not exist")
+        return value
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        try:
+            self.take()
+        except StopIteration:
+            return
+        raise Rejected("the proof goes on after its end")
+
+
+def check_coordinates(
+    problem: Problem,
+    space: Space,
+    G: Matrix,
+    g: int,
+    u: Fraction,
+    inner_u: Fraction,
+    inner: Any,
+    arrays: dict[str, Any],
+) -> None:
+    """γ(G; X̃) ≤ ‖Q‖γ(G; X̂) + max(|a₊|, |a₋|) Σ‖g_i‖‖x_i − Qx̂_i‖, ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F."""
+    basis = _array(arrays, "basis", float)
+    r = len(basis) // space.n
+    require(r > 0, "coordinates: no basis")
+    Q, q = matrix(basis, space.n, r, "basis")
+    points, x = matrix(_array(arrays, "coordinates", float), problem.N, r, "coordinates")
+    stretch = _stretch(list(zip(*Q, strict=True)), q)
+    low = min(q + x, space.x)
+    rest = Fraction(0)
+    for i, (old, new) in enumerate(zip(space.points, points, strict=True)):
+        error = [(a << (space.x - low)) - (dot(row, new) << (q + x - low)) for a, row in zip(old, Q, strict=True)]
+        rest += norm_up([row[i] for row in G], g) * norm_up(error, low)
+    require(stretch * inner_u + problem.lipschitz * rest <= u, "coordinates: the bound is too small")
+    check_oracle(problem, Space(points, x), G, g, inner_u, inner, arrays)
+
+
+def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
+    """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e."""
+    require(e <= 0, "the basis has entries that are too large")
+    one = 1 << (-2 * e)
+    square = sum((dot(a, b) - one * (i == j)) ** 2 for i, a in enumerate(columns) for j, b in enumerate(columns))
+    return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
+
+
+# -- spectral ----------------------------------------------------------------------------------------------------------
+
+
+def check_spectral(
+    problem: Problem,
+    space: Space,
+    G: Matrix,
+    g: int,
+    u: Fraction,
+    stream: Stream,
+    norms: Iterator[float],
+    parts: bool = True,
+) -> None:
+    """Products of operator norms, the triangle inequality, or the two signs of g apart (spectral.py gives the equations)."""
+    form = stream.take()
+    used = [i for i in range(problem.N) if any(row[i] for row in G) and any(space.points[i])]
+    if form == 0:
+        total = sum((norm_up([row[i] for row in G], g) * norm_up(space.points[i], space.x) for i in used), Fraction(0))
+        require(problem.lipschitz * total <= u, "spectral: the triangle inequality gives more")
+    elif form == 1:
+        exponents = [stream.take() for _ in used]
+        require(all(abs(e) <= EXPONENT for e in exponents), "spectral: an exponent is too large")
+        least = min(exponents, default=0)
+        most = max(exponents, default=0)
+        X = [[v << (e - least) for v in space.points[i]] for i, e in zip(used, exponents, strict=True)]
+        H = [[row[i] << (most - e) for i, e in zip(used, exponents, strict=True)] for row in G]
+        product = [
+            [dot([row[i] for i in used], [space.points[i][k] for i in used]) for k in range(space.n)] for row in G
+        ]
+        bound = abs(problem.a_plus + problem.a_minus) / 2 * _operator_norm(product, g + space.x, stream, norms)
+        if problem.kink:
+            size = _operator_norm(H, g - most, stream, norms) * _operator_norm(X, space.x + least, stream, norms)
+            bound += abs(problem.kink) / 2 * size
+        require(bound <= u, "spectral: the product of norms is larger")
+    elif form == 2:
+        require(parts and problem.m == 1, "spectral: signs only for one output")
+        require(
+            problem.a_plus >= 0 >= problem.a_minus, "spectral: signs only for an activation that is nowhere negative"
+        )
+        for sign in (1, -1):
+            half = [[max(sign * v, 0) for v in G[0]]]
+            check_spectral(problem, space, half, g, u, stream, norms, parts=False)
+    else:
+        raise Rejected("spectral: unknown form")
+    require(not parts or next(norms, None) is None, "spectral: too many norms")
+
+
+def _operator_norm(A: Matrix, e: int, stream: Stream, norms: Iterator[float]) -> Fraction:
+    """The next norm t of the file, proven: t²I − AAᵀ (or AᵀA, the smaller) is positive semidefinite. A over 2**e."""
+    value = next(norms, None)
+    require(value is not None and value >= 0.0, "spectral: a norm is missing")
+    t = Fraction(value)  # type: ignore[arg-type]
+    require(semidefinite(norm_matrix(A, e, t), stream.take), "spectral: an operator norm is larger")
+    return t
+
+
+def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
+    """t²I − AAᵀ, or t²I − AᵀA if that is smaller, over a power of two; A over 2**e."""
+    rows = A if len(A) <= (len(A[0]) if A else 0) else [list(column) for column in zip(*A, strict=True)]
+    low = min(0, 2 * e, -2 * (t.denominator.bit_length() - 1))
+    square = int(t * t * power(-low))
+    return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
+
+
+# -- trees: one output, one sign ---------------------------------------------------------------------------------------
+
+# y = κt/2**T; caps are rounded to so many bits, about.
+T, CAP = 52, 60
+FULL = 1 << T
+
+
+class Forest:
+    """What all trees of a certificate share: the points x̂_i = x_i·2**−e_i over 2**−p, their norms and Gram matrix."""
+
+    def __init__(self, problem: Problem, space: Space, exponents: array[int], grid: Any) -> None:
+        require(isinstance(grid, list) and len(grid) == 3 and all(_is_int(v) and 0 <= v <= T for v in grid), "bad grid")
+        require(len(exponents) == problem.N, "tree: one exponent a point")
+        require(all(abs(e) <= 2 * EXPONENT for e in exponents), "tree: an exponent is too large")
+        self.problem, self.space, self.grid = problem, space, grid
+        self.exponents = list(exponents)
+        # The fewest bits that keep all points integers.
+        free = [e - space.x - _trailing_zeros(row) for e, row in zip(exponents, space.points, strict=True) if any(row)]
+        self.p = max(free, default=0)
+        require(abs(self.p) <= 4 * EXPONENT, "tree: the points differ too much in size")
+        shifts = [self.p + space.x - e for e in exponents]
+        self.points = [[shifted(v, k) for v in row] for row, k in zip(space.points, shifts, strict=True)]
+        self.used = [i for i, row in enumerate(self.points) if any(row)]
+        self.radius = [root_up(dot(row, row)) for row in self.points]
+        self._gram: list[Vector | None] = [None] * problem.N
+
+    def gram(self, i: int) -> Vector:
+        """x̂_iᵀx̂_j over 2**−2p, for all j."""
+        row = self._gram[i]
+        if row is None:
+            row = self._gram[i] = [dot(self.points[i], other) for other in self.points]
+        return row
+
+
+def _trailing_zeros(row: Sequence[int]) -> int:
+    """How many times 2 divides every entry of a row that is not zero."""
+    return min((v & -v).bit_length() - 1 for v in row if v)
+
+
+class Trees:
+    """The columns of the trees: the structure, and the multipliers y, ρ and μ apart."""
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        self.steps = Stream(_array(arrays, "proof", int))
+        self.y, self.rho, self.mu = (Stream(_array(arrays, name, int)) for name in ("y", "rho", "mu"))
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        for stream in (self.steps, self.y, self.rho, self.mu):
+            stream.end()
+
+
+def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> None:
+    """f(w) = Σ weights_i 2**e σ(x_iᵀw) ≤ u on the unit ball, by branch and bound (SPEC.md, "Trees")."""
+    problem, points, n, p, N = forest.problem, forest.points, forest.space.n, forest.p, forest.problem.N
+    take, take_y, take_rho, take_mu = trees.steps.take, trees.y.take, trees.rho.take, trees.mu.take
+    y_grid, mu_grid, rho_grid = forest.grid
+    # κ̂_i = κ_i 2**e_i over 2**−k, and c over 2**−(k + p).
+    (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+    used = [i for i in forest.used if weights[i]] if plus != minus else []
+    raw = [(plus - minus) * weights[i] for i in used]
+    linear = [minus * dot(weights, column) for column in zip(*forest.space.points, strict=True)]
+    shifts = [a + e + forest.exponents[i] for i in used]
+    k = max((-shift - _trailing_zeros([v]) for v, shift in zip(raw, shifts, strict=True)), default=0)
+    if any(linear):
+        k = max(k, -(a + e + forest.space.x + _trailing_zeros(linear)) - p)
+    require(abs(k) <= 8 * EXPONENT, "tree: the weights differ too much in size")
+    kappa = [0] * N
+    for i, v, shift in zip(used, raw, shifts, strict=True):
+        kappa[i] = shifted(v, k + shift)
+    unit = k + p + T
+    start = [shifted(v, unit + a + e + forest.space.x) for v in linear]
+    columns = [[kappa[i] * points[i][d] for i in used] for d in range(n)]
+    U = math.floor(u * power(unit))
+    scale = take()
+    require(abs(scale) <= 4 * EXPONENT, "tree: the scale is too large")
+    # A cap (ĉ, ς) is rounded to 2**−(CAP − scale); ρ is a multiple of 2**−(rho_grid + scale); z lies over 2**−(p + q).
+    coarse = unit - CAP + scale
+    q = max(mu_grid, rho_grid + CAP - p)
+    rho_shift, mu_shift = q - (rho_grid + CAP - p), q - mu_grid
+    nodes: list[tuple[Vector, Vector, list[tuple[int, int]]]] = [([-v for v in forest.radius], list(forest.radius), [])]
+    while nodes:
+        low, high, path = nodes.pop()
+        room = square = cap = cap_square = 0
+        bounded = False
+        C: Vector = []
+        direction: Vector = []
+        products: dict[int, int] = {}
+        while True:
+            op = take()
+            if op == 2:  # tighten: side·x̂_iᵀw ≤ ‖side·x̂_i + ρĉ + Σ s_jμ_jx̂_j‖ − ρς
+                i = take()
+                i, side = i >> 1, 1 - 2 * (i & 1)
+                require(0 <= i < N and kappa[i] != 0, "tree: a tightening of nothing")
+                terms = [(i, side << q)]
+                total = forest.gram(i)[i] << 2 * q
+                at = -1
+                for _ in range(take()):
+                    at += take() + 1
+                    mu = take_mu() << mu_shift
+                    require(0 <= at < len(path) and mu >= 0, "tree: a negative multiplier, or one of no constraint")
+                    j, s = path[at]
+                    mu *= s
+                    row = forest.gram(j)
+                    inner = mu * row[j]
+                    for other, weight in terms:
+                        inner += 2 * weight * row[other]
+                    total += mu * inner
+                    terms.append((j, mu))
+                rho = take_rho() << rho_shift
+                if rho:
+                    require(rho > 0 and bounded, "tree: a negative multiplier, or a cap before a bound")
+                    if not direction:
+                        direction = [shifted(v, -coarse) for v in C]
+                        cap_square = dot(direction, direction)
+                        cap = shifted(room, -coarse) - n
+                    inner = rho * cap_square
+                    for j, weight in terms:
+                        value = products.get(j)
+                        if value is None:
+                            value = products[j] = dot(points[j], direction)
+                        inner += 2 * weight * value
+                    total += rho * inner
+                # ⌈(√total − ρς)/2**q⌉
+                value = -((rho * cap - root_up(total)) >> q)
+                if side > 0:
+                    if value < high[i]:
+                        high[i] = value
+                elif -value > low[i]:
+                    low[i] = -value
+            elif op == 1:  # bound: f ≤ α + ĉᵀw
+                explicit: dict[int, int] = {}
+                at = -1
+                for _ in range(take()):
+                    entry = take()
+                    at += (entry >> 1) + 1
+                    explicit[at] = take_y() << (T - y_grid) if entry & 1 else FULL
+                require(at < N, "tree: a multiplier of no point")
+                alpha = 0
+                t = []
+                for i in used:
+                    weight = kappa[i]
+                    if i in explicit:
+                        value = explicit[i]
+                        bottom, top = low[i], high[i]
+                        if not (bottom < 0 < top and weight < 0 and 0 <= value <= FULL):
+                            ends = (bottom, top, 0) if bottom < 0 < top else (bottom, top)
+                            alpha += max(weight * ((s << T if s > 0 else 0) - value * s) for s in ends)
+                    elif weight < 0:
+                        value = 0
+                    elif low[i] >= 0:
+                        value = FULL
+                    elif high[i] <= 0:
+                        value = 0
+                    else:  # the chord
+                        bottom, top = low[i], high[i]
+                        value = (top << T) // (top - bottom)
+                        alpha += weight * max(-value * bottom, (FULL - value) * top)
+                    t.append(value)
+                C = [c + sum(map(mul, t, column)) for c, column in zip(start, columns, strict=True)]
+                square = dot(C, C)
+                room = U - alpha
+                bounded = True
+                direction = []
+                products = {}
+            elif op == 0:  # close: α + ‖ĉ‖ ≤ u
+                require(bounded and room >= 0 and square <= room * room, "tree: a leaf is not below the bound")
+                break
+            elif op == 3:  # close: empty
+                i = take()
+                require(0 <= i < N and kappa[i] != 0 and low[i] > high[i], "tree: a node called empty is not")
+                break
+            elif op == 4:  # branch
+                i = take()
+                i, first = i >> 1, 1 - 2 * (i & 1)
+                require(0 <= i < N and kappa[i] != 0, "tree: a branching on nothing")
+                for s in (-first, first):
+                    child_low, child_high = low.copy(), high.copy()
+                    if s > 0:
+                        child_low[i] = max(low[i], 0)
+                    else:
+                        child_high[i] = min(high[i], 0)
+                    nodes.append((child_low, child_high, [*path, (i, s)]))
+                break
+            else:
+                raise Rejected("tree: unknown step")
+
+
+# -- directions: several outputs of small rank -------------------------------------------------------------------------
+
+
+def check_directions(
+    problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, grid: Any, arrays: dict[str, Any]
+) -> None:
+    """A cover of the output directions by cones, the value of each vertex proven by a tree (SPEC.md, "Directions")."""
+    stretch, rest = Fraction(1), Fraction(0)
+    if "output_basis" in arrays:
+        H, h, stretch, rest = _reduced_outputs(problem, space, G, g, arrays)
+    else:
+        H, h = G, g
+    k = len(H)
+    room = (u - rest) / stretch
+    forest = Forest(problem, space, _array(arrays, "exponents", int), grid)
+    trees = Trees(arrays)
+    stream = trees.steps
+    values = [Fraction(v) for v in _array(arrays, "values", float)]
+    columns = list(zip(*H, strict=True))
+    vertices: list[tuple[Vector, int]] = []
+    edges: list[tuple[int, int]] = []
+    for number, value in enumerate(values):
+        if number < 2 * k:
+            vertex, e = [(1 - 2 * (number % 2)) * (number // 2 == i) for i in range(k)], 0
+            edges.append((-1, -1))
+        else:
+            a, b = stream.index(number), stream.index(number)
+            powers = stream.take() + vertices[a][1], stream.take() + vertices[b][1]
+            e = min(powers)
+            require(max(powers) - e <= 200, "directions: a vertex is too far off the middle")
+            ends = (vertices[a][0], powers[0] - e), (vertices[b][0], powers[1] - e)
+            vertex = [(x << ends[0][1]) + (y << ends[1][1]) for x, y in zip(ends[0][0], ends[1][0], strict=True)]
+            edges.append((a, b))
+        require(abs(e) <= EXPONENT, "directions: a vertex is too large")
+        vertices.append((vertex, e))
+        check_tree(forest, [dot(vertex, column) for column in columns], h + e, value, trees)
+    require(len(vertices) >= 2 * k, "directions: vertices are missing")
+    cones = {tuple(2 * i + s for i, s in enumerate(signs)) for signs in product((0, 1), repeat=k)}
+    for _ in range(stream.take()):
+        cone = tuple(stream.index(len(vertices)) for _ in range(k))
+        middle = stream.index(len(vertices))
+        require(cone in cones and set(edges[middle]) <= set(cone), "directions: a bisection of no cone")
+        cones.remove(cone)
+        cones |= {tuple(middle if j == old else j for j in cone) for old in edges[middle]}
+    trees.end()
+    normals, e = matrix(_array(arrays, "normals", float), len(cones), k, "normals")
+    for cone, normal in zip(sorted(cones), normals, strict=True):
+        require(at_most(dot(normal, normal) * power(2 * e), room), "directions: a cone is not below the bound")
+        for j in cone:
+            require(
+                dot(normal, vertices[j][0]) * power(e + vertices[j][1]) >= values[j],
+                "directions: a normal is too short",
+            )
+
+
+def _reduced_outputs(
+    problem: Problem, space: Space, G: Matrix, g: int, arrays: dict[str, Any]
+) -> tuple[Matrix, int, Fraction, Fraction]:
+    """γ(G) ≤ ‖Q‖γ(H) + max(|a₊|, |a₋|) Σ‖g_i − Qh_i‖‖x_i‖: H over 2**h, and rationals above ‖Q‖ and the sum."""
+    basis = _array(arrays, "output_basis", float)
+    k = len(basis) // problem.m
+    require(k > 0, "directions: no basis")
+    Q, q = matrix(basis, problem.m, k, "output_basis")
+    H, h = matrix(_array(arrays, "outputs", float), k, problem.N, "outputs")
+    low = min(g, q + h)
+    rest = Fraction(0)
+    for i in range(problem.N):
+        column = [row[i] for row in H]
+        error = [(row[i] << (g - low)) - (dot(b, column) << (q + h - low)) for row, b in zip(G, Q, strict=True)]
+        rest += norm_up(error, low) * norm_up(space.points[i], space.x)
+    return H, h, _stretch(list(zip(*Q, strict=True)), q), problem.lipschitz * rest
+
+
+# -- cells: several outputs, any number --------------------------------------------------------------------------------
+
+IMPLIED_GRID = 52
+
+
+class Cover:
+    """What all leaves share: the points, the planes over 2**−q (the points first), and ĝ_i = g_i·2**e_i over 2**−k."""
+
+    def __init__(self, problem: Problem, space: Space, G: Matrix, g: int, arrays: dict[str, Any]) -> None:
+        self.problem = problem
+        self.forest = Forest(problem, space, _array(arrays, "exponents", int), [0, 0, 0])
+        extra = _array(arrays, "planes", float)
+        normals, o = matrix(extra, len(extra) // space.n, space.n, "planes")
+        p, exponents = self.forest.p, self.forest.exponents
+        require(p >= 0, "cells: the points are too large")
+        self.q = max(p, -o)
+        self.planes = [[v << (self.q - p) for v in row] for row in self.forest.points]
+        self.planes += [[v << (self.q + o) for v in row] for row in normals]
+        self.used = [i for i in self.forest.used if any(row[i] for row in G)]
+        self.k = max((-(g + exponents[i]) for i in self.used), default=0)
+        self.weights = {i: [row[i] << (self.k + g + exponents[i]) for row in G] for i in self.used}
+        self.sizes = {i: norm_up(column, -self.k) for i, column in self.weights.items()}
+
+
+def check_cells(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, arrays: dict[str, Any]) -> None:
+    """A tree over activation patterns with a semidefinite proof in each leaf (SPEC.md, "Cells")."""
+    cover = Cover(problem, space, G, g, arrays)
+    stream = Stream(_array(arrays, "proof", int))
+    nodes = [Leaf(cover, [], {}, Fraction(0))]
+    while nodes:
+        node = nodes.pop()
+        while True:
+            op = stream.take()
+            if op == 1:
+                node = check_implied(node, stream)
+            elif op == 0:
+                node.check(u, stream)
+                break
+            elif op == 2:
+                j = stream.index(len(cover.planes))
+                require(j not in node.decided, "cells: a sign is decided twice")
+                for s in (-1, 1):  # the sign + is visited first
+                    decided = {**node.decided, j: s} if j < problem.N else node.decided
+                    nodes.append(Leaf(cover, [*node.path, (j, s)], decided, node.slack))
+                break
+            else:
+                raise Rejected("cells: unknown step")
+    stream.end()
+
+
+def check_implied(node: Leaf, stream: Stream) -> Leaf:
+    """The sign of one more point: side·x̂_i = Σ μ_j s_j h_j + e with μ ≥ 0, at the price |δ|‖ĝ_i‖‖e‖."""
+    cover = node.cover
+    i, side = stream.index(cover.problem.N), 1 - 2 * stream.index(2)
+    require(i not in node.decided, "cells: a sign is decided twice")
+    rest = [side * v << IMPLIED_GRID for v in cover.planes[i]]
+    at = -1
+    for _ in range(stream.take()):
+        at += stream.take() + 1
+        require(0 <= at < len(node.path), "cells: a multiplier of no constraint")
+        mu = stream.take()
+        require(mu >= 0, "cells: a negative multiplier")
+        j, s = node.path[at]
+        rest = [a - s * mu * b for a, b in zip(rest, cover.planes[j], strict=True)]
+    price = abs(cover.problem.kink) * cover.sizes.get(i, 0) * norm_up(rest, -cover.q - IMPLIED_GRID)
+    return Leaf(cover, node.path, {**node.decided, i: side}, node.slack + price)
+
+
+class Leaf:
+    """A cone of the cover: constraints are its planes with signs, decided the signs of points, slack what those cost."""
+
+    def __init__(self, cover: Cover, path: list[tuple[int, int]], decided: dict[int, int], slack: Fraction) -> None:
+        self.cover, self.path, self.decided, self.slack = cover, path, decided, slack
+        self.undecided = [i for i in cover.used if i not in decided]
+
+    def forms(self, chosen: Sequence[int]) -> Matrix:
+        """Rows of F over 2**−q: the constraints at these places of the path, then z_i ± x_iᵀw for each undecided point."""
+        cover, extra = self.cover, len(self.undecided)
+        signed = [(cover.planes[j], s) for j, s in (self.path[place] for place in chosen)]
+        F = [[s * v for v in plane] + [0] * extra for plane, s in signed]
+        for c, i in enumerate(self.undecided):
+            ones = [(1 << cover.q) * (c == e) for e in range(extra)]
+            F += [[s * v for v in cover.planes[i]] + ones for s in (1, -1)]
+        return F
+
+    def matrix(
+        self, scale: int, square: int, linear: Sequence[int], F: Matrix, pairs: Sequence[tuple[int, int, int]]
+    ) -> tuple[Matrix, int]:
+        """4S over 2**−unit, S of SPEC.md, equation (S); ρ, λ and the weights N of pairs of forms over 2**−scale."""
+        cover, problem = self.cover, self.cover.problem
+        p, q, k, n = cover.forest.p, cover.q, cover.k, cover.forest.space.n
+        points = cover.forest.points
+        (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+        # 2K over 2**(a − k − p)
+        d = n + len(self.undecided)
+        K = [[0] * d for _ in range(problem.m)]
+        for i, column in cover.weights.items():
+            sign = self.decided.get(i, 0)
+            slope = plus + minus if sign == 0 else 2 * (plus if sign > 0 else minus)
+            for row, weight in zip(K, column, strict=True):
+                if weight:
+                    factor = slope * weight
+                    row[:n] = [x + factor * v for x, v in zip(row[:n], points[i], strict=True)]
+        for c, i in enumerate(self.undecided):
+            for row, weight in zip(K, cover.weights[i], strict=True):
+                row[n + c] = ((plus - minus) * weight) << p
+        unit = max(2 * (k + p - a), scale + 2 * q)
+        fine = unit - scale - 2 * q
+        columns = list(zip(*K, strict=True))
+        S = [[-dot(x, y) << (unit - 2 * (k + p - a)) for y in columns] for x in columns]
+        for i in range(n):
+            S[i][i] += 4 * square << (unit - scale)
+        for c, (i, value) in enumerate(zip(self.undecided, linear, strict=True)):
+            S[n + c][n + c] += 4 * value << (unit - scale)
+            for r, x in enumerate(points[i]):
+                factor = 4 * value * x << (unit - scale - 2 * p)
+                S[r][:n] = [v - factor * y for v, y in zip(S[r][:n], points[i], strict=True)]
+        for first, second, weight in pairs:
+            for r, (x, y) in enumerate(zip(F[first], F[second], strict=True)):
+                if x or y:
+                    x, y = 4 * weight * x << fine, 4 * weight * y << fine
+                    S[r] = [v - x * b - y * c for v, b, c in zip(S[r], F[second], F[first], strict=True)]
+        return S, unit
+
+    def check(self, u: Fraction, stream: Stream) -> None:
+        """‖Gσ(X̃ᵀw)‖ ≤ u on the cone."""
+        scale, square = stream.take(), stream.take()
+        require(abs(scale) <= 4 * EXPONENT, "cells: the scale is too large")
+        room = u - self.slack
+        require(square >= 0 and at_most(square * power(-scale), room), "cells: a leaf is not below the bound")
+        F = self.forms([stream.index(len(self.path)) for _ in range(stream.take())])
+        linear = [stream.take() for _ in self.undecided]
+        pairs = [(stream.index(len(F)), stream.index(len(F)), stream.take()) for _ in range(stream.take())]
+        require(all(weight >= 0 for _, _, weight in pairs), "cells: a negative multiplier")
+        S, _ = self.matrix(scale, square, linear, F, pairs)
+        require(semidefinite(S, stream.take), "cells: the matrix of a leaf is not positive semidefinite")
+
+
+# -- plane: one or two dimensions --------------------------------------------------------------------------------------
+
+
+def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) -> None:
+    """γ(G) ≤ u by visiting every arc of the circle (SPEC.md, "Plane"); nothing is needed from the file."""
+    require(space.n <= 2, "plane: the points have more than two coordinates")
+    (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+    points = [(row[0], row[1] if space.n == 2 else 0) for row in space.points]
+    weights = list(zip(*G, strict=True))
+    live = [i for i, (x, y) in enumerate(points) if (x or y) and any(weights[i])]
+    # u² over the square of the unit of Gσ(X̃ᵀw), rounded down.
+    square = math.floor(u * u * power(-2 * (a + g + space.x)))
+    flips: dict[tuple[int, int], list[tuple[int, int]]] = {ray: [] for ray in ((1, 0), (0, 1), (-1, 0), (0, -1))}
+    for i in live:
+        x, y = points[i]
+        size = math.gcd(x, y)
+        x, y = x // size, y // size
+        flips.setdefault((-y, x), []).append((i, -1))
+        flips.setdefault((y, -x), []).append((i, 1))
+    rays = sorted(flips, key=cmp_to_key(_by_angle))
+    start = (rays[0][0] + rays[1][0], rays[0][1] + rays[1][1])
+    M = [[0, 0] for _ in range(problem.m)]
+    for i in live:
+        x, y = points[i]
+        slope = plus if x * start[0] + y * start[1] > 0 else minus
+        for row, weight in zip(M, weights[i], strict=True):
+            row[0] += slope * weight * x
+            row[1] += slope * weight * y
+    for number, first in enumerate(rays):
+        if number:
+            for i, sign in flips[first]:
+                x, y = points[i]
+                for row, weight in zip(M, weights[i], strict=True):
+                    factor = sign * (plus - minus) * weight
+                    row[0] += factor * x
+                    row[1] += factor * y
+        second = rays[(number + 1) % len(rays)]
+        A = square - sum(row[0] * row[0] for row in M)
+        B = -sum(row[0] * row[1] for row in M)
+        C = square - sum(row[1] * row[1] for row in M)
+        (x, y), (v, w) = first, second
+        one = A * x * x + 2 * B * x * y + C * y * y
+        two = A * v * v + 2 * B * v * w + C * w * w
+        mixed = A * x * v + B * (x * w + y * v) + C * y * w
+        require(
+            one >= 0 and two >= 0 and (mixed >= 0 or mixed * mixed <= one * two), "plane: an arc is not below the bound"
+        )
+
+
+def _by_angle(a: tuple[int, int], b: tuple[int, int]) -> int:
+    """Compare two rays by their angle in [0, 2π)."""
+    upper_a, upper_b = (a[1] > 0 or (a[1] == 0 and a[0] > 0)), (b[1] > 0 or (b[1] == 0 and b[0] > 0))
+    if upper_a != upper_b:
+        return -1 if upper_a else 1
+    cross = a[0] * b[1] - a[1] * b[0]
+    return (cross < 0) - (cross > 0)
+
+
+# -- claims ------------------------------------------------------------------------------------------------------------
+
+
+def check_minimum(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+    """lower ≤ P* ≤ upper for the minimum P* of L_λ over networks with one hidden layer of any width."""
+    problem = Problem(header["problem"], arrays)
+    upper = None if header["upper"] is None else check_upper(problem, header["upper"], arrays)
+    lower = None if header["lower"] is None else check_lower(problem, header["lower"], arrays)
+    require(upper is not None or lower is not None, "the certificate claims nothing")
+    return {"kind": "minimum", "sha256": problem.sha256, "lower": lower, "upper": upper}
+
+
+def check_infeasible(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+    """No network fits the targets exactly: Zc = 0 for every network, and Yc ≠ 0."""
+    problem = Problem(header["problem"], arrays)
+    require(problem.loss == "interpolate", "only interpolation can be infeasible")
+    relation = _relation(problem, header["relation"])
+    check_relation(problem, relation)
+    violated = any(sum(c * row[i] for i, c in relation.items()) != 0 for row in problem.Y)
+    require(violated, "the targets obey the relation")
+    return {"kind": "infeasible", "sha256": problem.sha256}
+
+
+CLAIMS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]]] = {
+    "minimum": (("problem", "upper", "lower"), check_minimum),
+    "infeasible": (("problem", "relation"), check_infeasible),
+}
+
+
+def check(content: bytes) -> dict[str, Any]:
+    """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
+    header, arrays = parse(content)
+    claim = header.get("claim")
+    require(isinstance(claim, str) and claim in CLAIMS, f"the claim {claim!r} is unknown")
+    keys, checker = CLAIMS[claim]  # type: ignore[index]
+    _fields(header, ("claim", "created_by", *keys), "the header")
+    require(isinstance(header["created_by"], str), "created_by is not a text")
+    try:
+        result = checker(header, arrays)
+    except StopIteration:
+        raise Rejected("the proof is cut off") from None
+    except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
+        # Nothing of the kind is expected; whatever it is, it is no proof.
+        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {error})") from None
+    require(not arrays, f"arrays that prove nothing: {', '.join(sorted(arrays))}")
+    return result
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check one file; 0 accepted, 1 rejected, 2 not readable."""
+    if len(arguments) != 1:
+        print("usage: check.py FILE", file=sys.stderr)
+        return 2
+    try:
+        content = Path(arguments[0]).read_bytes()
+    except OSError as error:
+        print(f"{arguments[0]}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    try:
+        print(f"accepted: {json.dumps(check(content))}")
+        return 0
+    except Rejected as error:
+        print(f"rejected: {error}")
+    except MemoryError:
+        print("rejected: memory ran out")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

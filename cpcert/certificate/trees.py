@@ -1,0 +1,333 @@
+"""Branch-and-bound and arrangement proofs as the integers of SPEC.md, "Trees".
+
+A replay of a branch and bound yields many tightenings that no leaf needs. `_needed` walks back from the leaves through
+what each step rests on (the bound that gave the cap, the tightenings that gave the intervals) and drops the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from cpcert.oracle.arrangement import IMPLIED_NODE, LEAF, ArrangementProof
+from cpcert.oracle.branch import MU_GRID, RHO_GRID, Y_GRID, BranchProof
+
+CLOSE, BOUND, TIGHTEN, EMPTY, BRANCH = range(5)
+# The columns of SPEC.md: structure, y, ρ, μ.
+COLUMNS = ("proof", "y", "rho", "mu")
+# Multipliers of an arrangement are written with so many bits: its bound is exact to rounding.
+FINE = 50
+
+
+def varints(values: np.ndarray) -> bytes:
+    """Signed integers as zigzag, seven bits a byte, lowest first, bit 7 set on all but the last."""
+    zigzag = (values << 1 ^ values >> 63).view(np.uint64)
+    return bytes(_varints(zigzag))
+
+
+@njit(cache=True)
+def _varints(values):
+    size = 0
+    for value in values:
+        size += 1
+        while value >= 128:
+            value >>= np.uint64(7)
+            size += 1
+    raw = np.empty(size, np.uint8)
+    at = 0
+    for value in values:
+        while value >= 128:
+            raw[at] = np.uint8(value & np.uint64(127)) | np.uint8(128)
+            at += 1
+            value >>= np.uint64(7)
+        raw[at] = np.uint8(value)
+        at += 1
+    return raw
+
+
+def row_exponents(A: np.ndarray) -> np.ndarray:
+    """The binary exponent of the largest entry of each row, in size."""
+    return np.frexp(np.abs(A).max(axis=1, initial=0.0))[1].astype(np.int64)
+
+
+class Writer:
+    """Writes the trees of one certificate. points (N, r): before any scaling. exponents (N,): points = scaled·2**exponents."""
+
+    def __init__(self, points: np.ndarray, proofs: Sequence[BranchProof | ArrangementProof]) -> None:
+        self.points = points
+        self._columns: tuple[list[np.ndarray], ...] = ([], [], [], [])
+        self.sizes = row_exponents(points)
+        live = np.any(points != 0.0, axis=1)
+        arrangement = isinstance(proofs[0], ArrangementProof)
+        if arrangement:
+            from cpcert.oracle.arrangement import scaled_points
+
+            self.exponents = np.where(live, scaled_points(points)[1], 0)
+            self.grid = [FINE, FINE, 0]
+        else:
+            self.exponents = np.where(live, self.sizes, 0)
+            self.grid = [-int(math.log2(g)) for g in (Y_GRID, MU_GRID, RHO_GRID)]
+
+    def write(self, proof: BranchProof | ArrangementProof, kappa: np.ndarray, linear: np.ndarray) -> None:
+        """Append one tree. kappa (N,), linear (r,): of the problem before scaling."""
+        index = np.flatnonzero((kappa != 0.0) & np.any(self.points != 0.0, axis=1))
+        assert len(index) == len(proof.kappa), "the proof is one for other points"
+        if len(index):
+            j = int(np.argmax(np.abs(proof.kappa)))
+            i = index[j]
+            scale = (
+                math.frexp(abs(float(kappa[i])))[1] + int(self.sizes[i])
+                - math.frexp(abs(float(proof.kappa[j])))[1] - int(row_exponents(proof.points[j : j + 1])[0])
+            )  # fmt: skip
+        else:
+            scale = _ratio_exponent(linear, proof.linear)
+        self.append([scale])
+        if isinstance(proof, ArrangementProof):
+            for column, values in zip(self._columns, _arrangement(proof, index), strict=True):
+                column.append(np.array(values, dtype=np.int64))
+            return
+        pieces = [events.copy() for events in proof.events()]
+        events = np.concatenate(pieces) if pieces else np.zeros(0)
+        found = _branch(events, proof.kappa, index, int((proof.kappa > 0.0).sum()) + 3)
+        for column, values in zip(self._columns, found, strict=True):
+            column.append(values)
+
+    def append(self, structure: Sequence[int] | np.ndarray) -> None:
+        """Integers of the structure that belong to no tree."""
+        self._columns[0].append(np.asarray(structure, dtype=np.int64))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What has been written: the columns and the exponents."""
+        columns = {
+            name: np.concatenate([np.zeros(0, np.int64), *c]) for name, c in zip(COLUMNS, self._columns, strict=True)
+        }
+        return {"exponents": self.exponents, **columns}
+
+
+def _ratio_exponent(big: np.ndarray, small: np.ndarray) -> int:
+    """e with big = small·2**e; 0 if both vanish."""
+    top, bottom = float(np.abs(big).max(initial=0.0)), float(np.abs(small).max(initial=0.0))
+    return 0 if top == 0.0 or bottom == 0.0 else math.frexp(top)[1] - math.frexp(bottom)[1]
+
+
+def _arrangement(proof: ArrangementProof, index: np.ndarray) -> tuple[list[int], list[int], list[int], list[int]]:
+    """The columns of an arrangement: implied signs are tightenings without a cap, each leaf one bound."""
+    steps: list[int] = []
+    ys: list[int] = []
+    rhos: list[int] = []
+    mus: list[int] = []
+    lists = iter(zip(proof.count.tolist(), (np.cumsum(proof.count) - proof.count).tolist(), strict=True))
+    # An open node: the next entry of `order`, and its path (point, sign).
+    nodes: list[tuple[int, list[tuple[int, int]]]] = [(0, [])]
+    tree = iter(proof.tree.tolist())
+    while nodes:
+        at, path = nodes.pop()
+        for entry in tree:
+            if entry == LEAF:
+                count, start = next(lists)
+                found = []
+                for j in range(start, start + count):
+                    i = int(proof.index[j])
+                    found.append((int(index[i]), round(math.ldexp(float(proof.weight[j] / proof.kappa[i]), FINE))))
+                steps += [BOUND, count]
+                last = -1
+                for i, t in sorted(found):
+                    full = t == 1 << FINE
+                    steps.append(2 * (i - last - 1) + (not full))
+                    ys += [] if full else [t]
+                    last = i
+                steps.append(CLOSE)
+                break
+            i = int(proof.order[at])
+            at += 1
+            if abs(entry) == IMPLIED_NODE:
+                count, start = next(lists)
+                place = {j: (p, s) for p, (j, s) in enumerate(path)}
+                found = []
+                for j in range(start, start + count):
+                    p, s = place[int(proof.index[j])]
+                    mu = round(math.ldexp(s * float(proof.weight[j]), FINE))
+                    found += [(p, mu)] if mu > 0 else []
+                # entry·x_iᵀw ≥ −ε is −entry·x_iᵀw ≤ ε.
+                steps += [TIGHTEN, 2 * int(index[i]) + (entry > 0), len(found)]
+                rhos.append(0)
+                last = -1
+                for p, mu in sorted(found):
+                    steps.append(p - last - 1)
+                    mus.append(mu)
+                    last = p
+            else:
+                first = 1 if entry > 0 else -1
+                steps += [BRANCH, 2 * int(index[i]) + (first < 0)]
+                nodes += [(at, [*path, (i, -first)]), (at, [*path, (i, first)])]
+                break
+    return steps, ys, rhos, mus
+
+
+@njit(cache=True)
+def _branch(events, kappa, index, depth):
+    """The columns of a branch-and-bound tree from the events of its replay (branch.py), what no leaf needs left out."""
+    N = kappa.shape[0]
+    # Where each event starts, and how many there are.
+    total = 0
+    at = 0
+    while at < events.shape[0]:
+        at += 2 + int(events[at + 1])
+        total += 1
+    offset = np.empty(total, np.int64)
+    at = 0
+    for q in range(total):
+        offset[q] = at
+        at += 2 + int(events[at + 1])
+    # What each event rests on: one event (`rests`), and for bounds and empty nodes a list (`first`, `sources`).
+    rests = np.full(total, -1, np.int64)
+    first = np.zeros(total + 1, np.int64)
+    sources = np.empty(1024, np.int64)
+    used = 0
+    low = np.full((depth + 1, N), -1, np.int64)
+    high = np.full((depth + 1, N), -1, np.int64)
+    top = 0  # the row of the current node; rows below are open
+    last = -1
+    for q in range(total):
+        at = offset[q]
+        kind = int(events[at])
+        first[q] = used
+        if used + 2 * N + 2 > sources.shape[0]:
+            larger = np.empty(2 * sources.shape[0] + 2 * N + 2, np.int64)
+            larger[:used] = sources[:used]
+            sources = larger
+        if kind == 1:
+            for i in range(N):
+                t = events[at + 2 + i] / kappa[i]
+                if kappa[i] > 0.0:
+                    below, above = t > 0.0, t < 1.0
+                else:
+                    below, above = t < 0.0, t > 1.0
+                if below and low[top, i] >= 0:
+                    sources[used] = low[top, i]
+                    used += 1
+                if above and high[top, i] >= 0:
+                    sources[used] = high[top, i]
+                    used += 1
+            last = q
+        elif kind == 0:
+            i = int(events[at + 2])
+            if events[at + 4] != 0.0:
+                rests[q] = last
+            if events[at + 3] > 0.0:
+                high[top, i] = q
+            else:
+                low[top, i] = q
+        elif kind == 2:
+            i = int(abs(events[at + 2])) - 1
+            up = events[at + 2] > 0.0
+            low[top + 1] = low[top]
+            high[top + 1] = high[top]
+            # The row above is visited first; the other child stays below it.
+            if up:
+                low[top + 1, i] = -1
+                high[top, i] = -1
+            else:
+                high[top + 1, i] = -1
+                low[top, i] = -1
+            top += 1
+            last = -1
+        else:
+            if events[at + 1] > 0.0:
+                i = int(events[at + 2])
+                for source in (low[top, i], high[top, i]):
+                    if source >= 0:
+                        sources[used] = source
+                        used += 1
+            else:
+                rests[q] = last
+            top -= 1
+            last = -1
+    first[total] = used
+    need = np.zeros(total, np.bool_)
+    for q in range(total - 1, -1, -1):
+        need[q] |= events[offset[q]] >= 2.0
+        if need[q]:
+            if rests[q] >= 0:
+                need[rests[q]] = True
+            for p in range(first[q], first[q + 1]):
+                need[sources[p]] = True
+    # The columns.
+    size = 0
+    for q in range(total):
+        if need[q]:
+            size += int(events[offset[q] + 1]) + 6
+    steps, n = np.empty(size, np.int64), 0
+    ys, n_y = np.empty(size, np.int64), 0
+    rhos, n_rho = np.empty(total, np.int64), 0
+    mus, n_mu = np.empty(size, np.int64), 0
+    path = np.empty((depth + 1, depth + 1), np.int64)
+    length = np.zeros(depth + 1, np.int64)
+    top = 0
+    for q in range(total):
+        if not need[q]:
+            continue
+        at = offset[q]
+        kind = int(events[at])
+        if kind == 1:
+            steps[n] = 1
+            count_at = n + 1
+            count = 0
+            n += 2
+            before = -1
+            for i in range(N):
+                t = events[at + 2 + i] / kappa[i]
+                grid = np.int64(np.rint(t / Y_GRID))
+                if grid == 0 if kappa[i] < 0.0 else events[at + 2 + N + i] == 0.0:
+                    continue
+                explicit = t != 1.0
+                steps[n] = 2 * (index[i] - before - 1) + (1 if explicit else 0)
+                n += 1
+                if explicit:
+                    ys[n_y] = grid
+                    n_y += 1
+                before = index[i]
+                count += 1
+            steps[count_at] = count
+        elif kind == 0:
+            m = (int(events[at + 1]) - 4) // 2
+            steps[n] = 2
+            steps[n + 1] = 2 * index[int(events[at + 2])] + (1 if events[at + 3] < 0.0 else 0)
+            steps[n + 2] = m
+            n += 3
+            rhos[n_rho] = np.int64(np.rint(events[at + 4] / RHO_GRID))
+            n_rho += 1
+            place = -1
+            for p in range(m):  # the events list them along the path
+                j = int(events[at + 6 + 2 * p])
+                before = place
+                place += 1
+                while path[top, place] != j:
+                    place += 1
+                steps[n] = place - before - 1
+                mus[n_mu] = np.int64(np.rint(abs(events[at + 7 + 2 * p]) / MU_GRID))
+                n += 1
+                n_mu += 1
+        elif kind == 2:
+            i = int(abs(events[at + 2])) - 1
+            steps[n] = 4
+            steps[n + 1] = 2 * index[i] + (1 if events[at + 2] < 0.0 else 0)
+            n += 2
+            path[top, length[top]] = i
+            length[top] += 1
+            path[top + 1] = path[top]
+            length[top + 1] = length[top]
+            top += 1
+        else:
+            if events[at + 1] > 0.0:
+                steps[n] = 3
+                steps[n + 1] = index[int(events[at + 2])]
+                n += 2
+            else:
+                steps[n] = 0
+                n += 1
+            top -= 1
+    return steps[:n].copy(), ys[:n_y].copy(), rhos[:n_rho].copy(), mus[:n_mu].copy()
