@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cpcert.certificate.build import Certificate as Certificate
+    from cpcert.certificate.build import certify as certify
     from cpcert.errors import InputError as InputError
     from cpcert.frank_wolfe.solve import SolveResult as SolveResult
     from cpcert.frank_wolfe.solve import solve as solve
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from cpcert.problem import Problem as Problem
 
 _HOME = {
+    "Certificate": "cpcert.certificate.build",
     "InputError": "cpcert.errors",
     "Instance": "cpcert.instance",
     "Network": "cpcert.network",
     "Problem": "cpcert.problem",
     "SolveResult": "cpcert.frank_wolfe.solve",
+    "certify": "cpcert.certificate.build",
     "dump_instance": "cpcert.instance",
     "load_instance": "cpcert.instance",
     "solve": "cpcert.frank_wolfe.solve",

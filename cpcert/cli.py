@@ -41,10 +41,11 @@ def solve(
     method: Literal["corrective", "vanilla", "away", "pairwise"] | None = None,
     seed: int | None = None,
     plot: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
-    The trace goes to stderr, the result to stdout. Exit codes:
+    The trace goes to stderr, the result to stdout, and the proof into the certificate NAME.cpcert. Exit codes:
     0  the requested gap is proven
     1  it is not (what was proven is printed all the same), or the data are infeasible
     2  the input is wrong
@@ -56,7 +57,7 @@ def solve(
     as_json
         Print one JSON object instead of a sentence.
     out
-        Write the result, the network and the trace into this folder.
+        Write the result, the network, the trace and the certificate into this folder.
     gap
         The relative gap to prove (instead of solve.gap in the file; 1e-6 by default).
     time_limit
@@ -69,6 +70,8 @@ def solve(
         The seed of the heuristics (instead of solve.seed; 0 by default).
     plot
         Draw the trace and, for one-dimensional data, the function, into the folder of --out or the current one.
+    certificate
+        Write the certificate into the folder of --out or the current one. --no-certificate: do not.
     """
     import json
 
@@ -88,7 +91,7 @@ def solve(
     except InputError as error:
         setting, _, fault = str(error).partition(":")
         raise InputError(f"--{setting.replace('_', '-')}:{fault}") from None
-    if out is not None or plot:
+    if out is not None or plot or certificate:
         report.prepare_folder(out or Path())
     problem = loaded.problem()
 
@@ -100,12 +103,16 @@ def solve(
         print("compiling the kernels (about a minute, once)", file=sys.stderr, flush=True)
     with report.running_trace(problem) as callback:
         result = solve_problem(problem, callback=callback, **settings.model_dump())
+    proof = None
+    if certificate:
+        print("writing and checking the certificate", file=sys.stderr, flush=True)
+        result, proof = report.certified(result, settings.gap)
 
     code = DONE if result.status == "optimal" else NO
     written = report.result_object(result, None)
     try:
-        if out is not None:
-            written = report.write_result(result, out)
+        if out is not None or proof is not None:
+            written = report.write_result(result, out or Path(), proof, everything=out is not None)
         if plot:
             from cpcert.plots import plot_one_dimensional, plot_trace
 
@@ -118,6 +125,59 @@ def solve(
         code = BAD_INPUT
     print(json.dumps(written, allow_nan=False) if as_json else report.closing_line(result, settings.gap), flush=True)
     return code
+
+
+@app.command
+def verify(
+    certificate: Path,
+    /,
+    *,
+    instance: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+) -> int:
+    """Check a certificate in exact arithmetic and say what it proves.
+
+    The checker is cpcert/certificate/check.py, one file that needs nothing but Python. Exit codes:
+    0  accepted: the claim is true
+    1  rejected: the file proves nothing, and why
+    2  the file cannot be read
+
+    Parameters
+    ----------
+    certificate
+        The certificate (.cpcert).
+    instance
+        An instance file: reject the certificate unless it is about exactly this problem.
+    as_json
+        Print one JSON object instead of a sentence.
+    """
+    import json
+
+    from cpcert.certificate.check import Rejected, check
+
+    try:
+        content = certificate.read_bytes()
+    except OSError as error:
+        raise InputError(f"{certificate}: cannot be read ({error.strerror or error})") from None
+    expected = None
+    if instance is not None:
+        from cpcert.instance import load_instance
+
+        expected = load_instance(instance).problem().sha256
+    claim, reason = None, None
+    try:
+        claim = check(content)
+        if expected is not None and claim.get("sha256") != expected:
+            claim, reason = None, f"it is about another problem than {instance}"
+    except Rejected as error:
+        reason = str(error)
+    if as_json:
+        print(json.dumps({"accepted": claim is not None, "claim": claim, "reason": reason}, allow_nan=False))
+    else:
+        from cpcert.report import claim_sentence
+
+        print(f"rejected: {reason}" if claim is None else f"accepted: {claim_sentence(claim)}")
+    return NO if claim is None else DONE
 
 
 @app.command

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
+    from cpcert.certificate.build import Certificate
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
     from cpcert.problem import Problem
@@ -195,7 +196,7 @@ def closing_line(result: SolveResult, requested_gap: float) -> str:
 # -- for programs ----------------------------------------------------------------------------------------------------
 
 
-def result_object(result: SolveResult, model: Path | None) -> dict[str, Any]:
+def result_object(result: SolveResult, model: Path | None, certificate: Path | None = None) -> dict[str, Any]:
     """The JSON object of `cpcert solve`: finite numbers, and null for what is not known."""
     return {
         "instance": result.problem.name,
@@ -209,7 +210,7 @@ def result_object(result: SolveResult, model: Path | None) -> dict[str, Any]:
         "rank_sigma": _rank_sigma(result),
         "iterations": result.iterations,
         "seconds": _finite(result.seconds),
-        "certificate": None,
+        "certificate": None if certificate is None else str(certificate),
         "model": None if model is None else str(model),
         "message": result.message or STATUS.get(result.status, ""),
     }
@@ -244,22 +245,69 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
 
 
-def write_result(result: SolveResult, folder: Path) -> dict[str, Any]:
-    """Write NAME.json, NAME.safetensors (if there is a network), NAME-trace.csv and NAME-trace.parquet into `folder`.
+def certified(result: SolveResult, gap: float) -> tuple[SolveResult, Certificate | None]:
+    """The result with the bounds that its certificate proves, and the certificate.
 
-    Each file appears complete or not at all. Returns the JSON object, its `model` the path of the network.
+    The certificate decides: where it proves less than the solver claimed, the result claims less. An interruption leaves the
+    solver's own proven bounds, without a certificate.
+    """
+    from cpcert.certificate.build import certify
+
+    try:
+        found = certify(result)
+    except KeyboardInterrupt:
+        return replace(result, message="interrupted while the certificate was written; the bounds are proven"), None
+    if result.status == "infeasible":
+        if found is not None:
+            return result, found
+        return replace(result, status="iteration_limit", message="the proof of infeasibility was not accepted"), None
+    lower, upper = (None, None) if found is None else (found.lower, found.upper)
+    proven = None if found is None else found.gap
+    result = replace(result, lower=lower, upper=upper, gap=proven)
+    if result.status == "optimal" and (proven is None or proven > gap):
+        note = "the certificate proves less than the search found; ask for a smaller gap than you need"
+        result = replace(result, status="iteration_limit", message=note)
+    return result, found
+
+
+def claim_sentence(claim: dict[str, Any]) -> str:
+    """What an accepted certificate proves, in a sentence."""
+    about = f"problem {claim['sha256'][:16]}…" if "sha256" in claim else "the matrix in the file"
+    if claim["kind"] == "infeasible":
+        return f"no network of any width fits the targets of {about} exactly"
+    if claim["kind"] != "minimum":
+        return ", ".join(f"{key} {value}" for key, value in claim.items())
+    lower, upper = claim["lower"], claim["upper"]
+    if lower is None:
+        return f"the global minimum of {about} is at most {upper!r}"
+    if upper is None:
+        return f"the global minimum of {about} is at least {lower!r}"
+    return f"the global minimum of {about} lies in [{lower!r}, {upper!r}]"
+
+
+def write_result(
+    result: SolveResult, folder: Path, certificate: Certificate | None = None, *, everything: bool = True
+) -> dict[str, Any]:
+    """Write NAME.cpcert (if there is a certificate) into `folder`, and if `everything` NAME.json, NAME.safetensors (if there
+    is a network), NAME-trace.csv and NAME-trace.parquet.
+
+    Each file appears complete or not at all. Returns the JSON object, its `model` and `certificate` the paths.
     Raises OSError when the disk refuses.
     """
     name = result.problem.name
-    model = None
-    if result.network is not None:
+    model = proof = None
+    if certificate is not None:
+        proof = folder / f"{name}.cpcert"
+        write_file(proof, certificate.content)
+    if everything and result.network is not None:
         model = folder / f"{name}.safetensors"
         result.network.save(model)
-    written = result_object(result, model)
-    columns = _trace_columns(result.trace)
-    write_file(folder / f"{name}-trace.csv", _csv_bytes(columns))
-    write_file(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
-    write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
+    written = result_object(result, model, proof)
+    if everything:
+        columns = _trace_columns(result.trace)
+        write_file(folder / f"{name}-trace.csv", _csv_bytes(columns))
+        write_file(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
+        write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
 
 
