@@ -11,6 +11,7 @@ from exact import rationals
 
 from cpcert import Problem, solve
 from cpcert.activations import Activation, activation
+from cpcert.frank_wolfe.arc_newton import polish_in_plane
 from cpcert.frank_wolfe.arcs import correct_in_plane
 from cpcert.frank_wolfe.corrective import columns_for, correct
 from cpcert.frank_wolfe.steps import bias_only, objective
@@ -245,6 +246,44 @@ def test_a_thousand_points(loss):
     W = np.column_stack([np.cos(angles), np.sin(angles)])
     heights = np.abs(result.dual.scale * result.dual.G @ result.problem.activation(W @ result.problem.X_tilde).T)
     assert 2e-3 * (1 - 1e-4) <= heights.max() <= 2e-3
+
+
+def test_noise_with_as_many_neurons_as_it_takes():
+    """Nearly parallel and dependent neurons: what the conic solver leaves open, Newton's method closes."""
+    rng = np.random.default_rng(60)
+    x, y = rng.uniform(-2.0, 2.0, 40), rng.standard_normal(40)
+    result = solve(Problem(x[:, np.newaxis], y, lam=1e-5), gap=1e-7)
+    check_claims(result, 1e-7)
+    assert result.status == "optimal" and 15 <= result.width <= 40
+
+
+def test_newton_keeps_functions_feasible_and_lowers_the_objective():
+    rng = np.random.default_rng(11)
+    x, y = rng.uniform(-2.0, 2.0, 40), rng.standard_normal(40)
+    for sigma in ACTIVATIONS[:4]:
+        problem = Problem(x[:, np.newaxis], y, lam=1e-3, activation=sigma, beta=-0.8)
+        points = np.ascontiguousarray(problem.X_tilde.T)
+        W = rng.standard_normal((12, 2))
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
+        U = np.where(rng.random((12, 1)) < 0.5, -1.0, 1.0)
+        found = correct(problem, points, columns_for(problem, bias_only(problem, 2).neurons, W, U, points)).neurons
+        polished = polish_in_plane(problem, points, found)
+        assert objective(problem, points, polished) <= objective(problem, points, found) * (1 + 1e-12)
+        # Each neuron keeps its pattern, up to the points on its kink, and has a slope of the objective of 0 along itself.
+        heights = points @ polished.W.T
+        clear = np.abs(heights) > 1e-9
+        assert np.array_equal((heights > 0)[clear], polished.patterns.T[clear])
+        G = -problem.loss.gradient(polished.outputs(problem, points), problem.targets)
+        values = np.sign(polished.V[0]) * (sigma(heights.T) @ G[0])
+        np.testing.assert_allclose(values, 2 * problem.lam, rtol=1e-7)
+
+
+@pytest.mark.parametrize("N", [3, 50])
+def test_interpolation_of_noise(N):
+    rng = np.random.default_rng(N)
+    result = solve(Problem(rng.uniform(-2.0, 2.0, (N, 1)), rng.standard_normal(N), loss="interpolate"), gap=1e-6)
+    check_claims(result, 1e-6)
+    assert result.status == "optimal" and result.width <= N
 
 
 def test_no_proof_without_the_last_digit():

@@ -81,7 +81,7 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P", idle)
         return Iterate(neurons, tuple(duals), name, idle)
-    if points.shape[1] <= 2 and problem.m == 1 and problem.loss.name == "mse":
+    if _has_newton_in_plane(problem, points):
         polished = polish_in_plane(problem, points, neurons)
         if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
             neurons, name = polished, "C+P"
@@ -121,6 +121,10 @@ def _active(problem: Problem, points: np.ndarray, now: Iterate) -> np.ndarray:
     return (masses > 1e-4 * masses.sum()) | (values > 2.0 * problem.lam * (1.0 - 1e-4))
 
 
+def _has_newton_in_plane(problem: Problem, points: np.ndarray) -> bool:
+    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.name == "mse"
+
+
 def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
     """Candidates with fewer neurons than `neurons`: the heavy ones, corrected again, merged and polished."""
     if not len(neurons.W):
@@ -134,11 +138,16 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
         found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points))
         if found is None:
             continue
-        if problem.loss.name != "interpolate" and kept.W.size + kept.V.size <= POLISHED_SIZE:
+        in_plane = _has_newton_in_plane(problem, points)
+        small = POLISHED_SIZE // 5 if in_plane else POLISHED_SIZE
+        if problem.loss.name != "interpolate" and kept.W.size + kept.V.size <= small:
             for angle in MERGE_ANGLES:
                 better = polish(problem, points, found.neurons, angle)
                 if better is not None:
                     yield better
+        better = polish_in_plane(problem, points, found.neurons) if in_plane else None
+        if better is not None:
+            yield better
         yield fewer_neurons(problem, points, found.neurons.without_dust(1e-7))
     yield neurons
 
