@@ -9,7 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SOLVE ?= instances/diabetes-40.yaml
-BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory
+BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory cp_rank
 
 # The first of these that is a Python cpcert runs on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
