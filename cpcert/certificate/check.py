@@ -29,6 +29,8 @@ MAGIC = b"cpcert\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
 HEADER_BYTES, ARRAY_BYTES, MEMORY_BYTES = 1 << 26, 1 << 30, 1 << 27
 ARRAYS, EXPONENT, DIGITS = 64, 1100, 20_000
+# Open nodes of a tree times the numbers that each of them holds; vertices of the first cone of a cover of directions.
+OPEN, RANK = 1 << 24, 12
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -66,9 +68,9 @@ def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     for entry in header.pop("arrays"):
         name, kind, count, stored = _fields(entry, ("name", "type", "count", "stored"), "an array")
         require(isinstance(name, str) and name not in arrays, f"two arrays are called {name!r}")
-        require(kind in ("float64", "int"), f"array {name}: the type {kind!r} is unknown")
-        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {name}: is cut off")
-        require(0 <= 8 * count <= room, f"array {name}: too large")
+        require(kind in ("float64", "int"), f"array {name!r}: the type {kind!r} is unknown")
+        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {name!r}: is cut off")
+        require(0 <= 8 * count <= room, f"array {name!r}: too large")
         raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, name)
         arrays[name] = _floats(raw, count, name) if kind == "float64" else _integers(raw, count, name)
         at += stored
@@ -93,18 +95,18 @@ def _decompress(data: bytes, most: int, name: str) -> bytes:
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_BYTES)
         raw = stream.decompress(data, most + 1)
     except lzma.LZMAError as error:
-        raise Rejected(f"array {name}: cannot be decompressed ({error})") from None
-    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name}: has the wrong length")
+        raise Rejected(f"array {name!r}: cannot be decompressed ({error})") from None
+    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name!r}: has the wrong length")
     return raw
 
 
 def _floats(raw: bytes, count: int, name: str) -> array[float]:
-    require(len(raw) == 8 * count, f"array {name}: has the wrong length")
+    require(len(raw) == 8 * count, f"array {name!r}: has the wrong length")
     values = array("d")
     values.frombytes(raw)
     if sys.byteorder == "big":
         values.byteswap()
-    require(all(map(math.isfinite, values)), f"array {name}: holds NaN or infinity")
+    require(all(map(math.isfinite, values)), f"array {name!r}: holds NaN or infinity")
     return values
 
 
@@ -122,9 +124,10 @@ def _integers(raw: bytes, count: int, name: str) -> array[int]:
             else:
                 value |= (byte & 127) << shift
                 shift += 7
+                require(shift < 70, f"array {name!r}: an integer has more than 64 bits")
     except OverflowError:
-        raise Rejected(f"array {name}: an integer has more than 64 bits") from None
-    require(shift == 0 and len(values) == count, f"array {name}: has the wrong length")
+        raise Rejected(f"array {name!r}: an integer has more than 64 bits") from None
+    require(shift == 0 and len(values) == count, f"array {name!r}: has the wrong length")
     return values
 
 
@@ -339,9 +342,9 @@ class Problem:
 
 def _array(arrays: dict[str, Any], name: str, kind: type) -> Any:
     """Take the array called name out of the certificate."""
-    require(name in arrays, f"the array {name} is missing")
+    require(name in arrays, f"the array {name!r} is missing")
     values = arrays.pop(name)
-    require(values.typecode == ("d" if kind is float else "q"), f"array {name}: has the wrong type")
+    require(values.typecode == ("d" if kind is float else "q"), f"array {name!r}: has the wrong type")
     return values
 
 
@@ -746,10 +749,10 @@ class Forest:
         require(all(abs(e) <= 2 * EXPONENT for e in exponents), "tree: an exponent is too large")
         self.problem, self.space, self.grid = problem, space, grid
         self.exponents = list(exponents)
-        # The fewest bits that keep all points integers.
+        # The fewest bits that keep all points integers, and enough for the intervals of x̂_iᵀw.
         free = [e - space.x - _trailing_zeros(row) for e, row in zip(exponents, space.points, strict=True) if any(row)]
-        self.p = max(free, default=0)
-        require(abs(self.p) <= 4 * EXPONENT, "tree: the points differ too much in size")
+        self.p = max([T, *free])
+        require(self.p <= 4 * EXPONENT, "tree: the points differ too much in size")
         shifts = [self.p + space.x - e for e in exponents]
         self.points = [[shifted(v, k) for v in row] for row, k in zip(space.points, shifts, strict=True)]
         self.used = [i for i, row in enumerate(self.points) if any(row)]
@@ -906,6 +909,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 i = take()
                 i, first = i >> 1, 1 - 2 * (i & 1)
                 require(0 <= i < N and kappa[i] != 0, "tree: a branching on nothing")
+                require(len(path) < N and len(nodes) * N <= OPEN, "tree: too deep")
                 for s in (-first, first):
                     child_low, child_high = low.copy(), high.copy()
                     if s > 0:
@@ -931,6 +935,7 @@ def check_directions(
     else:
         H, h = G, g
     k = len(H)
+    require(k <= RANK, "directions: too many outputs")
     room = (u - rest) / stretch
     forest = Forest(problem, space, _array(arrays, "exponents", int), grid)
     trees = Trees(arrays)
@@ -1005,7 +1010,6 @@ class Cover:
         extra = _array(arrays, "planes", float)
         normals, o = matrix(extra, len(extra) // space.n, space.n, "planes")
         p, exponents = self.forest.p, self.forest.exponents
-        require(p >= 0, "cells: the points are too large")
         self.q = max(p, -o)
         self.planes = [[v << (self.q - p) for v in row] for row in self.forest.points]
         self.planes += [[v << (self.q + o) for v in row] for row in normals]
@@ -1032,6 +1036,8 @@ def check_cells(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, 
             elif op == 2:
                 j = stream.index(len(cover.planes))
                 require(j not in node.decided, "cells: a sign is decided twice")
+                size = len(cover.planes)
+                require(len(node.path) < size and len(nodes) * size <= OPEN, "cells: too deep")
                 for s in (-1, 1):  # the sign + is visited first
                     decided = {**node.decided, j: s} if j < problem.N else node.decided
                     nodes.append(Leaf(cover, [*node.path, (j, s)], decided, node.slack))
@@ -1135,6 +1141,7 @@ class Leaf:
 def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) -> None:
     """γ(G) ≤ u by visiting every arc of the circle (SPEC.md, "Plane"); nothing is needed from the file."""
     require(space.n <= 2, "plane: the points have more than two coordinates")
+    require(u >= 0, "plane: the bound is negative")
     (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
     points = [(row[0], row[1] if space.n == 2 else 0) for row in space.points]
     weights = list(zip(*G, strict=True))
@@ -1231,7 +1238,7 @@ def check(content: bytes) -> dict[str, Any]:
     except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
         # Nothing of the kind is expected; whatever it is, it is no proof.
         raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {error})") from None
-    require(not arrays, f"arrays that prove nothing: {', '.join(sorted(arrays))}")
+    require(not arrays, f"arrays that prove nothing: {', '.join(map(repr, sorted(arrays)))}")
     return result
 
 
