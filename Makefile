@@ -9,7 +9,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SOLVE ?= instances/diabetes-40.yaml
-BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory cp_rank
+# Processes that share the tests. One thread each: idle BLAS threads only steal time from each other.
+WORKERS ?= 2
+BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory cp_rank one_dimension
 
 # The first of these that is a Python cpcert runs on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -31,7 +33,7 @@ demo: setup
 	$(BIN)/cpcert solve $(SOLVE)
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

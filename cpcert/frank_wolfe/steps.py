@@ -68,7 +68,9 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
     """
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
-    active = fewer_neurons(problem, points, now.neurons.kept(_active(problem, points, now)))
+    active = now.neurons.kept(_active(problem, points, now))
+    if len(active.W) > problem.m * problem.N:
+        active = fewer_neurons(problem, points, active)
     found = correct(problem, points, columns_for(problem, active, W, U, points))
     if found is None:
         return None
@@ -103,10 +105,9 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
 
 
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
-    """At most m·N of the neurons, reweighted: the same outputs at no larger cost (Carathéodory), up to rounding."""
+    """As many of the neurons as are independent, at most m·N, reweighted: the same outputs at no larger cost (Carathéodory),
+    up to rounding."""
     masses = neurons.masses
-    if len(masses) <= problem.m * problem.N:
-        return neurons
     features = problem.activation(neurons.W @ points.T)
     columns = np.einsum("mk,kn->mnk", neurons.V, features).reshape(problem.m * problem.N, len(masses))
     reduced = Neurons(neurons.W, neurons.V * caratheodory(columns, masses), neurons.b, neurons.patterns)
@@ -147,7 +148,7 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
                     yield better
         better = polish_in_plane(problem, points, found.neurons) if in_plane else None
         if better is not None:
-            yield better
+            yield fewer_neurons(problem, points, better)
         yield fewer_neurons(problem, points, found.neurons.without_dust(1e-7))
     yield neurons
 

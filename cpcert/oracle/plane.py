@@ -25,7 +25,7 @@ integers add these up without error.
   computed M̂ differs from M by at most 3ε Σ|g_ix_i| + (N + 1)δ. E, the Frobenius norm of these, is added to the bound.
   With F ≥ ‖M̂‖_F: a computed ‖M̂p‖/‖p‖ is off by at most 3εF and a relative (m + 10)ε; h′ = 2(M̂p)·(M̂p⊥) by (m + 8)εF²‖p‖² (half
   of it, as used); the entries of M̂ᵀM̂ by (m + 1)(ε/2)F² each, hence λ_max by (m + 8)εF² with its formula; cos α by 6ε.
-  h′ within its error of 0 counts as 0.
+  h′ within its error of 0 counts as 0. Two of the three ε in E are used up, the third is far above any underflow.
 """
 
 from __future__ import annotations
