@@ -31,8 +31,8 @@ from cpcert.rank.matrices import Rows, float_matrix
 from cpcert.rank.proofs import CliqueCertificate, IdealSparse, TauSos, as_json
 
 MISSING = "semidefinite bounds need cvxpy, which is not installed; pip install 'cpcert[sdp]'"
-# The matrix of τ_cp^sos has order n(n + 1)/2 + 1: half a minute at 9.
-LARGEST_TAU_ORDER = 9
+# The matrix of τ_cp^sos has order n(n + 1)/2 + 1: seconds at 8, a minute at 9.
+LARGEST_TAU_ORDER = 8
 LARGEST_SPARSE_ORDER = 15
 MANY_CLIQUES = 40
 BITS = 34
