@@ -757,19 +757,37 @@ class Forest:
         self.points = [[shifted(v, k) for v in row] for row, k in zip(space.points, shifts, strict=True)]
         self.used = [i for i, row in enumerate(self.points) if any(row)]
         self.radius = [root_up(dot(row, row)) for row in self.points]
-        self._gram: list[Vector | None] = [None] * problem.N
+        self.gram: list[Vector] = [[] for _ in self.points]
 
-    def gram(self, i: int) -> Vector:
-        """x̂_iᵀx̂_j over 2**−2p, for all j."""
-        row = self._gram[i]
-        if row is None:
-            row = self._gram[i] = [dot(self.points[i], other) for other in self.points]
-        return row
+    def row(self, i: int) -> Vector:
+        """x̂_iᵀx̂_j over 2**−2p for all j, kept in `gram`."""
+        self.gram[i] = [dot(self.points[i], other) for other in self.points]
+        return self.gram[i]
 
 
 def _trailing_zeros(row: Sequence[int]) -> int:
     """How many times 2 divides every entry of a row that is not zero."""
     return min((v & -v).bit_length() - 1 for v in row if v)
+
+
+class Lanes:
+    """start + Σ t_i rows_i for |t_i| < 2**bits: a row is one long integer with a lane for each entry, which is quicker."""
+
+    def __init__(self, rows: Matrix, start: Vector, bits: int) -> None:
+        largest = max((abs(v) for row in (*rows, start) for v in row), default=0)
+        # No lane can reach half of its size, so none spills into the next.
+        self.bytes = (largest.bit_length() + bits + len(rows).bit_length() + 9) // 8
+        self.n = len(start)
+        shift = 8 * self.bytes
+        self.middle = 1 << (shift - 1)
+        self.rows = [sum(v << (shift * d) for d, v in enumerate(row)) for row in rows]
+        self.start = sum((v + self.middle) << (shift * d) for d, v in enumerate(start))
+
+    def combine(self, t: Sequence[int]) -> Vector:
+        """The entries of start + Σ t_i rows_i."""
+        size, middle = self.bytes, self.middle
+        raw = (self.start + sum(map(mul, t, self.rows))).to_bytes(size * self.n, "little")
+        return [int.from_bytes(raw[d : d + size], "little") - middle for d in range(0, size * self.n, size)]
 
 
 class Trees:
@@ -790,6 +808,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     problem, points, n, p, N = forest.problem, forest.points, forest.space.n, forest.p, forest.problem.N
     take, take_y, take_rho, take_mu = trees.steps.take, trees.y.take, trees.rho.take, trees.mu.take
     y_grid, mu_grid, rho_grid = forest.grid
+    gram = forest.gram
     # κ̂_i = κ_i 2**e_i over 2**−k, and c over 2**−(k + p).
     (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
     used = [i for i in forest.used if weights[i]] if plus != minus else []
@@ -805,7 +824,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
         kappa[i] = shifted(v, k + shift)
     unit = k + p + T
     start = [shifted(v, unit + a + e + forest.space.x) for v in linear]
-    columns = [[kappa[i] * points[i][d] for i in used] for d in range(n)]
+    lanes = Lanes([[kappa[i] * v for v in points[i]] for i in used], start, 64 + T)
     U = math.floor(u * power(unit))
     scale = take()
     require(abs(scale) <= 4 * EXPONENT, "tree: the scale is too large")
@@ -826,17 +845,20 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
             if op == 2:  # tighten: side·x̂_iᵀw ≤ ‖side·x̂_i + ρĉ + Σ s_jμ_jx̂_j‖ − ρς
                 i = take()
                 i, side = i >> 1, 1 - 2 * (i & 1)
-                require(0 <= i < N and kappa[i] != 0, "tree: a tightening of nothing")
+                if not (0 <= i < N and kappa[i]):
+                    raise Rejected("tree: a tightening of nothing")
+                own = gram[i] or forest.row(i)
+                total = own[i] << 2 * q
                 terms = [(i, side << q)]
-                total = forest.gram(i)[i] << 2 * q
                 at = -1
                 for _ in range(take()):
                     at += take() + 1
                     mu = take_mu() << mu_shift
-                    require(0 <= at < len(path) and mu >= 0, "tree: a negative multiplier, or one of no constraint")
+                    if not (0 <= at < len(path) and mu >= 0):
+                        raise Rejected("tree: a negative multiplier, or one of no constraint")
                     j, s = path[at]
                     mu *= s
-                    row = forest.gram(j)
+                    row = gram[j] or forest.row(j)
                     inner = mu * row[j]
                     for other, weight in terms:
                         inner += 2 * weight * row[other]
@@ -844,7 +866,8 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                     terms.append((j, mu))
                 rho = take_rho() << rho_shift
                 if rho:
-                    require(rho > 0 and bounded, "tree: a negative multiplier, or a cap before a bound")
+                    if not (rho > 0 and bounded):
+                        raise Rejected("tree: a negative multiplier, or a cap before a bound")
                     if not direction:
                         direction = [shifted(v, -coarse) for v in C]
                         cap_square = dot(direction, direction)
@@ -853,11 +876,11 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                     for j, weight in terms:
                         value = products.get(j)
                         if value is None:
-                            value = products[j] = dot(points[j], direction)
+                            value = products[j] = sum(map(mul, points[j], direction))
                         inner += 2 * weight * value
                     total += rho * inner
                 # ⌈(√total − ρς)/2**q⌉
-                value = -((rho * cap - root_up(total)) >> q)
+                value = -((rho * cap - isqrt(total) - 1) >> q)
                 if side > 0:
                     if value < high[i]:
                         high[i] = value
@@ -892,7 +915,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                         value = (top << T) // (top - bottom)
                         alpha += weight * max(-value * bottom, (FULL - value) * top)
                     t.append(value)
-                C = [c + sum(map(mul, t, column)) for c, column in zip(start, columns, strict=True)]
+                C = lanes.combine(t)
                 square = dot(C, C)
                 room = U - alpha
                 bounded = True
