@@ -156,7 +156,7 @@ def test_json_by_the_contract():
     assert result["gap"] <= 1e-6
     # The optimal pair is K = K^σ = B_8 of rank 7; Rank_σ itself is 16.
     assert result["rank_sigma"] == {"lower": 7, "upper": result["width"], "tolerance": 1e-6}
-    assert result["certificate"] is None and result["model"] is None
+    assert result["certificate"] == "bipartite-8-interpolate.cpcert" and result["model"] is None
 
 
 def test_out_has_everything_and_says_where(small, tmp_path, capsys):
@@ -165,10 +165,11 @@ def test_out_has_everything_and_says_where(small, tmp_path, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert json.loads((out / "small.json").read_text()) == printed
     assert {path.name for path in out.iterdir()} == {
-        "small.json", "small.safetensors", "small-trace.csv", "small-trace.parquet",
+        "small.json", "small.safetensors", "small.cpcert", "small-trace.csv", "small-trace.parquet",
         "small-trace.png", "small-function.png",
     }  # fmt: skip
     assert printed["model"] == str(out / "small.safetensors")
+    assert printed["certificate"] == str(out / "small.cpcert")
     # The network that was saved attains the upper bound that was printed.
     problem = cpcert.load_instance(small).problem()
     network = cpcert.Network.load(out / "small.safetensors")
