@@ -1,0 +1,213 @@
+"""Forgeries by hand: each breaks one condition of the exact checker and no other."""
+
+from fractions import Fraction
+
+import pytest
+
+from cpcert.certificate.rank_check import Rejected, check_rank_claim, inverse_times
+from cpcert.rank.proofs import as_json
+
+
+def positive(A, proof):
+    check_rank_claim({"claim": "completely_positive", "A": as_json(A), "proof": as_json(proof)})
+
+
+def cp_rank(A, lower, proof):
+    claim = {"claim": "cp_rank", "A": as_json(A), "lower": lower, "lower_proof": as_json(proof)}
+    check_rank_claim(claim | {"upper": None, "upper_proof": None})
+
+
+def rejects(reason, function, *arguments):
+    with pytest.raises(Rejected, match=reason):
+        function(*arguments)
+
+
+def test_a_rest_that_is_not_dominant():
+    proof = {"kind": "atoms", "atoms": []}
+    rejects("dominant", positive, [[1, 2], [2, 1]], proof)
+    rejects("dominant", positive, [[1, -1], [-1, 1]], proof)
+    positive([[2, 1], [1, 1]], proof)
+
+
+def test_atoms_must_be_nonnegative():
+    atom = {"weight": 1, "entries": [[0, 1], [1, -1]]}
+    rejects("not positive", positive, [[1, -1], [-1, 1]], {"kind": "atoms", "atoms": [atom]})
+    atom = {"weight": -1, "entries": [[0, 1]]}
+    rejects("not positive", positive, [[1]], {"kind": "atoms", "atoms": [atom]})
+
+
+def rotation(x, y):
+    """An exact factorisation of the identity by a rotation: J Jᵀ is inverted exactly, so every ball is small enough."""
+    columns = [((x, y)), ((-y, x))]
+    J = []
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        row = []
+        for b in columns:
+            gradient = [Fraction(0), Fraction(0)]
+            gradient[i] += b[j]
+            gradient[j] += b[i]
+            row += gradient
+        J.append(row)
+    gram = [[sum(a * b for a, b in zip(r, s, strict=True)) for s in J] for r in J]
+    M = inverse_times(gram, [[int(i == j) for j in range(3)] for i in range(3)])
+    basis = [[1, 0], [0, 1]]
+    columns = [{"basis": basis, "center": [str(v) for v in b]} for b in columns]
+    return {"kind": "nearby", "rows": [0, 1], "columns": columns, "inverse": as_json(M), "rho": f"1/{10**30}"}
+
+
+def test_a_factor_with_a_negative_entry():
+    rejects("may be negative", positive, [[1, 0], [0, 1]], rotation(Fraction(3, 5), Fraction(4, 5)))
+
+
+def test_a_zero_in_the_middle_of_the_ball():
+    """Entries 1 and 0: the 0 may become negative."""
+    rejects("may be negative", positive, [[1, 0], [0, 1]], rotation(Fraction(1), Fraction(0)))
+
+
+def test_a_ball_that_is_too_small():
+    proof = rotation(Fraction(3, 5), Fraction(4, 5))
+    rejects("itself", positive, [[1, 0], [0, 1]], proof | {"rho": 0})
+    rejects("itself", positive, [[2, 0], [0, 2]], proof)
+    rejects("negative", positive, [[1, 0], [0, 1]], proof | {"rho": -1})
+
+
+def test_rows_that_do_not_span():
+    proof = {"kind": "nearby", "rows": [0], "columns": [{"basis": [[1, 1]], "center": [1]}]}
+    proof |= {"inverse": [["1/4"]], "rho": f"1/{10**30}"}
+    positive([[1, 1], [1, 1]], proof)
+    rejects("larger rank", positive, [[1, 1], [1, 2]], proof)
+    moved = proof | {"columns": [{"basis": [[1, 2]], "center": [1]}]}
+    rejects("range", positive, [[1, 1], [1, 1]], moved)
+    rejects("singular", positive, [[0, 0], [0, 1]], proof)
+
+
+def test_an_entry_that_no_column_reaches():
+    columns = [{"basis": [[1, 0]], "center": [1]}, {"basis": [[0, 1]], "center": [1]}]
+    proof = {"kind": "nearby", "rows": [0, 1], "columns": columns}
+    proof |= {"inverse": [["1/4", 0], [0, "1/4"]], "rho": f"1/{10**30}"}
+    positive([[1, 0], [0, 1]], proof)
+    rejects("no column can reach", positive, [[1, "1/2"], ["1/2", 1]], proof)
+
+
+def test_fooling_sets():
+    triangle = [[2, 1, 1], [1, 2, 1], [1, 1, 2]]
+    two = {"kind": "cover", "cover": {"kind": "fooling", "pairs": [[0, 1], [1, 2]]}}
+    rejects("one clique", cp_rank, triangle, 2, two)
+    same = {"kind": "cover", "cover": {"kind": "fooling", "pairs": [[0, 1], [1, 0]]}}
+    rejects("one clique", cp_rank, triangle, 2, same)
+    path = [[1, 1, 0], [1, 2, 1], [0, 1, 1]]
+    cp_rank(path, 2, two)
+    rejects("not required", cp_rank, path, 1, {"kind": "cover", "cover": {"kind": "fooling", "pairs": [[0, 2]]}})
+    rejects("triangle", cp_rank, triangle, 1, {"kind": "cover", "cover": {"kind": "triangle_free"}})
+    weights = {"kind": "weights", "weights": [[0, 1, 1], [1, 2, "1/2"]]}
+    rejects("more than 1", cp_rank, triangle, 1, {"kind": "cover", "cover": weights})
+    rejects("suffice", cp_rank, triangle, 2, {"kind": "cover", "cover": {"kind": "search", "lower": 2}})
+
+
+def test_components_that_overlap_or_touch():
+    def part(indices):
+        return {"indices": indices, "lower": 1, "proof": {"kind": "rank", "prime": 7}}
+
+    def components(*parts):
+        return {"kind": "components", "parts": [part(p) for p in parts]}
+
+    A = [[1, 1, 0], [1, 2, 0], [0, 0, 1]]
+    cp_rank(A, 2, components([0, 1], [2]))
+    rejects("two blocks", cp_rank, A, 3, components([0], [0], [2]))
+    rejects("between", cp_rank, A, 3, components([0], [1], [2]))
+    outside = {"kind": "components", "parts": [{"indices": [0, 1], "proof": {"kind": "atoms", "atoms": []}}]}
+    rejects("outside", positive, A, outside)
+
+
+def test_a_rank_modulo_a_composite_number():
+    rejects("not a prime", cp_rank, [[2, 0], [0, 1]], 2, {"kind": "rank", "prime": 4})
+    rejects("1 is stated and 0", cp_rank, [[7]], 1, {"kind": "rank", "prime": 7})
+    rejects("64", cp_rank, [[1]], 1, {"kind": "rank", "prime": 2**70})
+
+
+def exposing(S, steps, end):
+    return {"kind": "copositive", "S": S, "node": {"steps": steps, "end": end}}
+
+
+def test_exposing_matrices():
+    """S = (1, −1)(1, −1)ᵀ has the zero (1, 1); A = 2(1, 1)(1, 1)ᵀ. The equations are A_00, A_01, A_11."""
+    S, A = [[1, -1], [-1, 1]], [[2, 2], [2, 2]]
+    step = {"positive": [0, 0], "by": [[0, -1]]}
+    end = {"cover": {"kind": "fooling", "pairs": [[0, 0]]}}
+    cp_rank(A, 1, exposing(S, [step], end))
+    rejects("not required", cp_rank, A, 1, exposing(S, [], end))
+    rejects("not implied", cp_rank, A, 1, exposing(S, [step | {"by": [[0, 1]]}], end))
+    rejects("is not 0", cp_rank, [[2, 1], [1, 2]], 1, exposing(S, [step], end))
+    rejects("not copositive", cp_rank, [[1, 1], [1, 1]], 1, exposing([[0, -1], [-1, 2]], [step], end))
+    rejects("value that is not 0", cp_rank, A, 1, exposing(S, [{"zero": [[0, 1]]}], end))
+    difference = {"zero": [[0, 1], [1, -1]]}  # M_00 − M_01 = 0 does not make M_00 vanish
+    rejects("negative coefficient", cp_rank, A, 1, exposing([[0, 0], [0, 0]], [difference], end))
+    rejects("not shown", cp_rank, A, 9, exposing(S, [], {"infeasible": [[0, 1]]}))
+    rejects("twice", cp_rank, A, 1, exposing(S, [step | {"by": [[0, -1], [0, -1]]}], end))
+    # A contradiction proves any bound: (2, 1) is no multiple of (1, 1).
+    other = [[4, 2], [2, 1]]
+    rejects("is not 0", cp_rank, other, 9, exposing(S, [], {"infeasible": [[0, -1], [2, 1]]}))
+    # With S = 0 every vector is a zero, and M = A: a pair that is not zero is not removed.
+    zero = [[0, 0], [0, 0]]
+    rejects("value that is not 0", cp_rank, A, 9, exposing(zero, [{"zero": [[1, 1]]}], end))
+    both = [{"positive": [0, 0], "by": [[0, -1]]}, {"positive": [1, 1], "by": [[2, -1]]}]
+    two = {"cover": {"kind": "fooling", "pairs": [[0, 0], [1, 1]]}}
+    rejects("one clique", cp_rank, A, 2, exposing(zero, both, two))
+    mixed = {"positive": [0, 0], "by": [[0, -1], [2, "-1/2"]]}
+    rejects("not implied", cp_rank, A, 1, exposing(zero, [mixed], end))
+
+
+def test_not_completely_positive():
+    def refuted(A, proof):
+        check_rank_claim({"claim": "not_completely_positive", "A": A, "proof": proof})
+
+    cycle = [[2 if i == j else int((i - j) % 5 in (1, 4)) for j in range(5)] for i in range(5)]
+    horn = [[1 if i == j or (i - j) % 5 in (2, 3) else -1 for j in range(5)] for i in range(5)]
+    rejects("is not negative", refuted, cycle, {"kind": "copositive", "S": horn})
+    minus = [[-v for v in row] for row in horn]
+    rejects("not copositive", refuted, cycle, {"kind": "copositive", "S": minus})
+    rejects("not negative", refuted, cycle, {"kind": "triangle_free", "v": [1] * 5})
+    rejects("negative number", refuted, cycle, {"kind": "triangle_free", "v": [1, 1, 1, 1, -1]})
+    ones = [[1] * 3 for _ in range(3)]
+    rejects("triangle", refuted, ones, {"kind": "triangle_free", "v": [1, 1, 1]})
+    rejects("not negative", refuted, ones, {"kind": "not_psd", "v": [1, -1, 0]})
+    rejects("not negative", refuted, ones, {"kind": "negative_entry", "i": 0, "j": 1})
+
+
+def test_semidefinite_proofs():
+    """A = [[1]]: l = 1, W = 1, D = 1 gives the bound 1. A larger l needs a larger W, and W is tied to D and Ω."""
+    good = {"kind": "tau_sos", "l": [1], "D": [1], "Omega": [[0]], "W": [[1]]}
+    cp_rank([[1]], 1, good)
+    rejects("not positive semidefinite", cp_rank, [[1]], 3, good | {"l": [2]})
+    rejects("not the form", cp_rank, [[1]], 3, good | {"l": [2], "W": [[4]]})
+    rejects("2 is stated and 1", cp_rank, [[1]], 2, good)
+    rejects("negative entry", cp_rank, [[1]], 1, good | {"D": [-1], "W": [[-1]]})
+    rejects("Omega", cp_rank, [[1]], 3, good | {"D": [2], "Omega": [[-1]]})
+    part = {"vertices": [0], "s": [0], "d": [[1]], "Omega": [[0]]}
+    sparse = {"kind": "ideal_sparse", "Y": [[1]], "u": [1], "cliques": [part]}
+    cp_rank([[1]], 1, sparse)
+    rejects("sum of squares", cp_rank, [[1]], 2, sparse | {"Y": [[2]]})
+    rejects("root", cp_rank, [[1]], 1, sparse | {"u": ["1/2"]})
+    rejects("missing", cp_rank, [[1, 0], [0, 1]], 1, sparse | {"Y": [[1, 0], [0, 1]], "u": [1, 1],
+            "cliques": [part | {"Omega": [[0, 0], [0, 0]]}]})  # fmt: skip
+    rejects("negative multiplier", cp_rank, [[1]], 1, sparse | {"cliques": [part | {"s": [-1]}]})
+
+
+def test_pairs():
+    pair = {"claim": "rank_sigma", "K": [[2]], "K_sigma": [[2]], "beta": 0, "a_plus": 1, "a_minus": 0}
+    trivial = {"lower": 0, "lower_proof": {"kind": "trivial"}}
+    atom = {"weight": 2, "entries": [[0, 1]]}
+    good = pair | trivial | {"upper": 1, "upper_proof": {"kind": "atoms", "atoms": [atom]}}
+    check_rank_claim(good)
+    negative = {"kind": "atoms", "atoms": [{"weight": 2, "entries": [[0, -1]]}]}
+    rejects("not the pair", check_rank_claim, good | {"upper_proof": negative})
+    M = {"kind": "lifted", "M": [[2, 0], [0, 0]], "proof": {"kind": "atoms", "atoms": []}}
+    check_rank_claim(good | {"upper_proof": M})
+    rejects("equations", check_rank_claim, good | {"upper_proof": M | {"M": [[1, 0], [0, 1]]}})
+    rejects("complementary", check_rank_claim, good | {"upper_proof": M | {"M": [[3, "1/2"], ["1/2", 0]]}})
+    linear = good | {"a_minus": 1, "lower_proof": {"kind": "cp_rank", "proof": {"kind": "trivial"}}}
+    rejects("not nonnegative", check_rank_claim, linear)
+    nothing = {k: v for k, v in pair.items() if k != "claim"} | {"claim": "not_in_S"}
+    lifted = {"kind": "lifted", "node": {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": []}}}}
+    rejects("there may be", check_rank_claim, nothing | {"proof": lifted})
+    rejects("not negative", check_rank_claim, nothing | {"proof": {"kind": "not_psd", "of": "K", "v": [1]}})
