@@ -27,7 +27,7 @@ from typing import Any
 
 MAGIC = b"cpcert\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
-HEADER_BYTES, ARRAY_BYTES, MEMORY_BYTES = 1 << 26, 1 << 30, 1 << 27
+HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 26, 1 << 26, 1 << 29, 1 << 27
 ARRAYS, EXPONENT, DIGITS = 64, 1100, 20_000
 # Open nodes of a tree times the numbers that each of them holds; vertices of the first cone of a cover of directions.
 OPEN, RANK = 1 << 24, 12
@@ -64,17 +64,17 @@ def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     require(len(header["arrays"]) <= ARRAYS, "too many arrays")
     arrays: dict[str, Any] = {}
     at = 16 + size
-    room = ARRAY_BYTES
+    room = {"float64": FLOAT_BYTES, "int": INT_BYTES}
     for entry in header.pop("arrays"):
         name, kind, count, stored = _fields(entry, ("name", "type", "count", "stored"), "an array")
         require(isinstance(name, str) and name not in arrays, f"two arrays are called {name!r}")
-        require(kind in ("float64", "int"), f"array {name!r}: the type {kind!r} is unknown")
+        require(isinstance(kind, str) and kind in room, f"array {name!r}: the type {kind!r} is unknown")
         require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {name!r}: is cut off")
-        require(0 <= 8 * count <= room, f"array {name!r}: too large")
+        require(0 <= 8 * count <= room[kind], f"array {name!r}: too large")
         raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, name)
         arrays[name] = _floats(raw, count, name) if kind == "float64" else _integers(raw, count, name)
         at += stored
-        room -= 8 * count
+        room[kind] -= 8 * count
     require(at == len(content), "there are bytes after the last array")
     return header, arrays
 
@@ -158,9 +158,8 @@ def _number(value: Any, what: str) -> float:
 
 def dyadic(values: Sequence[float]) -> tuple[Vector, int]:
     """(integers, e) with values[i] == integers[i]·2**e exactly."""
-    ratios = [value.as_integer_ratio() for value in values]
-    e = max((den.bit_length() - 1 for _, den in ratios), default=0)
-    require(e <= EXPONENT, "a number is too small")
+    e = max((value.as_integer_ratio()[1].bit_length() - 1 for value in values), default=0)
+    ratios = map(float.as_integer_ratio, values)
     return [num << (e + 1 - den.bit_length()) for num, den in ratios], -e
 
 
