@@ -1127,7 +1127,7 @@ def test_a_mutant_is_rejected_or_still_true(made, operator):
 
 @pytest.mark.campaign
 def test_many_mutants(made):
-    counts = attack(made, [*CHANGES, *RAW], range(1, 11))
+    counts = attack(made, [*CHANGES, *RAW], range(1, 6))
     for operator in [*CHANGES, *RAW]:
         print(f"{operator}: {counts[operator, 'rejected']} rejected, {counts[operator, 'still true']} still true")
     print(f"{sum(counts.values())} mutants of {len(made)} certificates ({len(SETTINGS)} settings)")
