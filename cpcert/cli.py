@@ -137,7 +137,8 @@ def verify(
 ) -> int:
     """Check a certificate in exact arithmetic and say what it proves.
 
-    The checker is cpcert/certificate/check.py, one file that needs nothing but Python. Exit codes:
+    The checkers are cpcert/certificate/check.py, and rank_check.py for claims about matrices: each is one file that
+    needs nothing but Python. Exit codes:
     0  accepted: the claim is true
     1  rejected: the file proves nothing, and why
     2  the file cannot be read
@@ -145,7 +146,7 @@ def verify(
     Parameters
     ----------
     certificate
-        The certificate (.cpcert).
+        The certificate: NAME.cpcert of `solve`, or the proof (JSON) of `cprank`, `rank` or `bipartite`.
     instance
         An instance file: reject the certificate unless it is about exactly this problem.
     as_json
@@ -153,7 +154,7 @@ def verify(
     """
     import json
 
-    from cpcert.certificate.check import Rejected, check
+    from cpcert.certificate import check, rank_check
 
     try:
         content = certificate.read_bytes()
@@ -166,10 +167,10 @@ def verify(
         expected = load_instance(instance).problem().sha256
     claim, reason = None, None
     try:
-        claim = check(content)
+        claim = (check if content.startswith(check.MAGIC) else rank_check).check(content)
         if expected is not None and claim.get("sha256") != expected:
             claim, reason = None, f"it is about another problem than {instance}"
-    except Rejected as error:
+    except (check.Rejected, rank_check.Rejected) as error:
         reason = str(error)
     if as_json:
         print(json.dumps({"accepted": claim is not None, "claim": claim, "reason": reason}, allow_nan=False))

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
     from cpcert.problem import Problem
-
+MATRIX_CLAIMS = {
+    "completely_positive": "the matrix of order {order} in the file is completely positive",
+    "not_completely_positive": "the matrix of order {order} in the file is not completely positive",
+    "cp_rank": "the cp-rank of the matrix of order {order} in the file is",
+    "rank_sigma": "Rank_σ of the pair of order {order} in the file is",
+    "not_in_S": "the pair of order {order} in the file is not in S",
+}
 # What each status means, and what to do about it.
 STATUS = {
     "optimal": "the requested gap is proven",
@@ -272,11 +278,17 @@ def certified(result: SolveResult, gap: float) -> tuple[SolveResult, Certificate
 
 def claim_sentence(claim: dict[str, Any]) -> str:
     """What an accepted certificate proves, in a sentence."""
-    about = f"problem {claim['sha256'][:16]}…" if "sha256" in claim else "the matrix in the file"
-    if claim["kind"] == "infeasible":
+    kind = claim["kind"]
+    if kind in MATRIX_CLAIMS:
+        sentence = MATRIX_CLAIMS[kind].format(order=claim["order"])
+        if "lower" not in claim:
+            return sentence
+        return f"{sentence} at least {claim['lower']}" + (
+            "" if claim["upper"] is None else f", at most {claim['upper']}"
+        )
+    about = f"problem {claim['sha256'][:16]}…"
+    if kind == "infeasible":
         return f"no network of any width fits the targets of {about} exactly"
-    if claim["kind"] != "minimum":
-        return ", ".join(f"{key} {value}" for key, value in claim.items())
     lower, upper = claim["lower"], claim["upper"]
     if lower is None:
         return f"the global minimum of {about} is at most {upper!r}"

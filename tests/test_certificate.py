@@ -109,6 +109,36 @@ def test_verify(certificate, tmp_path, capsys):
     assert "No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["bipartite", "--N", "4"], "the cp-rank of the matrix of order 4 in the file is at least 4, at most 4"),
+        (["cprank", "no.json"], "the matrix of order 2 in the file is not completely positive"),
+        (["cprank", "yes.json"], "the cp-rank of the matrix of order 2 in the file is at least 2, at most 2"),
+    ],
+)
+def test_verify_of_matrices(command, sentence, tmp_path, capsys):
+    Path("no.json").write_text('{"A": [[1, 2], [2, 1]]}')
+    Path("yes.json").write_text('{"A": [[2, "1/2"], ["1/2", 1]]}')
+    main([*command, "--json", "--out", str(tmp_path)])
+    path = Path(json.loads(capsys.readouterr().out)["certificate"])
+    assert main(["verify", str(path)]) == 0
+    assert capsys.readouterr().out == f"accepted: {sentence}\n"
+    command = [sys.executable, "-I", str(FOLDER / "certificate" / "rank_check.py"), str(path)]
+    assert subprocess.run(command, capture_output=True, check=False, cwd="/").returncode == 0
+    text = path.read_text()
+    for broken in (
+        text[:-3],
+        text.replace("{", '{"claim": 1, ', 1),
+        text.replace('"A": [[', '"A": [[NaN, '),
+        "[" * 10**5,
+        "",
+    ):
+        path.write_text(broken)
+        assert main(["verify", str(path)]) == 1
+        assert capsys.readouterr().out.startswith("rejected: ")
+
+
 def test_a_result_that_claims_too_much_is_cut_down():
     """certify believes nothing: bounds of a result that are not true do not come back."""
     result = solve(small_problem())

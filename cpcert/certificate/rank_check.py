@@ -104,11 +104,14 @@ COPOSITIVE. Let −μ < 0 be the minimum of xᵀSx over the simplex and x a mini
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
 from math import gcd, isqrt, lcm
+from pathlib import Path
 from typing import Any
 
 LARGEST_ORDER = 2000
@@ -117,6 +120,7 @@ LARGEST_EQUATIONS = 500
 LARGEST_DIGITS = 2000
 LARGEST_SEARCH = 200_000
 LARGEST_DEPTH = 60
+LARGEST_FILE = 1 << 28
 
 Number = int | Fraction
 Matrix = list[list[Number]]
@@ -1039,3 +1043,58 @@ def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
     if any(v for row in (*rest, *rest_sigma) for v in row):
         raise Rejected("atoms: their sums are not the pair")
     return len(proof["atoms"])
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def check(content: bytes) -> dict[str, Any]:
+    """What the claim in this file says, as a dictionary without its proof; Rejected if it is not proven."""
+    if len(content) > LARGEST_FILE:
+        raise Rejected("the file is too large")
+    try:
+        claim = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Rejected(f"the file is not valid JSON: {error}") from None
+    try:
+        check_rank_claim(claim)
+    except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
+        # Nothing of the kind is expected; whatever it is, it is no proof.
+        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {error})") from None
+    bounds = {key: claim[key] for key in ("lower", "upper") if key in claim}
+    return {"kind": claim["claim"], "order": len(claim["A"] if "A" in claim else claim["K"]), **bounds}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key is given twice")
+    return result
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check one file; 0 accepted, 1 rejected, 2 not readable."""
+    if len(arguments) != 1:
+        print("usage: rank_check.py FILE", file=sys.stderr)
+        return 2
+    try:
+        content = Path(arguments[0]).read_bytes()
+    except OSError as error:
+        print(f"{arguments[0]}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    try:
+        print(f"accepted: {json.dumps(check(content))}")
+        return 0
+    except Rejected as error:
+        print(f"rejected: {error}")
+    except MemoryError:
+        print("rejected: memory ran out")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
