@@ -234,13 +234,18 @@ def _spectral(
     problem: Problem, G: np.ndarray, proof: SpectralProof
 ) -> tuple[float, dict[str, Any], dict[str, np.ndarray]] | None:
     """The inequality of the proof with norms proven anew, in the original coordinates."""
-    X = problem.X_tilde.T
+    X, dual_G = problem.X_tilde.T, G
     if problem.loss.name == "cross_entropy":
         G = G.copy()
         G[-1] = -G[:-1].sum(axis=0)
     integers: list[int] = []
     norms: list[float] = []
-    bound = _spectral_form(problem, X, G, proof, integers, norms)
+    # The integers of the checker: a factor is one for the same power of two.
+    exact_G = check.matrix(dual_G.ravel().tolist(), len(G), problem.N, "G")
+    exact_X = check.matrix(X.ravel().tolist(), problem.N, problem.n, "X")
+    if problem.loss.name == "cross_entropy":
+        exact_G[0][-1] = [-sum(column) for column in zip(*exact_G[0][:-1], strict=True)]
+    bound = _spectral_form(problem, X, G, proof, exact_X, exact_G, integers, norms)
     if bound is None:
         return None
     if problem.loss.name == "cross_entropy":  # the exact last row differs by rounding
@@ -250,15 +255,23 @@ def _spectral(
 
 
 def _spectral_form(
-    problem: Problem, X: np.ndarray, G: np.ndarray, proof: SpectralProof, integers: list[int], norms: list[float]
+    problem: Problem,
+    X: np.ndarray,
+    G: np.ndarray,
+    proof: SpectralProof,
+    exact_X: tuple[check.Matrix, int],
+    exact_G: tuple[check.Matrix, int],
+    integers: list[int],
+    norms: list[float],
 ) -> float | None:
     sigma = problem.activation
     live = np.any(G != 0.0, axis=0) & np.any(X != 0.0, axis=1)
     if proof.kind == "signs":
         integers.append(2)
+        halves = [[[max(sign * v, 0) for v in row] for row in exact_G[0]] for sign in (1, -1)]
         bounds = [
-            _spectral_form(problem, X, np.maximum(sign * G, 0.0), part, integers, norms)
-            for sign, part in zip((1.0, -1.0), proof.parts, strict=True)
+            _spectral_form(problem, X, np.maximum(sign * G, 0.0), part, exact_X, (half, exact_G[1]), integers, norms)
+            for sign, part, half in zip((1, -1), proof.parts, halves, strict=True)
         ]
         return None if None in bounds else max(b for b in bounds if b is not None)
     if proof.kind == "triangle" or not live.any():
@@ -272,13 +285,15 @@ def _spectral_form(
     used = [G[:, live] @ X[live]]
     if sigma.kink:
         used += [np.ldexp(G[:, live], -e), np.ldexp(X[live], e[:, np.newaxis])]
-    exact: list[tuple[check.Matrix, int]] = []
-    for A in used:
-        exact.append(check.matrix(A.ravel().tolist(), A.shape[0], A.shape[1], "A"))
-    # The product is rounded; its exact entries are wanted.
-    g, ge = check.matrix(G[:, live].ravel().tolist(), len(G), int(live.sum()), "G")
-    x, xe = check.matrix(X[live].ravel().tolist(), int(live.sum()), X.shape[1], "X")
-    exact[0] = [[check.dot(row, column) for column in zip(*x, strict=True)] for row in g], ge + xe
+    (x, xe), (g, ge) = exact_X, exact_G
+    indices = np.flatnonzero(live).tolist()
+    least, most = min(e.tolist(), default=0), max(e.tolist(), default=0)
+    whole = [[check.dot([row[i] for i in indices], [x[i][k] for i in indices]) for k in range(problem.n)] for row in g]
+    exact: list[tuple[check.Matrix, int]] = [(whole, ge + xe)]
+    if sigma.kink:
+        shifts = list(zip(indices, e.tolist(), strict=True))
+        exact.append(([[row[i] << (most - shift) for i, shift in shifts] for row in g], ge - most))
+        exact.append(([[v << (shift - least) for v in x[i]] for i, shift in shifts], xe + least))
     values = []
     for A, (rows, exponent) in zip(used, exact, strict=True):
         found = _norm(A, rows, exponent)

@@ -1159,6 +1159,8 @@ class Leaf:
 
 # -- plane: one or two dimensions --------------------------------------------------------------------------------------
 
+FINE = 64
+
 
 def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) -> None:
     """γ(G) ≤ u by visiting every arc of the circle (SPEC.md, "Plane"); nothing is needed from the file."""
@@ -1168,8 +1170,8 @@ def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) 
     points = [(row[0], row[1] if space.n == 2 else 0) for row in space.points]
     weights = list(zip(*G, strict=True))
     live = [i for i, (x, y) in enumerate(points) if (x or y) and any(weights[i])]
-    # u² over the square of the unit of Gσ(X̃ᵀw), rounded down.
-    square = math.floor(u * u * power(-2 * (a + g + space.x)))
+    # u² over the square of 2**-FINE units of Gσ(X̃ᵀw), rounded down.
+    square = math.floor(u * u * power(2 * (FINE - a - g - space.x)))
     flips: dict[tuple[int, int], list[tuple[int, int]]] = {ray: [] for ray in ((1, 0), (0, 1), (-1, 0), (0, -1))}
     for i in live:
         x, y = points[i]
@@ -1195,9 +1197,9 @@ def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) 
                     row[0] += factor * x
                     row[1] += factor * y
         second = rays[(number + 1) % len(rays)]
-        A = square - sum(row[0] * row[0] for row in M)
-        B = -sum(row[0] * row[1] for row in M)
-        C = square - sum(row[1] * row[1] for row in M)
+        A = square - (sum(row[0] * row[0] for row in M) << 2 * FINE)
+        B = -sum(row[0] * row[1] for row in M) << 2 * FINE
+        C = square - (sum(row[1] * row[1] for row in M) << 2 * FINE)
         (x, y), (v, w) = first, second
         one = A * x * x + 2 * B * x * y + C * y * y
         two = A * v * v + 2 * B * v * w + C * w * w

@@ -66,7 +66,7 @@ class Writer:
             from cpcert.oracle.arrangement import scaled_points
 
             self.exponents = np.where(live, scaled_points(points)[1], 0)
-            self.grid = [FINE, FINE, 0]
+            self.grid = _fine_grid([proof for proof in proofs if isinstance(proof, ArrangementProof)])
         else:
             self.exponents = np.where(live, self.sizes, 0)
             self.grid = [-int(math.log2(g)) for g in (Y_GRID, MU_GRID, RHO_GRID)]
@@ -86,7 +86,7 @@ class Writer:
             scale = _ratio_exponent(linear, proof.linear)
         self.append([scale])
         if isinstance(proof, ArrangementProof):
-            for column, values in zip(self._columns, _arrangement(proof, index), strict=True):
+            for column, values in zip(self._columns, _arrangement(proof, index, self.grid), strict=True):
                 column.append(np.array(values, dtype=np.int64))
             return
         pieces = [events.copy() for events in proof.events()]
@@ -113,7 +113,25 @@ def _ratio_exponent(big: np.ndarray, small: np.ndarray) -> int:
     return 0 if top == 0.0 or bottom == 0.0 else math.frexp(top)[1] - math.frexp(bottom)[1]
 
 
-def _arrangement(proof: ArrangementProof, index: np.ndarray) -> tuple[list[int], list[int], list[int], list[int]]:
+def _fine_grid(proofs: Sequence[ArrangementProof]) -> list[int]:
+    """The bits of t = y/κ and μ in the proofs, fewer where the largest of them would not fit into an integer."""
+    largest_t = largest_mu = 1.0
+    for proof in proofs:
+        ends = np.cumsum(proof.count)
+        lists = [entry for entry in proof.tree.tolist() if entry == LEAF or abs(entry) == IMPLIED_NODE]
+        for entry, count, end in zip(lists, proof.count.tolist(), ends.tolist(), strict=True):
+            weights = np.abs(proof.weight[end - count : end])
+            if entry == LEAF:
+                t = weights / np.abs(proof.kappa[proof.index[end - count : end]])
+                largest_t = max(largest_t, float(t.max(initial=0.0)))
+            else:
+                largest_mu = max(largest_mu, float(weights.max(initial=0.0)))
+    return [max(0, min(FINE, 62 - math.frexp(largest)[1])) for largest in (largest_t, largest_mu)] + [0]
+
+
+def _arrangement(
+    proof: ArrangementProof, index: np.ndarray, grid: Sequence[int]
+) -> tuple[list[int], list[int], list[int], list[int]]:
     """The columns of an arrangement: implied signs are tightenings without a cap, each leaf one bound."""
     steps: list[int] = []
     ys: list[int] = []
@@ -131,11 +149,11 @@ def _arrangement(proof: ArrangementProof, index: np.ndarray) -> tuple[list[int],
                 found = []
                 for j in range(start, start + count):
                     i = int(proof.index[j])
-                    found.append((int(index[i]), round(math.ldexp(float(proof.weight[j] / proof.kappa[i]), FINE))))
+                    found.append((int(index[i]), round(math.ldexp(float(proof.weight[j] / proof.kappa[i]), grid[0]))))
                 steps += [BOUND, count]
                 last = -1
                 for i, t in sorted(found):
-                    full = t == 1 << FINE
+                    full = t == 1 << grid[0]
                     steps.append(2 * (i - last - 1) + (not full))
                     ys += [] if full else [t]
                     last = i
@@ -149,7 +167,7 @@ def _arrangement(proof: ArrangementProof, index: np.ndarray) -> tuple[list[int],
                 found = []
                 for j in range(start, start + count):
                     p, s = place[int(proof.index[j])]
-                    mu = round(math.ldexp(s * float(proof.weight[j]), FINE))
+                    mu = round(math.ldexp(s * float(proof.weight[j]), grid[1]))
                     found += [(p, mu)] if mu > 0 else []
                 # entry·x_iᵀw ≥ −ε is −entry·x_iᵀw ≤ ε.
                 steps += [TIGHTEN, 2 * int(index[i]) + (entry > 0), len(found)]
