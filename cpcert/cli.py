@@ -182,6 +182,90 @@ def verify(
 
 
 @app.command
+def check(
+    model: str,
+    instance: str,
+    /,
+    *,
+    certificate: Path | None = None,
+    gap: float | None = None,
+    time_limit: float | None = None,
+    improve: Path | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+) -> int:
+    """Say whether a trained network is globally optimal, and how far it is from it at most and at least.
+
+    Exit codes:
+    0  optimal: its loss is within the gap of a proven lower bound
+    1  suboptimal (proven: it exceeds the proven upper bound, or a neuron lowers its loss), or undecided
+    2  the input is wrong
+
+    Parameters
+    ----------
+    model
+        The network: .safetensors with W1 and W2, bias column last, or a PyTorch state dict (.pt, .pth) of Linear layers.
+    instance
+        The instance file (YAML) with the data.
+    certificate
+        A certificate of this instance; without one the instance is solved first.
+    gap
+        The relative distance that counts as optimal (instead of solve.gap in the file; 1e-6 by default).
+    time_limit
+        Seconds to solve (instead of solve.time_limit in the file).
+    improve
+        Add neurons that lower the loss until it stops, and write the network there (.safetensors).
+    as_json
+        Print one JSON object instead of a sentence.
+    """
+    import json
+
+    from cpcert import report
+    from cpcert.instance import load_instance, override_settings
+
+    loaded = load_instance(instance)
+    settings = override_settings(loaded.solve, {"gap": gap, "time_limit": time_limit})
+    problem = loaded.problem()
+    if improve is not None:
+        report.prepare_folder(improve.parent)
+
+    from cpcert.training.check import check_network, neuron_table, require_checkable
+    from cpcert.training.check import improve as improve_network
+    from cpcert.training.models import load_model
+
+    network = load_model(model, problem)
+    require_checkable(problem, network)
+    if certificate is not None:
+        lower, upper = report.certified_interval(certificate, problem)
+    else:
+        from cpcert.frank_wolfe.solve import solve as solve_problem
+
+        with report.running_trace(problem) as callback:
+            result = solve_problem(problem, callback=callback, **settings.model_dump())
+        lower, upper = result.lower, result.upper
+    found = check_network(problem, network, lower, upper, settings.gap)
+    written = report.check_object(found, neuron_table(problem, network))
+    if improve is not None:
+        better = improve_network(problem, network)
+        after = check_network(problem, better, lower, upper, settings.gap)
+        written["improved"] = {
+            "model": str(improve),
+            "loss": after.loss,
+            "width": better.width,
+            "verdict": after.verdict,
+        }
+        try:
+            better.save(improve)
+        except OSError as error:
+            raise InputError(f"--improve: {error}") from None
+    if as_json:
+        print(json.dumps(written, allow_nan=False), flush=True)
+    else:
+        report.print_neurons(written["neurons"])
+        print(report.check_line(written), flush=True)
+    return DONE if found.verdict == "optimal" else NO
+
+
+@app.command
 def reduce(
     model: str,
     instance: str,

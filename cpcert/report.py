@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
     from cpcert.problem import Problem
+    from cpcert.training.check import CheckResult
 MATRIX_CLAIMS = {
     "completely_positive": "the matrix of order {order} in the file is completely positive",
     "not_completely_positive": "the matrix of order {order} in the file is not completely positive",
@@ -295,6 +296,75 @@ def claim_sentence(claim: dict[str, Any]) -> str:
     if upper is None:
         return f"the global minimum of {about} is at least {lower!r}"
     return f"the global minimum of {about} lies in [{lower!r}, {upper!r}]"
+
+
+def certified_interval(path: Path, problem: Problem) -> tuple[float | None, float | None]:
+    """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
+    from cpcert.certificate.check import Rejected, check
+
+    try:
+        claim = check(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Rejected as error:
+        raise InputError(f"{path}: the certificate is rejected ({error})") from None
+    if claim["kind"] != "minimum" or claim["sha256"] != problem.sha256:
+        raise InputError(f"{path}: is about another problem; give the certificate of this instance")
+    return claim["lower"], claim["upper"]
+
+
+def check_object(result: CheckResult, neurons: list[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON object of `cpcert check`."""
+    descent = None
+    if result.descent is not None:
+        found = result.descent
+        descent = {
+            "w": found.w.tolist(), "v": found.v.tolist(), "ratio": found.ratio,
+            "loss_before": found.loss_before, "loss_after": found.loss_after,
+        }  # fmt: skip
+    least, most = result.suboptimality
+    return {
+        "loss": result.loss,
+        "lower": _finite(result.lower),
+        "upper": _finite(result.upper),
+        "suboptimality": {"lower": least, "upper": _finite(most)},
+        "verdict": result.verdict,
+        "descent_neuron": descent,
+        "neurons": neurons,
+    }
+
+
+def check_line(written: dict[str, Any]) -> str:
+    """The verdict of `cpcert check` in a sentence."""
+    least, most = written["suboptimality"]["lower"], written["suboptimality"]["upper"]
+    distance = (
+        f"above the global minimum by at least {least:.3g}"
+        if least > 0.0
+        else "not shown to be above the global minimum"
+    )
+    if most is not None:
+        distance += f" and by at most {_rounded_up(max(most, 0.0))}"
+    line = f"{written['verdict']}: the loss {written['loss']:.10g} is {distance}"
+    descent = written["descent_neuron"]
+    if descent is not None and written["verdict"] != "optimal":
+        line += f"; one more neuron lowers it to {descent['loss_after']:.10g}"
+    if "improved" in written:
+        improved = written["improved"]
+        line += f"; improved to {improved['loss']:.10g} ({improved['verdict']}), {improved['width']} neurons, in {improved['model']}"
+    return line
+
+
+def print_neurons(neurons: list[dict[str, Any]]) -> None:
+    """The table of neurons, to stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("neuron", "incoming", "outgoing", "in/out", "contact/2λ", "group", box=None, header_style="bold")
+    for entry in neurons:
+        numbers = [entry["incoming"], entry["outgoing"], entry["balance"], entry["contact"]]
+        cells = ["-" if v is None else f"{v:.6g}" for v in numbers]
+        table.add_row(str(entry["neuron"]), *cells, "dead" if entry["dead"] else str(entry["group"]))
+    Console(stderr=True).print(table)
 
 
 def write_result(

@@ -69,7 +69,7 @@ def certify(result: SolveResult) -> Certificate | None:
         relation = [[i, str(c)] for i, c in enumerate(result.infeasibility.relation) if c]
         content = write({**header, "claim": "infeasible", "relation": relation}, arrays)
         return Certificate(content, "infeasible", None, None) if _accepted(content) else None
-    exact = check.Problem(header["problem"], _as_arrays(arrays))
+    exact = exact_problem(problem)
     upper, upper_arrays = (None, {}) if result.network is None else _upper(problem, exact, result.network)
     header |= {"claim": "minimum", "upper": upper}
     value = None if upper is None else upper["value"]
@@ -94,6 +94,11 @@ def _accepted(content: bytes) -> bool:
     except check.Rejected:
         return False
     return True
+
+
+def exact_problem(problem: Problem) -> check.Problem:
+    """The problem as the checker sees it: integers over powers of two."""
+    return check.Problem(_problem(problem), _as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel()}))
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
@@ -404,7 +409,7 @@ def _cells(
     given = _as_arrays({**arrays, "G": G.ravel(), "points": points.ravel()})
     exact_points, x = check.matrix(given.pop("points"), N, points.shape[1], "points")
     exact_G, g = check.matrix(given.pop("G"), len(G), N, "G")
-    exact = check.Problem(_problem(problem), _as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel()}))
+    exact = exact_problem(problem)
     cover = check.Cover(exact, check.Space(exact_points, x), exact_G, g, given)
     # ĝ of the proof is ĝ of the checker divided by a power of two.
     scaled = np.ldexp(G[:, keep], exponents[keep])

@@ -1,0 +1,1 @@
+"""Networks that others trained: reading them and comparing them with what is proven."""
