@@ -112,6 +112,11 @@ def integers(m):
     assert list(m._integers(bytes([0xFE]) + raw[1:], 1, "")) == [(1 << 63) - 1]
     assert rejected(m, m._integers, raw[:-1] + bytes([2]), 1, "")
     assert rejected(m, m._integers, raw[:-1] + bytes([0x81, 0]), 1, "")
+    for large in (raw[:-1] + bytes([2]), b"\xff" * 20):
+        try:
+            m._integers(large, 1, "")
+        except m.Rejected as error:
+            assert "64 bits" in str(error)
     assert rejected(m, m._integers, b"\x80", 0, "") and rejected(m, m._integers, b"\x00\x80", 1, "")
     assert rejected(m, m._integers, b"\x00", 2, "") and rejected(m, m._integers, b"\x00\x00", 1, "")
     assert rejected(m, m._integers, b"\x80" * 11 + b"\x00", 1, "")
@@ -278,7 +283,25 @@ def angles(m):
             assert m._by_angle(a, b) == (i > j) - (i < j)
 
 
+def activations(m):
+    for a_plus, a_minus, lipschitz in ((1, 0, 1), (-2, 1, 2), (1, -3, 3), (-1, -4, 4), (2, 2, 2)):
+        slopes = _Numbers(a_plus=Fraction(a_plus), a_minus=Fraction(a_minus))
+        assert m.Problem.lipschitz.fget(slopes) == lipschitz and m.Problem.kink.fget(slopes) == a_plus - a_minus
+    # z = v σ(w x) + b β with a β of more bits than the rest.
+    for beta in (0.1, 4.0, -0.375, 0.0):
+        for a_plus, a_minus in ((1.0, 0.0), (1.0, -0.3)):
+            problem = _Numbers(
+                X=[[3], [-5]], x=-1, a_plus=Fraction(a_plus), a_minus=Fraction(a_minus), beta=Fraction(beta), N=2
+            )
+            Z, e = m.network_outputs(problem, [[2]], -2, [[7, 3] if beta else [7]], -3)
+            for z, x in zip(Z[0], (Fraction(3, 2), Fraction(-5, 2)), strict=True):
+                s = x * Fraction(2, 4)
+                hidden = (Fraction(a_plus) if s > 0 else Fraction(a_minus)) * s
+                assert z * Fraction(2) ** e == Fraction(7, 8) * hidden + Fraction(3, 8) * Fraction(beta)
+
+
 PROBES = [
+    activations,
     roots, exact_numbers, factors, logarithms, exponentials, integers, values_of_json, relations, relations_of_networks,
     spreads, angles,
 ]  # fmt: skip

@@ -68,8 +68,9 @@ def all_cases():
         good = name.startswith("good")
         assert isinstance(cases[-1].answer, dict) == good, (name, cases[-1].answer)
     found = {}
+    quick = {name: one for name, one in made.items() if len(one.content) < 5500}
     for operator in [*CHANGES, *RAW]:
-        for name, one in made.items():
+        for name, one in quick.items():
             content = mutant(one, operator, np.random.default_rng([7, *operator.encode(), *name.encode()]))
             if content is None:
                 continue
