@@ -105,7 +105,7 @@ def solve(
         result = solve_problem(problem, callback=callback, **settings.model_dump())
     proof = None
     if certificate:
-        print("writing and checking the certificate", file=sys.stderr, flush=True)
+        print("writing and checking the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
         result, proof = report.certified(result, settings.gap)
 
     code = DONE if result.status == "optimal" else NO
