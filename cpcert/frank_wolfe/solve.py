@@ -419,7 +419,8 @@ class _Run:
         elif status == "infeasible":
             message = "no network of any width reaches these targets exactly, and that is proven"
         else:
-            message = self.note or f"stopped by the {status.replace('_', ' ')}; what is reported is proven"
+            reason = "hand" if status == "interrupted" else f"the {status.replace('_', ' ')}"
+            message = self.note or f"stopped by {reason}; what is reported is proven"
         return SolveResult(
             problem=self.problem,
             status=status,
