@@ -135,6 +135,11 @@ def dual_points(made):
     )
 
 
+def _without_upper(header, arrays):
+    header["upper"] = None
+    del arrays["W1"], arrays["W2"]
+
+
 def _without_lower():
     def change(header, arrays):
         header["lower"] = None

@@ -35,6 +35,11 @@ EQUIVALENT: dict[str, str] = {
     r"^(Forest\.__init__|check_tree): (4 → 5|8 → 9)$": "a limit: others would do",
     r"^Lanes\.__init__: .* [-+] 9$": "bits to spare between the numbers of a long integer",
     r"^norm_matrix: t\.denominator\.bit_length\(\) \+ 1$|bit_length\(\) - 1 → t\.": "a finer unit of the same matrix",
+    r"^check_tree: (shifted\(room, -coarse\) - n|max\(-value \* bottom, \(FULL - value\) \* top\)) → ": (
+        "below the rounding of the multipliers: 2**-52 of the chord, 2**-60 of the cap"
+    ),
+    r"^check_tree: (-value > low\[i\] → -value >= low\[i\]|bottom < 0 < top → bottom < 0 <= top)$": "both branches agree there",
+    r"^check_(tree|cells): (len\(nodes\)|len\(path\) < N and).*OPEN": "a limit of memory that only files of a gigabyte reach",
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
     r"strict": "zip(strict=True) of lists of equal length",
     r": True → False$": "zip(strict=True) of lists of equal length",
