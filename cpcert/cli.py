@@ -555,13 +555,14 @@ def bipartite(
     time_limit: float = 60.0,
     seed: int = 0,
     plot: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    path: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Data whose optimal width is the cp-rank of a graph: X = I, Y = E'E, E the incidence matrix.
 
     Prints the edges, the cp-rank, the Rank_sigma of the optimum, the representation cost and where the plateau starts.
     Exit codes:
     0  the cp-rank is proven
-    1  it lies between two bounds
+    1  it lies between two bounds (with --path: at one lambda or more)
     2  the input is wrong
 
     Parameters
@@ -580,6 +581,8 @@ def bipartite(
         The seed of the searches.
     plot
         Draw the graph and the atoms, into the folder of --out or the current one.
+    path
+        With --N, even: the squared loss instead, and the Rank_sigma of its optimum from lambda = 0.0001 to 0.5.
     """
     import json
     import time
@@ -589,6 +592,10 @@ def bipartite(
     if N is not None and not 2 <= N <= 1000:
         raise InputError(f"--N: is {N}; give a number of vertices between 2 and 1000")
     _positive_seconds(time_limit)
+    if path:
+        if N is None or N % 2 or plot:
+            raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
+        return _bipartite_path(N, as_json, out, time_limit, seed)
 
     from cpcert.rank.graphs import complete_bipartite, load_graph
     from cpcert.report import prepare_folder, write_file
@@ -617,6 +624,109 @@ def bipartite(
         print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
         code = BAD_INPUT
     print(json.dumps(written, allow_nan=False) if as_json else graph_lines(written), flush=True)
+    return code
+
+
+def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, seed: int) -> int:
+    import json
+    import time
+
+    from cpcert.report import prepare_folder, write_file
+
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.rank.bipartite_mse import LAMBDAS, path_lines, path_object, rank_along_path
+
+    start = time.monotonic()
+    # A semidefinite bound may take as long again as the search that it follows.
+    steps = [rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS]
+    written = path_object(N, steps, time.monotonic() - start)
+    code = DONE if all(step.lower == step.upper for step in steps) else NO
+    if out is not None:
+        try:
+            content = json.dumps(written, indent=2, allow_nan=False) + "\n"
+            write_file(out / f"bipartite-{N}-path.json", content.encode())
+        except OSError as error:
+            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+            code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else path_lines(written), flush=True)
+    return code
+
+
+@app.command
+def width(
+    instance: str,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
+    out: Path | None = None,
+    gap: float | None = None,
+    time_limit: float | None = None,
+    seed: int | None = None,
+) -> int:
+    """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
+
+    Solves the instance first. Exit codes:
+    0  the least width with a loss of at most the proven upper bound is known
+    1  it lies between two bounds, or the gap is not proven
+    2  the input is wrong
+
+    Parameters
+    ----------
+    instance
+        The instance file (YAML).
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result and the network into this folder.
+    gap
+        The relative gap to prove first (1e-9, or solve.gap in the file if that is smaller).
+    time_limit
+        Seconds to try for the solution, and as many for the width (instead of solve.time_limit; 60 by default).
+    seed
+        The seed of the heuristics (instead of solve.seed; 0 by default).
+    """
+    import json
+    import time
+
+    from cpcert import report
+    from cpcert.instance import load_instance, override_settings
+
+    loaded = load_instance(instance)
+    try:
+        changes = {"gap": min(loaded.solve.gap, 1e-9) if gap is None else gap, "time_limit": time_limit, "seed": seed}
+        settings = override_settings(loaded.solve, changes)
+    except InputError as error:
+        setting, _, fault = str(error).partition(":")
+        raise InputError(f"--{setting.replace('_', '-')}:{fault}") from None
+    if out is not None:
+        report.prepare_folder(out)
+    problem = loaded.problem()
+
+    from cpcert.frank_wolfe.solve import solve as solve_problem
+    from cpcert.rank.plateau import plateau_bounds, plateau_line, plateau_object
+
+    start = time.monotonic()
+    with report.running_trace(problem) as callback:
+        result = solve_problem(problem, callback=callback, **settings.model_dump())
+    if result.network is None or result.lower is None:
+        print(f"cpcert: {result.message}: nothing is proven about the width", file=sys.stderr)
+        return NO
+    bounds = plateau_bounds(problem, result, settings.time_limit)
+    written = plateau_object(problem, bounds, time.monotonic() - start)
+    code = DONE if bounds.lower == bounds.upper and result.status == "optimal" else NO
+    if out is not None:
+        try:
+            model = out / f"{problem.name}.safetensors"
+            result.network.save(model)
+            written["model"] = str(model)
+            content = json.dumps(written, indent=2, allow_nan=False) + "\n"
+            report.write_file(out / f"{problem.name}-width.json", content.encode())
+        except OSError as error:
+            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+            code = BAD_INPUT
+    print(json.dumps(written, allow_nan=False) if as_json else plateau_line(written), flush=True)
     return code
 
 

@@ -137,7 +137,7 @@ def plane_oracle(points: np.ndarray, G: np.ndarray, activation: Activation, cuto
     bound = 0.0
     W, values = np.zeros((0, points.shape[1])), np.zeros(0)
     if curve is not None:
-        bound = _scaled(_bound(curve, error), exponent)
+        bound = _scaled(float(_arc_bounds(curve, error).max()), exponent)
         W, values = _local_maxima(curve, points.shape[1])
         values = np.ldexp(values, exponent)
         W, values = W[values > cutoff][:MOST_NEURONS], values[values > cutoff][:MOST_NEURONS]
@@ -150,8 +150,55 @@ def _scaled(bound: float, exponent: int) -> float:
         return float(np.ldexp(bound, exponent)) + TINY if bound < math.inf else math.inf
 
 
-def _sweep(points: np.ndarray, G: np.ndarray, activation: Activation) -> tuple[_Curve | None, int, float]:
-    """(curve, exponent, error): Gσ(X̃ᵀw) = 2^exponent (M + E)w with ‖E‖_F ≤ error; no curve where it is 0 everywhere."""
+def plane_oracle_outside(
+    points: np.ndarray, G: np.ndarray, activation: Activation, starts: np.ndarray, ends: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """max of ‖Gσ(X̃ᵀw)‖ over unit w outside some arcs, bounded from above, proven as in `plane_oracle`.
+
+    points (N, 2), G (m, N). starts and ends (k, 2): arc k goes counterclockwise from one to the other, less than a half turn (not
+    checked). Their union must leave an arc; its complement is taken with its ends. Returns (bound, W, values): W (l, 2) unit
+    rows, local maxima outside (heuristic).
+
+    The ends are added to the lines, so that each arc of the sweep lies inside or outside; which, exact signs decide.
+    """
+    ends_of_arcs = np.concatenate([starts, ends])
+    curve, exponent, error = _sweep(points, G, activation, np.column_stack([ends_of_arcs[:, 1], -ends_of_arcs[:, 0]]))
+    if curve is None:
+        return 0.0, np.zeros((0, 2)), np.zeros(0)
+    outside = ~between(starts, ends, curve.p)
+    bound = _scaled(float(_arc_bounds(curve, error)[outside].max(initial=0.0)), exponent)
+    W, values = _local_maxima(curve, 2)
+    outside = ~between(starts, ends, W)
+    return bound, W[outside], np.ldexp(values[outside], exponent)
+
+
+def between(starts: np.ndarray, ends: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Which of W (l, 2) lie on one of the arcs (start included, end not), exactly; arcs as in `plane_oracle_outside`."""
+    result = np.zeros(len(W), bool)
+    for a, b in zip(starts, ends, strict=True):
+        result |= (cross_signs(a, W) >= 0) & (cross_signs(b, W) < 0)
+    return result
+
+
+def cross_signs(a: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """The exact sign of a₁w₂ − a₂w₁ for each w in W (k, 2): 1 where w lies counterclockwise of a."""
+    first, second = a[0] * W[:, 1], a[1] * W[:, 0]
+    cross = first - second
+    signs = np.sign(cross)
+    for i in np.flatnonzero(np.abs(cross) <= 4.0 * EPS * (np.abs(first) + np.abs(second)) + TINY):
+        exact = Fraction(a[0]) * Fraction(W[i, 1]) - Fraction(a[1]) * Fraction(W[i, 0])
+        signs[i] = (exact > 0) - (exact < 0)
+    return signs
+
+
+def _sweep(
+    points: np.ndarray, G: np.ndarray, activation: Activation, extra: np.ndarray | None = None
+) -> tuple[_Curve | None, int, float]:
+    """(curve, exponent, error): Gσ(X̃ᵀw) = 2^exponent (M + E)w with ‖E‖_F ≤ error; no curve where it is 0 everywhere.
+
+    extra (k, 2): lines to be added, with g = 0.
+    """
+    added = np.eye(2) if extra is None else np.concatenate([np.eye(2), extra])
     N, m = len(points), len(G)
     live = (np.abs(points).max(axis=1) * activation.lipschitz > 0.0) & G.any(axis=0)
     if not live.any():
@@ -160,10 +207,10 @@ def _sweep(points: np.ndarray, G: np.ndarray, activation: Activation) -> tuple[_
     # Only the products g_ix_i matter: powers of two bring every x_i to size 1 and the largest product too.
     x_exponent, g_exponent = (np.frexp(np.abs(A).max(axis=1))[1] for A in (points, G.T))
     exponent = int((x_exponent + g_exponent).max())
-    plane = np.zeros((count + 2, 2))
+    plane = np.zeros((count + len(added), 2))
     plane[:count, : points.shape[1]] = np.ldexp(points, -x_exponent[:, np.newaxis])
-    plane[count:] = np.eye(2)
-    products = np.zeros((count + 2, m, 2))
+    plane[count:] = added
+    products = np.zeros((len(plane), m, 2))
     products[:count] = np.ldexp(G.T, x_exponent[:, np.newaxis] - exponent)[:, :, np.newaxis] * plane[:count, np.newaxis]
     total = np.abs(products).sum(axis=0) * (1.0 + (N + 4) * EPS)
     slope_exponent = math.frexp(activation.lipschitz)[1]
@@ -190,8 +237,8 @@ def _sweep(points: np.ndarray, G: np.ndarray, activation: Activation) -> tuple[_
     return _Curve(M, p, q, size, tuple(value), tuple(slope), tuple(margin)), exponent, error
 
 
-def _bound(curve: _Curve, error: float) -> float:
-    """The largest of (1) and (2) over all arcs, rounded up, plus the error of M."""
+def _arc_bounds(curve: _Curve, error: float) -> np.ndarray:
+    """The smaller of (1) and (2) for each arc, rounded up, plus the error of M: (2L,)."""
     m = curve.M.shape[1]
     at_ends = np.maximum(*curve.value) * (1.0 + (m + 10) * EPS) + 3.0 * EPS * curve.size
     inside = (curve.slope[0] >= -curve.margin[0]) & (curve.slope[1] <= curve.margin[1])
@@ -201,7 +248,7 @@ def _bound(curve: _Curve, error: float) -> float:
     cosine = np.einsum("ak,ak->a", curve.p, curve.q) / np.sqrt(lengths)
     cone = at_ends * np.sqrt(2.0 / (1.0 + np.maximum(cosine - 6.0 * EPS, 0.0))) * (1.0 + 8.0 * EPS)
     bounds = np.where(inside, np.minimum(np.sqrt(top) * (1.0 + 4.0 * EPS), cone), at_ends)
-    return (float(bounds.max()) + error) * (1.0 + 4.0 * EPS)
+    return (bounds + error) * (1.0 + 4.0 * EPS)
 
 
 def _local_maxima(curve: _Curve, r: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,120 @@
+"""B_N with the squared loss: how Rank_σ of the optimum changes with λ.
+
+X = I, Y = B = EᵀE for the balanced complete bipartite graph on N = 2n vertices, β = 0, ReLU, C = (1/N)‖Z − Y‖². Prop. 14 of Jacot,
+Golikov, Hongler and Gabriel (2022) is about `interpolate`, and about λ small enough; here is λ > 0. As in graphs.py
+‖W_1‖² + ‖W_2‖² ≥ 2⟨W_2ᵀ, σ(W_1)⟩, and more generally ≥ 2‖Z‖_* for Z = W_2σ(W_1) (nuclear norm), so
+
+    L_λ ≥ min over Z of (1/N)‖Z − B‖² + 2λ‖Z‖_*,
+
+whose only solution Z* lowers the eigenvalues s of B to (s − λN)₊. B has N once, with the eigenvector 1, n with multiplicity N − 2, and
+0 once, with z = 1 on one side and −1 on the other. So for λ ≤ 1/2
+
+    Z* = (1 − 2λ)B + λ11ᵀ,      minimum λN² − λ²N(N − 1).                                                              (1)
+
+Z* is completely positive, so the bound is attained, and exactly when W_2ᵀ = W_1 = σ(W_1): K = K^σ = Z* is the only optimal pair and
+Rank_σ of the optimum is the cp-rank of Z*, a rational matrix where λ is rational (1 at λ = 1/2; beyond, Z* = (1 − λ)₊11ᵀ).
+
+Upper: the n² atoms p(e_i + e_j) + q1, one for each edge, with p² = 1 − 2λ and q ≥ 0 the root of n²q² + 2npq = λ: their sum is
+p²B + (2npq + n²q²)11ᵀ. So the cp-rank is at most N²/4 for every λ, as in the limit.
+
+Lower: with K atoms b, Z*_ij = 1 − λ on each edge, so b_ib_j ≥ (1 − λ)/K for one of them. If K < n², two edges share an atom.
+Where they have no common vertex, (b_ib_j)(b_i′b_j′) = (b_ib_i′)(b_jb_j′) ≤ λ²; where they do, the product is b_i²(b_jb_j′) ≤ Z*_iiλ.
+Both are at most Z*_iiλ, hence
+
+    cp-rank > K   for each K < n² with (1 − λ)² > K²λZ*_ii,   Z*_ii = (1 − 2λ)n + λ.                                         (2)
+
+For λ below about (2/N)⁵ that is N²/4: "λ small enough" with a number. Above it the bounds of bounds.py for Z* (rank N − 1,
+semidefinite bounds, factorisations) often do better; they need not meet.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from cpcert.rank.answers import describe
+from cpcert.rank.bounds import cp_rank_bounds
+from cpcert.rank.matrices import Rows
+
+LAMBDAS = tuple(Fraction(text) for text in ("0.0001", "0.001", "0.01", "0.05", "0.1", "0.2", "0.3", "0.4", "0.5"))
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """lower ≤ Rank_σ of the mse optimum of B_N at lam ≤ upper, proven; minimum: the loss there, exactly."""
+
+    lam: Fraction
+    minimum: Fraction
+    lower: int
+    upper: int
+    lower_proof: str
+    upper_proof: str
+
+
+def optimal_matrix(N: int, lam: Fraction) -> Rows:
+    """Z* of (1), N even, 0 < lam ≤ 1/2."""
+    n = N // 2
+
+    def entry(i: int, j: int) -> int | Fraction:
+        B = n if i == j else int((i < n) != (j < n))
+        return (1 - 2 * lam) * B + lam
+
+    return [[entry(i, j) for j in range(N)] for i in range(N)]
+
+
+def pigeonhole_bound(N: int, lam: Fraction) -> int:
+    """1 + the largest K of (2), at most N²/4; exactly decided. N even, 0 < lam ≤ 1/2."""
+    n = N // 2
+    square = (1 - lam) ** 2 / (lam * ((1 - 2 * lam) * n + lam))
+    root = math.isqrt(math.ceil(square) - 1)  # the largest integer with root² < square
+    return min(root, n * n - 1) + 1
+
+
+def rank_along_path(N: int, lam: Fraction, seconds: float, seed: int = 0) -> PathStep:
+    """The bounds at one lam, 0 < lam ≤ 1/2, N even; at most about `seconds` for what (2) and n² atoms leave open."""
+    n = N // 2
+    lower, lower_proof = pigeonhole_bound(N, lam), "edges that share an atom"
+    upper, upper_proof = n * n, "one atom for each edge"
+    if lower < upper:
+        found = cp_rank_bounds(optimal_matrix(N, lam), seconds, seed)
+        if found.lower is not None and found.lower > lower:
+            lower, lower_proof = found.lower, str(describe(found.lower_proof))
+        if found.upper is not None and found.upper < upper:
+            upper, upper_proof = found.upper, str(describe(found.upper_proof))
+    return PathStep(lam, lam * N * N - lam**2 * N * (N - 1), lower, upper, lower_proof, upper_proof)
+
+
+def path_object(N: int, steps: list[PathStep], seconds: float) -> dict[str, Any]:
+    """The JSON object of `cpcert bipartite --path`."""
+    return {
+        "graph": f"bipartite-{N}",
+        "N": N,
+        "loss": "mse",
+        "path": [
+            {
+                "lambda": float(step.lam),
+                "minimum": float(step.minimum),
+                "rank_sigma": {"lower": step.lower, "upper": step.upper},
+                "lower_proof": step.lower_proof,
+                "upper_proof": step.upper_proof,
+            }
+            for step in steps
+        ],
+        "seconds": seconds,
+    }
+
+
+def path_lines(written: dict[str, Any]) -> str:
+    """The same as a table."""
+    rows = [("lambda", "minimum", "Rank_sigma", "lower bound", "upper bound")]
+    for step in written["path"]:
+        lower, upper = step["rank_sigma"]["lower"], step["rank_sigma"]["upper"]
+        rank = str(lower) if lower == upper else f"{lower} to {upper}"
+        proofs = step["lower_proof"], step["upper_proof"]
+        rows.append((f"{step['lambda']:g}", f"{step['minimum']:.9g}", rank, *proofs))
+    widths = [max(len(row[k]) for row in rows) for k in range(5)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,264 @@
+"""The least width of an optimal network: bounds that must hold, and closed forms that must be met."""
+
+import itertools
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from cpcert import Problem, load_instance, solve
+from cpcert.activations import activation
+from cpcert.cli import main
+from cpcert.errors import InputError
+from cpcert.oracle.plane import between, plane_oracle_outside
+from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
+from cpcert.rank.bounds import cp_rank_bounds
+from cpcert.rank.graphs import complete_bipartite, edge_matrix
+from cpcert.rank.plateau import plateau_bounds, rank_bound, smallest_hitting_set
+
+INSTANCES = Path(__file__).parents[1] / "instances"
+
+
+def one_feature(seed: int, N: int = 8, **others) -> Problem:
+    rng = np.random.default_rng(seed)
+    return Problem(rng.standard_normal((N, 1)), rng.standard_normal(N), **({"lam": 1e-2} | others))
+
+
+# -- the oracle outside arcs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "abs", "linear"])
+@pytest.mark.parametrize("m", [1, 3])
+def test_the_oracle_outside_is_above_all_samples_and_close_to_the_best(name, m):
+    rng = np.random.default_rng(m)
+    sigma = activation(name, 0.3 if name == "leaky_relu" else None)
+    for trial in range(15):
+        points = rng.standard_normal((int(rng.integers(1, 12)), 2))
+        if trial % 3 == 0:
+            points = np.round(points)  # ties, zeros, opposite points
+        G = rng.standard_normal((m, len(points)))
+        angles = np.sort(rng.uniform(0.0, 2.0 * math.pi, 6))
+        if np.diff(angles, append=angles[0] + 2.0 * math.pi).max() > 3.0:
+            continue
+        cuts = np.column_stack([np.cos(angles), np.sin(angles)])
+        if trial % 3 == 1:  # cuts at a kink of the curve
+            turned = np.array([-points[0, 1], points[0, 0]])
+            cuts = np.concatenate([cuts, turned[np.newaxis]])
+            cuts = cuts[np.argsort(np.arctan2(cuts[:, 1], cuts[:, 0]))]
+        following = np.roll(cuts, -1, axis=0)
+        forbidden = rng.permutation(len(cuts))[: int(rng.integers(1, len(cuts)))]
+        bound, W, _ = plane_oracle_outside(points, G, sigma, cuts[forbidden], following[forbidden])
+        theta = np.linspace(0.0, 2.0 * math.pi, 20_001)
+        circle = np.column_stack([np.cos(theta), np.sin(theta)])
+        unit = np.concatenate([cuts, following]) / np.linalg.norm(np.concatenate([cuts, following]), axis=1)[:, None]
+        kinks = np.column_stack([-points[:, 1], points[:, 0]])[points.any(axis=1)]
+        kinks = kinks / np.linalg.norm(kinks, axis=1, keepdims=True)
+        samples = np.concatenate([circle, kinks, -kinks, W])
+        samples = samples[~between(cuts[forbidden], following[forbidden], samples)]
+        ends = np.setdiff1d(np.arange(len(cuts)), forbidden)  # allowed arcs are closed
+        samples = np.concatenate([samples, unit[ends], unit[len(cuts) + ends]])
+        values = np.linalg.norm(sigma(samples @ points.T) @ G.T, axis=1)
+        assert bound >= values.max() * (1.0 - 1e-14)
+        assert bound <= values.max() * (1.0 + 1e-6) + 1e-12
+
+
+def test_arcs_are_told_apart_exactly():
+    start, end = np.array([[1.0, 1e-30]]), np.array([[1.0, 3e-30]])
+    W = np.array([[1.0, 0.0], [1.0, 1e-30], [1.0, 2e-30], [1.0, 3e-30], [-1.0, -2e-30]])
+    assert between(start, end, W).tolist() == [False, True, True, False, False]
+
+
+# -- hitting sets ------------------------------------------------------------------------------------------------------
+
+
+def test_smallest_hitting_sets_against_enumeration():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        n = int(rng.integers(1, 8))
+        sets = [int(s) for s in rng.integers(1, 1 << n, int(rng.integers(0, 9)))]
+        truth = min(t.bit_count() for t in range(1 << n) if all(s & t for s in sets))
+        size, hitting = smallest_hitting_set(sets)
+        assert hitting is not None
+        assert (size, hitting.bit_count()) == (truth, truth)
+        assert all(s & hitting for s in sets)
+
+
+def test_a_search_that_runs_out_of_nodes_still_bounds(monkeypatch):
+    monkeypatch.setattr("cpcert.rank.plateau.HITTING_NODES", 30)
+    sets = [(1 << a) | (1 << b) for a, b in itertools.combinations(range(12), 2)]
+    size, hitting = smallest_hitting_set(sets)
+    assert hitting is None
+    assert 6 <= size <= 11  # the truth is 11
+
+
+# -- widths ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "width"), [("diabetes-1", 3), ("one-dimensional", 5)])
+def test_known_widths(name, width):
+    problem = load_instance(f"{INSTANCES}/{name}.yaml").problem()
+    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    assert (bounds.lower, bounds.upper, bounds.proof) == (width, width, "caps")
+    assert all(needed.lower > bounds.loss for needed in bounds.needed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_narrower_network_that_a_search_finds_reaches_the_loss(seed):
+    beta = [1.0, 0.5, 0.0, -1.0][seed]
+    problem = one_feature(
+        seed, beta=beta, activation=["relu", "leaky_relu", "relu", "relu"][seed], slope=[None, 0.2, None, None][seed]
+    )
+    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    assert 1 <= bounds.lower <= bounds.upper
+    k, n = bounds.lower - 1, problem.n
+    rng = np.random.default_rng(seed)
+
+    def loss(theta):
+        W, V, b = theta[: k * n].reshape(k, n), theta[k * n : k * n + k].reshape(1, k), theta[k * n + k :]
+        Z = V @ problem.activation(W @ problem.X_tilde) + (beta * b[:, None] if beta else 0.0)
+        return (
+            problem.loss.value(Z, problem.targets)
+            + problem.lam * (W**2).sum()
+            + problem.lam * ((V**2).sum() + (b**2).sum())
+        )
+
+    best = min(minimize(loss, rng.standard_normal(k * n + k + (beta != 0.0))).fun for _ in range(8))
+    assert best > bounds.loss
+
+
+def test_a_range_of_penalties_and_losses():
+    for seed, lam in enumerate([1e-1, 1e-2]):
+        for others in ({}, {"beta": 0.0}, {"activation": "abs"}, {"activation": "linear"}):
+            problem = one_feature(10 + seed, N=6, lam=lam, **others)
+            bounds = plateau_bounds(problem, solve(problem, gap=1e-9), seconds=1.0)
+            assert 0 <= bounds.lower <= bounds.upper
+            if others.get("activation") == "linear":
+                assert bounds.lower <= 1
+    rng = np.random.default_rng(0)
+    X, labels = rng.standard_normal((8, 1)), np.sign(rng.standard_normal(8))
+    for loss, Y in (("logistic", labels), ("cross_entropy", np.column_stack([labels > 0, labels < 0]).astype(float))):
+        problem = Problem(X, Y, lam=1e-2, loss=loss)
+        bounds = plateau_bounds(problem, solve(problem, gap=1e-8), seconds=1.0)
+        assert 0 <= bounds.lower <= bounds.upper
+
+
+def test_no_neuron_is_needed():
+    problem = Problem(np.arange(4.0)[:, None], np.zeros(4), lam=1e-2)
+    bounds = plateau_bounds(problem, solve(problem))
+    assert (bounds.lower, bounds.upper, bounds.proof) == (0, 0, "none")
+    heavy = one_feature(0, lam=100.0)
+    assert plateau_bounds(heavy, solve(heavy)).lower == 0
+
+
+def test_interpolate_and_more_dimensions_say_what_is_missing():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((6, 3)), rng.standard_normal(6)
+    problem = Problem(X, y, lam=1e-2)
+    bounds = plateau_bounds(problem, solve(problem))
+    assert bounds.lower == 1
+    assert "rank 4" in bounds.note
+    fit = Problem(X, y, loss="interpolate")
+    bounds = plateau_bounds(fit, solve(fit))
+    assert (bounds.lower, bounds.proof) == (0, "none")
+    assert "interpolate" in bounds.note
+
+
+def test_nothing_proven_is_an_error():
+    problem = Problem([[1.0], [1.0]], [0.0, 1.0], loss="interpolate")
+    with pytest.raises(InputError, match="infeasible"):
+        plateau_bounds(problem, solve(problem))
+
+
+# -- rank --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.7])
+def test_the_rank_bound_against_exact_fits_of_each_width(beta):
+    rng = np.random.default_rng(3)
+    N, m, lam = 10, 4, 1e-3
+    # With σ linear and X = I, β = 0 each width reaches (3) exactly; with a bias it can only be larger.
+    Y = rng.standard_normal((N, m))
+    problem = Problem(np.eye(N), Y, lam=lam, activation="linear", beta=beta)
+    A = Y.T if beta == 0.0 else Y.T - Y.T.mean(axis=1, keepdims=True)
+    s = np.linalg.svd(A, compute_uv=False)
+    c = 2.0 * lam / np.sqrt(1.0 + N * beta**2)
+    for k in range(m + 1):
+        value = sum(c * t - c * c * N / 4.0 if t > c * N / 2.0 else t * t / N for t in s[:k]) + sum(s[k:] ** 2) / N
+        assert rank_bound(problem, value * (1.0 - 1e-9)) == min(k + 1, m)
+        assert rank_bound(problem, value * (1.0 + 1e-9)) <= k
+
+
+def test_the_rank_bound_of_bipartite_data():
+    problem = Problem(np.eye(4), np.array(edge_matrix(complete_bipartite(4)), float), lam=1e-3, beta=0.0)
+    bounds = plateau_bounds(problem, solve(problem, gap=1e-5))
+    assert (bounds.lower, bounds.proof) == (3, "rank")
+    assert bounds.upper >= 4
+
+
+# -- bipartite graphs along λ --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("N", [4, 6, 8])
+def test_the_optimal_matrix_of_bipartite_data(N):
+    n, B = N // 2, np.array(edge_matrix(complete_bipartite(N)), float)
+    for lam in LAMBDAS:
+        Z = np.array(optimal_matrix(N, lam), float)
+        values, vectors = np.linalg.eigh(B)
+        assert np.allclose(Z, (vectors * np.maximum(values - float(lam) * N, 0.0)) @ vectors.T)
+        p = math.sqrt(1 - 2 * lam)
+        q = (-p * n + math.sqrt(p * p * n * n + float(lam) * n * n)) / (n * n)
+        edges = [np.eye(N)[i] + np.eye(N)[n + j] for i in range(n) for j in range(n)]
+        assert np.allclose(sum(np.outer(p * e + q, p * e + q) for e in edges), Z)
+        assert q >= 0.0
+
+
+@pytest.mark.parametrize("lam", [1e-3, 0.1, 0.45])
+def test_its_minimum_is_what_the_solver_proves(lam):
+    problem = Problem(np.eye(4), np.array(edge_matrix(complete_bipartite(4)), float), lam=lam, beta=0.0)
+    result = solve(problem, gap=1e-6)
+    step = rank_along_path(4, Fraction(lam), 0.5)
+    assert result.status == "optimal"
+    assert result.lower <= float(step.minimum) * (1.0 + 1e-12)
+    assert result.upper >= float(step.minimum) * (1.0 - 1e-12)
+
+
+def test_ranks_along_the_path():
+    assert [pigeonhole_bound(N, Fraction(1, 10_000)) for N in (4, 6, 8)] == [4, 9, 16]
+    assert [pigeonhole_bound(N, Fraction(1, 2)) for N in (2, 4, 6)] == [1, 1, 1]
+    # Exactly at equality in (2) nothing is claimed: (1 − λ)² = λ((1 − 2λ) + λ) for N = 2, K = 1 is λ = 1/2.
+    step = rank_along_path(4, Fraction(2, 5), 1.0)
+    assert (step.lower, step.upper) == (3, 3)
+    for lam in LAMBDAS[3::2]:
+        found = cp_rank_bounds(optimal_matrix(4, lam), 0.5, 0, False)
+        assert found.upper is None or pigeonhole_bound(4, lam) <= found.upper
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_width_command(capsys, tmp_path):
+    assert main(["width", f"{INSTANCES}/diabetes-1.yaml", "--json", "--out", str(tmp_path)]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert (written["lower"], written["upper"], written["lower_proof"]) == (3, 3, "caps")
+    assert len(written["caps"]) == 3
+    assert json.loads((tmp_path / "diabetes-1-width.json").read_text())["lower"] == 3
+    assert (tmp_path / "diabetes-1.safetensors").exists()
+    assert main(["width", f"{INSTANCES}/diabetes-2.yaml", "--gap", "1e-4"]) == 1
+    assert "between 1 and" in capsys.readouterr().out
+    assert main(["width", f"{INSTANCES}/infeasible-duplicates.yaml"]) == 1
+    assert "nothing is proven" in capsys.readouterr().err
+    assert main(["width", f"{INSTANCES}/diabetes-1.yaml", "--gap", "-1"]) == 2
+
+
+def test_bipartite_path_command(capsys, tmp_path):
+    assert main(["bipartite", "--N", "2", "--path", "--json", "--out", str(tmp_path)]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert [step["rank_sigma"] for step in written["path"]] == [{"lower": 1, "upper": 1}] * len(LAMBDAS)
+    assert (tmp_path / "bipartite-2-path.json").exists()
+    for wrong in (["--N", "5", "--path"], ["--graph", "petersen", "--path"], ["--N", "4", "--path", "--plot"]):
+        assert main(["bipartite", *wrong]) == 2
+        assert "--path" in capsys.readouterr().err
