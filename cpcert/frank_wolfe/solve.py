@@ -323,6 +323,9 @@ class _Run:
 
     def _use(self, space: Coordinates, G: np.ndarray, answer: OracleAnswer) -> None:
         self.nodes += answer.nodes
+        if answer.proof is None:
+            # A search that was cut short has a bound and nothing to show for it: only what can be certified counts.
+            answer = prove(space, G, self.problem.activation, 0.0, Limits(nodes=0), self.seed)
         bound = answer.upper_bound
         if bound is None or not math.isfinite(bound):
             return
