@@ -2,7 +2,7 @@
 
 The checker runs as a program of its own (`python -I check.py FILE`), so its seconds contain the start of Python and its memory is
 that of the process. The last problem is there for the size of its proof: it takes the dual point of a run that was stopped
-and lowers the bound of its oracle in steps of 2 % until the proof takes 10^5 leaves.
+and lowers the bound of its oracle in steps of 20 % until the proof takes 10^5 leaves.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def checked(content: bytes) -> tuple[float, float]:
 
 
 def enlarged(result: SolveResult) -> SolveResult:
-    """The result with the proof of the largest bound, of 2 % steps downwards, that needs LEAVES leaves in both trees."""
+    """The result with the proof of the largest bound, of 20 % steps downwards, that needs LEAVES leaves in both trees."""
     problem, dual = result.problem, result.dual
     assert dual is not None
     space = coordinates(problem.X_tilde)
     bound = dual.oracle_bound
     while True:
-        bound *= 0.98
+        bound *= 0.8
         answer = prove(space, dual.G, problem.activation, bound, Limits(nodes=8 * LEAVES), 0)
         assert answer.complete and answer.upper_bound is not None
         if answer.nodes >= 2 * LEAVES:

@@ -155,21 +155,18 @@ def probes_hold(module):
 EVERYWHERE: set[str] = set()
 
 
-def campaign(cases, stride=1, limit=None):
+def campaign(cases, stride=1):
     """(killed, survivors, excluded) over every stride-th mutant."""
     EVERYWHERE.update(*(case.calls for case in cases))
     old = signal.signal(signal.SIGALRM, _late)
     tree, found = mutants()
     killed, survivors, excluded = 0, [], defaultdict(int)
-    started = time.monotonic()
     try:
         for one in found[::stride]:
             reason = excuse(one.key)
             if reason:
                 excluded[reason] += 1
                 continue
-            if limit is not None and time.monotonic() - started > limit:
-                break
             if killer(tree, one, cases) is None:
                 survivors.append(one.key)
             else:
@@ -199,7 +196,7 @@ def test_the_checker_passes_the_probes():
 
 
 def test_a_sample_of_the_mutants_dies(cases):
-    killed, survivors, _ = campaign(cases, stride=17, limit=12.0)
+    killed, survivors, _ = campaign(cases, stride=61)
     assert killed + len(survivors) >= 20
     assert killed >= LEAST * (killed + len(survivors)), survivors
 
