@@ -19,8 +19,9 @@ This takes no G close to the optimal one and no contact set {w: ‖Gσ(X̃ᵀw)�
 sets of caps are just not needed. Often a neuron w can be replaced by −w (σ(s) = s + σ(−s) for the ReLU, and others make up for s):
 then neither of two opposite caps is needed alone, but both together are.
 
-The search for needed sets: a smallest set of caps that hits all known ones is allowed, and nothing else; if (1) exceeds
-U, the other caps are needed, and are made as few as possible by allowing more. If that is not proven, the search ends.
+The search for needed sets: first such pairs, then a smallest set of caps that hits all known ones is allowed, and nothing
+else; if (1) exceeds U, the other caps are needed, and are made as few as possible by allowing more. If that is not proven, the
+search ends.
 
 The circle (points of rank ≤ 2, any number of outputs): caps are arcs around the neurons of the solution and the local maxima of
 ‖Gσ(X̃ᵀw)‖ for its G, cut half way between neighbours; `plane_oracle_outside` bounds ‖Gσ(X̃ᵀw)‖ on A. G comes from the best network in A,
@@ -62,11 +63,14 @@ from cpcert.oracle.spectral import EPS, operator_norm
 from cpcert.problem import Problem
 
 ROUNDS = 20
-# Relative excess of the best loss on the allowed arcs over U below which no proof is expected.
+# Relative excess of the best loss on the allowed arcs over U below which no proof is expected, and its growth by round.
 HOPELESS = 1e-8
+IMPATIENCE = 1.5
 # Local maxima of the oracle from this share of 2λ on get an arc, and directions closer than this (radians) share one.
 CONTACT = 1.0 - 1e-4
 SAME_ANGLE = 1e-4
+# Arcs whose middles are opposite within so much (radians) are tried together.
+OPPOSITE = 0.2
 # Arcs of an angle up to this (radians) are one step, longer ones several.
 STEP = 1.5
 MOST_ARCS = 400
@@ -171,6 +175,17 @@ class _Arcs:
         mask = np.array([chosen >> int(k) & 1 for k in self.arc], bool)
         return self.cuts[mask], np.roll(self.cuts, -1, axis=0)[mask]
 
+    def opposite_pairs(self) -> list[int]:
+        """Disjoint bit sets of one or two arcs: arcs whose middles are about opposite, and the others alone (heuristic)."""
+        angles = np.array([[start, start + (end - start) % (2.0 * math.pi)] for start, end in self.angles()])
+        middles, left, pairs = angles.mean(axis=1) if len(angles) else angles, list(range(len(angles))), []
+        while left:
+            k = left.pop(0)
+            apart = [abs((middles[j] - middles[k]) % (2.0 * math.pi) - math.pi) for j in left]
+            j = int(np.argmin(apart)) if left else -1
+            pairs.append(1 << k | (1 << left.pop(j) if left and apart[j] < OPPOSITE else 0))
+        return pairs
+
     def angles(self) -> tuple[tuple[float, float], ...]:
         angle = np.arctan2(self.cuts[:, 1], self.cuts[:, 0])
         starts = np.flatnonzero(np.diff(self.arc, prepend=-1))
@@ -214,11 +229,17 @@ def _needed_sets(
         sets = [tuple(k for k in range(arcs.count) if s >> k & 1) for s in needed]
         return lower, tuple(Needed(s, loss) for s, loss in zip(sets, losses, strict=True)), complete
 
+    for pair in arcs.opposite_pairs():
+        if time.monotonic() < deadline:
+            loss = _lower_within(problem, space, arcs, every & ~pair, upper)
+            if loss is not None:
+                needed.append(pair)
+                losses.append(loss)
     while time.monotonic() < deadline:
         lower, hitting = smallest_hitting_set(needed, lower)
         if hitting is None:
             return result()
-        loss = _lower_within(problem, space, arcs, hitting, upper)
+        loss = _lower_within(problem, space, arcs, hitting, upper, 1.0)
         if loss is None:
             complete = True
             return result()
@@ -280,7 +301,9 @@ def smallest_hitting_set(sets: list[int], at_least: int = 0) -> tuple[int, int |
         size += 1
 
 
-def _lower_within(problem: Problem, space: Coordinates, arcs: _Arcs, allowed: int, upper: float) -> float | None:
+def _lower_within(
+    problem: Problem, space: Coordinates, arcs: _Arcs, allowed: int, upper: float, impatience: float = IMPATIENCE
+) -> float | None:
     """A proven lower bound > upper of the loss of networks with neurons in the arcs of the bit set `allowed` only, or None."""
     r = space.points.shape[1]
     if not allowed:
@@ -294,10 +317,11 @@ def _lower_within(problem: Problem, space: Coordinates, arcs: _Arcs, allowed: in
     W = np.concatenate([first, last, first + last])
     W = W / np.linalg.norm(W, axis=1, keepdims=True)
     starts, ends = arcs.steps(~allowed)
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         columns = Columns(np.zeros((0, problem.m)), np.zeros((0, problem.N), bool), W, W @ points.T > 0.0)
         found = correct(problem, points, columns)
-        if found is None or objective(problem, points, found.neurons) <= upper * (1.0 + HOPELESS):
+        hopeless = upper * (1.0 + HOPELESS * impatience**turn)
+        if found is None or objective(problem, points, found.neurons) <= hopeless:
             return None
         new = [W]
         gradient = -problem.loss.gradient(found.neurons.outputs(problem, points), problem.targets)
