@@ -14,7 +14,11 @@ from cpcert import Problem, load_instance, solve
 from cpcert.activations import activation
 from cpcert.cli import main
 from cpcert.errors import InputError
+from cpcert.frank_wolfe.corrective import Columns, correct
+from cpcert.frank_wolfe.steps import objective
+from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.plane import between, plane_oracle_outside
+from cpcert.rank import plateau
 from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.graphs import complete_bipartite, edge_matrix
@@ -171,6 +175,29 @@ def test_nothing_proven_is_an_error():
     problem = Problem([[1.0], [1.0]], [0.0, 1.0], loss="interpolate")
     with pytest.raises(InputError, match="infeasible"):
         plateau_bounds(problem, solve(problem))
+
+
+@pytest.mark.parametrize("loss", ["mse", "logistic", "cross_entropy"])
+@pytest.mark.parametrize("beta", [1.0, 0.0])
+def test_bounds_on_arcs_never_cross_networks_on_those_arcs(loss, beta):
+    rng = np.random.default_rng(5)
+    X, labels = rng.standard_normal((7, 2 if beta == 0.0 else 1)), np.sign(rng.standard_normal(7))
+    Y = np.column_stack([labels > 0, labels < 0]).astype(float) if loss == "cross_entropy" else labels
+    problem = Problem(X, Y, lam=1e-2, loss=loss, beta=beta)
+    space, arcs = coordinates(problem.X_tilde), plateau._arcs(np.sort(rng.uniform(-math.pi, math.pi, 6)))
+    theta = np.linspace(-math.pi, math.pi, 400, endpoint=False)
+    circle = np.column_stack([np.cos(theta), np.sin(theta)])
+    for allowed in (0b1, 0b101, 0b11110, 0b10011):
+        lower = plateau._lower_within(problem, space, arcs, allowed, 1e-6)  # the first proven bound there is
+        W = np.concatenate([circle[between(*arcs.steps(allowed), circle)], *arcs.steps(allowed)])
+        none = Columns(np.zeros((0, problem.m)), np.zeros((0, 7), bool), W, W @ space.points.T > 0.0)
+        best = objective(problem, space.points, correct(problem, space.points, none).neurons)
+        assert lower is not None
+        assert lower <= best * (1.0 + 1e-9)
+        # And close: the grid misses kinks, so its best network is a little above the optimum.
+        close = plateau._lower_within(problem, space, arcs, allowed, 0.98 * best)
+        assert close is not None
+        assert close <= best * (1.0 + 1e-9)
 
 
 # -- rank --------------------------------------------------------------------------------------------------------------
