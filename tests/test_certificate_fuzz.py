@@ -299,7 +299,17 @@ def bytes_of(arrays, **changes):
 def many_zeros():
     """A problem of the largest size, all of it 0, with the right hash."""
     n0 = (1 << 23) - 8
-    numbers = {"loss": "mse", "a_plus": 1.0, "a_minus": 0.0, "lambda": 1.0, "beta": 0.0, "depth": 2, "N": 1, "n0": n0, "m": 1}
+    numbers = {
+        "loss": "mse",
+        "a_plus": 1.0,
+        "a_minus": 0.0,
+        "lambda": 1.0,
+        "beta": 0.0,
+        "depth": 2,
+        "N": 1,
+        "n0": n0,
+        "m": 1,
+    }
     arrays = {"X": np.zeros(n0), "Y": np.zeros(1)}
     header = {"problem": numbers}
     rehash(header, arrays)
