@@ -38,8 +38,9 @@ def small(tmp_path):
 
 
 def python(*arguments, **options):
+    options = {"cwd": ROOT, **options}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, **options
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False, **options
     )
 
 
@@ -143,7 +144,7 @@ def test_the_closing_line_is_all_of_stdout(small, capsys):
 
 
 def test_json_by_the_contract():
-    run = python("-m", "cpcert", "solve", str(INSTANCES / "bipartite-8-interpolate.yaml"), "--json")
+    run = python("-m", "cpcert", "solve", str(INSTANCES / "bipartite-8-interpolate.yaml"), "--json", cwd=Path.cwd())
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout, parse_constant=pytest.fail)
     assert set(result) >= KEYS
