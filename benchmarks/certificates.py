@@ -1,8 +1,7 @@
 """Certificates: leaves, size, seconds to write and to check, beside the seconds to solve, all in the same run.
 
 The checker runs as a program of its own (`python -I check.py FILE`), so its seconds contain the start of Python and its memory is
-that of the process. The last problem is there for the size of its proof: it takes the dual point of a run that was stopped
-and lowers the bound of its oracle in steps of 20 % until the proof takes 10^5 leaves.
+that of the process.
 """
 
 from __future__ import annotations
@@ -11,18 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tables
 
-from cpcert import SolveResult, certify, solve
+from cpcert import certify, solve
 from cpcert.certificate import check
-from cpcert.frank_wolfe.bounds import dual_lower_bound
 from cpcert.instance import parse_instance
-from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, prove
 
 # name, data, lambda, gap, seconds at most
 PROBLEMS: list[tuple[str, dict[str, Any], float, float, float]] = [
@@ -30,9 +25,8 @@ PROBLEMS: list[tuple[str, dict[str, Any], float, float, float]] = [
     ("digits 3/8, N=40, 64 pixels", {"source": "digits", "classes": [3, 8], "points": 40}, 1e-2, 1e-6, 60.0),
     ("diabetes N=100, 4 features", {"source": "diabetes", "points": 100, "features": 4}, 1e-2, 1e-6, 120.0),
     ("gaussian N=100, d=3", {"source": "gaussian", "points": 100, "features": 3}, 1e-3, 1e-6, 120.0),
-    ("gaussian N=100, d=5, a large proof", {"source": "gaussian", "points": 100, "features": 5}, 1e-3, 1e-6, 20.0),
+    ("gaussian N=100, d=4", {"source": "gaussian", "points": 100, "features": 4}, 1e-3, 1e-6, 600.0),
 ]
-LEAVES = 10**5
 CHECKER = Path(check.__file__)
 MEASURE = """
 import resource, subprocess, sys
@@ -54,21 +48,6 @@ def checked(content: bytes) -> tuple[float, float]:
     return float(seconds), float(memory)
 
 
-def enlarged(result: SolveResult) -> SolveResult:
-    """The result with the proof of the largest bound, of 20 % steps downwards, that needs LEAVES leaves in both trees."""
-    problem, dual = result.problem, result.dual
-    assert dual is not None
-    space = coordinates(problem.X_tilde)
-    bound = dual.oracle_bound
-    while True:
-        bound *= 0.8
-        answer = prove(space, dual.G, problem.activation, bound, Limits(nodes=8 * LEAVES), 0)
-        assert answer.complete and answer.upper_bound is not None
-        if answer.nodes >= 2 * LEAVES:
-            found = dual_lower_bound(problem, dual.G, answer.upper_bound, answer.rung, answer.proof, answer.scale)
-            return replace(result, dual=found, lower=found.value)
-
-
 def main() -> None:
     small = {
         "name": "warm-up",
@@ -82,9 +61,6 @@ def main() -> None:
         problem = parse_instance({"name": "target", "data": source, "loss": "mse", "lambda": lam}).problem()
         started = time.process_time()
         result = solve(problem, gap=gap, time_limit=limit)
-        if name.endswith("large proof"):
-            started = time.process_time()
-            result = enlarged(result)
         solving = time.process_time() - started
         started = time.process_time()
         certificate = certify(result)
