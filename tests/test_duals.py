@@ -1,5 +1,7 @@
 """The back-propagated duals: gradients of the loss, and what adding a neuron does to it."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def _case(activation, loss, beta, depth=4, seed=0):
         rng.normal(size=(7, 3)), Y, lam=0.1, loss=loss, depth=depth, beta=beta, activation=activation, slope=slope
     )
     widths = [3, 5, 3, 4][:depth] + [2]
-    weights = tuple(rng.normal(size=(b, a + (beta != 0.0))) for a, b in zip(widths[:-1], widths[1:], strict=True))
+    weights = tuple(rng.normal(size=(b, a + (beta != 0.0))) for a, b in itertools.pairwise(widths))
     return problem, Network(weights, problem.activation, beta)
 
 
