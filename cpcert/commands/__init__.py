@@ -1,0 +1,75 @@
+"""The commands of the command line, a file for each group of them, and here what all of them share.
+
+Exit codes: 0 done (for bounds: the requested gap is proven), 1 an honest no, 2 bad input or usage. Everything slow is
+imported inside the commands, so that `cpcert --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.instance import Instance, SolveSettings
+
+DONE, NO, BAD_INPUT, BUG = 0, 1, 2, 70
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+
+
+def settings_from_options(instance: Instance, **options: Any) -> SolveSettings:
+    """The settings of the instance file, changed by the options that are not None.
+
+    Raises InputError, naming the option.
+    """
+    from cpcert.instance import override_settings
+
+    try:
+        return override_settings(instance.solve, options)
+    except InputError as error:
+        setting, _, fault = str(error).partition(":")
+        raise InputError(f"--{setting.replace('_', '-')}:{fault}") from None
+
+
+def announce_compilation() -> None:
+    """Say that the first run takes longer, if this is one."""
+    from cpcert.oracle.ladder import kernels_are_compiled
+
+    if not kernels_are_compiled():
+        print("compiling the kernels (about a minute, once)", file=sys.stderr, flush=True)
+
+
+def deliver(
+    code: int,
+    answer: dict[str, Any],
+    line: Callable[[dict[str, Any]], str],
+    as_json: bool,
+    save: Callable[[], dict[str, Any]] | None = None,
+) -> int:
+    """Save the answer, print it on stdout, and return the exit code.
+
+    save: writes the files and returns the answer with their names in it; None: nothing is to be written. A folder that
+    cannot be written costs the exit code, never the answer.
+    """
+    import json
+
+    if save is not None:
+        try:
+            answer = save()
+        except OSError as error:
+            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+            code = BAD_INPUT
+    print(json.dumps(answer, allow_nan=False) if as_json else line(answer), flush=True)
+    return code
+
+
+def require_seconds(time_limit: float) -> None:
+    """Raise InputError unless --time-limit is a positive number."""
+    if not time_limit > 0:
+        raise InputError(f"--time-limit: is {time_limit:g}; give a number of seconds > 0")

@@ -1,0 +1,224 @@
+"""cprank, rank, bipartite: how many terms a completely positive matrix, a covariance pair or a graph needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, require_seconds
+from cpcert.errors import InputError
+
+
+def cprank(
+    matrix: str,
+    /,
+    *,
+    as_json: AsJson = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    sdp: bool | None = None,
+) -> int:
+    """Is a matrix completely positive, and with how few terms? Proven bounds of its cp-rank.
+
+    A = sum of b b' with entrywise nonnegative vectors b; the cp-rank is the least number of them. Exit codes:
+    0  the cp-rank is proven
+    1  it lies between two bounds, or the matrix is not completely positive (proven), or undecided
+    2  the input is wrong
+
+    Parameters
+    ----------
+    matrix
+        .json {"A": rows of integers, "p/q" strings or floats}, .csv or .npy.
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result and the claim with its exact proof into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    sdp
+        Try semidefinite bounds too (needs cvxpy); by default where nothing else closes the gap and cvxpy is installed.
+    """
+    import time
+
+    from cpcert.rank.matrices import load_matrix
+    from cpcert.report import prepare_folder
+
+    require_seconds(time_limit)
+    loaded = load_matrix(matrix)
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.rank.answers import cp_rank_line, cp_rank_object, write_answer
+    from cpcert.rank.bounds import cp_rank_bounds
+
+    start = time.monotonic()
+    bounds = cp_rank_bounds(loaded.rows, time_limit, seed, sdp)
+    answer = cp_rank_object(loaded, bounds, time.monotonic() - start)
+
+    def save() -> dict[str, Any]:
+        return answer if out is None else write_answer(answer, bounds.claim(), out, loaded.name, "cprank")
+
+    code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
+    return deliver(code, answer, cp_rank_line, as_json, save)
+
+
+def rank(
+    pair: str,
+    /,
+    *,
+    as_json: AsJson = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+) -> int:
+    """How many neurons does a layer with the covariances (K, K_sigma) need? Proven bounds of Rank_sigma.
+
+    Exit codes:
+    0  Rank_sigma is proven
+    1  it lies between two bounds, or no layer has these covariances (proven)
+    2  the input is wrong
+
+    Parameters
+    ----------
+    pair
+        .json {"K": rows, "K_sigma": rows, "beta": 0, "activation": "relu"}; activation and slope as in instance files.
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result and the claim with its exact proof into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    """
+    import time
+
+    from cpcert.rank.matrices import load_pair
+    from cpcert.report import prepare_folder
+
+    require_seconds(time_limit)
+    loaded = load_pair(pair)
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.rank.answers import rank_sigma_line, rank_sigma_object, write_answer
+    from cpcert.rank.pair import rank_sigma_bounds
+
+    start = time.monotonic()
+    bounds = rank_sigma_bounds(loaded, time_limit, seed)
+    answer = rank_sigma_object(bounds, time.monotonic() - start)
+
+    def save() -> dict[str, Any]:
+        return answer if out is None else write_answer(answer, bounds.claim(), out, loaded.name, "rank")
+
+    code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
+    return deliver(code, answer, rank_sigma_line, as_json, save)
+
+
+def bipartite(
+    *,
+    N: Annotated[int | None, Parameter(name="--N")] = None,
+    graph: str | None = None,
+    as_json: AsJson = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    plot: Flag = False,
+    path: Flag = False,
+) -> int:
+    """Data whose optimal width is the cp-rank of a graph: X = I, Y = E'E, E the incidence matrix.
+
+    Prints the edges, the cp-rank, the Rank_sigma of the optimum, the representation cost and where the plateau starts.
+    Exit codes:
+    0  the cp-rank is proven
+    1  it lies between two bounds (with --path: at one lambda or more)
+    2  the input is wrong
+
+    Parameters
+    ----------
+    N
+        The balanced complete bipartite graph on N vertices (N^2/4 edges for even N).
+    graph
+        Any other graph: petersen, heawood, groetzsch, clebsch, cycle-N, or a file with one edge "u v" per line.
+    as_json
+        Print one JSON object instead of lines.
+    out
+        Write the result, the claim with its exact proof, and the data as an instance file into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    plot
+        Draw the graph and the atoms, into the folder of --out or the current one.
+    path
+        With --N, even: the squared loss instead, and the Rank_sigma of its optimum from lambda = 0.0001 to 0.5.
+    """
+    import time
+
+    if (N is None) == (graph is None):
+        raise InputError("--N: give either --N (like --N 8) or --graph (like --graph petersen)")
+    if N is not None and not 2 <= N <= 1000:
+        raise InputError(f"--N: is {N}; give a number of vertices between 2 and 1000")
+    require_seconds(time_limit)
+    if path:
+        if N is None or N % 2 or plot:
+            raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
+        return _bipartite_path(N, as_json, out, time_limit, seed)
+
+    from cpcert.rank.graphs import complete_bipartite, load_graph
+    from cpcert.report import prepare_folder, write_file
+
+    chosen = load_graph(graph) if graph is not None else complete_bipartite(N or 0)
+    name = Path(graph).stem if graph is not None else f"bipartite-{N}"
+    if out is not None or plot:
+        prepare_folder(out or Path())
+
+    from cpcert.rank.answers import GraphAnswer, graph_bounds, graph_instance, graph_lines, graph_object, write_answer
+
+    start = time.monotonic()
+    bounds = graph_bounds(chosen, time_limit, seed)
+    found = GraphAnswer(name, chosen, bounds, time.monotonic() - start)
+    answer = graph_object(found)
+
+    def save() -> dict[str, Any]:
+        written = answer
+        if out is not None:
+            write_file(out / f"{name}-interpolate.yaml", graph_instance(found).encode())
+            written = write_answer(answer, bounds.claim(), out, name, "bipartite")
+        if plot:
+            from cpcert.plots import plot_graph
+
+            plot_graph(chosen, name, (out or Path()) / f"{name}-graph.png")
+        return written
+
+    return deliver(DONE if bounds.lower == bounds.upper else NO, answer, graph_lines, as_json, save)
+
+
+def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, seed: int) -> int:
+    import time
+
+    from cpcert.report import prepare_folder, write_file
+
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.rank.bipartite_mse import LAMBDAS, path_lines, path_object, rank_along_path
+
+    start = time.monotonic()
+    # A semidefinite bound may take as long again as the search that it follows.
+    steps = [rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS]
+    answer = path_object(N, steps, time.monotonic() - start)
+
+    def save() -> dict[str, Any]:
+        if out is not None:
+            write_file(out / f"bipartite-{N}-path.json", (json.dumps(answer, indent=2) + "\n").encode())
+        return answer
+
+    code = DONE if all(step.lower == step.upper for step in steps) else NO
+    return deliver(code, answer, path_lines, as_json, save)
