@@ -114,9 +114,9 @@ def implied_sign(points, norms, square, x, size, witness, path, lower, upper, de
     for q in range(depth):
         mu[path[q]] = 0.0
     if depth > 0:
-        norm = _min_norm(points, square, path, depth, lower, upper, mu, e, 200, 4e-16 * size, 1e-5, work)
+        norm = _min_norm(points, square, path, depth, lower, upper, mu, e, np.int64(200), 4e-16 * size, 1e-5, work)
         if precise and norm > 0.5 * IMPLIED:
-            _min_norm(points, square, path, depth, lower, upper, mu, e, 500, 4e-16 * size, 1e-13, work)
+            _min_norm(points, square, path, depth, lower, upper, mu, e, np.int64(500), 4e-16 * size, 1e-13, work)
     total = size
     used = 0
     for k in range(r):
@@ -186,7 +186,7 @@ def _enumerate(
             s[at] = 1 if side > 0.0 else -1
             if small <= IMPLIED:
                 tree[used[1]] = s[at]
-                n = 0
+                n = np.int64(0)
                 for q in range(depth):
                     j = steps[q]
                     if mu[j] != 0.0:
@@ -241,7 +241,7 @@ def _enumerate(
             used[4] += 1
             continue
         # The leaf: problem (1).
-        n = 0
+        n = np.int64(0)
         for k in range(r):
             c[k] = linear[k]
         for q in range(depth):
@@ -271,7 +271,8 @@ def _enumerate(
         for attempt in range(2):
             # First far enough for the incumbent; then, if that fails, to the end.
             target = best[0] * (1.0 - 2e-14) - a if attempt == 0 else 0.0
-            _min_norm(points, square, free, n, lower, upper, y, c, 2000, target, 1e-9 if attempt == 0 else 1e-15, work)
+            tolerance = 1e-9 if attempt == 0 else 1e-15
+            _min_norm(points, square, free, n, lower, upper, y, c, np.int64(2000), target, tolerance, work)
             total = norm_linear
             for k in range(r):
                 c[k] = linear[k]

@@ -192,7 +192,8 @@ def _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tole
     """Move y[index[:n]] within its box to shrink ‖c‖, c = base + Σ y_i x_i, until it is at most target; returns ‖c‖.
 
     Coordinate descent finds which coordinates are at their bounds, a Newton step on the others (least squares on the
-    span of their points, regularised, cut at the box) removes the slow tail of coordinate descent.
+    span of their points, regularised, cut at the box) removes the slow tail of coordinate descent. Callers give n and cycles
+    as np.int64: numba compiles a version of its own for each constant, three seconds each.
     """
     r = points.shape[1]
     S, g, step, free = work
@@ -320,7 +321,7 @@ def _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tole
 def ascent_step(points, square, kappa, linear, w, y, c, index, upper, work):
     """One step of the difference-of-convex iteration of ascent.py from w; c becomes the new w, unnormalised. Returns ‖c‖."""
     N, r = points.shape
-    n = 0
+    n = np.int64(0)
     for k in range(r):
         c[k] = linear[k]
     for i in range(N):
@@ -337,7 +338,7 @@ def ascent_step(points, square, kappa, linear, w, y, c, index, upper, work):
             y[i] = min(max(y[i], kappa[i]), 0.0)
             for k in range(r):
                 c[k] += y[i] * points[i, k]
-    return _min_norm(points, square, index, n, kappa, upper, y, c, 40, 0.0, 1e-9, work)
+    return _min_norm(points, square, index, n, kappa, upper, y, c, np.int64(40), 0.0, 1e-9, work)
 
 
 @njit(cache=True)
@@ -351,7 +352,7 @@ def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, 
     ratio = cap / norm_c
     best = 1e300
     for _ in range(TIGHTEN_CYCLES):
-        v = _min_norm(points, square, path, depth, lower, upper, mu, z, 2, 0.0, 1e-3, work) - rho * cap
+        v = _min_norm(points, square, path, depth, lower, upper, mu, z, np.int64(2), 0.0, 1e-3, work) - rho * cap
         if v > best - 0.02 * norms[i] or v <= 0.0 or not USEFUL < ratio < 1.0 - 1e-12 or norm_c < TINY:
             break
         best = v
@@ -426,7 +427,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
             count[2] += 1
         count[0] -= 1
         top = count[0]
-        depth = 0
+        depth = np.int64(0)
         branched[:] = 0
         for q in range(paths.shape[1]):
             if paths[top, q] < 0:
@@ -448,7 +449,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
         bound = bounds[top]
         split = -1
         for turn in range(ROUNDS):
-            n = 0
+            n = np.int64(0)
             alpha = 0.0
             for k in range(r):
                 c[k] = linear[k]
@@ -497,7 +498,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                     y[i] = min(max(y[i], kap), 0.0)
                 for k in range(r):
                     c[k] += y[i] * points[i, k]
-            cycles = CYCLES if undecided > 0 else FINAL_CYCLES
+            cycles = np.int64(CYCLES) if undecided > 0 else np.int64(FINAL_CYCLES)
             tolerance = 1e-3 if undecided > 0 else 1e-9
             # Aim a little below the cutoff so that the rounding allowance fits.
             target = cutoff * (1.0 - 1e-13) - alpha
@@ -590,7 +591,7 @@ def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, v
                         )  # fmt: skip
                     else:
                         v, rho = _support(
-                            points, norms, square, i, side, path, sign, 0, c, norm_c, cap, rho, mu, mu_lower,
+                            points, norms, square, i, side, path, sign, np.int64(0), c, norm_c, cap, rho, mu, mu_lower,
                             mu_upper, z, work,
                         ) if rho > 0.0 else (norms[i], 0.0)  # fmt: skip
                     gain = u[i] - v if side > 0.0 else -v - l[i]
