@@ -1,0 +1,273 @@
+"""Attraction and repulsion: the two forces that hold a hidden representation in place, and where they cancel.
+
+Z_ℓ appears in two costs of L^r (Prop. 1, section 3.1 of the paper). With A_ℓ = Z_ℓ^σ, K_ℓ^σ = A_ℓᵀA_ℓ and W̄ = W without its bias
+column, W_{ℓ+1} = Z_{ℓ+1} A_ℓ^+, their gradients are
+
+    attraction_ℓ = ∂/∂Z_ℓ ‖Z_ℓ A_{ℓ−1}^+‖²     =  2 Z_ℓ (K_{ℓ−1}^σ)^+,                                                  (1)
+    repulsion_ℓ  = ∂/∂Z_ℓ ‖Z_{ℓ+1} A_ℓ^+‖²     = −2 σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Z_{ℓ+1} (K_ℓ^σ)^+),                             (2)
+
+(2) because d(K^+) = −K^+ dK K^+ between the image of K and itself, and Im Z_{ℓ+1}ᵀ lies in it. The forces are minus these: the
+first pulls Z_ℓ to 0 along what the previous layer gives cheaply, the second keeps the points apart that the next layer
+tells apart.
+
+**What holds at every stationary point of L_λ.** With the back-propagated duals Ĝ (duals.py), W_ℓ = Ĝ_ℓ A_{ℓ−1}ᵀ; times A_{ℓ−1}(K^σ)^+,
+
+    Z_ℓ (K_{ℓ−1}^σ)^+ = Ĝ_ℓ P_{ℓ−1},    Ĝ_ℓ = σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Ĝ_{ℓ+1}),                                             (3)
+
+P_{ℓ−1} the projection on Im K_{ℓ−1}^σ. (3) holds for *any* spectral projection of K_{ℓ−1}^σ, so truncating K^σ at `rcond`
+checks it in the directions that are kept, exactly. `identity_residual` is the relative difference of its sides. A network that
+is not quite stationary, E = W_ℓ − Ĝ_ℓ A_{ℓ−1}ᵀ ≠ 0, leaves the difference E A_{ℓ−1}(K^σ)^+: up to ‖E‖ over the smallest singular
+value kept. That is why `rcond` is 1e-2 here: it is what training resolves. `stationarity_residual` is ‖E‖/‖W_ℓ‖, without
+any inverse.
+
+**Kinks.** Where an entry of Z_ℓ is 0, σ' is any number between a₋ and a₊, and stationarity is an inclusion. The slopes at such
+entries are chosen, neuron by neuron, to make (3) hold best (least squares with bounds), from the last hidden layer down, so
+that lower layers see them. An entry counts as a kink if it is at most `kink_tolerance` times the largest of its neuron: training
+leaves it on one side or the other of 0, at random. The sum of the two forces at a kink is not excepted.
+
+**Where the forces of the paper cancel.** (1) + (2) = 0 replaces Ĝ_{ℓ+1} in (3) by Z_{ℓ+1}(K_ℓ^σ)^+ = Ĝ_{ℓ+1} P_ℓ. That is right when
+Z_ℓ^σ has rank N (P_ℓ = I), after projection by P_{ℓ−1} when Z_{ℓ−1}^σ has not; otherwise it is not, and no Tikhonov parameter
+repairs it. `cancellation_residual` is ‖(attraction + repulsion) P_{ℓ−1}‖/‖attraction‖; `rank` says whether to expect 0.
+
+With tikhonov = ε > 0 the forces (not the residual of (3)) are those of the regularised cost: (K^σ)^+ becomes (K^σ + εI)⁻¹,
+W_{ℓ+1} the ridge weights. **Rays**: neurons (rows of Z_ℓ) that point in the same direction. An optimum needs few of them.
+
+Floating point throughout: nothing here is a proven bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cpcert.errors import InputError
+from cpcert.formulations.representations import relative_residual
+from cpcert.network import Network, features
+
+if TYPE_CHECKING:
+    from cpcert.problem import Problem
+
+RCOND = 1e-2
+KINK_TOLERANCE = 1e-3
+# Neurons within this angle of the strongest of them are one ray; those below this share of the largest norm are on none.
+RAY_DEGREES = 10.0
+FAINT = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Ray:
+    """Neurons of one direction: their indices, strongest first; the share of ‖Z_ℓ‖² they carry; their mean direction
+    (N,), of norm 1; the largest angle to it, in degrees."""
+
+    neurons: tuple[int, ...]
+    share: float
+    direction: np.ndarray
+    spread: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayerForces:
+    """One hidden layer. Z, attraction, repulsion: (n_ℓ, N), the gradients (1), (2) of the module; the forces are minus these.
+
+    rank_before, rank: of Z_{ℓ−1}^σ and Z_ℓ^σ at `rcond`; full: whether Z_ℓ^σ has rank N, so that the forces should cancel.
+    kinks: how many entries of Z_ℓ are on a kink. faint: how many neurons are too small to have a direction.
+    """
+
+    layer: int
+    Z: np.ndarray
+    attraction: np.ndarray
+    repulsion: np.ndarray
+    stationarity_residual: float
+    identity_residual: float
+    cancellation_residual: float
+    kinks: int
+    rank_before: int
+    rank: int
+    rays: tuple[Ray, ...]
+    faint: int
+
+    @property
+    def full(self) -> bool:
+        """Z_ℓ^σ has rank N."""
+        return self.rank == self.Z.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """A = Z^σ by its singular values above rcond·s_1: V (N, k) orthonormal, s (k,)."""
+
+    A: np.ndarray
+    V: np.ndarray
+    s: np.ndarray
+
+    @classmethod
+    def of(cls, A: np.ndarray, rcond: float) -> _Spectrum:
+        _, s, Vt = np.linalg.svd(A, full_matrices=False)
+        k = int(np.sum(s > rcond * s.max(initial=0.0)))
+        return cls(A, Vt[:k].T, s[:k])
+
+    def times_inverse(self, Z: np.ndarray, tikhonov: float) -> np.ndarray:
+        """Z (AᵀA)^+, truncated, or Z (AᵀA + εI)⁻¹."""
+        if tikhonov == 0.0:
+            return (Z @ self.V / self.s**2) @ self.V.T
+        return np.linalg.solve(self.A.T @ self.A + tikhonov * np.eye(self.A.shape[1]), Z.T).T
+
+
+def layer_forces(
+    problem: Problem,
+    network: Network,
+    rcond: float = RCOND,
+    tikhonov: float = 0.0,
+    kink_tolerance: float = KINK_TOLERANCE,
+) -> list[LayerForces]:
+    """The forces at every hidden layer of any network of the problem, first layer first, with both residuals.
+
+    rcond: singular values of Z^σ up to this fraction of the largest count as 0. tikhonov: ε, in units of K^σ; 0: truncation alone.
+    Raises InputError when the network does not fit, for `interpolate` (no gradient, hence no duals), and for parameters out of range.
+    """
+    network.check_fits(problem)
+    if problem.loss.name == "interpolate":
+        raise InputError("loss: interpolate has no gradient, and forces need one; use mse and a small lambda")
+    if not 0.0 < rcond < 1.0:
+        raise InputError(f"rcond: is {rcond:g}; give a number between 0 and 1, like {RCOND:g}")
+    if not 0.0 <= tikhonov < np.inf:
+        raise InputError(f"tikhonov: is {tikhonov:g}; give a finite number >= 0 (0: the truncated pseudo-inverse)")
+    if not 0.0 <= kink_tolerance < 1.0:
+        raise InputError(f"kink_tolerance: is {kink_tolerance:g}; give a number in [0, 1), like {KINK_TOLERANCE:g}")
+    sigma, beta = problem.activation, problem.beta
+    Z = network.forward(problem.X)
+    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
+    dual = -problem.loss.gradient(Z[-1], problem.targets) / (2.0 * problem.lam)
+    found = []
+    for index in range(problem.depth - 2, -1, -1):
+        before, after = spectra[index], spectra[index + 1]
+        W, width = network.weights[index], len(Z[index])
+        pull = before.times_inverse(Z[index], tikhonov)
+        ahead = after.times_inverse(Z[index + 1], tikhonov)
+        slopes = sigma.slope_at(Z[index] > 0.0)
+        repulsion = -2.0 * slopes * ((after.A @ ahead.T)[:width] @ ahead)
+        dual, kinks = _dual_with_slopes(
+            problem, Z[index], network.weights[index + 1][:, :width].T @ dual, before, kink_tolerance
+        )
+        exact = before.times_inverse(Z[index], 0.0)
+        rays, faint = find_rays(Z[index])
+        found.append(
+            LayerForces(
+                layer=index + 1,
+                Z=Z[index],
+                attraction=2.0 * pull,
+                repulsion=repulsion,
+                stationarity_residual=relative_residual(W - dual @ before.A.T, W),
+                identity_residual=relative_residual(exact - dual @ before.V @ before.V.T, exact),
+                cancellation_residual=relative_residual((2.0 * pull + repulsion) @ before.V @ before.V.T, 2.0 * pull),
+                kinks=kinks,
+                rank_before=len(before.s),
+                rank=len(after.s),
+                rays=rays,
+                faint=faint,
+            )
+        )
+    return found[::-1]
+
+
+def _dual_with_slopes(
+    problem: Problem, Z: np.ndarray, backward: np.ndarray, before: _Spectrum, tolerance: float
+) -> tuple[np.ndarray, int]:
+    """(Ĝ_ℓ, number of kinks): Ĝ_ℓ = slopes ⊙ backward, at kinks with the slopes that fit (3) best.
+
+    Z, backward: (n_ℓ, N), backward = W̄_{ℓ+1}ᵀĜ_{ℓ+1}.
+    """
+    from scipy.optimize import lsq_linear
+
+    sigma = problem.activation
+    slopes = sigma.slope_at(Z > 0.0)
+    size = np.abs(Z).max(axis=1, initial=0.0)
+    # A neuron that is 0 on every point has no kinks to speak of: nothing flows through it, whatever its slopes.
+    on_kink = (np.abs(Z) <= tolerance * size[:, np.newaxis]) & (size > FAINT**2 * size.max(initial=0.0))[:, np.newaxis]
+    if sigma.kink == 0.0:
+        on_kink[:] = False
+    low, high = sorted((sigma.a_minus, sigma.a_plus))
+    target = Z @ before.V / before.s**2
+    for i in np.flatnonzero(on_kink.any(axis=1)):
+        free = np.flatnonzero(on_kink[i] & (backward[i] != 0.0))
+        if len(free) == 0:
+            continue
+        fixed = slopes[i] * backward[i]
+        fixed[free] = 0.0
+        columns = (before.V[free] * backward[i, free, np.newaxis]).T
+        slopes[i, free] = lsq_linear(columns, target[i] - fixed @ before.V, bounds=(low, high), method="bvls").x
+    return slopes * backward, int(on_kink.sum())
+
+
+def find_rays(Z: np.ndarray, degrees: float = RAY_DEGREES) -> tuple[tuple[Ray, ...], int]:
+    """(rays, faint): groups of rows of Z (n, N) that point in the same direction, the largest share of ‖Z‖² first.
+
+    Greedy: the strongest row that is left takes all rows within `degrees` of it. Rows with a norm of at most FAINT times the
+    largest are on no ray; `faint` counts them.
+    """
+    norms = np.linalg.norm(Z, axis=1)
+    clear = norms > FAINT * norms.max(initial=0.0)
+    unit = Z / np.where(norms > 0.0, norms, 1.0)[:, np.newaxis]
+    rays = []
+    left = clear.copy()
+    for leader in np.argsort(-norms, kind="stable"):
+        if not left[leader]:
+            continue
+        members = np.flatnonzero(left & (unit @ unit[leader] >= np.cos(np.radians(degrees))))
+        left[members] = False
+        members = members[np.argsort(-norms[members], kind="stable")]
+        direction = norms[members] @ Z[members]
+        direction /= np.linalg.norm(direction)
+        cosine = float(np.min(unit[members] @ direction))
+        share = float(np.sum(norms[members] ** 2) / np.sum(norms**2))
+        spread = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+        rays.append(Ray(tuple(int(k) for k in members), share, direction, spread))
+    return tuple(sorted(rays, key=lambda ray: -ray.share)), int(np.sum(~clear))
+
+
+def forces_object(problem: Problem, network: Network, layers: list[LayerForces]) -> dict[str, Any]:
+    """What `cpcert forces --json` prints, without the files."""
+    return {
+        "instance": problem.name,
+        "loss": network.loss(problem),
+        "points": problem.N,
+        "widths": list(network.widths),
+        "layers": [
+            {
+                "layer": layer.layer,
+                "neurons": len(layer.Z),
+                "attraction": float(np.linalg.norm(layer.attraction)),
+                "repulsion": float(np.linalg.norm(layer.repulsion)),
+                "stationarity_residual": layer.stationarity_residual,
+                "identity_residual": layer.identity_residual,
+                "cancellation_residual": layer.cancellation_residual,
+                "forces_should_cancel": layer.full,
+                "kinks": layer.kinks,
+                "rank_before": layer.rank_before,
+                "rank": layer.rank,
+                "faint": layer.faint,
+                "rays": [
+                    {"neurons": list(ray.neurons), "share": ray.share, "spread_degrees": ray.spread}
+                    for ray in layer.rays
+                ],
+            }
+            for layer in layers
+        ],
+    }
+
+
+def forces_line(written: dict[str, Any]) -> str:
+    """One line a hidden layer, for people."""
+    lines = [f"{written['instance']}: loss {written['loss']:.8g}, {written['points']} points"]
+    for layer in written["layers"]:
+        rays = len(layer["rays"])
+        cancel = "should cancel" if layer["forces_should_cancel"] else f"need not cancel, rank {layer['rank']} < points"
+        lines.append(
+            f"layer {layer['layer']}: {layer['neurons']} neurons on {rays} {'ray' if rays == 1 else 'rays'}; "
+            f"attraction {layer['attraction']:.4g}, repulsion {layer['repulsion']:.4g}; "
+            f"identity to {layer['identity_residual']:.1e} ({layer['kinks']} kinks); "
+            f"forces to {layer['cancellation_residual']:.1e} ({cancel})"
+        )
+    return "\n".join(lines)

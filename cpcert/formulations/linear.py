@@ -1,0 +1,74 @@
+"""Linear networks: every hidden covariance in closed form.
+
+σ linear, β = 0, M = W_L ⋯ W_1, Z_L = MX (X: (n_0, N), columns are points). At a stationary point of L_λ, with the duals of
+duals.py, W_ℓ = Ĝ_ℓ Z_{ℓ−1}ᵀ and Ĝ_ℓ = W_{ℓ+1}ᵀĜ_{ℓ+1}, so
+
+    W_ℓ W_ℓᵀ = Ĝ_ℓ Z_ℓᵀ = W_{ℓ+1}ᵀ Ĝ_{ℓ+1} Z_ℓᵀ = W_{ℓ+1}ᵀ W_{ℓ+1}      (neighbouring layers are balanced),
+    W_1 = Ĝ_1 Xᵀ = W_1 XX^+                                        (nothing outside the span of the points).
+
+The first line telescopes: (W_ℓ ⋯ W_1)ᵀ(W_ℓ ⋯ W_1) = (W_1ᵀW_1)^ℓ, for ℓ = L it says MᵀM = (W_1ᵀW_1)^L, and the second gives
+M = M XX^+ = Z_L X^+. Hence, with a positive semidefinite root,
+
+    K_ℓ = Z_ℓᵀZ_ℓ = Xᵀ ((Z_L X^+)ᵀ (Z_L X^+))^{ℓ/L} X,    ℓ = 1, …, L.
+
+This is the formula of the paper, K_ℓ = Xᵀ (X^{−T} Z_LᵀZ_L X^{−1})^{ℓ/L} X, for any X. It holds at every stationary point for its
+own outputs, and at global minimisers among them. The smallest Σ‖W_ℓ‖² that produces given outputs (with Im Z_Lᵀ ⊂ Im Xᵀ, and
+hidden widths of at least rank Z_L) is L Σ s_i^{2/L}, s_i the singular values of Z_L X^+.
+
+Floating point: nothing here is a proven bound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.problem import Problem
+
+# Singular values of X below this, relative to the largest, count as 0.
+RCOND = 1e-12
+
+
+def linear_covariances(problem: Problem, outputs: np.ndarray, rcond: float = RCOND) -> list[np.ndarray]:
+    """[K_1, …, K_L], each (N, N), of a stationary linear network with these outputs Z_L (m, N).
+
+    Raises InputError unless σ is linear and β = 0, and for outputs of another shape or outside the image of X: no linear
+    network has those.
+    """
+    X, M = _product(problem, outputs, rcond)
+    _, s, Vt = np.linalg.svd(M, full_matrices=False)
+    shared = Vt @ X
+    L = problem.depth
+    return [(shared.T * s ** (2.0 * layer / L)) @ shared for layer in range(1, L + 1)]
+
+
+def linear_representation_cost(problem: Problem, outputs: np.ndarray, rcond: float = RCOND) -> float:
+    """L Σ s_i(Z_L X^+)^{2/L}: the smallest Σ‖W_ℓ‖² of a linear network with these outputs (m, N), in floating point.
+
+    Raises InputError as `linear_covariances` does.
+    """
+    _, M = _product(problem, outputs, rcond)
+    return float(problem.depth * np.sum(np.linalg.svd(M, compute_uv=False) ** (2.0 / problem.depth)))
+
+
+def _product(problem: Problem, outputs: np.ndarray, rcond: float) -> tuple[np.ndarray, np.ndarray]:
+    """(X, M), columns are points, M = Z_L X^+."""
+    if not problem.activation.is_odd or problem.beta != 0.0:
+        raise InputError(
+            f"activation: the closed form is that of linear networks without biases, and this problem has activation "
+            f"{problem.activation.name} and beta {problem.beta:g}"
+        )
+    outputs = np.asarray(outputs, dtype=np.float64)
+    if outputs.shape != (problem.m, problem.N):
+        raise InputError(f"outputs: have shape {outputs.shape}; give one column per point, {(problem.m, problem.N)}")
+    X = problem.X_tilde
+    # σ(s) = as with a ≠ 1 is the linear network of points X whose product is divided by a^{L−1}.
+    scale = problem.activation.a_plus ** (problem.depth - 1)
+    M = outputs @ np.linalg.pinv(X, rcond=rcond)
+    if np.linalg.norm(M @ X - outputs) > 1e-6 * np.linalg.norm(outputs):
+        raise InputError("outputs: are no linear function of the points; give those of a linear network")
+    return X, M / scale
