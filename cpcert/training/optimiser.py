@@ -1,0 +1,286 @@
+"""Full-batch training of a batch of networks: Adam, then gradient descent or L-BFGS, one step of all networks at a time.
+
+1. **Adam** (Kingma and Ba 2015), float32; the learning rate falls along half a cosine. It jumps over kinks and small bumps.
+2. **Descent**, float64: x ← x + t d with d = −∇L_λ (gradient descent, `memory` = 0), or d from the two-loop recursion over
+   the last `memory` steps (L-BFGS; Nocedal and Wright 2006, Algorithm 7.4). Every network has its own t, found by the
+   bisection of Lewis and Overton (2013) for functions with kinks: with φ(t) = L_λ(x + t d),
+
+       φ(t) ≤ φ(0) + c₁ t φ′(0)   (else t is too long),      φ′(t) ≥ c₂ φ′(0)   (else t is too short),
+
+   half way between the longest t known to be too short and the shortest known to be too long; doubled while none is too
+   long. A network moves only to a t that is not too long: its loss falls, always. One tick evaluates one t of every
+   network, so nobody waits for the line searches of the others.
+
+A network leaves the batch when its gradient is small against 2λ‖W‖, the penalty's part of it (*converged*), when its loss
+has stopped falling or no t is good any more (*stalled*: usual where a minimum lies on a kink, which no gradient shows), or
+with the last step (*step_limit*). In Adam, leaving means going on to the descent. Heuristics all of it: nothing is proven here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from cpcert.network import Network
+from cpcert.problem import Problem
+from cpcert.training.batch import (
+    Data, Trial, flatten, gradients, initial_weights, losses, losses_and_gradients, networks, split,
+)  # fmt: skip
+
+State = dict[str, torch.Tensor]
+
+STATUSES = ("unfinished", "converged", "stalled", "step_limit")
+UNFINISHED, CONVERGED, STALLED, STEP_LIMIT = range(4)
+
+# Adam's averages of the gradient and of its square, what keeps the quotient finite, and the last rate over the first.
+BETA_1, BETA_2, EPSILON, LAST_RATE = 0.9, 0.999, 1e-8, 1e-3
+# c₁ and c₂; ticks of one line search before it is given up.
+SUFFICIENT, CURVATURE, MOST_TICKS = 1e-4, 0.5, 30
+# Steps between two looks at who is done.
+CHECK = 100
+# A network leaves Adam when CHECK steps change its loss by less than this share (float32 has 6e-8).
+ADAM_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how finely to train. `epochs`: steps of Adam; `descent`: ticks of gradient descent after it; `polish`: ticks of
+    L-BFGS after that. rate: Adam's first learning rate. tolerance: the share of its loss that a network must gain in
+    CHECK ticks to stay. gradient_tolerance: of ‖∇L_λ‖ against 2λ‖W‖."""
+
+    epochs: int = 5000
+    descent: int = 1000
+    polish: int = 0
+    rate: float = 0.01
+    memory: int = 8
+    tolerance: float = 1e-9
+    gradient_tolerance: float = 1e-7
+
+
+class Training:
+    """The training of one batch. Call `advance` until `done`; `snapshot` and `restore` at any time between.
+
+    device: cuda, mps or cpu. mps has no float64: there the descent runs on the cpu.
+    final (B, P), float64 on the cpu: the last weights of every network that has left; status, steps (B,).
+    """
+
+    def __init__(self, problem: Problem, trials: Sequence[Trial], settings: Settings, device: str) -> None:
+        self.problem, self.trials, self.settings, self.device = problem, list(trials), settings, device
+        weights = initial_weights(problem, trials)
+        self.shapes = [(W.shape[1], W.shape[2]) for W in weights]
+        self.final = flatten(weights)
+        self.status = torch.full((len(trials),), UNFINISHED)
+        self.steps = torch.zeros(len(trials), dtype=torch.int64)
+        self.phase, self.step = 0, 0
+        self.state: State = {}
+        self._begin()
+
+    @property
+    def _phases(self) -> list[tuple[int, int, torch.dtype]]:
+        """(steps, memory; −1 is Adam, dtype) of each phase."""
+        s = self.settings
+        return [(s.epochs, -1, torch.float32), (s.descent, 0, torch.float64), (s.polish, s.memory, torch.float64)]
+
+    @property
+    def done(self) -> bool:
+        return self.phase == len(self._phases)
+
+    @property
+    def progress(self) -> float:
+        """The share of the most steps possible that are behind."""
+        lengths = [steps for steps, _, _ in self._phases]
+        return (sum(lengths[: self.phase]) + self.step) / max(sum(lengths), 1)
+
+    def networks(self) -> list[Network]:
+        """The trained networks, in the order of the trials; those still in training as of their last phase."""
+        return networks(self.problem, self.trials, split(self.final, self.shapes))
+
+    # -- phases ------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Enter the first phase from `self.phase` on that has steps to do and networks to do them."""
+        while not self.done:
+            steps, memory, dtype = self._phases[self.phase]
+            index = torch.nonzero(self.status != CONVERGED)[:, 0]
+            if steps and len(index):
+                break
+            self.phase += 1
+        self.step = 0
+        if self.done:
+            self.status[self.status == UNFINISHED] = STEP_LIMIT
+            self.state = {}
+            return
+        self.status[index] = UNFINISHED
+        place = "cpu" if self.device == "mps" and dtype == torch.float64 else self.device
+        self.data = Data.of(self.problem, place, dtype)
+        x = self.final[index].to(place, dtype)
+        lam = torch.tensor([self.trials[i].lam for i in index.tolist()], dtype=torch.float64).to(place, dtype)
+        self.state = {"index": index, "lam": lam, "x": x, "checked": torch.full_like(lam, math.inf)}
+        if memory < 0:
+            self.state |= {"mean": torch.zeros_like(x), "square": torch.zeros_like(x)}
+        else:
+            f, g = self._evaluate(x)
+            self.state |= {
+                "f": f, "g": g, "d": -g, "slope": -(g * g).sum(1),
+                "t": _first_step(g), "low": torch.zeros_like(f), "high": torch.full_like(f, math.inf),
+                "ticks": torch.zeros_like(f), "s": x.new_zeros(len(x), memory, x.shape[1]),
+                "y": x.new_zeros(len(x), memory, x.shape[1]), "rho": x.new_zeros(len(x), memory),
+                "head": torch.zeros_like(f, dtype=torch.int64), "lost": torch.zeros_like(f, dtype=torch.bool),
+            }  # fmt: skip
+
+    def _evaluate(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        f, g = losses_and_gradients(split(x, self.shapes), self.state["lam"], self.data)
+        return f, flatten(g)
+
+    def advance(self) -> None:
+        """CHECK steps of all networks in the batch, or what is left of the phase; then those that are done leave."""
+        steps, memory, _ = self._phases[self.phase]
+        count = min(CHECK, steps - self.step)
+        for _ in range(count):
+            if memory < 0:
+                self._adam_step()
+            else:
+                self._tick(memory)
+            self.step += 1
+        state = self.state
+        self.steps[state["index"]] += count
+        if memory < 0:
+            f = losses(split(state["x"], self.shapes), state["lam"], self.data)
+            leaves = (state["checked"] - f).abs() <= ADAM_TOLERANCE * f
+            outcome = torch.full_like(state["index"], UNFINISHED)
+        else:
+            f = state["f"]
+            limit = 2.0 * state["lam"] * state["x"].norm(dim=1) * self.settings.gradient_tolerance
+            flat = state["g"].norm(dim=1) <= limit
+            stalled = state["lost"] | (state["checked"] - f <= self.settings.tolerance * f.abs())
+            leaves = flat | stalled
+            outcome = torch.where(flat, CONVERGED, torch.where(stalled, STALLED, UNFINISHED)).cpu()
+        state["checked"] = f
+        over = self.step == steps or bool(leaves.all())
+        self._leave(torch.ones_like(leaves) if over else leaves, outcome)
+        if over:
+            self.phase += 1
+            self._begin()
+
+    def _leave(self, leaves: torch.Tensor, outcome: torch.Tensor) -> None:
+        if not bool(leaves.any()):
+            return
+        going = leaves.cpu()
+        index = self.state["index"][going]
+        self.final[index] = self.state["x"][leaves].to("cpu", torch.float64)
+        self.status[index] = outcome[going]
+        self.state = {key: value[~going] if value.device.type == "cpu" else value[~leaves]
+                      for key, value in self.state.items()}  # fmt: skip
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _adam_step(self) -> None:
+        state, settings = self.state, self.settings
+        t = self.step + 1
+        fall = 0.5 * (1.0 + math.cos(math.pi * self.step / settings.epochs))
+        # The corrections of the start (Kingma and Ba, Section 3) are numbers: they go into the rate and into ε.
+        root = math.sqrt(1.0 - BETA_2**t)
+        rate = settings.rate * (LAST_RATE + (1.0 - LAST_RATE) * fall) * root / (1.0 - BETA_1**t)
+        g = flatten(gradients(split(state["x"], self.shapes), state["lam"], self.data))
+        state["mean"].lerp_(g, 1.0 - BETA_1)
+        state["square"].mul_(BETA_2).addcmul_(g, g, value=1.0 - BETA_2)
+        state["x"].addcdiv_(state["mean"], state["square"].sqrt().add_(EPSILON * root), value=-rate)
+
+    def _tick(self, memory: int) -> None:
+        """Try one t of every network; take it where it is good, and choose the next one."""
+        now = self.state
+        x = torch.addcmul(now["x"], now["d"], now["t"][:, None])
+        f, g = self._evaluate(x)
+        falls = f <= now["f"] + SUFFICIENT * now["t"] * now["slope"]
+        # After too many ticks any t that lowers the loss will do.
+        steep = ((g * now["d"]).sum(1) >= CURVATURE * now["slope"]) | (now["ticks"] >= MOST_TICKS)
+        taken = falls & steep & ~now["lost"]
+        now["ticks"] += 1.0
+        now["low"] = torch.where(falls, now["t"], now["low"])
+        now["high"] = torch.where(falls, now["high"], now["t"])
+        following = torch.where(now["high"].isinf(), 2.0 * now["t"], 0.5 * (now["low"] + now["high"]))
+        given_up = ~taken & (now["ticks"] >= MOST_TICKS)
+        following = torch.where(given_up & (now["low"] > 0.0), now["low"], following)
+        now["t"] = torch.where(taken, now["t"], following)
+        # No t was good: forget the memory, and along the gradient give up.
+        restart = given_up & (now["low"] == 0.0)
+        if memory:
+            now["lost"] |= restart & (now["rho"] == 0.0).all(1)
+        else:
+            now["lost"] |= restart
+        self._accept(taken, restart & ~now["lost"], x, f, g, memory)
+
+    def _accept(
+        self, taken: torch.Tensor, restart: torch.Tensor, x: torch.Tensor, f: torch.Tensor, g: torch.Tensor, memory: int
+    ) -> None:
+        now = self.state
+        rows = torch.nonzero(taken)[:, 0]
+        if memory and len(rows):
+            s, y = x[rows] - now["x"][rows], g[rows] - now["g"][rows]
+            product = (s * y).sum(1)
+            useful = product > 1e-10 * s.norm(dim=1) * y.norm(dim=1)
+            these, place = rows[useful], now["head"][rows][useful]
+            now["s"][these, place], now["y"][these, place] = s[useful], y[useful]
+            now["rho"][these, place] = 1.0 / product[useful]
+            now["head"][these] = (place + 1) % memory
+        for key, value in (("x", x), ("f", f), ("g", g)):
+            now[key][rows] = value[rows]
+        changed = rows
+        if memory:
+            again = torch.nonzero(restart)[:, 0]
+            now["rho"][again] = 0.0
+            changed = torch.cat([rows, again])
+        if not len(changed):
+            return
+        gradient = now["g"][changed]
+        d = -gradient if not memory else self._two_loops(changed, gradient, memory)
+        now["d"][changed] = d
+        now["slope"][changed] = (d * gradient).sum(1)
+        now["low"][changed], now["high"][changed], now["ticks"][changed] = 0.0, math.inf, 0.0
+        if memory:
+            fresh = (now["rho"][changed] == 0.0).all(1)
+            now["t"][changed] = torch.where(fresh, _first_step(gradient), torch.ones_like(now["f"][changed]))
+
+    def _two_loops(self, rows: torch.Tensor, g: torch.Tensor, memory: int) -> torch.Tensor:
+        """−Hg for the networks `rows`; pairs with rho = 0 are not there and change nothing."""
+        now = self.state
+        order = [(now["head"][rows] - 1 - j) % memory for j in range(memory)]
+        q, factors = g.clone(), []
+        for place in order:
+            factors.append(now["rho"][rows, place] * (now["s"][rows, place] * q).sum(1))
+            q.addcmul_(now["y"][rows, place], -factors[-1][:, None])
+        newest = now["y"][rows, order[0]]
+        scale = 1.0 / (now["rho"][rows, order[0]] * newest.square().sum(1))
+        q *= torch.where(now["rho"][rows, order[0]] > 0.0, scale, torch.ones_like(scale))[:, None]
+        for place, factor in zip(reversed(order), reversed(factors), strict=True):
+            back = now["rho"][rows, place] * (now["y"][rows, place] * q).sum(1)
+            q.addcmul_(now["s"][rows, place], (factor - back)[:, None])
+        return -q
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that `restore` needs, as arrays."""
+        kept = {f"state_{key}": value.cpu().numpy() for key, value in self.state.items()}
+        return kept | {
+            "final": self.final.numpy(), "status": self.status.numpy(), "steps": self.steps.numpy(),
+            "place": np.array([self.phase, self.step]),
+        }  # fmt: skip
+
+    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Go on where `snapshot` was taken, of a training of the same trials and settings."""
+        self.final, self.status, self.steps = (torch.from_numpy(saved[k].copy()) for k in ("final", "status", "steps"))
+        self.phase, step = (int(k) for k in saved["place"])
+        self._begin()
+        self.step = step
+        for key, value in self.state.items():
+            self.state[key] = torch.from_numpy(saved[f"state_{key}"].copy()).to(value.device)
+
+
+def _first_step(g: torch.Tensor) -> torch.Tensor:
+    """t of a first step along −g: a length of at most 1."""
+    return 1.0 / g.norm(dim=1).clamp_min(1.0)
