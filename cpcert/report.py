@@ -171,11 +171,20 @@ def outward(lower: float, upper: float) -> tuple[str, str]:
 
 def _rounded_up(value: float) -> str:
     """Two significant digits, not less than `value` ≥ 0."""
+    return _two_digits(value, ROUND_CEILING)
+
+
+def _rounded_down(value: float) -> str:
+    """Two significant digits, not more than `value` ≥ 0."""
+    return _two_digits(value, ROUND_FLOOR)
+
+
+def _two_digits(value: float, rounding: str) -> str:
     exact = Decimal(value)
     if not exact:
         return "0"
     place = Decimal(1).scaleb(exact.adjusted() - 1)
-    return format(exact.quantize(place, rounding=ROUND_CEILING), ".1e")
+    return format(exact.quantize(place, rounding=rounding), ".1e")
 
 
 def closing_line(result: SolveResult, requested_gap: float) -> str:
@@ -319,7 +328,7 @@ def check_object(result: CheckResult, neurons: list[dict[str, Any]]) -> dict[str
     if result.descent is not None:
         found = result.descent
         descent = {
-            "w": found.w.tolist(), "v": found.v.tolist(), "ratio": found.ratio,
+            "layer": found.layer, "w": found.w.tolist(), "v": found.v.tolist(), "ratio": found.ratio,
             "loss_before": found.loss_before, "loss_after": found.loss_after,
         }  # fmt: skip
     least, most = result.suboptimality
@@ -329,7 +338,9 @@ def check_object(result: CheckResult, neurons: list[dict[str, Any]]) -> dict[str
         "upper": _finite(result.upper),
         "suboptimality": {"lower": least, "upper": _finite(most)},
         "verdict": result.verdict,
+        "scope": result.scope,
         "descent_neuron": descent,
+        "layers": [{"layer": k, **asdict(layer)} for k, layer in enumerate(result.layers, start=1)],
         "neurons": neurons,
     }
 
@@ -337,17 +348,18 @@ def check_object(result: CheckResult, neurons: list[dict[str, Any]]) -> dict[str
 def check_line(written: dict[str, Any]) -> str:
     """The verdict of `cpcert check` in a sentence."""
     least, most = written["suboptimality"]["lower"], written["suboptimality"]["upper"]
-    distance = (
-        f"above the global minimum by at least {least:.3g}"
-        if least > 0.0
-        else "not shown to be above the global minimum"
-    )
-    if most is not None:
-        distance += f" and by at most {_rounded_up(max(most, 0.0))}"
-    line = f"{written['verdict']}: the loss {written['loss']:.10g} is {distance}"
+    line = f"{written['verdict']}: the loss {written['loss']:.10g} is "
+    if least > 0.0:
+        line += f"above the global minimum by at least {_rounded_down(least)}"
+        line += ", proven" if most is None else f" and at most {_rounded_up(most)}, proven"
+    elif most is not None:
+        line += f"within {_rounded_up(max(most, 0.0))} of the global minimum, proven"
+    else:
+        line += "at an unknown distance from the global minimum: no neuron that lowers it was found in any layer"
     descent = written["descent_neuron"]
     if descent is not None and written["verdict"] != "optimal":
-        line += f"; one more neuron lowers it to {descent['loss_after']:.10g}"
+        where = f" in hidden layer {descent['layer']}" if len(written["layers"]) > 1 else ""
+        line += f"; one more neuron{where} lowers it to {descent['loss_after']:.10g}"
     if "improved" in written:
         improved = written["improved"]
         line += f"; improved to {improved['loss']:.10g} ({improved['verdict']}), {improved['width']} neurons, in {improved['model']}"
@@ -359,11 +371,14 @@ def print_neurons(neurons: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("neuron", "incoming", "outgoing", "in/out", "contact/2λ", "group", box=None, header_style="bold")
+    table = Table(
+        "layer", "neuron", "incoming", "outgoing", "in/out", "contact", "group", box=None, header_style="bold"
+    )
     for entry in neurons:
         numbers = [entry["incoming"], entry["outgoing"], entry["balance"], entry["contact"]]
         cells = ["-" if v is None else f"{v:.6g}" for v in numbers]
-        table.add_row(str(entry["neuron"]), *cells, "dead" if entry["dead"] else str(entry["group"]))
+        group = "dead" if entry["dead"] else str(entry["group"])
+        table.add_row(str(entry["layer"]), str(entry["neuron"]), *cells, group)
     Console(stderr=True).print(table)
 
 

@@ -1,6 +1,8 @@
 """Verdicts about trained networks: proven optimal, proven suboptimal, undecided; reading other people's files."""
 
+import itertools
 import json
+import pickle
 from fractions import Fraction
 from pathlib import Path
 
@@ -86,6 +88,88 @@ def test_exact_loss_encloses_the_loss(loss, beta):
     assert high <= Fraction(loss_upper(network, p))
 
 
+def deep(loss="mse", activation="leaky_relu", beta=0.5):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((10, 2))
+    Y = np.stack([np.abs(X[:, 0]) - X[:, 1], np.sin(2.0 * X[:, 0])], axis=1)
+    Y = np.eye(2)[(Y[:, 0] > 0.3).astype(int)] if loss == "cross_entropy" else Y
+    slope = 0.25 if activation == "leaky_relu" else None
+    return Problem(X, Y, lam=1e-3, loss=loss, activation=activation, slope=slope, beta=beta, depth=3, name="deep")
+
+
+def random_network(p, widths, seed=0):
+    rng = np.random.default_rng(seed)
+    widths = [p.n0, *widths, p.m]
+    weights = (rng.standard_normal((b, a + (p.beta != 0.0))) for a, b in itertools.pairwise(widths))
+    return Network(tuple(weights), p.activation, p.beta)
+
+
+@pytest.mark.parametrize(("loss", "beta"), [("mse", 0.0), ("mse", 0.5), ("cross_entropy", 0.5)])
+def test_exact_loss_at_depth_three(loss, beta):
+    """In fractions, step by step as it is defined."""
+    p = deep(loss, beta=beta)
+    network = random_network(p, [3, 2])
+    low, high = exact_loss(p, network)
+    assert low <= high <= low * (1 + Fraction(1, 10**20))
+    bias = [Fraction(beta)] if beta else []
+    points = [[Fraction(v) for v in x] + bias for x in p.X.tolist()]
+    norm = Fraction(0)
+    for layer, W in enumerate(network.weights, start=1):
+        rows = [[Fraction(v) for v in row] for row in W.tolist()]
+        norm += sum(v * v for row in rows for v in row)
+        points = [[sum(a * b for a, b in zip(row, x, strict=True)) for row in rows] for x in points]
+        if layer < network.depth:
+            points = [[max(v, v / 4) for v in x] + bias for x in points]
+    if loss == "mse":
+        square = sum(
+            (a - Fraction(b)) ** 2 for x, y in zip(points, p.Y.tolist(), strict=True) for a, b in zip(x, y, strict=True)
+        )
+        assert low == high == square / p.N + Fraction(p.lam) * norm
+    else:
+        assert float(high) == pytest.approx(network.loss(p), rel=1e-13)
+
+
+def test_check_at_depth_three(monkeypatch):
+    """A random network has neurons that lower its loss; after improving it, its active neurons have contact value 1."""
+    p = deep()
+    network = random_network(p, [2, 2])
+    found = check_network(p, network, None, None, 1e-6)
+    assert (found.verdict, found.scope, found.suboptimality[1]) == ("suboptimal", "blockwise", None)
+    assert found.descent.layer in (1, 2) and len(found.layers) == 2
+    # The neuron, added by hand.
+    weights = list(network.weights)
+    k = found.descent.layer
+    weights[k - 1] = np.vstack([weights[k - 1], found.descent.w])
+    weights[k] = np.insert(weights[k], 2, found.descent.v, axis=1)
+    after = Network(tuple(weights), p.activation, p.beta).loss(p)
+    assert after == pytest.approx(found.descent.loss_after, rel=1e-12)
+    assert found.descent.loss_after < found.descent.loss_before == pytest.approx(network.loss(p), rel=1e-12)
+    best = found.descent.loss_after
+    monkeypatch.setattr("cpcert.training.check.ROUNDS", 2)
+    better = improve(p, network)
+    assert better.loss(p) < 0.1 * best
+    table = neuron_table(p, better)
+    assert {entry["layer"] for entry in table} == {1, 2}
+    assert len(table) == sum(better.widths[1:-1])
+    np.testing.assert_allclose([e["balance"] for e in table if not e["dead"]], 1.0, rtol=1e-2)
+
+
+def test_where_nothing_grows_nothing_is_claimed():
+    """The empty network of depth 3 is a stationary point: one neuron alone, in either layer, changes no output."""
+    p = deep(beta=0.0)
+    empty = Network((np.zeros((0, 2)), np.zeros((0, 0)), np.zeros((2, 0))), p.activation, 0.0)
+    found = check_network(p, empty, None, None, 1e-6)
+    assert found.verdict == "undecided" and found.descent is None
+    assert [layer.contact for layer in found.layers] == [0.0, 0.0]
+
+
+def test_weights_too_large_to_check():
+    p = deep()
+    huge = Network(tuple(1e60 * W for W in random_network(p, [2, 2]).weights), p.activation, p.beta)
+    with pytest.raises(InputError, match="too large to be checked"):
+        check_network(p, huge, None, None, 1e-6)
+
+
 def test_the_table_names_dead_and_aligned_neurons():
     p = problem()
     W = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
@@ -119,6 +203,45 @@ def test_state_dicts():
             network_from_state_dict(state, free)
     with pytest.raises(InputError, match="has a bias but no weight"):
         network_from_state_dict({"0.weight": A, "2.weight": B, "5.bias": b}, p)
+
+
+def test_files_of_torch(tmp_path):
+    torch = pytest.importorskip("torch", reason="the extra train is not installed")
+    from torch.nn import BatchNorm1d, Conv2d, Linear, ReLU, Sequential
+
+    p, free = problem(beta=2.0), problem(beta=0.0)
+    path = tmp_path / "model.pt"
+    model = Sequential(Linear(2, 4), ReLU(), Linear(4, 1))
+    torch.save(model.state_dict(), path)
+    outputs = model.double()(torch.from_numpy(p.X.copy())).detach().numpy()
+    np.testing.assert_allclose(load_model(str(path), p).predict(p.X), outputs, rtol=1e-12)
+    torch.save(model.half().state_dict(), path)
+    np.testing.assert_allclose(load_model(str(path), p).predict(p.X), outputs, atol=1e-2)
+    torch.save(Sequential(Linear(2, 4, bias=False), ReLU(), Linear(4, 1, bias=False)).state_dict(), path)
+    assert load_model(str(path), free).widths == load_model(str(path), p).widths == (2, 4, 1)
+
+    ruined = Sequential(Linear(2, 4), ReLU(), Linear(4, 1)).state_dict()
+    ruined["0.weight"][1, 0] = float("nan")
+    for saved, message in [
+        (ruined, "W1: row 1, column 0 is nan"),
+        (model, "is not a state dict that can be read safely"),
+        ({"model": model.state_dict(), "epoch": 3}, "save model.state_dict"),
+        (Sequential(Linear(3, 4), ReLU(), Linear(4, 1)).state_dict(), "maps 3 inputs"),
+        (Sequential(Linear(2, 4), ReLU(), Linear(5, 1)).state_dict(), "W2: has 6 columns"),
+        (Sequential(Linear(2, 4), ReLU(), Linear(4, 4), ReLU(), Linear(4, 1)).state_dict(), "depth 3"),
+        (Sequential(Conv2d(1, 2, 3), Linear(2, 1)).state_dict(), "not part of a Linear layer"),
+        (Sequential(Linear(2, 4), BatchNorm1d(4, track_running_stats=False), Linear(4, 1)).state_dict(), "not part of"),
+        ({"scale": torch.tensor(1.0)}, "not part of a Linear layer"),
+        ({"0.weight": torch.ones(4, 2, dtype=torch.int64)}, "floating point"),
+        ({"0.weight": torch.ones(4, 2).to_sparse()}, "dense"),
+    ]:  # fmt: skip
+        torch.save(saved, path)
+        with pytest.raises(InputError, match=message):
+            load_model(str(path), p)
+    for content in (b"", b"no pickle", pickle.dumps(print), path.read_bytes()[:300]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is not a state dict that can be read safely"):
+            load_model(str(path), p)
 
 
 @pytest.mark.parametrize("damage", ["shape", "nan", "missing", "interpolate"])
@@ -159,6 +282,24 @@ def test_command(tmp_path, capsys):
     assert written["verdict"] == "suboptimal"
     assert solved["lower"] <= written["improved"]["loss"] < written["loss"]
     assert Network.load(better).loss(p) == pytest.approx(written["improved"]["loss"], rel=1e-12)
+    least = written["suboptimality"]["lower"]
+    assert (
+        main(["check", str(poor), str(instance), "--certificate", solved["certificate"], "--out", str(tmp_path)]) == 1
+    )
+    assert json.loads((tmp_path / "small-check.json").read_text())["suboptimality"]["lower"] == pytest.approx(
+        least, rel=1e-6
+    )
+    line = capsys.readouterr().out
+    assert "suboptimal: the loss" in line and "above the global minimum by at least" in line
+    # A deeper network has no proven interval, but may have a neuron that lowers its loss.
+    q = deep(beta=1.0)
+    random_network(q, [2, 2]).save(tmp_path / "deep.safetensors")
+    three = tmp_path / "deep.yaml"
+    data = f"data: {{source: inline, X: {q.X.tolist()}, Y: {q.Y.tolist()}}}\n"
+    three.write_text(data + "loss: mse\nlambda: 0.001\ndepth: 3\nactivation: leaky_relu\nslope: 0.25\n")
+    assert main(["check", str(tmp_path / "deep.safetensors"), str(three), "--json"]) == 1
+    written = json.loads(capsys.readouterr().out)
+    assert (written["scope"], written["lower"], written["suboptimality"]["upper"]) == ("blockwise", None, None)
     # A certificate of another problem says nothing about this one.
     other = Path(solved["certificate"])
     instance.write_text(instance.read_text().replace("0.01", "0.02"))

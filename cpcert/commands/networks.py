@@ -19,10 +19,12 @@ def check(
     time_limit: float | None = None,
     improve: Path | None = None,
     as_json: AsJson = False,
+    out: Path | None = None,
 ) -> int:
     """Say whether a trained network is globally optimal, and how far it is from it at most and at least.
 
-    Exit codes:
+    Deeper networks (depth 3 and more) are searched for a neuron that lowers the loss, layer by layer: finding one proves that
+    they are suboptimal, finding none leaves the question open. Exit codes:
     0  optimal: its loss is within the gap of a proven lower bound
     1  suboptimal (proven: it exceeds the proven upper bound, or a neuron lowers its loss), or undecided
     2  the input is wrong
@@ -30,26 +32,33 @@ def check(
     Parameters
     ----------
     model
-        The network: .safetensors with W1 and W2, bias column last, or a PyTorch state dict (.pt, .pth) of Linear layers.
+        The network: .safetensors with W1, W2, …, bias column last, or a PyTorch state dict (.pt, .pth) of Linear layers.
+        Other formats, ONNX among them, are not read: save the state dict.
     instance
         The instance file (YAML) with the data.
     certificate
-        A certificate of this instance; without one the instance is solved first.
+        A certificate of this instance; without one the instance is solved first (depth 2).
     gap
         The relative distance that counts as optimal (instead of solve.gap in the file; 1e-6 by default).
     time_limit
         Seconds to solve (instead of solve.time_limit in the file).
     improve
-        Add neurons that lower the loss until it stops, and write the network there (.safetensors).
+        Add neurons that lower the loss and train on until it stops, and write the network there (.safetensors).
     as_json
         Print one JSON object instead of a sentence.
+    out
+        Write the result into this folder.
     """
+    import json
+
     from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
     problem = loaded.problem()
+    if out is not None:
+        report.prepare_folder(out)
     if improve is not None:
         report.prepare_folder(improve.parent)
 
@@ -59,9 +68,10 @@ def check(
 
     network = load_model(model, problem)
     require_checkable(problem, network)
+    lower, upper = None, None
     if certificate is not None:
         lower, upper = report.certified_interval(certificate, problem)
-    else:
+    elif problem.depth == 2:
         from cpcert.frank_wolfe.solve import solve as solve_problem
 
         announce_compilation()
@@ -83,9 +93,16 @@ def check(
             better.save(improve)
         except OSError as error:
             raise InputError(f"--improve: {error}") from None
+
+    def save() -> dict[str, Any]:
+        if out is not None:
+            content = json.dumps(answer, indent=2, allow_nan=False) + "\n"
+            report.write_file(out / f"{problem.name}-check.json", content.encode())
+        return answer
+
     if not as_json:
         report.print_neurons(answer["neurons"])
-    return deliver(DONE if found.verdict == "optimal" else NO, answer, report.check_line, as_json)
+    return deliver(DONE if found.verdict == "optimal" else NO, answer, report.check_line, as_json, save)
 
 
 def reduce(

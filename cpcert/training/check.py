@@ -1,17 +1,23 @@
-"""Is a trained network of depth 2 globally optimal? Its loss against the proven interval, and a neuron that lowers it.
+"""Is a trained network globally optimal? Its loss against the proven interval, and a neuron that lowers it.
 
-With G = −∇C(Z) at the network's outputs, the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Gσ(X̃ᵀŵ), changes the loss by
+With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer ℓ,
+the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
 
-    C(Z + t v̂σ(ŵᵀX̃)) − C(Z) + 2λt = −t(‖Gσ(X̃ᵀŵ)‖ − 2λ) + O(t²),
+    C(… Z_{ℓ+1} + t v̂σ(ŵᵀA) …) − C + 2λt = 2λt(1 − ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖) + o(t),
 
-so ‖Gσ(X̃ᵀŵ)‖ > 2λ makes it a *descent neuron*: a certificate of non-optimality that anyone can add and measure. The search for
-it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a minimum every balanced neuron has the
-contact value ‖Gσ(X̃ᵀŵ)‖ = 2λ, and b = βG1/2λ.
+so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can add and
+measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a stationary
+point every active balanced neuron has the contact value 1.
+
+Depth 2: γ(Ĝ_2) ≤ 1 with b = βĜ_2 1 is also enough for a global minimum, and the interval of a certificate decides.
+Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is the
+derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,26 +26,37 @@ import numpy as np
 
 from cpcert.certificate import check as exact
 from cpcert.errors import InputError
-from cpcert.network import Network
+from cpcert.formulations.duals import backpropagated_duals
+from cpcert.network import Network, features
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import find_neurons
 from cpcert.problem import Problem
 from cpcert.rounding import round_down, round_up
 
 STARTS = 200
+# So many of the neurons found are tried in each layer.
+TRIED = 3
 # A neuron is called dead, and two neurons aligned, up to this; for the table only.
 DEAD, ALIGNED = 1e-12, 1e-6
-# Rounds of `improve`, and the part of the loss that a round must gain.
-ROUNDS, GAIN = 1000, 1e-12
+# An entry of Z counts as lying at the kink up to this part of the largest.
+AT_KINK = 1e-6
+# The line search looks for t between its inverse and this.
+SEARCHED = 1e100
+# Losses from here on may have a gradient that overflows.
+LARGEST = 1e150
+# Rounds of `improve`, its gradient steps in each, and the part of the loss that a round must gain.
+ROUNDS, SETTLING, GAIN = 1000, 300, 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class DescentNeuron:
     """A neuron whose addition lowers the loss, proven: loss_after < loss_before, both rounded to the safe side.
 
-    w (n,), v (m,): its weights, scaled; ratio: ‖Gσ(X̃ᵀŵ)‖/2λ in floating point. network: with the neuron.
+    layer: the hidden layer it is added to, from 1. w (n_{ℓ−1} + 1,), v (n_{ℓ+1},): its weights, scaled. ratio: its contact
+    value, in floating point. network: with the neuron.
     """
 
+    layer: int
     w: np.ndarray
     v: np.ndarray
     ratio: float
@@ -48,37 +65,84 @@ class DescentNeuron:
     network: Network
 
 
+@dataclass(frozen=True)
+class LayerContact:
+    """contact: the largest contact value found for a neuron added to the layer, in floating point. kinks: how many entries of
+    Z_{ℓ+1} lie at the kink of σ (up to 1e-6 of the largest); there the contact value is a one-sided derivative and may be above
+    1 although no neuron lowers the loss."""
+
+    contact: float
+    kinks: int
+
+
 @dataclass(frozen=True, eq=False)
 class CheckResult:
     """loss: proven upper bound of the network's loss, loss_lower its proven lower bound. [lower, upper]: the proven interval of the
-    global minimum. verdict: optimal, suboptimal (proven) or undecided. suboptimality: proven bounds of loss − P*."""
+    global minimum. verdict: optimal, suboptimal (proven) or undecided. suboptimality: proven bounds of loss − P*. scope: global,
+    or blockwise at depth ≥ 3, where only one layer at a time was looked at. layers: one entry a hidden layer, a heuristic."""
 
     loss: float
     loss_lower: float
     lower: float | None
     upper: float | None
     verdict: str
+    scope: str
     suboptimality: tuple[float, float | None]
+    layers: tuple[LayerContact, ...]
     descent: DescentNeuron | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A neuron found in a layer (from 1): its contact value, the network with it, that network's loss; all floating point."""
+
+    layer: int
+    w: np.ndarray
+    v: np.ndarray
+    ratio: float
+    network: Network
+    loss: float
+
+
+# -- the loss, exactly -------------------------------------------------------------------------------------------------
+
+
 def exact_loss(problem: Problem, network: Network) -> tuple[Fraction, Fraction]:
-    """Rationals around L_λ of the exact float64 weights; equal for mse. Depth 2, any loss but interpolate."""
+    """Rationals around L_λ of the exact float64 weights; equal for mse. Any depth, any loss but interpolate."""
     from cpcert.certificate.build import exact_problem
 
-    numbers = exact_problem(problem)
-    (W1, e1), (W2, e2) = (exact.matrix(W.ravel().tolist(), W.shape[0], W.shape[1], "W") for W in network.weights)
-    cost = sum(exact.dot(w, w) for w in W1) * exact.power(2 * e1) + sum(exact.dot(w, w) for w in W2) * exact.power(
-        2 * e2
-    )
-    Z, z = exact.network_outputs(numbers, W1, e1, W2, e2)
-    e = min(z, numbers.y)
-    Z = [[v << (z - e) for v in row] for row in Z]
-    Y = [[v << (numbers.y - e) for v in row] for row in numbers.Y]
-    high = exact.loss_upper(numbers, Z, Y, e)
-    low = high if problem.loss.name == "mse" else _loss_lower(problem, Z, Y, exact.power(e))
+    # The checker's numbers are the same at every depth; it takes problems of depth 2 only.
+    numbers = exact_problem(problem if problem.depth == 2 else _of_depth_two(problem))
+    cost = Fraction(0)
+    columns: list[Any] = numbers.X
+    e = numbers.x
+    for layer, weights in enumerate(network.weights, start=1):
+        W, w = exact.matrix(weights.ravel().tolist(), len(weights), weights.shape[1], f"W{layer}")
+        cost += sum(exact.dot(row, row) for row in W) * exact.power(2 * w)
+        Z = [[exact.dot(row, column) for column in columns] for row in W]
+        e += w
+        if layer < network.depth:
+            hidden, a = exact.activate(numbers, Z)
+            e += a
+            if problem.beta:
+                (bias,), b = exact.dyadic([problem.beta])
+                low = min(e, b)
+                hidden = [[h << (e - low) for h in row] for row in hidden] + [[bias << (b - low)] * numbers.N]
+                e = low
+            columns = list(zip(*hidden, strict=True)) if hidden else [()] * numbers.N
+    low = min(e, numbers.y)
+    Z = [[v << (e - low) for v in row] for row in Z]
+    Y = [[v << (numbers.y - low) for v in row] for row in numbers.Y]
+    most = exact.loss_upper(numbers, Z, Y, low)
+    least = most if problem.loss.name == "mse" else _loss_lower(problem, Z, Y, exact.power(low))
     penalty = numbers.lam * cost
-    return low + penalty, high + penalty
+    return least + penalty, most + penalty
+
+
+def _of_depth_two(problem: Problem) -> Problem:
+    return Problem(
+        problem.X, problem.Y, lam=problem.lam, loss=problem.loss.name, activation=problem.activation, beta=problem.beta
+    )
 
 
 def _loss_lower(problem: Problem, Z: exact.Matrix, Y: exact.Matrix, unit: Fraction) -> Fraction:
@@ -100,18 +164,22 @@ def _loss_lower(problem: Problem, Z: exact.Matrix, Y: exact.Matrix, unit: Fracti
     return total / problem.N
 
 
+# -- the verdict -------------------------------------------------------------------------------------------------------
+
+
 def check_network(
     problem: Problem, network: Network, lower: float | None, upper: float | None, gap: float, seed: int = 0
 ) -> CheckResult:
     """The verdict about a network, given a proven interval [lower, upper] of the global minimum (None: not known).
 
     optimal: (loss − lower)/|loss| ≤ gap, proven. suboptimal: the loss exceeds `upper`, or a descent neuron lowers it, by more
-    than gap. Raises InputError for depth ≥ 3, `interpolate`, or a network that does not fit.
+    than gap. Raises InputError for `interpolate`, or a network that does not fit.
     """
     require_checkable(problem, network)
     low, high = exact_loss(problem, network)
     loss, loss_lower = round_up(high), round_down(low)
-    descent = descent_neuron(problem, network, seed)
+    candidates, layers = _candidates(problem, network, seed)
+    descent = _proven_descent(problem, low, candidates)
     least = 0.0
     if upper is not None:
         least = max(least, round_down(low - Fraction(upper)))
@@ -124,104 +192,177 @@ def check_network(
         verdict = "suboptimal"
     else:
         verdict = "undecided"
-    return CheckResult(loss, loss_lower, lower, upper, verdict, (least, most), descent)
+    scope = "global" if problem.depth == 2 else "blockwise"
+    return CheckResult(loss, loss_lower, lower, upper, verdict, scope, (least, most), layers, descent)
 
 
 def require_checkable(problem: Problem, network: Network) -> None:
-    """Raise InputError unless the network fits the problem, both of depth 2, with a loss that has a gradient."""
+    """Raise InputError unless the network fits the problem, whose loss has a gradient, and has a loss below 1e150."""
     network.check_fits(problem)
-    if problem.depth != 2:
-        raise InputError(f"depth: is {problem.depth}; check compares networks of depth 2 (one hidden layer)")
     if problem.loss.name == "interpolate":
         raise InputError(
             "loss: interpolate is a constraint that no float network meets; check it with loss mse and a lambda"
         )
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = network.loss(problem)
+    if not loss < LARGEST:
+        raise InputError(f"network: its loss is {loss:.3g}; the weights are too large to be checked")
+
+
+# -- descent neurons ---------------------------------------------------------------------------------------------------
 
 
 def descent_neuron(problem: Problem, network: Network, seed: int = 0) -> DescentNeuron | None:
-    """The best neuron found, scaled by a line search; None if none lowers the loss by a proven amount."""
-    Z = network.forward(problem.X)[-1]
-    G = -problem.loss.gradient(Z, problem.targets)
-    space = coordinates(problem.X_tilde)
-    warm, _, _ = network.neurons()
-    found = find_neurons(space, G, problem.activation, warm @ space.basis, STARTS, seed)
-    before = exact_loss(problem, network)[0]
-    for w in space.lift(found.W[:3]):
-        feature = problem.activation(w @ problem.X_tilde)
-        push = G @ feature
-        value = float(np.linalg.norm(push))
-        if value <= 2.0 * problem.lam:
-            break
-        u = push / value
-        t = _line_search(problem, Z, np.outer(u, feature), value)
-        grown = _with_neuron(network, math.sqrt(t) * w, math.sqrt(t) * u)
-        after = exact_loss(problem, grown)[1]
+    """Of the neurons found in all hidden layers, each scaled by a line search, the one that lowers the loss most.
+
+    None if none lowers it by a proven amount.
+    """
+    candidates, _ = _candidates(problem, network, seed)
+    return _proven_descent(problem, exact_loss(problem, network)[0], candidates)
+
+
+def _proven_descent(problem: Problem, before: Fraction, candidates: list[_Candidate]) -> DescentNeuron | None:
+    for found in candidates:
+        after = exact_loss(problem, found.network)[1]
         if after < before:
-            ratio = value / (2.0 * problem.lam)
-            return DescentNeuron(math.sqrt(t) * w, math.sqrt(t) * u, ratio, round_down(before), round_up(after), grown)
+            return DescentNeuron(
+                found.layer, found.w, found.v, found.ratio, round_down(before), round_up(after), found.network
+            )
     return None
 
 
-def _line_search(problem: Problem, Z: np.ndarray, direction: np.ndarray, value: float) -> float:
-    """t that about minimises C(Z + t·direction) + 2λt, a convex function of t with slope 2λ − value < 0 at 0."""
+def _candidates(problem: Problem, network: Network, seed: int) -> tuple[list[_Candidate], tuple[LayerContact, ...]]:
+    """Neurons of contact value above 1, scaled, by the loss with them; and what was found in each layer."""
+    found, layers = [], []
+    Z = network.forward(problem.X)
+    for layer, A, G in _layers(problem, network):
+        if len(A) == 0:  # no neurons before it, and no bias
+            layers.append(LayerContact(0.0, 0))
+            continue
+        space = coordinates(A)
+        incoming = network.weights[layer - 1]
+        rows = incoming[np.any(incoming != 0.0, axis=1)]
+        warm = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ space.basis
+        lifted = space.lift(find_neurons(space, G, problem.activation, warm, STARTS, seed).W[:TRIED])
+        pushes = problem.activation(lifted @ A) @ G.T
+        ratios = np.linalg.norm(pushes, axis=1)
+        after = np.abs(Z[layer])
+        kinked = layer + 1 < problem.depth and problem.activation.kink != 0.0
+        kinks = int((after <= AT_KINK * after.max(initial=0.0)).sum()) if kinked else 0
+        layers.append(LayerContact(float(ratios.max(initial=0.0)), kinks))
+        for w, push, ratio in zip(lifted, pushes, ratios, strict=True):
+            if ratio > 1.0:
+                found.append(_scaled(problem, network, layer, w, push / ratio, float(ratio)))
+    return sorted(found, key=lambda candidate: candidate.loss), tuple(layers)
 
-    def slope(t: float) -> float:
-        return float(np.sum(problem.loss.gradient(Z + t * direction, problem.targets) * direction)) + 2.0 * problem.lam
 
-    high = 1.0
-    while slope(high) < 0.0 and high < 1e100:
-        high *= 2.0
-    low = 0.0
-    for _ in range(200):
+def _layers(problem: Problem, network: Network) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(ℓ, Z_{ℓ−1}^σ, Ĝ_{ℓ+1}) of each hidden layer ℓ = 1, …, L − 1."""
+    inputs, duals = _inputs(problem, network)[:-1], backpropagated_duals(problem, network)[1:]
+    yield from zip(range(1, problem.depth), inputs, duals, strict=True)
+
+
+def _inputs(problem: Problem, network: Network) -> list[np.ndarray]:
+    """[Z_0^σ, …, Z_{L−1}^σ]: what W_1, …, W_L are applied to."""
+    hidden = network.forward(problem.X)[:-1]
+    return [problem.X_tilde, *(features(Z, problem.activation, problem.beta) for Z in hidden)]
+
+
+def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np.ndarray, ratio: float) -> _Candidate:
+    """The network with √t(w, v), ‖w‖ = ‖v‖ = 1, where t > 0 about minimises the loss, or is a local minimum of it.
+
+    The slope of the loss in t is 2λ(1 − vᵀĜ_{ℓ+1}σ(Aᵀw)), Ĝ_{ℓ+1} that of the network with the neuron. In the last hidden layer
+    it increases with t.
+    """
+    A = next(inputs for number, inputs, _ in _layers(problem, network) if number == layer)
+    feature = problem.activation(w @ A)
+
+    def grown(t: float) -> Network:
+        weights = list(network.weights)
+        weights[layer - 1] = np.vstack([weights[layer - 1], math.sqrt(t) * w])
+        weights[layer] = np.insert(weights[layer], len(network.weights[layer - 1]), math.sqrt(t) * v, axis=1)
+        return Network(tuple(weights), network.activation, network.beta)
+
+    def falls(t: float) -> bool:
+        return float(v @ backpropagated_duals(problem, grown(t))[layer] @ feature) > 1.0
+
+    low, high = 0.0, 1.0
+    while high < SEARCHED and falls(high):
+        low, high = high, 2.0 * high
+    while low == 0.0 and high > 1.0 / SEARCHED and not falls(0.5 * high):
+        high *= 0.5
+    # The loss is flat around its minimum: half the digits of t are enough.
+    while high - low > 1e-8 * high:
         middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if slope(middle) < 0.0 else (low, middle)
-    return low if low > 0.0 else high
-
-
-def _with_neuron(network: Network, w: np.ndarray, v: np.ndarray) -> Network:
-    W1, W2 = network.weights
-    return Network((np.vstack([W1, w]), np.insert(W2, len(W1), v, axis=1)), network.activation, network.beta)
+        low, high = (middle, high) if falls(middle) else (low, middle)
+    t = low if low > 0.0 else high
+    found = grown(t)
+    return _Candidate(layer, math.sqrt(t) * w, math.sqrt(t) * v, ratio, found, found.loss(problem))
 
 
 def improve(problem: Problem, network: Network, seed: int = 0) -> Network:
-    """Add descent neurons, merge aligned ones, again and again until the gain is lost in rounding: the loss only falls.
+    """Add the descent neuron that gains most, then follow the gradient of all weights, again and again until nothing is gained.
 
-    Heuristic in where it stops: use `solve` with `warm_start` for a proven minimum.
+    (Neurons alone stop early: they cannot take back what is too large in others.) The loss of what is returned is not above that
+    of `network`, proven. Where it stops is heuristic: for a proven minimum at depth 2, use `solve` with `warm_start`.
     """
+    best, loss = network, network.loss(problem)
     for round_ in range(ROUNDS):
-        found = descent_neuron(problem, network, seed + round_)
-        if found is None:
+        candidates, _ = _candidates(problem, best, seed + round_)
+        grown = candidates[0].network if candidates else best
+        settled = _settled(problem, grown)
+        merged = settled.balanced().merged().without_dead_neurons()
+        choice = min((merged, settled, grown), key=lambda candidate: candidate.loss(problem))
+        after = choice.loss(problem)
+        if after < loss:
+            best = choice
+        if not loss - after > GAIN * abs(loss):
             break
-        merged = found.network.balanced().merged().without_dead_neurons()
-        candidates = [merged, found.network]
-        best = min(candidates, key=lambda candidate: exact_loss(problem, candidate)[1])
-        gained = found.loss_before - round_up(exact_loss(problem, best)[1])
-        network = best
-        if gained <= GAIN * abs(found.loss_before):
-            break
-    return network
+        loss = after
+    return best if exact_loss(problem, best)[1] <= exact_loss(problem, network)[0] else network
+
+
+def _settled(problem: Problem, network: Network) -> Network:
+    """L-BFGS from the network on all its weights; ∂L_λ/∂W_ℓ = 2λ(W_ℓ − Ĝ_ℓ(Z_{ℓ−1}^σ)ᵀ)."""
+    from scipy.optimize import minimize
+
+    ends = np.cumsum([W.size for W in network.weights])[:-1]
+
+    def at(flat: np.ndarray) -> Network:
+        parts = zip(np.split(flat, ends), network.weights, strict=True)
+        return Network(tuple(part.reshape(W.shape) for part, W in parts), network.activation, network.beta)
+
+    def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        here = at(flat)
+        parts = zip(here.weights, backpropagated_duals(problem, here), _inputs(problem, here), strict=True)
+        gradient = [2.0 * problem.lam * (W - G @ A.T) for W, G, A in parts]
+        return here.loss(problem), np.concatenate([part.ravel() for part in gradient])
+
+    start = np.concatenate([W.ravel() for W in network.weights])
+    options = {"maxiter": SETTLING, "maxfun": 2 * SETTLING, "ftol": 0.0, "gtol": 0.0}
+    return at(minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options).x)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
 
 
 def neuron_table(problem: Problem, network: Network) -> list[dict[str, Any]]:
-    """One entry a hidden neuron, in floating point: norms, balance, contact value over 2λ, dead, group of aligned neurons."""
-    W1, W2 = network.weights
-    Z = network.forward(problem.X)[-1]
-    G = -problem.loss.gradient(Z, problem.targets)
-    incoming, outgoing = np.linalg.norm(W1, axis=1), np.linalg.norm(W2[:, : len(W1)], axis=0)
-    directions = W1 / np.maximum(incoming, 1e-300)[:, np.newaxis]
-    contact = np.linalg.norm(problem.activation(directions @ problem.X_tilde) @ G.T, axis=1) / (2.0 * problem.lam)
-    groups: list[int] = []
+    """One entry a hidden neuron, in floating point: layer, norms, balance, contact value, dead, group of aligned neurons."""
     table = []
-    for k in range(len(W1)):
-        dead = bool(incoming[k] * outgoing[k] <= DEAD * float((incoming * outgoing).max(initial=0.0)))
-        same = [j for j in groups if np.linalg.norm(directions[j] - directions[k]) <= ALIGNED]
-        if not dead and not same:
-            groups.append(k)
-        table.append({
-            "neuron": k, "incoming": float(incoming[k]), "outgoing": float(outgoing[k]),
-            "balance": None if dead else float(incoming[k] / outgoing[k]), "contact": None if dead else float(contact[k]),
-            "dead": dead, "group": None if dead else (same[0] if same else k),
-        })  # fmt: skip
+    for layer, A, G in _layers(problem, network):
+        W, outgoing_weights = network.weights[layer - 1 : layer + 1]
+        incoming, outgoing = np.linalg.norm(W, axis=1), np.linalg.norm(outgoing_weights[:, : len(W)], axis=0)
+        directions = W / np.maximum(incoming, 1e-300)[:, np.newaxis]
+        contact = np.linalg.norm(problem.activation(directions @ A) @ G.T, axis=1)
+        groups: list[int] = []
+        for k in range(len(W)):
+            dead = bool(incoming[k] * outgoing[k] <= DEAD * float((incoming * outgoing).max(initial=0.0)))
+            same = [j for j in groups if np.linalg.norm(directions[j] - directions[k]) <= ALIGNED]
+            if not dead and not same:
+                groups.append(k)
+            table.append({
+                "layer": layer, "neuron": k, "incoming": float(incoming[k]), "outgoing": float(outgoing[k]),
+                "balance": None if dead else float(incoming[k] / outgoing[k]), "contact": None if dead else float(contact[k]),
+                "dead": dead, "group": None if dead else (same[0] if same else k),
+            })  # fmt: skip
     return table

@@ -40,10 +40,17 @@ def _read_state_dict(path: str) -> dict[str, np.ndarray]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # pickle errors have many types
-        raise InputError(f"{path}: is not a state dict that can be read safely ({type(error).__name__})") from None
+    except Exception as error:
+        # Damaged files were seen to raise a dozen types, IndexError, KeyError and UnicodeDecodeError among them; whatever the type,
+        # the file cannot be read.
+        raise InputError(
+            f"{path}: is not a state dict that can be read safely ({type(error).__name__}); save model.state_dict()"
+        ) from None
     if not isinstance(loaded, Mapping) or not all(isinstance(v, torch.Tensor) for v in loaded.values()):
         raise InputError(f"{path}: is not a state dict; save model.state_dict()")
+    for key, value in loaded.items():
+        if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
+            raise InputError(f"{path}: {key} has type {value.dtype}; weights must be dense floating point numbers")
     return {str(key): value.detach().to(torch.float64).numpy() for key, value in loaded.items()}
 
 
@@ -69,7 +76,9 @@ def network_from_state_dict(state: Mapping[str, np.ndarray], problem: Problem, p
         bias = biases.pop(name, None)
         if problem.beta == 0.0:
             if bias is not None and np.any(bias):
-                raise InputError(f"{path}: {name} has a bias, and the instance has beta = 0; train with bias=False")
+                raise InputError(
+                    f"{path}: {name}.bias is not zero, and the instance has beta = 0; train with bias=False"
+                )
             weights.append(W)
         else:
             column = np.zeros(len(W)) if bias is None else bias / problem.beta
