@@ -1,6 +1,6 @@
 """Linear networks: every hidden covariance in closed form.
 
-σ linear, β = 0, M = W_L ⋯ W_1, Z_L = MX (X: (n_0, N), columns are points). At a stationary point of L_λ, with the duals of
+σ(s) = s, β = 0, M = W_L ⋯ W_1, Z_L = MX (X: (n_0, N), columns are points). At a stationary point of L_λ, with the duals of
 duals.py, W_ℓ = Ĝ_ℓ Z_{ℓ−1}ᵀ and Ĝ_ℓ = W_{ℓ+1}ᵀĜ_{ℓ+1}, so
 
     W_ℓ W_ℓᵀ = Ĝ_ℓ Z_ℓᵀ = W_{ℓ+1}ᵀ Ĝ_{ℓ+1} Z_ℓᵀ = W_{ℓ+1}ᵀ W_{ℓ+1}      (neighbouring layers are balanced),
@@ -29,7 +29,7 @@ from cpcert.errors import InputError
 if TYPE_CHECKING:
     from cpcert.problem import Problem
 
-# Singular values of X below this, relative to the largest, count as 0.
+# Singular values of X and of Z_L X^+ below this, relative to the largest, count as 0.
 RCOND = 1e-12
 
 
@@ -41,6 +41,7 @@ def linear_covariances(problem: Problem, outputs: np.ndarray, rcond: float = RCO
     """
     X, M = _product(problem, outputs, rcond)
     _, s, Vt = np.linalg.svd(M, full_matrices=False)
+    s = np.where(s > rcond * s.max(initial=0.0), s, 0.0)  # a small power of rounding noise is not small
     shared = Vt @ X
     L = problem.depth
     return [(shared.T * s ** (2.0 * layer / L)) @ shared for layer in range(1, L + 1)]
@@ -52,12 +53,13 @@ def linear_representation_cost(problem: Problem, outputs: np.ndarray, rcond: flo
     Raises InputError as `linear_covariances` does.
     """
     _, M = _product(problem, outputs, rcond)
-    return float(problem.depth * np.sum(np.linalg.svd(M, compute_uv=False) ** (2.0 / problem.depth)))
+    s = np.linalg.svd(M, compute_uv=False)
+    return float(problem.depth * np.sum(s[s > rcond * s.max(initial=0.0)] ** (2.0 / problem.depth)))
 
 
 def _product(problem: Problem, outputs: np.ndarray, rcond: float) -> tuple[np.ndarray, np.ndarray]:
     """(X, M), columns are points, M = Z_L X^+."""
-    if not problem.activation.is_odd or problem.beta != 0.0:
+    if (problem.activation.a_plus, problem.activation.a_minus, problem.beta) != (1.0, 1.0, 0.0):
         raise InputError(
             f"activation: the closed form is that of linear networks without biases, and this problem has activation "
             f"{problem.activation.name} and beta {problem.beta:g}"
@@ -66,9 +68,7 @@ def _product(problem: Problem, outputs: np.ndarray, rcond: float) -> tuple[np.nd
     if outputs.shape != (problem.m, problem.N):
         raise InputError(f"outputs: have shape {outputs.shape}; give one column per point, {(problem.m, problem.N)}")
     X = problem.X_tilde
-    # σ(s) = as with a ≠ 1 is the linear network of points X whose product is divided by a^{L−1}.
-    scale = problem.activation.a_plus ** (problem.depth - 1)
     M = outputs @ np.linalg.pinv(X, rcond=rcond)
     if np.linalg.norm(M @ X - outputs) > 1e-6 * np.linalg.norm(outputs):
         raise InputError("outputs: are no linear function of the points; give those of a linear network")
-    return X, M / scale
+    return X, M
