@@ -19,6 +19,7 @@ from cpcert.errors import InputError
 COMMANDS = {
     "solving": ("solve", "verify", "path", "width"),
     "networks": ("check", "reduce"),
+    "training": ("train",),
     "matrices": ("cprank", "rank", "bipartite"),
 }
 

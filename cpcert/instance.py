@@ -8,6 +8,7 @@
     beta: 1.0
     lambda: 1.0e-2               # required, except for interpolate, which has none
     solve: {gap: 1.0e-6, time_limit: 60}
+    train: {widths: 1:64, seeds: 5}   # for the commands train and plateau
 
 The data sources and their keys are in cpcert/data.py. The file is read as YAML 1.2 (core schema): `1e-2` is a number,
 `no` is text, and a number means its nearest float64. An unknown key, a key given twice and a value of the wrong type
@@ -49,6 +50,25 @@ class SolveSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, description="give an integer >= 0")] = 0
 
 
+class TrainSettings(BaseModel):
+    """The networks that `cpcert train` and `cpcert plateau` train; the command line overrides each of these."""
+
+    model_config = _STRICT
+
+    widths: Annotated[str, Field(description="give widths like 1:64, or 1:8,10:50:10,100")] = "1:16"
+    seeds: Annotated[int, Field(ge=1, description="give how many networks of each width, an integer >= 1")] = 3
+    lambdas: Annotated[
+        list[Annotated[float, Field(gt=0)]] | None,
+        Field(min_length=1, description="give a list of weights of the penalty, finite numbers > 0"),
+    ] = None
+    epochs: Annotated[int, Field(ge=0, description="give a number of steps of Adam, an integer >= 0")] = 5000
+    descent: Annotated[int, Field(ge=0, description="give a number of steps of gradient descent, an integer >= 0")] = (
+        1000
+    )
+    polish: Annotated[int, Field(ge=0, description="give a number of steps of L-BFGS, an integer >= 0")] = 0
+    rate: Annotated[float, Field(gt=0, description="give the first learning rate of Adam, a number > 0")] = 0.01
+
+
 class Instance(BaseModel):
     """A problem as its file states it. `problem()` reads the data and makes the `Problem`."""
 
@@ -75,6 +95,9 @@ class Instance(BaseModel):
     ] = None
     solve: Annotated[SolveSettings, Field(description="give settings such as {gap: 1e-6, time_limit: 60}")] = (
         SolveSettings()
+    )
+    train: Annotated[TrainSettings, Field(description="give settings such as {widths: 1:64, seeds: 5}")] = (
+        TrainSettings()
     )
 
     # The file it came from: error messages name it, and relative paths in `data` start at its folder.
@@ -144,10 +167,13 @@ def parse_instance(raw: dict[str, Any]) -> Instance:
     return _validated(Instance, raw)
 
 
-def override_settings(settings: SolveSettings, changes: dict[str, Any]) -> SolveSettings:
+Settings = TypeVar("Settings", SolveSettings, TrainSettings)
+
+
+def override_settings(settings: Settings, changes: dict[str, Any]) -> Settings:
     """`settings` with those of `changes` that are not None. Raises InputError naming the setting."""
     given = {key: value for key, value in changes.items() if value is not None}
-    return _validated(SolveSettings, {**settings.model_dump(), **given})
+    return _validated(type(settings), {**settings.model_dump(), **given})
 
 
 def dump_instance(instance: Instance, path: str | os.PathLike[str]) -> None:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -61,9 +62,8 @@ class Data:
 
     @classmethod
     def of(cls, problem: Problem, device: str, dtype: torch.dtype) -> Data:
-        """Raises InputError for `interpolate`: a constraint cannot be trained."""
-        if problem.loss.name == "interpolate":
-            raise InputError("loss: interpolate is a constraint and cannot be trained; train with mse and a small lambda")
+        """Raises InputError as `require_trainable` does."""
+        require_trainable(problem)
         # By way of the cpu: mps cannot hold the float64 of the arrays.
         X_tilde, Y = (torch.tensor(A, dtype=dtype).to(device) for A in (problem.X_tilde, problem.targets))
         sigma = problem.activation
@@ -117,6 +117,12 @@ class Data:
         return torch.cat([values, values.new_full((values.shape[0], 1, values.shape[2]), self.beta)], 1)
 
 
+def require_trainable(problem: Problem) -> None:
+    """Raise InputError for `interpolate`: a constraint cannot be trained."""
+    if problem.loss.name == "interpolate":
+        raise InputError("loss: interpolate is a constraint and cannot be trained; use mse and a small lambda")
+
+
 def initial_weights(problem: Problem, trials: Sequence[Trial]) -> Tensors:
     """Padded float64 weights on the CPU, normal with variance 2/((a₊² + a₋²)(n_{ℓ−1} + β²)), biases too.
 
@@ -127,7 +133,7 @@ def initial_weights(problem: Problem, trials: Sequence[Trial]) -> Tensors:
     n = max(trial.width for trial in trials)
     sizes = [problem.n0, *[n] * (problem.depth - 1), problem.m]
     weights = [torch.zeros(len(trials), rows, cols + bias, dtype=torch.float64)
-               for cols, rows in zip(sizes[:-1], sizes[1:], strict=True)]  # fmt: skip
+               for cols, rows in pairwise(sizes)]  # fmt: skip
     sigma = problem.activation
     for b, trial in enumerate(trials):
         generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([trial.seed, trial.width])))

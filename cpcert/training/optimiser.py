@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,7 +28,15 @@ import torch
 from cpcert.network import Network
 from cpcert.problem import Problem
 from cpcert.training.batch import (
-    Data, Trial, flatten, gradients, initial_weights, losses, losses_and_gradients, networks, split,
+    Data,
+    Trial,
+    flatten,
+    gradients,
+    initial_weights,
+    losses,
+    losses_and_gradients,
+    networks,
+    split,
 )  # fmt: skip
 
 State = dict[str, torch.Tensor]
@@ -95,9 +103,20 @@ class Training:
         lengths = [steps for steps, _, _ in self._phases]
         return (sum(lengths[: self.phase]) + self.step) / max(sum(lengths), 1)
 
+    @property
+    def words(self) -> str:
+        """The phase, for a progress bar."""
+        name = ("Adam", "gradient descent", "L-BFGS")[self.phase] if not self.done else "done"
+        return f"{len(self.state.get('index', ()))} in {name}"
+
     def networks(self) -> list[Network]:
-        """The trained networks, in the order of the trials; those still in training as of their last phase."""
+        """The networks of `final`, in the order of the trials."""
         return networks(self.problem, self.trials, split(self.final, self.shapes))
+
+    def collect(self) -> None:
+        """Put the weights of the networks that are still in training into `final`, too."""
+        if not self.done:
+            self.final[self.state["index"]] = self.state["x"].to("cpu", torch.float64)
 
     # -- phases ------------------------------------------------------------------------------------------------------
 

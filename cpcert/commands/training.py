@@ -1,0 +1,202 @@
+"""train, plateau: networks of many widths, seeds and lambdas trained together, and what is proven beside them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver
+from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cpcert.instance import Instance
+    from cpcert.problem import Problem
+    from cpcert.training.batch import Trial
+    from cpcert.training.sweep import Result
+
+Device = Literal["auto", "cuda", "mps", "cpu"]
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """What both commands train."""
+
+    problem: Problem
+    trials: list[Trial]
+    device: str
+    results: list[Result]
+    complete: bool
+    seconds: float
+
+
+def train(
+    instance: str,
+    /,
+    *,
+    widths: str | None = None,
+    seeds: int | None = None,
+    lambdas: str | None = None,
+    epochs: int | None = None,
+    descent: int | None = None,
+    polish: int | None = None,
+    rate: float | None = None,
+    device: Device = "auto",
+    resume: Flag = False,
+    as_json: AsJson = False,
+    out: Path | None = None,
+    plot: Flag = False,
+) -> int:
+    """Train networks of many widths, seeds and lambdas together, and report the loss of each.
+
+    Full batch: Adam in float32, then gradient descent in float64. The least loss of each lambda is a proven upper bound of
+    the global minimum; that training has found it is not. Exit codes:
+    0  all networks were trained
+    1  interrupted: those trained so far are reported
+    2  the input is wrong
+
+    Parameters
+    ----------
+    instance
+        The instance file (YAML); options replace its section `train`.
+    widths
+        Hidden widths: 1:64, or 1:8,10:50:10,100.
+    seeds
+        Networks of each width, with the seeds 0, 1, ...
+    lambdas
+        Weights of the penalty, with commas (by default that of the instance).
+    epochs
+        Steps of Adam.
+    descent
+        Steps of gradient descent at most.
+    polish
+        Steps of L-BFGS at most, after that.
+    rate
+        The first learning rate of Adam.
+    device
+        cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
+    resume
+        Go on from the checkpoints that an earlier run of the same sweep left in --out.
+    as_json
+        Print one JSON object instead of a table.
+    out
+        Write tables (CSV, parquet), the best network of each width and checkpoints into this folder.
+    plot
+        Draw the losses against the width, into the folder of --out or the current one.
+    """
+    from cpcert import report
+
+    loaded = _load(instance)
+    swept = _sweep(loaded, None, device, resume, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
+                   epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
+    if not swept.results:
+        print("cpcert: interrupted before a network was trained", file=sys.stderr)
+        return NO
+
+    from cpcert.training import sweep
+
+    answer = sweep.sweep_object(swept.problem, swept.device, swept.results, swept.complete, swept.seconds)
+
+    def save() -> dict[str, Any]:
+        written = answer
+        if out is not None:
+            report.prepare_folder(out)
+            written = sweep.write_sweep(swept.problem, swept.results, answer, out, "train")
+        if plot:
+            from cpcert.training.plots import plot_sweep
+
+            plot_sweep(swept.problem, swept.results, (out or Path()) / f"{swept.problem.name}-train.png")
+        return written
+
+    return deliver(DONE if swept.complete else NO, answer, sweep.sweep_lines, as_json, save)
+
+
+def _load(instance: str) -> Instance:
+    from cpcert.instance import load_instance
+
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise InputError("torch: is not installed, and training needs it: pip install 'cpcert[train]'") from None
+    return load_instance(instance)
+
+
+def _sweep(
+    loaded: Instance,
+    test: tuple[np.ndarray, np.ndarray] | None,
+    device: str,
+    resume: bool,
+    out: Path | None,
+    plot: bool,
+    lambdas: str | None,
+    **options: Any,
+) -> _Sweep:
+    """Train what the instance and the options say. Raises InputError, naming the option, before any work."""
+    from cpcert import report
+    from cpcert.instance import override_settings
+    from cpcert.training.batch import require_trainable
+    from cpcert.training.optimiser import Settings
+    from cpcert.training.sweep import choose_device, parse_widths, train_sweep, trials_of
+
+    if resume and out is None:
+        raise InputError("--resume: goes on from the checkpoints in --out; give --out as well")
+    try:
+        settings = override_settings(loaded.train, {"lambdas": _numbers(lambdas), **options})
+        widths = parse_widths(settings.widths)
+    except InputError as error:
+        # Without the option it is the file that is wrong; of its section only the widths are not checked there.
+        known = "train." if str(error).startswith("widths") and options["widths"] is None else "--"
+        raise InputError(f"{known}{error}") from None
+
+    place = choose_device(device)
+    problem = loaded.problem()
+    require_trainable(problem)
+    if out is not None or plot:
+        report.prepare_folder(out or Path())
+    trials = trials_of(widths, settings.seeds, settings.lambdas or [problem.lam])
+    how = Settings(epochs=settings.epochs, descent=settings.descent, polish=settings.polish, rate=settings.rate)
+    start = time.monotonic()
+    with _progress() as show:
+        folder = None if out is None else out / f"{problem.name}-checkpoints"
+        results, complete = train_sweep(
+            problem, trials, how, place, folder=folder, resume=resume, test=test, progress=show
+        )
+    return _Sweep(problem, trials, place, results, complete, time.monotonic() - start)
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"lambdas: {text!r} is no list of numbers; give numbers > 0 like 1e-2,1e-3") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[float, str], None]]:
+    """A bar on stderr when that is a terminal, else a line for every tenth."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TaskProgressColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda share, words: bar.update(task, completed=share, description=words)
+        return
+    reached = -1
+
+    def show(share: float, words: str) -> None:
+        nonlocal reached
+        if int(10.0 * share) > reached:
+            reached = int(10.0 * share)
+            print(f"{share:4.0%} {words}", file=sys.stderr, flush=True)
+
+    yield show

@@ -1,0 +1,313 @@
+"""A sweep: networks of every width, seed and λ asked for, trained together, and what is written about them.
+
+Networks of similar width share a batch: padding to twice the width doubles the work, many small batches waste what a
+kernel costs to start. The result of a network depends on its width, seed and λ; on its batch only as far as the order of
+floating-point sums does. The same sweep on the same machine gives the same bits, interrupted and resumed or not.
+
+With a folder, every batch has a file `bucket-K.npz` in NAME-checkpoints, written now and then and at its end, each time under
+a temporary name first; `resume` goes on from these files. They hold arrays, so reading them executes nothing.
+
+Losses, gradients and test losses of the results are computed again in float64 on the CPU, the losses by `Network.loss`.
+They are floating-point values: no bound is claimed, except by `proven_upper`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cpcert.errors import InputError
+from cpcert.network import Network, loss_upper
+from cpcert.problem import Problem
+from cpcert.report import outward, write_file
+from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
+from cpcert.training.optimiser import STATUSES, Settings, Training
+
+# Networks up to this width share a batch.
+SMALL = 8
+# float64 numbers that a batch may hold, about: a gigabyte.
+MOST_NUMBERS = 2**27
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
+LARGEST_WIDTH = 100_000
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A trained network. loss: L_λ; fit: C alone; test_loss: C on held-out points, or None; gradient_norm: ‖∇L_λ‖_F with the
+    slope a₋ at kinks, where it need not be small. status: converged, stalled, step_limit, unfinished. steps: taken."""
+
+    trial: Trial
+    network: Network
+    loss: float
+    fit: float
+    test_loss: float | None
+    gradient_norm: float
+    status: str
+    steps: int
+
+
+def choose_device(name: str) -> str:
+    """cuda, mps or cpu; `auto` takes the first that is there. Raises InputError for one that is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(device for device, found in there.items() if found)
+    if name not in there:
+        raise InputError(f"--device: {name!r} is unknown; use auto, cuda, mps or cpu")
+    if not there[name]:
+        found = ", ".join(device for device, found in there.items() if found)
+        raise InputError(f"--device: {name} was asked for, and torch {torch.__version__} finds only {found} here")
+    return name
+
+
+def device_name(device: str) -> str:
+    """The device in words: `cuda (NVIDIA H100)`."""
+    return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
+
+
+def parse_widths(text: str) -> list[int]:
+    """`1:8` is 1 … 8, `10:50:10` is 10, 20, …, 50, and commas put several together. Sorted, each once. Raises InputError."""
+    right = "give widths like 1:64, or 1:8,10:50:10,100"
+    widths: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,9})(?::(\d{1,9})(?::(\d{1,9}))?)?\s*", part)
+        if found is None:
+            raise InputError(f"widths: {part!r} is not a width or a range; {right}")
+        first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
+        if not 1 <= first <= last <= LARGEST_WIDTH or step < 1:
+            raise InputError(f"widths: {part!r} is not a range of widths between 1 and {LARGEST_WIDTH}; {right}")
+        widths.update(range(first, last + 1, step))
+    return sorted(widths)
+
+
+def trials_of(widths: Sequence[int], seeds: int, lambdas: Sequence[float]) -> list[Trial]:
+    """Every combination, λ by λ, width by width."""
+    return [Trial(width, seed, lam) for lam in lambdas for width in widths for seed in range(seeds)]
+
+
+def buckets(problem: Problem, trials: Sequence[Trial], settings: Settings) -> list[list[Trial]]:
+    """The trials, widest first, in batches of widths between n and n/2 (all up to SMALL together) that fit into memory."""
+    found: list[list[Trial]] = []
+    limit = 0
+    for trial in sorted(trials, key=lambda trial: (-trial.width, trial.lam, trial.seed)):
+        if not found or (trial.width > SMALL and 2 * trial.width <= found[-1][0].width) or len(found[-1]) == limit or (
+            trial.width <= SMALL < found[-1][0].width
+        ):  # fmt: skip
+            n, hidden = trial.width, problem.depth - 1
+            weights = n * (problem.n0 + 1) + (hidden - 1) * n * (n + 1) + problem.m * (n + 1)
+            memory = 2 * settings.memory if settings.polish else 0
+            limit = max(1, MOST_NUMBERS // (weights * (8 + memory) + 4 * hidden * n * problem.N))
+            found.append([])
+        found[-1].append(trial)
+    return found
+
+
+def train_sweep(
+    problem: Problem,
+    trials: Sequence[Trial],
+    settings: Settings,
+    device: str,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    test: Arrays | None = None,
+    progress: Callable[[float, str], None] = lambda share, text: None,
+) -> tuple[list[Result], bool]:
+    """(results in the order of the trials, whether all training came to its end). Ctrl-C ends it early, with what there is.
+
+    folder: for the checkpoints. test: (X, Y) of held-out points, rows are points. progress: share done, words.
+    Raises InputError for `interpolate`, and for checkpoints of another sweep or files that are none.
+    """
+    mark = _fingerprint(problem, trials, settings, device)
+    batches = buckets(problem, trials, settings)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    runs: list[Training] = []
+    complete = False
+    try:
+        done = 0
+        for number, batch in enumerate(batches):
+            file = None if folder is None else folder / f"bucket-{number}.npz"
+            runs.append(Training(problem, batch, settings, device))
+            if file is not None and resume and file.exists():
+                runs[-1].restore(_read_checkpoint(file, mark))
+            words = f"{len(batch)} networks of widths {batch[-1].width} to {batch[0].width}"
+            for share, phase in _run(runs[-1], file, mark):
+                progress((done + share * len(batch)) / len(trials), f"{words}, {phase}")
+            done += len(batch)
+        complete = True
+    except KeyboardInterrupt:
+        pass
+    found: dict[Trial, Result] = {}
+    for run in runs:
+        # Only now: an interruption must not cost what was trained before.
+        found |= {result.trial: result for result in _results(run, test)}
+    return [found[trial] for trial in trials if trial in found], complete
+
+
+def _run(training: Training, file: Path | None, mark: str) -> Iterator[tuple[float, str]]:
+    """Train to the end; yields the share done and the phase now and then."""
+    saved = time.monotonic()
+    changed = not training.done
+    while not training.done:
+        yield training.progress, training.words
+        training.advance()
+        if file is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            _write_checkpoint(file, training, mark)
+            saved = time.monotonic()
+    if file is not None and changed:
+        _write_checkpoint(file, training, mark)
+    yield 1.0, "done"
+
+
+def _results(training: Training, test: Arrays | None) -> list[Result]:
+    training.collect()
+    trials, problem = training.trials, training.problem
+    data = Data.of(problem, "cpu", torch.float64)
+    lam = torch.tensor([trial.lam for trial in trials], dtype=torch.float64)
+    _, gradient = losses_and_gradients(split(training.final, training.shapes), lam, data)
+    norms = flatten(gradient).norm(dim=1).tolist()
+    found = []
+    for trial, network, norm, status, steps in zip(
+        trials, training.networks(), norms, training.status.tolist(), training.steps.tolist(), strict=True
+    ):
+        Z = network.forward(problem.X)[-1]
+        fit = problem.loss.value(Z, problem.targets)
+        loss = network.loss(replace(problem, lam=trial.lam))
+        tested = None if test is None else problem.loss.value(network.predict(test[0]).T, test[1].T)
+        found.append(Result(trial, network, loss, fit, tested, norm, STATUSES[status], steps))
+    return found
+
+
+def best_per_width(results: Sequence[Result]) -> list[Result]:
+    """The result with the least loss for every λ and width, in the order of the results."""
+    best: dict[tuple[float, int], Result] = {}
+    for result in results:
+        key = result.trial.lam, result.trial.width
+        if key not in best or result.loss < best[key].loss:
+            best[key] = result
+    return list(best.values())
+
+
+def proven_upper(problem: Problem, result: Result) -> float:
+    """Proven: a float ≥ L_λ of the network, hence ≥ the global minimum for this λ and depth."""
+    return loss_upper(result.network, replace(problem, lam=result.trial.lam))
+
+
+# -- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def _fingerprint(problem: Problem, trials: Sequence[Trial], settings: Settings, device: str) -> str:
+    parts = [problem.sha256, device, asdict(settings), [(t.width, t.seed, t.lam.hex()) for t in trials]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _write_checkpoint(file: Path, training: Training, mark: str) -> None:
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, mark=np.array(mark), **training.snapshot())
+    write_file(file, content.getvalue())
+
+
+def _read_checkpoint(file: Path, mark: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"--resume: {file} cannot be read ({error}); remove it, or leave --resume out") from None
+    if str(arrays.pop("mark", "")) != mark:
+        raise InputError(
+            f"--resume: {file} is of another sweep (instance, widths, seeds, lambdas, settings or device); "
+            "leave --resume out to start again, or take another --out"
+        )
+    return arrays
+
+
+# -- what is written -------------------------------------------------------------------------------------------------
+
+
+def result_row(result: Result) -> dict[str, Any]:
+    """The entry of a network in the JSON object and in the tables."""
+    return {
+        "width": result.trial.width,
+        "seed": result.trial.seed,
+        "lambda": result.trial.lam,
+        "loss": result.loss,
+        "fit": result.fit,
+        "test_loss": result.test_loss,
+        "gradient_norm": result.gradient_norm,
+        "status": result.status,
+        "steps": result.steps,
+    }
+
+
+def sweep_object(
+    problem: Problem, device: str, results: Sequence[Result], complete: bool, seconds: float
+) -> dict[str, Any]:
+    """The JSON object of `cpcert train`; `upper` of each λ is proven, the other losses are floating-point values."""
+    best = best_per_width(results)
+    lambdas = list(dict.fromkeys(result.trial.lam for result in results))
+    least = [min((r for r in best if r.trial.lam == lam), key=lambda r: r.loss) for lam in lambdas]
+    return {
+        "instance": problem.name,
+        "device": device_name(device),
+        "complete": complete,
+        "results": [result_row(result) for result in results],
+        "best": [{**result_row(result), "model": None} for result in best],
+        "minimum": [{"lambda": r.trial.lam, "width": r.trial.width, "upper": proven_upper(problem, r)} for r in least],
+        "seconds": seconds,
+    }
+
+
+def sweep_lines(written: dict[str, Any]) -> str:
+    """The best network of every λ and width, a line each."""
+    lines = [f"{'lambda':>10}  {'width':>5}  {'seed':>4}  {'loss':>16}  {'gradient':>8}  {'steps':>6}  status"]
+    for row in written["best"]:
+        lines.append(
+            f"{row['lambda']:>10.4g}  {row['width']:>5}  {row['seed']:>4}  {row['loss']:>16.10g}  "
+            f"{row['gradient_norm']:>8.1e}  {row['steps']:>6}  {row['status']}"
+        )
+    for least in written["minimum"]:
+        lines.append(
+            f"lambda = {least['lambda']:.4g}: global minimum at most {outward(least['upper'], least['upper'])[1]} (proven)"
+        )
+    lines.append(
+        f"{len(written['results'])} networks on {written['device']}, {written['seconds']:.1f} s"
+        + ("" if written["complete"] else ": interrupted")
+    )
+    return "\n".join(lines)
+
+
+def write_sweep(
+    problem: Problem, results: Sequence[Result], written: dict[str, Any], folder: Path, kind: str
+) -> dict[str, Any]:
+    """NAME-KIND.json, .csv and .parquet, and the best network of each width, NAME-KIND-WIDTH.safetensors (with several λ:
+    NAME-KIND-WIDTH-lambda-K). Returns the JSON object with the names. Raises OSError when the disk refuses."""
+    from cpcert.report import _csv_bytes, _parquet_bytes
+
+    stem = f"{problem.name}-{kind}"
+    lambdas = list(dict.fromkeys(result.trial.lam for result in results))
+    best = []
+    for result, row in zip(best_per_width(results), written["best"], strict=True):
+        number = f"-lambda-{lambdas.index(result.trial.lam)}" if len(lambdas) > 1 else ""
+        model = folder / f"{stem}-{result.trial.width}{number}.safetensors"
+        result.network.save(model)
+        best.append({**row, "model": str(model)})
+    written = {**written, "best": best}
+    rows = written["results"]
+    columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+    write_file(folder / f"{stem}.csv", _csv_bytes(columns))
+    write_file(folder / f"{stem}.parquet", _parquet_bytes(columns))
+    write_file(folder / f"{stem}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
+    return written
