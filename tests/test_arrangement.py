@@ -10,7 +10,8 @@ from exact import combination, dot, norm_at_most, rationals, root_up
 from scipy.optimize import linprog, lsq_linear
 
 from cpcert.oracle.arrangement import arrangement_oracle, cell_count, cells
-from cpcert.oracle.branch import branch_and_bound, evaluate
+from cpcert.oracle.branch import branch_and_bound
+from cpcert.oracle.branch_kernels import evaluate
 
 
 def check(proof):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cpcert.oracle.ascent import ascend
-from cpcert.oracle.branch import branch_and_bound, evaluate
+from cpcert.oracle.branch import branch_and_bound
+from cpcert.oracle.branch_kernels import evaluate
 
 
 def exact(values):

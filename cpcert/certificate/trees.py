@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 
 from cpcert.oracle.arrangement import IMPLIED_NODE, LEAF, ArrangementProof
-from cpcert.oracle.branch import MU_GRID, RHO_GRID, Y_GRID, BranchProof
+from cpcert.oracle.branch import BranchProof
+from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID
 
 CLOSE, BOUND, TIGHTEN, EMPTY, BRANCH = range(5)
 # The columns of SPEC.md: structure, y, ρ, μ.

@@ -38,7 +38,7 @@ import numpy as np
 from numba import njit
 
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch import FLOOR, INFINITE, Workspace, _min_norm, evaluate
+from cpcert.oracle.branch_kernels import FLOOR, INFINITE, Workspace, evaluate, min_norm
 from cpcert.oracle.spectral import EPS, row_norms
 
 # A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.
@@ -114,9 +114,9 @@ def implied_sign(points, norms, square, x, size, witness, path, lower, upper, de
     for q in range(depth):
         mu[path[q]] = 0.0
     if depth > 0:
-        norm = _min_norm(points, square, path, depth, lower, upper, mu, e, np.int64(200), 4e-16 * size, 1e-5, work)
+        norm = min_norm(points, square, path, depth, lower, upper, mu, e, np.int64(200), 4e-16 * size, 1e-5, work)
         if precise and norm > 0.5 * IMPLIED:
-            _min_norm(points, square, path, depth, lower, upper, mu, e, np.int64(500), 4e-16 * size, 1e-13, work)
+            min_norm(points, square, path, depth, lower, upper, mu, e, np.int64(500), 4e-16 * size, 1e-13, work)
     total = size
     used = 0
     for k in range(r):
@@ -272,7 +272,7 @@ def _enumerate(
             # First far enough for the incumbent; then, if that fails, to the end.
             target = best[0] * (1.0 - 2e-14) - a if attempt == 0 else 0.0
             tolerance = 1e-9 if attempt == 0 else 1e-15
-            _min_norm(points, square, free, n, lower, upper, y, c, np.int64(2000), target, tolerance, work)
+            min_norm(points, square, free, n, lower, upper, y, c, np.int64(2000), target, tolerance, work)
             total = norm_linear
             for k in range(r):
                 c[k] = linear[k]

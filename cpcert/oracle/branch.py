@@ -27,6 +27,13 @@ Tightened intervals hold in all descendants. (Chords and cap alone need 10 to 10
 structure, and each leaf is closed by (1) or by emptiness. `BranchProof` keeps the tree; `steps` replays it and yields
 every multiplier in (1) and (2).
 
+**Subtrees.** What the search does below a node depends on that node alone (`OpenNode`: its intervals, y and signs). So subtrees
+can be searched anywhere and in any order; their entries, put together depth first, are the tree of the search by one
+process, entry by entry, and the proof is the same. Work is cut by node counts, not by time: the first `FIRST_NODES` are
+visited here, then every open node is a task of at most `TASK_NODES`, whose own open nodes are tasks again. What tasks found counts
+in depth-first order only, as if a task whose turn has not come had not been run: so neither limits, nor bounds, nor the
+neurons found depend on the number of workers.
+
 **Rounding.** With ε = 2⁻⁵², twice the unit roundoff: a computed sum of k products is off by at most (k + 1)ε/2 times the
 sum of absolute values, a computed norm of r entries by the relative (r + 3)ε/2. So, computed from the final y (not from
 running sums),
@@ -41,66 +48,23 @@ closed only when these inflated values are at most the cutoff. All inputs are ta
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-EPS = 2.0**-52
-INFINITE = 1e300
+from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Stack, Workspace, advance
+from cpcert.oracle.branch_kernels import FINISHED as FINISHED
+from cpcert.oracle.branch_kernels import INFINITE as INFINITE
+from cpcert.parallel import HERE, Task, Workers, late, wait
 
-# Numbers of cycles and rounds: they change the speed, never the validity. Measured on gaussian and diabetes problems
-# (N, r) = (40, 9), (60, 5), (100, 5) and on digits (40, 40).
-CYCLES = 50
-FINAL_CYCLES = 2000
-ROUNDS = 10
-STALL = 0.8
-TIGHTEN_CYCLES = 5
-TIGHTEN_FRACTION = 0.1
 NODES_PER_CALL = 500
+# Nodes before a search is cut into tasks, and nodes of a task. They are a part of the search: another number, another result.
+FIRST_NODES, TASK_NODES = 2000, 500
+# Tasks given to the workers in advance.
+TASKS_PER_WORKER = 2
 EVENT_BUFFER = 8 * 10**6
 NODES_AFTER_ATOM = 200
-SEARCH_EVERY = 4
-SEARCH_STEPS = 4
-# A tightened bound must shorten the interval by this part; less is not worth its place in the proof.
-GAIN = 0.04
-# An interval below this is nearly a point.
-SHORT = 1e-6
-# A ‖ĉ‖ below this part of the cutoff counts as 0 when the point to branch on is chosen.
-FAINT = 1e-6
-# Multipliers are rounded to these grids (y relative to κ) before they prove anything, so that a proof is short when written.
-Y_GRID, MU_GRID, RHO_GRID = 2.0**-24, 2.0**-14, 2.0**-18
-# A cap that is nearly the whole ball says nothing; a direction below TINY has no square in floating point.
-USEFUL, TINY = -0.999, 1e-140
-# Cutoffs and multiples of it that are worked with; FLOOR covers what underflow can lose, far below any rounding.
-SMALLEST, FLOOR = 1e-150, 1e-280
-
-RUNNING, FINISHED, FOUND = 0, 1, 2
-
-
-class Stack(NamedTuple):
-    """The open nodes of a depth-first search, one row each, and its counters."""
-
-    low: np.ndarray  # (D, N) l
-    high: np.ndarray  # (D, N) u
-    y: np.ndarray  # (D, N) multipliers of the parent, the start of the node's own
-    path: np.ndarray  # (D, D) points whose sign was branched on
-    sign: np.ndarray  # (D, D) and those signs
-    bound: np.ndarray  # (D,) proven bound of the parent
-    counts: np.ndarray  # (5,) open nodes, atoms, nodes after the first atom, nodes of this call, events
-    worst: np.ndarray  # (1,) largest bound of a leaf that could not be closed
-
-
-class Workspace(NamedTuple):
-    """Scratch arrays of `_min_norm`."""
-
-    S: np.ndarray
-    g: np.ndarray
-    step: np.ndarray
-    free: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,526 +136,35 @@ class BranchResult:
     proof: BranchProof | None = field(default=None)
 
 
-@njit(cache=True)
-def evaluate(points, kappa, linear, w):
-    """f(w) in floating point."""
-    total = 0.0
-    for k in range(linear.shape[0]):
-        total += linear[k] * w[k]
-    for i in range(points.shape[0]):
-        s = 0.0
-        for k in range(linear.shape[0]):
-            s += points[i, k] * w[k]
-        if s > 0.0:
-            total += kappa[i] * s
-    return total
+@dataclass(frozen=True, eq=False)
+class OpenNode:
+    """A node whose subtree is to be searched. low, high, y (N,): its intervals, and the multipliers it starts from. path, sign (d,):
+    the points whose sign was branched on, and those signs. bound: proven for it."""
+
+    low: np.ndarray
+    high: np.ndarray
+    y: np.ndarray
+    path: np.ndarray
+    sign: np.ndarray
+    bound: float
 
 
-@njit(cache=True)
-def _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tolerance, work):
-    """Move y[index[:n]] within its box to shrink ‖c‖, c = base + Σ y_i x_i, until it is at most target; returns ‖c‖.
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """What a search below a node did, depth first: tree entries, then the nodes that it left open, the next one last.
 
-    Coordinate descent finds which coordinates are at their bounds, a Newton step on the others (least squares on the
-    span of their points, regularised, cut at the box) removes the slow tail of coordinate descent. Callers give n and cycles
-    as np.int64: numba compiles a version of its own for each constant, three seconds each.
+    worst: the largest proven bound of a leaf that could not be closed, or 0. atoms (k, r), values (k,): as in BranchResult.
     """
-    r = points.shape[1]
-    S, g, step, free = work
-    previous = 1e300
-    norm = 0.0
-    for cycle in range(cycles):
-        for q in range(n):
-            i = index[q]
-            a = 0.0
-            for k in range(r):
-                a += c[k] * points[i, k]
-            t = y[i] - a / square[i]
-            if t < lower[i]:
-                t = lower[i]
-            elif t > upper[i]:
-                t = upper[i]
-            d = t - y[i]
-            if d != 0.0:
-                y[i] = t
-                for k in range(r):
-                    c[k] += d * points[i, k]
-        norm = 0.0
-        for k in range(r):
-            norm += c[k] * c[k]
-        norm = math.sqrt(norm)
-        if norm <= target or (cycle > 0 and previous - norm < tolerance * (norm - target)):
-            return norm
-        previous = norm
-        for _ in range(4):
-            m = 0
-            for q in range(n):
-                i = index[q]
-                if lower[i] < y[i] < upper[i]:
-                    free[m] = i
-                    m += 1
-            if m == 0:
-                break
-            if m < r:
-                size = m
-                for a_ in range(m):
-                    i = free[a_]
-                    for b_ in range(a_ + 1):
-                        j = free[b_]
-                        s = 0.0
-                        for k in range(r):
-                            s += points[i, k] * points[j, k]
-                        S[a_, b_] = s / (math.sqrt(square[i]) * math.sqrt(square[j]))
-                    S[a_, a_] += 1e-10
-                    s = 0.0
-                    for k in range(r):
-                        s -= points[i, k] * c[k]
-                    g[a_] = s / math.sqrt(square[i])
-            else:
-                size = r
-                for a_ in range(r):
-                    for b_ in range(a_ + 1):
-                        s = 0.0
-                        for q in range(m):
-                            i = free[q]
-                            s += points[i, a_] * points[i, b_] / square[i]
-                        S[a_, b_] = s
-                    S[a_, a_] += 1e-10
-                    g[a_] = -c[a_]
-            for a_ in range(size):
-                for b_ in range(a_ + 1):
-                    s = S[a_, b_]
-                    for k in range(b_):
-                        s -= S[a_, k] * S[b_, k]
-                    if a_ == b_:
-                        S[a_, a_] = math.sqrt(max(s, 1e-14))
-                    else:
-                        S[a_, b_] = s / S[b_, b_]
-            for a_ in range(size):
-                s = g[a_]
-                for k in range(a_):
-                    s -= S[a_, k] * g[k]
-                g[a_] = s / S[a_, a_]
-            for a_ in range(size - 1, -1, -1):
-                s = g[a_]
-                for k in range(a_ + 1, size):
-                    s -= S[k, a_] * g[k]
-                g[a_] = s / S[a_, a_]
-            length = 1.0
-            hit = -1
-            for q in range(m):
-                i = free[q]
-                if m < r:
-                    d = g[q] / math.sqrt(square[i])
-                else:
-                    d = 0.0
-                    for k in range(r):
-                        d += g[k] * points[i, k]
-                    d /= square[i]
-                step[q] = d
-                room = 2.0
-                if d > 0.0 and upper[i] < INFINITE:
-                    room = (upper[i] - y[i]) / d
-                elif d < 0.0 and lower[i] > -INFINITE:
-                    room = (lower[i] - y[i]) / d
-                if room < length:
-                    length = room
-                    hit = q
-            for q in range(m):
-                i = free[q]
-                t = y[i] + length * step[q]
-                if q == hit:
-                    t = upper[i] if step[q] > 0.0 else lower[i]
-                t = min(max(t, lower[i]), upper[i])
-                d = t - y[i]
-                y[i] = t
-                for k in range(r):
-                    c[k] += d * points[i, k]
-            if hit < 0:
-                break
-        norm = 0.0
-        for k in range(r):
-            norm += c[k] * c[k]
-        norm = math.sqrt(norm)
-        if norm <= target:
-            return norm
-    return norm
 
-
-@njit(cache=True)
-def ascent_step(points, square, kappa, linear, w, y, c, index, upper, work):
-    """One step of the difference-of-convex iteration of ascent.py from w; c becomes the new w, unnormalised. Returns ‖c‖."""
-    N, r = points.shape
-    n = np.int64(0)
-    for k in range(r):
-        c[k] = linear[k]
-    for i in range(N):
-        if kappa[i] > 0.0:
-            s = 0.0
-            for k in range(r):
-                s += points[i, k] * w[k]
-            if s > 0.0:
-                for k in range(r):
-                    c[k] += kappa[i] * points[i, k]
-        elif kappa[i] < 0.0 and square[i] > 0.0:
-            index[n] = i
-            n += 1
-            y[i] = min(max(y[i], kappa[i]), 0.0)
-            for k in range(r):
-                c[k] += y[i] * points[i, k]
-    return _min_norm(points, square, index, n, kappa, upper, y, c, np.int64(40), 0.0, 1e-9, work)
-
-
-@njit(cache=True)
-def _support(points, norms, square, i, side, path, sign, depth, c, norm_c, cap, rho, mu, lower, upper, z, work):
-    """Inequality (2): a proven upper bound of side·x_iᵀw on the node's cap. mu holds the multipliers, returns (v, ρ)."""
-    r = points.shape[1]
-    for k in range(r):
-        z[k] = side * points[i, k] + rho * c[k]
-    for q in range(depth):
-        mu[path[q]] = 0.0
-    ratio = cap / norm_c
-    best = 1e300
-    for _ in range(TIGHTEN_CYCLES):
-        v = _min_norm(points, square, path, depth, lower, upper, mu, z, np.int64(2), 0.0, 1e-3, work) - rho * cap
-        if v > best - 0.02 * norms[i] or v <= 0.0 or not USEFUL < ratio < 1.0 - 1e-12 or norm_c < TINY:
-            break
-        best = v
-        dot = 0.0
-        zz = 0.0
-        for k in range(r):
-            dot += z[k] * c[k]
-            zz += z[k] * z[k]
-        s = cap * math.sqrt(max(0.0, zz - dot * dot / (norm_c * norm_c)) / (1.0 - ratio * ratio))
-        new = max(0.0, rho + (s - dot) / (norm_c * norm_c))
-        if abs(new - rho) * norm_c < 1e-3 * norms[i]:
-            break
-        for k in range(r):
-            z[k] += (new - rho) * c[k]
-        rho = new
-    # The proven value, from the rounded multipliers alone.
-    rho = np.rint(rho / RHO_GRID) * RHO_GRID
-    for q in range(depth):
-        mu[path[q]] = np.rint(mu[path[q]] / MU_GRID) * MU_GRID
-    size = norms[i] + rho * (norm_c + abs(cap))
-    for k in range(r):
-        z[k] = side * points[i, k] + rho * c[k]
-    for q in range(depth):
-        j = path[q]
-        m = mu[j]
-        if m != 0.0:
-            size += abs(m) * norms[j]
-            for k in range(r):
-                z[k] += m * points[j, k]
-    zz = 0.0
-    for k in range(r):
-        zz += z[k] * z[k]
-    return math.sqrt(zz) * (1.0 + (r + 6) * EPS) + (depth + 6) * EPS * size + FLOOR - rho * cap, rho
-
-
-@njit(cache=True)
-def _advance(points, norms, square, kappa, linear, cutoff, stack, work, atoms, values, tree, events, after):
-    """Visit nodes until the stack is empty, the tree array is full, or enough atoms were found. Returns a status."""
-    N, r = points.shape
-    low, high, ys, paths, signs, bounds, count, worst = stack
-    c = np.empty(r)
-    direction = np.empty(r)
-    given = np.zeros(N)
-    z = np.empty(r)
-    index = np.empty(N + 1, np.int64)
-    lower = np.empty(N)
-    upper = np.empty(N)
-    mu = np.zeros(N)
-    mu_lower = np.zeros(N)
-    mu_upper = np.zeros(N)
-    branched = np.zeros(N, np.int8)
-    l = np.empty(N)  # noqa: E741 (the letter of the docstring)
-    u = np.empty(N)
-    y = np.empty(N)
-    path = np.empty(paths.shape[1], np.int64)
-    sign = np.empty(paths.shape[1])
-    record = events.shape[0] > 0
-    norm_linear = 0.0
-    for k in range(r):
-        norm_linear += linear[k] * linear[k]
-    norm_linear = math.sqrt(norm_linear)
-    count[3] = 0
-    count[4] = 0
-    # Recording stops a call early when the next node's events might not fit.
-    reserve = (ROUNDS + 1) * (N + 2) + ROUNDS * N * 2 * (2 * N + 8) if record else 0
-    while count[0] > 0:
-        if count[3] == tree.shape[0] or (record and events.shape[0] - count[4] < reserve):
-            return RUNNING
-        if count[1] > 0:
-            if count[1] >= atoms.shape[0] or count[2] >= after:
-                return FOUND
-            count[2] += 1
-        count[0] -= 1
-        top = count[0]
-        depth = np.int64(0)
-        branched[:] = 0
-        for q in range(paths.shape[1]):
-            if paths[top, q] < 0:
-                break
-            path[q] = paths[top, q]
-            sign[q] = signs[top, q]
-            branched[path[q]] = 1
-            mu_lower[path[q]] = 0.0 if sign[q] > 0 else -INFINITE
-            mu_upper[path[q]] = INFINITE if sign[q] > 0 else 0.0
-            depth += 1
-        for i in range(N):
-            l[i] = low[top, i]
-            u[i] = high[top, i]
-            y[i] = ys[top, i]
-        closed = False
-        empty = -1
-        excess = 0.0
-        previous = 1e300
-        bound = bounds[top]
-        split = -1
-        for turn in range(ROUNDS):
-            n = np.int64(0)
-            alpha = 0.0
-            for k in range(r):
-                c[k] = linear[k]
-            undecided = 0
-            for i in range(N):
-                if kappa[i] > 0.0 and l[i] < 0.0 < u[i]:
-                    undecided += 1
-            # Signs that tightening decided follow from those branched on, the cap included; a last cell, which has no
-            # cap of its own, needs their multipliers too.
-            cell = undecided == 0
-            for i in range(N):
-                kap = kappa[i]
-                given[i] = 0.0
-                if kap > 0.0 and u[i] - l[i] < SHORT and not (branched[i] or cell):
-                    # Any slope does, and no reader of the proof would compute the same one.
-                    t = min(max(u[i] / (u[i] - l[i]), 0.0), 1.0) if u[i] > l[i] else 0.5
-                    y[i] = np.rint(t / Y_GRID) * Y_GRID * kap
-                    alpha += max(-y[i] * l[i], (kap - y[i]) * u[i], 0.0)
-                    given[i] = 1.0
-                elif l[i] >= 0.0:
-                    if branched[i] or cell:
-                        lower[i] = kap
-                        upper[i] = INFINITE
-                        index[n] = i
-                        n += 1
-                        y[i] = max(y[i], kap)
-                    else:
-                        y[i] = kap
-                elif u[i] <= 0.0:
-                    if branched[i] or cell:
-                        lower[i] = -INFINITE
-                        upper[i] = 0.0
-                        index[n] = i
-                        n += 1
-                        y[i] = min(y[i], 0.0)
-                    else:
-                        y[i] = 0.0
-                elif kap > 0.0:
-                    y[i] = kap * u[i] / (u[i] - l[i])
-                    alpha += max(-y[i] * l[i], (kap - y[i]) * u[i])
-                else:
-                    lower[i] = kap
-                    upper[i] = 0.0
-                    index[n] = i
-                    n += 1
-                    y[i] = min(max(y[i], kap), 0.0)
-                for k in range(r):
-                    c[k] += y[i] * points[i, k]
-            cycles = np.int64(CYCLES) if undecided > 0 else np.int64(FINAL_CYCLES)
-            tolerance = 1e-3 if undecided > 0 else 1e-9
-            # Aim a little below the cutoff so that the rounding allowance fits.
-            target = cutoff * (1.0 - 1e-13) - alpha
-            _min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tolerance, work)
-            for q in range(n):
-                i = index[q]
-                y[i] = np.rint(y[i] / kappa[i] / Y_GRID) * Y_GRID * kappa[i]
-                given[i] = 1.0
-            # The proven bound, from y alone.
-            size = norm_linear
-            for k in range(r):
-                c[k] = linear[k]
-            for i in range(N):
-                if y[i] != 0.0:
-                    size += abs(y[i]) * norms[i]
-                    for k in range(r):
-                        c[k] += y[i] * points[i, k]
-            norm_c = 0.0
-            for k in range(r):
-                norm_c += c[k] * c[k]
-            norm_c = math.sqrt(norm_c)
-            allowance = (N + 4) * EPS * size + FLOOR
-            proven = (alpha + norm_c) * (1.0 + (N + r + 8) * EPS) + allowance
-            # Comparisons are written so that a NaN, should one ever arise, proves nothing.
-            if proven < bound:
-                bound = proven
-            if record:
-                at = count[4]
-                events[at] = 1
-                events[at + 1] = 2 * N
-                for i in range(N):
-                    events[at + 2 + i] = y[i]
-                    events[at + 2 + N + i] = given[i]
-                count[4] += 2 * N + 2
-            excess = proven - cutoff
-            if excess <= 0.0:
-                closed = True
-                break
-            if not excess < INFINITE:
-                split = -1
-                break
-            norm_c += 1e-300
-            for k in range(r):
-                direction[k] = c[k] / norm_c
-            # The point to branch on: the largest chord error at the maximiser of the bound (a little of the largest error
-            # on the interval is added, which decides when that maximiser is outside).
-            # A ĉ that vanishes has no direction, only rounding: then the chord errors at the origin decide.
-            faint = norm_c <= FAINT * cutoff
-            error = -1.0
-            split = -1
-            for i in range(N):
-                if kappa[i] > 0.0 and l[i] < 0.0 and u[i] > 0.0:
-                    s = 0.0
-                    for k in range(r):
-                        s += points[i, k] * direction[k]
-                    s = 0.0 if faint else min(max(s, l[i]), u[i])
-                    e = kappa[i] * (u[i] * (s - l[i]) - 1e-3 * l[i] * u[i]) / (u[i] - l[i]) - kappa[i] * max(s, 0.0)
-                    if e > error:
-                        error = e
-                        split = i
-            if split < 0 or excess > STALL * previous or turn == ROUNDS - 1:
-                break
-            previous = excess
-            # Tighten with the cap, then with cap and signs where the chord is bad.
-            cap = cutoff - (alpha * (1.0 + (N + 8) * EPS) + allowance)
-            cap -= 2.0 * EPS * (cutoff + abs(cap))
-            ratio = cap / norm_c
-            useful = USEFUL < ratio < 1.0 - 1e-12 and norm_c > TINY
-            for i in range(N):
-                if not (l[i] < 0.0 < u[i]):
-                    continue
-                s = 0.0
-                for k in range(r):
-                    s += points[i, k] * direction[k]
-                bad = False
-                if kappa[i] > 0.0 and depth > 0:
-                    t = min(max(s, l[i]), u[i])
-                    e = kappa[i] * (u[i] * (t - l[i]) / (u[i] - l[i]) - max(t, 0.0))
-                    bad = e > TIGHTEN_FRACTION * error
-                if not (bad or useful):
-                    continue
-                cross = math.sqrt(max(0.0, square[i] - s * s) / (1.0 - ratio * ratio)) if useful else 0.0
-                for q in range(2):
-                    side = 1.0 - 2.0 * q
-                    rho = max(0.0, ratio * cross - side * s) / norm_c if useful else 0.0
-                    if bad:
-                        v, rho = _support(
-                            points, norms, square, i, side, path, sign, depth, c, norm_c, cap, rho, mu, mu_lower,
-                            mu_upper, z, work,
-                        )  # fmt: skip
-                    else:
-                        v, rho = _support(
-                            points, norms, square, i, side, path, sign, np.int64(0), c, norm_c, cap, rho, mu, mu_lower,
-                            mu_upper, z, work,
-                        ) if rho > 0.0 else (norms[i], 0.0)  # fmt: skip
-                    gain = u[i] - v if side > 0.0 else -v - l[i]
-                    if gain > GAIN * (u[i] - l[i]):
-                        if side > 0.0:
-                            u[i] = v
-                        else:
-                            l[i] = -v
-                        if record:
-                            at = count[4]
-                            events[at] = 0
-                            events[at + 2] = i
-                            events[at + 3] = side
-                            events[at + 4] = rho
-                            events[at + 5] = v
-                            m = 0
-                            if bad:
-                                for p in range(depth):
-                                    if mu[path[p]] != 0.0:
-                                        events[at + 6 + 2 * m] = path[p]
-                                        events[at + 7 + 2 * m] = mu[path[p]]
-                                        m += 1
-                            events[at + 1] = 4 + 2 * m
-                            count[4] += 6 + 2 * m
-                        if side > 0.0 and u[i] <= 0.0:
-                            break
-                if l[i] > u[i]:
-                    empty = i
-                    break
-            if empty >= 0:
-                closed = True
-                break
-        tree[count[3]] = 0
-        if not closed:
-            v = evaluate(points, kappa, linear, direction)
-            if atoms.shape[0] > 0 and count[3] % SEARCH_EVERY == 0:
-                # A short local search from here finds most neurons above the cutoff long before the tree does.
-                upper[:] = 0.0
-                for _ in range(SEARCH_STEPS):
-                    for i in range(N):
-                        lower[i] = 0.5 * kappa[i]
-                    norm = ascent_step(points, square, kappa, linear, direction, lower, z, index, upper, work)
-                    if norm <= v or norm <= TINY:
-                        break
-                    v = norm
-                    for k in range(r):
-                        direction[k] = z[k] / norm
-                v = evaluate(points, kappa, linear, direction)
-            if v > cutoff and count[1] < atoms.shape[0]:
-                for k in range(r):
-                    atoms[count[1], k] = direction[k]
-                values[count[1]] = v
-                count[1] += 1
-            if split < 0 or count[0] + 2 > low.shape[0]:
-                if not bound <= worst[0]:
-                    worst[0] = bound
-            else:
-                s = 0.0
-                for k in range(r):
-                    s += points[split, k] * c[k]
-                first = 1 if s > 0.0 else -1
-                tree[count[3]] = first * (split + 1)
-                for q in range(2):
-                    t = top + q
-                    half = -first if q == 0 else first  # the row pushed last is visited first
-                    for i in range(N):
-                        low[t, i] = l[i]
-                        high[t, i] = u[i]
-                        ys[t, i] = y[i]
-                    for p in range(depth):
-                        paths[t, p] = path[p]
-                        signs[t, p] = sign[p]
-                    paths[t, depth] = split
-                    signs[t, depth] = half
-                    paths[t, depth + 1] = -1
-                    bounds[t] = bound
-                    if half > 0:
-                        low[t, split] = 0.0
-                        ys[t, split] = kappa[split]
-                    else:
-                        high[t, split] = 0.0
-                        ys[t, split] = 0.0
-                count[0] += 2
-        if record:
-            at = count[4]
-            events[at] = 3 if tree[count[3]] == 0 else 2
-            events[at + 1] = 0
-            if tree[count[3]] != 0:
-                events[at + 1] = 1
-                events[at + 2] = tree[count[3]]
-            elif empty >= 0:
-                events[at + 1] = 1
-                events[at + 2] = empty
-            count[4] += 2 + int(events[at + 1])
-        count[3] += 1
-    return FOUND if count[1] > 0 else FINISHED
+    tree: np.ndarray
+    open: list[OpenNode]
+    worst: float
+    atoms: np.ndarray
+    values: np.ndarray
 
 
 class _Search:
-    """The arrays of one search; `advance` visits at most so many nodes."""
+    """The arrays of one search below `start` (None: the whole ball); `advance` visits at most so many nodes."""
 
     def __init__(
         self,
@@ -702,6 +175,7 @@ class _Search:
         *,
         max_atoms: int,
         record: bool = False,
+        start: OpenNode | None = None,
     ) -> None:
         N, r = points.shape
         self.points, self.kappa, self.linear, self.cutoff = points, kappa, linear, cutoff
@@ -718,9 +192,13 @@ class _Search:
             counts=np.zeros(5, np.int64),
             worst=np.array([0.0]),
         )
-        self.stack.low[0] = -self.norms
-        self.stack.high[0] = self.norms
-        self.stack.y[0] = 0.5 * kappa
+        if start is None:
+            none = np.zeros(0)
+            start = OpenNode(-self.norms, self.norms, 0.5 * kappa, none, none, math.inf)
+        self.stack.low[0], self.stack.high[0], self.stack.y[0] = start.low, start.high, start.y
+        signs = len(start.path)
+        self.stack.path[0, :signs], self.stack.sign[0, :signs] = start.path, start.sign
+        self.stack.bound[0] = start.bound
         self.stack.counts[0] = 1
         size = max(N, r) + 2
         self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
@@ -732,17 +210,122 @@ class _Search:
     def advance(self, nodes: int) -> tuple[int, np.ndarray, np.ndarray]:
         """Returns the status, the tree entries of this call, and its events."""
         tree = np.zeros(nodes, np.int32)
-        status = _advance(
+        status = advance(
             self.points, self.norms, self.square, self.kappa, self.linear, self.cutoff, self.stack, self.work,
             self.atoms, self.values, tree, self.events, NODES_AFTER_ATOM,
         )  # fmt: skip
         count = self.stack.counts
         return status, tree[: count[3]], self.events[: count[4]]
 
+    def open_nodes(self) -> list[OpenNode]:
+        """The nodes that are still open, the next one last."""
+        low, high, y, path, sign, bound, counts, _ = self.stack
+        nodes = []
+        for row in range(counts[0]):
+            signs = int((path[row] < 0).argmax())
+            nodes.append(OpenNode(
+                low[row].copy(), high[row].copy(), y[row].copy(), path[row, :signs].copy(), sign[row, :signs].copy(),
+                float(bound[row]),
+            ))  # fmt: skip
+        return nodes
+
     def open_bound(self) -> float:
         """The largest proven bound of what is not closed, or 0."""
         still = self.stack.bound[: self.stack.counts[0]]
         return max(float(self.stack.worst[0]), float(still.max(initial=0.0)))
+
+
+def explore(
+    points: np.ndarray,
+    kappa: np.ndarray,
+    linear: np.ndarray,
+    cutoff: float,
+    max_atoms: int,
+    start: OpenNode | None,
+    nodes: int,
+    deadline: float | None = None,
+) -> Explored:
+    """Search below `start` (None: the whole ball) until at most so many nodes are visited, or atoms found, or the deadline."""
+    search = _Search(points, kappa, linear, cutoff, max_atoms=max_atoms, start=start)
+    pieces = [np.zeros(0, np.int32)]
+    visited, status = 0, RUNNING
+    while status == RUNNING and visited < nodes:
+        if visited and late(deadline):
+            break
+        status, tree, _ = search.advance(min(NODES_PER_CALL, nodes - visited))
+        visited += len(tree)
+        pieces.append(tree)
+    found = int(search.stack.counts[1])
+    return Explored(
+        np.concatenate(pieces), search.open_nodes(), float(search.stack.worst[0]),
+        search.atoms[:found], search.values[:found],
+    )  # fmt: skip
+
+
+@dataclass(eq=False)
+class _Subtree:
+    """An open node, and the task that explores it. unfolded: the nodes that the task left open have their place in the list."""
+
+    node: OpenNode
+    task: Task[Explored] | None = None
+    unfolded: bool = False
+
+
+class _Subtrees:
+    """The subtrees that are open, or explored before their turn, in depth-first order, the next one last."""
+
+    def __init__(
+        self, problem: tuple[np.ndarray, np.ndarray, np.ndarray, float, int], nodes: list[OpenNode], workers: Workers
+    ) -> None:
+        self.problem, self.workers = problem, workers
+        self.pending = [_Subtree(node) for node in nodes]
+
+    def next(self, nodes: float, deadline: float | None) -> Explored | None:
+        """What the task whose turn it is has done, with at most so many nodes; None after the deadline."""
+        first = self.pending[-1]
+        task = self._submit()
+        while not task.done():
+            wait([other.task for other in self.pending if other.task and not other.unfolded], deadline)
+            if late(deadline):
+                return None
+            for other in self.pending[:-1]:
+                if other.task and not other.unfolded and other.task.done():
+                    self._unfold(other, other.task.result())
+            self._submit()
+        found = task.result()
+        if len(found.tree) > nodes:
+            found = explore(*self.problem, first.node, int(nodes))
+            first.unfolded = False
+        if not first.unfolded:
+            self._unfold(first, found)
+        self.pending.pop()
+        return found
+
+    def _submit(self) -> Task[Explored]:
+        """Keep the workers busy with the subtrees next in order, at least with the first, whose task is returned."""
+        busy = sum(subtree.task is not None and not subtree.unfolded for subtree in self.pending)
+        for subtree in reversed(self.pending):
+            if subtree.task is None and (subtree is self.pending[-1] or busy < TASKS_PER_WORKER * self.workers.count):
+                subtree.task = self.workers.submit(explore, *self.problem, subtree.node, TASK_NODES)
+                busy += 1
+        task = self.pending[-1].task
+        assert task is not None
+        return task
+
+    def _unfold(self, subtree: _Subtree, found: Explored) -> None:
+        at = self.pending.index(subtree)
+        self.pending[at:at] = [_Subtree(node) for node in found.open]
+        subtree.unfolded = True
+
+    def open_bound(self) -> float:
+        """The largest proven bound of a subtree whose turn has not come, or 0."""
+        return max((subtree.node.bound for subtree in self.pending), default=0.0)
+
+    def cancel(self) -> None:
+        """Begin no other task."""
+        for subtree in self.pending:
+            if subtree.task is not None:
+                subtree.task.cancel()
 
 
 def branch_and_bound(
@@ -754,12 +337,13 @@ def branch_and_bound(
     node_limit: int | None = None,
     deadline: float | None = None,
     max_atoms: int = 8,
+    workers: Workers = HERE,
 ) -> BranchResult:
     """Prove f(w) = linearᵀw + Σ κ_i relu(points_iᵀw) ≤ cutoff on the unit ball, or find w with f(w) > cutoff.
 
     points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. node_limit: nodes at most (None: no limit).
     deadline: a `time.monotonic()` after which the search stops. What is returned as `upper_bound` is proven whatever
-    stopped the search.
+    stopped the search. workers: where the subtrees of a long search are searched; the result does not depend on it.
     """
     points = np.ascontiguousarray(points, dtype=np.float64)
     nothing = BranchResult(math.inf, False, np.zeros((0, points.shape[1])), np.zeros(0), 0)
@@ -775,29 +359,32 @@ def branch_and_bound(
     linear = np.ascontiguousarray(linear * scale_f)
     if not max(np.abs(kappa).max(initial=0.0), np.abs(linear).max(initial=0.0)) < 1.0 / SMALLEST:
         return nothing
-    search = _Search(points, kappa, linear, cutoff * scale_f, max_atoms=max_atoms)
-    pieces: list[np.ndarray] = []
-    nodes = 0
-    while True:
-        budget = NODES_PER_CALL if node_limit is None else min(NODES_PER_CALL, node_limit - nodes)
-        if budget <= 0 or (nodes > 0 and deadline is not None and time.monotonic() > deadline):
-            status = RUNNING
-            break
-        status, tree, _ = search.advance(budget)
-        nodes += len(tree)
-        pieces.append(tree)
-        if status != RUNNING:
-            break
-    found = int(search.stack.counts[1])
-    order = np.argsort(-search.values[:found], kind="stable")
-    bound = max(search.open_bound(), search.cutoff)
-    closed = status == FINISHED and bound <= search.cutoff
-    proof = BranchProof(points, kappa, linear, search.cutoff, np.concatenate(pieces)) if closed else None
+    problem = (points, kappa, linear, cutoff * scale_f, max_atoms)
+    limit = math.inf if node_limit is None else node_limit
+    parts = [explore(*problem, None, int(min(FIRST_NODES, limit)), deadline)]
+    nodes = len(parts[0].tree)
+    subtrees = _Subtrees(problem, parts[0].open, workers)
+    try:
+        while subtrees.pending and nodes < limit and not len(parts[-1].atoms):
+            found = None if late(deadline) else subtrees.next(limit - nodes, deadline)
+            if found is None:
+                break
+            parts.append(found)
+            nodes += len(found.tree)
+    finally:
+        subtrees.cancel()
+    atoms, values = (
+        np.concatenate(arrays) for arrays in zip(*((part.atoms, part.values) for part in parts), strict=True)
+    )
+    order = np.argsort(-values, kind="stable")
+    bound = max(cutoff * scale_f, subtrees.open_bound(), *(part.worst for part in parts))
+    closed = not subtrees.pending and not len(atoms) and bound <= cutoff * scale_f
+    tree = np.concatenate([part.tree for part in parts])
     return BranchResult(
         upper_bound=bound / scale_f,
         closed=closed,
-        atoms=search.atoms[:found][order],
-        values=search.values[:found][order] / scale_f,
+        atoms=atoms[order],
+        values=values[order] / scale_f,
         nodes=nodes,
-        proof=proof,
+        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree) if closed else None,
     )

@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import math
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +27,12 @@ from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.arrangement import ArrangementProof, arrangement_oracle, cell_count
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch import BranchProof, BranchResult, _advance, branch_and_bound
+from cpcert.oracle.branch import BranchProof, BranchResult, branch_and_bound
+from cpcert.oracle.branch_kernels import advance
 from cpcert.oracle.coordinates import EPS, Coordinates, coordinates
 from cpcert.oracle.plane import plane_oracle
 from cpcert.oracle.spectral import spectral_bound
+from cpcert.parallel import HERE, Workers, late
 
 MORE_NODES = 1000
 # One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
@@ -44,25 +45,25 @@ FIRST_DIRECTIONS = 20000
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """nodes: at most so many nodes (None: any). deadline: a `time.monotonic()` (None: none)."""
+    """nodes: at most so many nodes (None: any). deadline: a `time.monotonic()` (None: none). workers: who visits them."""
 
     nodes: int | None = None
     deadline: float | None = None
+    workers: Workers = HERE
 
     def left(self, used: int) -> Limits:
         """What remains after `used` nodes."""
-        return Limits(None if self.nodes is None else max(self.nodes - used, 0), self.deadline)
+        return replace(self, nodes=None if self.nodes is None else max(self.nodes - used, 0))
 
     def spent(self) -> bool:
         """Whether nothing is left."""
-        late = self.deadline is not None and time.monotonic() > self.deadline
-        return late or (self.nodes is not None and self.nodes <= 0)
+        return late(self.deadline) or (self.nodes is not None and self.nodes <= 0)
 
 
 def kernels_are_compiled() -> bool:
     """Whether the cache holds compiled kernels; compiling them takes about half a minute, once."""
-    folder = _advance.stats.cache_path
-    return folder is not None and any(Path(folder).glob("branch._advance-*.nbi"))
+    folder = advance.stats.cache_path
+    return folder is not None and any(Path(folder).glob("branch_kernels.advance-*.nbi"))
 
 
 @functools.cache
@@ -241,8 +242,9 @@ def _one_output(
         elif not results and left is not None:
             left -= left // 2
         result = branch_and_bound(
-            points, kink * h, slope * (h @ points), aim, node_limit=left, deadline=limits.deadline
-        )
+            points, kink * h, slope * (h @ points), aim,
+            node_limit=left, deadline=limits.deadline, workers=limits.workers,
+        )  # fmt: skip
         nodes += result.nodes
         results.append(result)
     W = np.concatenate([result.atoms for result in results])

@@ -1,0 +1,154 @@
+"""Work on several processes or machines, all of it through one interface, `concurrent.futures.Executor`.
+
+A task is a function of a module and arguments that can be pickled; its result depends on these alone. So it does not matter
+where a task runs, and when a worker dies the task runs again: dask.distributed gives it to another worker, a process
+pool breaks as a whole and what is left runs in this process. How work is cut into tasks must not depend on the number of workers;
+then the results do not depend on it either.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for_futures
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from cpcert.errors import InputError
+
+T = TypeVar("T")
+
+# Seconds to wait for a scheduler, and for its first worker.
+PATIENCE = 10
+
+log = logging.getLogger(__name__)
+
+
+class Task(Generic[T]):
+    """A call function(*arguments), made by a worker, or in this process if there is none or it has died."""
+
+    def __init__(self, executor: Executor | None, function: Callable[..., T], arguments: tuple[Any, ...]) -> None:
+        self._function, self._arguments = function, arguments
+        self._future: Future[T] | None = None
+        self._results: list[T] = []
+        if executor is not None:
+            try:
+                self._future = executor.submit(function, *arguments)
+            except Exception as error:  # a pool that broke, a scheduler that is gone: each library has its own types
+                _report(error)
+
+    def done(self) -> bool:
+        """Whether `result` need not wait for a worker."""
+        return self._future is None or self._future.done()
+
+    def result(self) -> T:
+        """The result; waits for it, or computes it here."""
+        if not self._results:
+            self._results.append(self._compute())
+        return self._results[0]
+
+    def _compute(self) -> T:
+        if self._future is not None:
+            try:
+                return self._future.result()
+            except Exception as error:  # the worker's end; or an error of the task itself, which comes again below
+                _report(error)
+        return self._function(*self._arguments)
+
+    def cancel(self) -> None:
+        """Do not begin it any more; what runs already ends by itself."""
+        if self._future is not None:
+            self._future.cancel()
+
+
+def _report(error: Exception) -> None:
+    log.warning("a worker has failed (%s); its task runs in this process", error or type(error).__name__)
+
+
+class Workers:
+    """An executor (None: this process) and about how many tasks it runs at the same time (0: none but the caller's)."""
+
+    def __init__(self, executor: Executor | None = None, count: int = 0) -> None:
+        self.executor, self.count = executor, count
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Task[T]:
+        """The task of calling function(*arguments)."""
+        return Task(self.executor, function, arguments)
+
+    def map(self, function: Callable[..., T], arguments: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        """The results of function(*a) for each a, in order."""
+        tasks = [self.submit(function, *each) for each in arguments]
+        try:
+            for task in tasks:
+                yield task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+HERE = Workers()
+
+
+def late(deadline: float | None) -> bool:
+    """Whether a deadline, a `time.monotonic()`, has passed."""
+    return deadline is not None and time.monotonic() > deadline
+
+
+def wait(tasks: Sequence[Task[Any]], deadline: float | None) -> None:
+    """Wait until one of the tasks is done, or for the deadline, a `time.monotonic()`."""
+    if not any(task.done() for task in tasks):
+        seconds = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+        wait_for_futures([task._future for task in tasks if task._future is not None], seconds, FIRST_COMPLETED)
+
+
+@contextmanager
+def workers(count: int = 1, dask: str | None = None) -> Iterator[Workers]:
+    """Workers for the time of a with block: `count` processes (1: this process only), or those of a dask cluster.
+
+    dask: the address of a scheduler, like tcp://host:8786. Raises InputError for a count below 1, both a count and a cluster,
+    dask not installed, and a cluster that does not answer or has no workers.
+    """
+    if count < 1:
+        raise InputError(f"--workers: is {count}; give a number of processes >= 1")
+    if dask is not None:
+        if count != 1:
+            raise InputError("--workers: is for processes of this machine; leave it out with --dask")
+        with _cluster(dask) as cluster:
+            yield cluster
+    elif count == 1:
+        yield HERE
+    else:
+        # A fork would copy the threads' locks of the libraries in use.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupts)
+        try:
+            yield Workers(pool, count)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches all processes of a terminal; the one that the user started decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Workers]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError("--dask: needs dask.distributed (pip install 'cpcert[dask]')") from None
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--dask: no scheduler answers at {address} ({error})") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise InputError(f"--dask: the scheduler at {address} has no workers; start some first") from None
+        yield Workers(client.get_executor(pure=False), sum(client.nthreads().values()))
