@@ -280,14 +280,16 @@ def features(Z: np.ndarray, activation: Activation, beta: float) -> np.ndarray:
     return _with_bias(activation(Z), beta)
 
 
-def outputs_with_error(network: Network, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(Z, E): float outputs (m, N) and a proven entrywise bound E ≥ |Z − Z_exact| for the exact float64 weights.
+def forward_with_error(network: Network, X: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """[(A_0, E_0), (Z_1, E), (A_1, E), …, (A_{L−1}, E), (Z_L, E)]: the forward pass in floating point, A_ℓ = Z_ℓ^σ, each with
+    a proven entrywise bound E of its distance to the exact value for the exact float64 weights.
 
     Per layer, with Â the float features and e_A their error bound: e_Z = γ_k |W||Â| + |W| e_A, and
     e_A = lipschitz·e_Z + u|Â| for the one rounding in σ. E is inf where the pass overflows.
     """
     A = network.inputs(X)
     A_error = np.zeros_like(A)
+    layers = [(A, A_error)]
     with np.errstate(over="ignore", invalid="ignore"):
         for W in network.weights:
             k = W.shape[1]
@@ -302,7 +304,14 @@ def outputs_with_error(network: Network, X: np.ndarray) -> tuple[np.ndarray, np.
             A_error[: Z.shape[0]] = _outward(
                 network.activation.lipschitz * Z_error + 2 * UNIT_ROUNDOFF * np.abs(A[: Z.shape[0]]), 1
             )
-    return Z, np.where(np.isfinite(Z) & np.isfinite(Z_error), Z_error, np.inf)
+            layers += [(Z, Z_error), (A, A_error)]
+    layers.pop()
+    return [(value, np.where(np.isfinite(value) & np.isfinite(error), error, np.inf)) for value, error in layers]
+
+
+def outputs_with_error(network: Network, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(Z, E): float outputs (m, N) and a proven entrywise bound E ≥ |Z − Z_exact| for the exact float64 weights."""
+    return forward_with_error(network, X)[-1]
 
 
 def loss_upper(network: Network, problem: Problem) -> float:

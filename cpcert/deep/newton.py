@@ -1,0 +1,218 @@
+"""Newton's method in all weights at once, kinks as equations: stationary networks and their dual points. A heuristic.
+
+Optimal neurons of hidden layers sit exactly on kinks, z_{ℓki} = 0, where L-BFGS zigzags. With the slopes S of all other
+entries fixed, L_λ is a polynomial of the weights x (C aside), and the kinks are equations c(x) = z = 0. A step solves
+
+    [H + δ, Aᵀ; A, 0] (dx, μ) = (−∇L_λ, −c),   A = ∂c/∂x,   H the Hessian of L_λ + μᵀc,
+
+on the null space of A with the negative eigenvalues of H turned around. Where the true loss then rises, a kink lies in
+between: the step ends there and the kink becomes an equation. Once steps are small, a kink is released if the loss falls
+on one of its sides: with τ = ∂L/∂σ(z), those changes are (a₊ − s)τ − μ and μ − (a₋ − s)τ.
+
+At the end ∂L_λ/∂z = sτ + μ on kinks, so Ĝ_ℓ = −(1/2λ)(S ⊙ W_{ℓ+1}ᵀ ∂C/∂Z_{ℓ+1} + μ) is the back-propagated dual with the one
+slope at each kink that makes the network stationary, W_ℓ = Ĝ_ℓ (Z_{ℓ−1}^σ)ᵀ: for the layer below, the G = Ĝ + R of a
+block that is optimal (blocks.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from cpcert.deep.descent import unpack
+from cpcert.network import Network
+from cpcert.problem import Problem
+
+STEPS = 60
+# Entries of Z this near 0, relative to ‖w‖‖a_i‖, start as kinks.
+NEAR = 1e-3
+# Step of the differences that stand for the Hessian, and the size of the gradient that ends the iteration (relative).
+DIFFERENCE, STATIONARY = 1e-5, 1e-11
+# Singular values below which equations are dependent, eigenvalues below which H is flat, all relative.
+DEPENDENT, FLAT = 1e-9, 1e-9
+# Rise of the loss that counts as rounding, and the shortest step.
+ROUNDING, SHORTEST = 1e-13, 1e-4
+# More weights than this make the Hessian too large.
+LARGEST = 700
+
+
+class _Pass(NamedTuple):
+    """inputs: A_0 … A_{L−1}; outputs: Z_1 … Z_L."""
+
+    inputs: list[np.ndarray]
+    outputs: list[np.ndarray]
+
+
+class _Piece:
+    """L_λ with the slopes held: `on` says for every entry of the hidden Z_ℓ (n_ℓ, N) on which side of its kink it counts, `kinks`
+    which entries are held at 0."""
+
+    def __init__(self, problem: Problem, widths: tuple[int, ...], on: list[np.ndarray], kinks: list[np.ndarray]) -> None:
+        self.problem, self.widths, self.on, self.kinks = problem, widths, on, kinks
+        self.bias = int(problem.beta != 0.0)
+
+    @property
+    def count(self) -> int:
+        """The number of equations."""
+        return int(sum(kink.sum() for kink in self.kinks))
+
+    def forward(self, x: np.ndarray) -> _Pass:
+        """The pass of weights x (..., n), any number of them at once."""
+        inputs, outputs = [self.problem.X_tilde], []
+        weights = unpack(x, self.widths, self.bias)
+        for layer, W in enumerate(weights):
+            outputs.append(W @ inputs[-1])
+            if layer < len(self.on):
+                A = self.problem.activation.slope_at(self.on[layer]) * outputs[-1]
+                ones = np.full((*A.shape[:-2], self.bias, A.shape[-1]), self.problem.beta)
+                inputs.append(np.concatenate([A, ones], axis=-2))
+        return _Pass(inputs, outputs)
+
+    def constraint(self, now: _Pass) -> np.ndarray:
+        """c: the entries of Z at the kinks."""
+        return np.concatenate([Z[kink] for Z, kink in zip(now.outputs, self.kinks, strict=False)])
+
+    def back(self, x: np.ndarray, now: _Pass, mu: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+        """For x (..., n) and μ (..., count): the gradient of L_λ + μᵀc in x; ∂/∂Z_ℓ for all ℓ; τ = ∂/∂σ(Z_ℓ) for the hidden ones."""
+        weights = unpack(x, self.widths, self.bias)
+        Z, Y, loss = now.outputs[-1], self.problem.targets, self.problem.loss
+        D = loss.gradient(Z, Y) if Z.ndim == 2 else np.array([loss.gradient(each, Y) for each in Z]).reshape(Z.shape)
+        gradients, derivatives, taus = [], [D], []
+        ends = np.cumsum([kink.sum() for kink in self.kinks])
+        for layer in range(len(weights) - 1, -1, -1):
+            gradients.append((D @ np.swapaxes(now.inputs[layer], -1, -2)).reshape(*x.shape[:-1], -1))
+            if layer:
+                tau = np.swapaxes(weights[layer][..., : self.widths[layer]], -1, -2) @ D
+                kink = self.kinks[layer - 1]
+                D = self.problem.activation.slope_at(self.on[layer - 1]) * tau
+                D[..., kink] += mu[..., ends[layer - 1] - kink.sum() : ends[layer - 1]]
+                derivatives.append(D)
+                taus.append(tau)
+        gradient = np.concatenate(gradients[::-1], axis=-1) + 2.0 * self.problem.lam * x
+        return gradient, derivatives[::-1], taus[::-1]
+
+    def gradient(self, x: np.ndarray, mu: np.ndarray) -> np.ndarray:
+        """The gradient of L_λ + μᵀc."""
+        return self.back(x, self.forward(x), mu)[0]
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        """A (count, n): the gradient is affine in μ, so a row is a difference of two gradients."""
+        unit = np.eye(self.count)
+        return self.gradient(np.tile(x, (self.count, 1)), unit) - self.gradient(x, np.zeros(self.count))
+
+    def hessian(self, x: np.ndarray, mu: np.ndarray) -> np.ndarray:
+        """By central differences of the gradient; (n, n)."""
+        step = DIFFERENCE * max(float(np.abs(x).max()), 1e-3)
+        moved = step * np.eye(len(x))
+        H = (self.gradient(x + moved, mu) - self.gradient(x - moved, mu)) / (2.0 * step)
+        return 0.5 * (H + H.T)
+
+
+def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> tuple[Network, list[np.ndarray]]:
+    """(network, [Ĝ_1, …, Ĝ_L]): stationary as far as it got, of a loss that is not higher but for rounding; Ĝ_ℓ (n_ℓ, N).
+
+    Balance and merge the network first: copies of a neuron make H singular. The weights of larger networks stay.
+    """
+    widths, sigma, bias = network.widths, problem.activation, int(problem.beta != 0.0)
+    x = np.concatenate([W.ravel() for W in network.weights])
+    hidden = network.forward(problem.X)[:-1]
+    sizes = [np.abs(Z).max(axis=1, initial=0.0, keepdims=True) for Z in hidden]
+    kinks = [(np.abs(Z) <= NEAR * size) & (size > 0.0) & (sigma.kink != 0.0) for Z, size in zip(hidden, sizes, strict=True)]
+    piece = _Piece(problem, widths, [Z > 0.0 for Z in hidden], kinks)
+
+    def at(x: np.ndarray) -> Network:
+        return Network(tuple(unpack(x, widths, bias)), sigma, problem.beta)
+
+    value = network.loss(problem)
+    for _ in range(STEPS if 0 < len(x) <= LARGEST else 0):
+        if expired():
+            break
+        step, stationary = _step(piece, x)
+        if stationary and not _release(piece, x):
+            break
+        if stationary:
+            step, _ = _step(piece, x)
+        length = 1.0
+        while length > SHORTEST:
+            trial = at(x + length * step).loss(problem)
+            if trial <= value * (1.0 + ROUNDING):
+                break
+            t, where = _first_kink(piece, x, step, length)
+            if where and (trial := at(x + t * step).loss(problem)) <= value * (1.0 + ROUNDING):
+                length = t
+                for layer, entry in where:
+                    piece.kinks[layer][entry] = True
+                break
+            length *= 0.5
+        else:
+            break
+        x, value = x + length * step, trial
+        for on, kink, Z in zip(piece.on, piece.kinks, at(x).forward(problem.X), strict=False):
+            on[~kink] = Z[~kink] > 0.0
+    mu = _multipliers(piece, x)[0]
+    derivatives = piece.back(x, piece.forward(x), mu)[1]
+    return at(x), [-D / (2.0 * problem.lam) for D in derivatives]
+
+
+def _multipliers(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(μ, dx, null): the μ of smallest ‖∇L_λ + Aᵀμ‖, the shortest dx with A dx = −c, a basis of the null space of A (n, d)."""
+    if not piece.count:
+        return np.zeros(0), np.zeros(len(x)), np.eye(len(x))
+    A = piece.jacobian(x)
+    left, singular, right = np.linalg.svd(A, full_matrices=True)
+    rank = int((singular > DEPENDENT * max(float(singular[0]), 1e-300)).sum())
+    left, singular, rows, null = left[:, :rank], singular[:rank], right[:rank], right[rank:].T
+    mu = -left @ ((rows @ piece.gradient(x, np.zeros(piece.count))) / singular)
+    return mu, -rows.T @ ((left.T @ piece.constraint(piece.forward(x))) / singular), null
+
+
+def _step(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The Newton step, and whether x is stationary already."""
+    mu, back, null = _multipliers(piece, x)
+    gradient = piece.gradient(x, mu)
+    size = 2.0 * piece.problem.lam * float(np.linalg.norm(x))
+    stationary = float(np.linalg.norm(null.T @ gradient)) <= STATIONARY * size and np.abs(back).max(initial=0.0) <= STATIONARY
+    H = piece.hessian(x, mu)
+    values, vectors = np.linalg.eigh(null.T @ H @ null)
+    curve = np.maximum(np.abs(values), FLAT * float(np.abs(values).max(initial=0.0)))
+    slope = vectors.T @ (null.T @ (gradient + H @ back))
+    return back - null @ (vectors @ (slope / np.maximum(curve, 1e-300))), bool(stationary)
+
+
+def _first_kink(piece: _Piece, x: np.ndarray, step: np.ndarray, length: float) -> tuple[float, list[tuple[int, tuple]]]:
+    """The first t ≤ length at which entries of Z change sides on the way along the step, and these entries."""
+
+    def changed(t: float) -> list[tuple[int, tuple]]:
+        outputs = piece.forward(x + t * step).outputs
+        return [
+            (layer, tuple(entry))
+            for layer, (on, kink) in enumerate(zip(piece.on, piece.kinks, strict=True))
+            for entry in np.argwhere(((outputs[layer] > 0.0) != on) & ~kink)
+        ]
+
+    low, high = 0.0, length
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if changed(middle) else (middle, high)
+    return high, changed(high)
+
+
+def _release(piece: _Piece, x: np.ndarray) -> bool:
+    """Release the kinks on one of whose sides the loss falls; whether there are any."""
+    sigma = piece.problem.activation
+    mu = _multipliers(piece, x)[0]
+    _, _, taus = piece.back(x, piece.forward(x), mu)
+    released = False
+    at = 0
+    for on, kink, tau in zip(piece.on, piece.kinks, taus, strict=True):
+        s, t, m = sigma.slope_at(on[kink]), tau[kink], mu[at : at + kink.sum()]
+        at += kink.sum()
+        up, down = (sigma.a_plus - s) * t - m, m - (sigma.a_minus - s) * t
+        free = np.minimum(up, down) < -1e-8 * (np.abs(t) + np.abs(m))
+        entries = np.argwhere(kink)[free]
+        on[tuple(entries.T)] = up[free] < down[free]
+        kink[tuple(entries.T)] = False
+        released = released or bool(free.any())
+    return released

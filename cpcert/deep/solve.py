@@ -1,0 +1,343 @@
+"""Depth ≥ 3: the best network found, and how close each of its hidden layers is, provably, to optimal given the others.
+
+    starts: from a given network, spectral, random; descent in all weights (descent.py); to the best of them Newton's
+    method and neurons where they help (newton.py, growth.py)
+    repeat
+        for each hidden layer, the last one first:
+            its block, a problem of depth 2 (blocks.py), gets a proof from the dual point of Newton's method;
+            if that does not close the gap, it is solved by frank_wolfe/solve.py from the weights it has
+            the new weights are taken if the proven loss falls by enough; the other bounds are then void
+    until every layer has a gap as small as asked for
+
+Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is blockwise: every
+layer optimal given its neighbours is necessary for a global minimum, not sufficient (weights 0 are always blockwise optimal but
+for the output bias). No lower bound of the global minimum is claimed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cpcert.deep.blocks import Block, block
+from cpcert.deep.descent import descend, random_network, spectral_network
+from cpcert.deep.growth import grow
+from cpcert.errors import InputError
+from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
+from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
+from cpcert.network import Network, loss_upper
+from cpcert.oracle.coordinates import coordinates
+from cpcert.oracle.ladder import Limits, compile_kernels, prove
+from cpcert.problem import Problem
+
+RESTARTS = 10
+WIDTH = 20
+# Steps of descent for each start; so many of the best are grown.
+START_STEPS, GROWN = 500, 3
+# Shares of the time limit: for the starts, for these and growth, and after which the network is left as it is and only
+# proofs are tried.
+STARTING, GROWING, FREEZING = 0.2, 0.4, 0.6
+# A change must lower the loss by this part of gap times the cost of the layer; its block is solved to this part of the gap.
+WORTHWHILE, FINER = 0.2, 0.5
+# Directions of the outputs of a layer that are left out of its block, relative to the largest and to the gap.
+NEGLIGIBLE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class LayerBound:
+    """Hidden layer `layer` (1 … L − 1) given its neighbours: lower ≤ the least cost of any such layer ≤ cost, both proven.
+
+    cost: λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²), plus C at the last hidden layer. gap = (cost − lower)/cost (absolute if cost is 0). rung: what
+    proved it. block: what the bound is about; result: the run that proved it, for certificates.
+    """
+
+    layer: int
+    width: int
+    cost: float
+    lower: float
+    gap: float
+    rung: str | None
+    block: Block
+    result: SolveResult
+
+
+@dataclass(frozen=True, eq=False)
+class DeepResult:
+    """What is proven about a network of depth ≥ 3.
+
+    status: optimal (every layer has the requested gap), time_limit, iteration_limit, interrupted, memory_limit. upper: the
+    proven loss of `network`. layers: a LayerBound for each hidden layer that has one, in order. starts: (name, loss) of every
+    start. lower and gap are None: nothing is proven about the global minimum from below.
+    """
+
+    problem: Problem
+    status: str
+    upper: float | None
+    network: Network | None
+    layers: tuple[LayerBound, ...]
+    starts: tuple[tuple[str, float], ...]
+    iterations: int
+    seconds: float
+    message: str
+    scope: str = "blockwise"
+    lower: None = None
+    gap: None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of the run: a start (layer None) or a block. upper: the best proven loss so far."""
+
+    step: str
+    layer: int | None
+    upper: float
+    widths: tuple[int, ...]
+    gap: float | None
+    rung: str | None
+    seconds: float
+
+
+def solve_deep(
+    problem: Problem,
+    *,
+    gap: float = 1e-3,
+    time_limit: float = 60.0,
+    node_limit: int | None = None,
+    max_iterations: int = 1000,
+    seed: int = 0,
+    restarts: int = RESTARTS,
+    width: int = WIDTH,
+    warm_start: Network | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> DeepResult:
+    """A network of depth ≥ 3 with a low loss, and a proven gap for each of its hidden layers given its neighbours.
+
+    gap: the relative gap to prove in every layer. time_limit: seconds, in all; node_limit: oracle nodes a block;
+    max_iterations: blocks solved. restarts: random starts of hidden widths `width`, besides the spectral one and `warm_start`.
+    seed: the same seed gives the same result, unless the time limit ends the run. callback: called at every step; True ends
+    the run. Whatever ends it, Ctrl-C too, the result holds what was proven.
+
+    Raises InputError for depth 2, the loss interpolate, impossible limits, or a warm start that does not fit.
+    """
+    if problem.depth < 3:
+        raise InputError(f"depth: is {problem.depth}; solve_deep is for depth >= 3: use solve, whose bounds are global")
+    if problem.loss.name == "interpolate":
+        raise InputError("loss: interpolate needs depth 2; at depth >= 3 use mse with a small lambda")
+    for name, value in (("gap", gap), ("time_limit", time_limit), ("restarts", restarts), ("width", width - 1)):
+        if not 0.0 <= value < math.inf and not (name == "time_limit" and value == math.inf):
+            raise InputError(f"{name}: is {value!r}; give a number >= {1 if name == 'width' else 0}")
+    if warm_start is not None:
+        warm_start.check_fits(problem)
+    compile_kernels(True)  # before the clock starts
+    run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback)
+    try:
+        status = run.run(warm_start)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    except MemoryError:
+        status = "memory_limit"
+    return run.result(status)
+
+
+@dataclass
+class _Run:
+    """The state of one run. bounds: those of the present network, by layer."""
+
+    problem: Problem
+    gap: float
+    time_limit: float
+    node_limit: int | None
+    max_iterations: int
+    seed: int
+    restarts: int
+    width: int
+    callback: Callable[[Progress], bool | None] | None
+    started: float = field(default_factory=time.monotonic)
+    network: Network | None = None
+    upper: float = math.inf
+    duals: list[np.ndarray] | None = None
+    bounds: dict[int, LayerBound] = field(default_factory=dict)
+    starts: list[tuple[str, float]] = field(default_factory=list)
+    iterations: int = 0
+    stopped: bool = False
+
+    def run(self, warm_start: Network | None) -> str:
+        problem = self.problem
+        candidates = []
+        for name, network in self._starts(warm_start):
+            value = self._keep(network)
+            candidates.append((value, len(candidates), name, network))
+            self.starts.append((name, value))
+            self._report(name, None)
+            if self.stopped:
+                return "interrupted"
+        for _, _, name, network in sorted(candidates)[:GROWN]:
+            if self._elapsed() > GROWING * self.time_limit:
+                break
+            network, duals = grow(problem, network, lambda: self._elapsed() > GROWING * self.time_limit, self.seed)
+            self._keep(network, duals)
+            self._report(f"{name}, grown", None)
+            if self.stopped:
+                return "interrupted"
+        layers = range(self.problem.depth - 1, 0, -1)
+        stalled = 0
+        while True:
+            open_layers = [layer for layer in layers if not self._closed(layer)]
+            if not open_layers:
+                return "optimal"
+            if self._elapsed() >= self.time_limit:
+                return "time_limit"
+            if stalled >= 2:
+                return "iteration_limit"
+            before = (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()})
+            for place, layer in enumerate(open_layers):
+                if self.iterations >= self.max_iterations:
+                    return "iteration_limit"
+                changed = self._visit(layer, (self.time_limit - self._elapsed()) / (len(open_layers) - place))
+                if self.stopped:
+                    return "interrupted"
+                if changed:
+                    break
+            after = (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()})
+            stalled = 0 if before != after else stalled + 1
+
+    def _starts(self, warm_start: Network | None) -> Iterator[tuple[str, Network]]:
+        """Networks to choose from; at least one, then as many as the time for starts allows."""
+        problem = self.problem
+        bias = int(problem.beta != 0.0)
+        widths = [problem.n0, *[0] * (problem.depth - 1), problem.m]
+        shapes = [(after, before + bias) for before, after in zip(widths, widths[1:], strict=False)]
+        empty = Network(tuple(np.zeros(shape) for shape in shapes), problem.activation, problem.beta)
+        yield "bias only", descend(problem, empty)
+        if warm_start is not None:
+            self._keep(warm_start)
+            yield "given", descend(problem, warm_start)
+        spectral = spectral_network(problem)
+        if spectral is not None:
+            yield "spectral", descend(problem, spectral, START_STEPS)
+        for k in range(self.restarts):
+            if k > 0 and self._elapsed() > STARTING * self.time_limit:
+                return
+            start = random_network(problem, self.width, np.random.default_rng((self.seed, k)))
+            yield f"random {k + 1}", descend(problem, start, START_STEPS)
+
+    def _keep(self, network: Network, duals: list[np.ndarray] | None = None) -> float:
+        """The proven loss of `network`, which becomes the present one if it is the best so far; duals: its Ĝ_ℓ, if known."""
+        value = loss_upper(network, self.problem)
+        if value < self.upper:
+            self.upper, self.network, self.duals = value, network, duals
+            self.bounds = {}
+        return value
+
+    def _visit(self, layer: int, seconds: float) -> bool:
+        """Solve the block of a layer: better weights (True), or a bound for those there are."""
+        assert self.network is not None
+        self.iterations += 1
+        now = block(self.problem, self.network, layer, NEGLIGIBLE * self.gap)
+        if layer not in self.bounds and self.duals is not None:
+            self._bound(now, self._proof(now, self.duals[layer], seconds / 2.0))
+            if self._closed(layer):
+                return False
+        result = solve(
+            now.instance,
+            gap=FINER * self.gap,
+            time_limit=seconds / 2.0,
+            node_limit=self.node_limit,
+            seed=self.seed + self.iterations,
+            warm_start=now.start,
+            cost_upper=now.start_cost,
+        )
+        if result.status == "interrupted":
+            raise KeyboardInterrupt
+        if self._elapsed() < FREEZING * self.time_limit and result.network is not None:
+            candidate = now.replaced(result.network)
+            value = loss_upper(candidate, self.problem)
+            if value < self.upper - WORTHWHILE * self.gap * now.cost:
+                self._keep(candidate)
+                self._keep(*grow(self.problem, descend(self.problem, candidate), lambda: self._elapsed() > FREEZING * self.time_limit, self.seed))
+                self._report("improved", layer)
+                return True
+        self._bound(now, result)
+        return False
+
+    def _proof(self, now: Block, G: np.ndarray, seconds: float) -> SolveResult:
+        """The bound of a block from Ĝ_{ℓ+1} (n_{ℓ+1}, N)."""
+        started = time.monotonic()
+        instance = now.instance
+        G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ G), instance.targets)
+        cost = now.start_cost(now.start)
+        needed = needed_oracle_bound(instance, G, cost - 0.9 * self.gap * abs(cost))
+        limits = Limits(self.node_limit, started + seconds)
+        space = coordinates(instance.X_tilde)
+        answer = prove(space, G, instance.activation, needed, limits, self.seed)
+        if answer.proof is None:
+            answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
+        bound = answer.upper_bound
+        assert bound is not None
+        defect = instance.loss.exact_dual_defect(G)
+        if defect > 0.0:
+            bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
+        dual = None
+        if math.isfinite(bound):
+            dual = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.scale)
+        return SolveResult(
+            problem=instance,
+            status="optimal",
+            upper=cost,
+            lower=None if dual is None else dual.value,
+            gap=relative_gap(cost, None if dual is None else dual.value),
+            network=now.start,
+            iterations=0,
+            seconds=time.monotonic() - started,
+            trace=[],
+            message="",
+            dual=dual,
+        )
+
+    def _bound(self, now: Block, result: SolveResult) -> None:
+        """Keep what a result proves about the present network, if it is more than is known."""
+        lower = 0.0 if result.dual is None else now.lower(result.dual)
+        old = self.bounds.get(now.layer)
+        if old is None or lower > old.lower:
+            gap = relative_gap(now.cost, lower)
+            assert gap is not None and self.network is not None
+            rung = None if result.dual is None else result.dual.rung
+            width = self.network.widths[now.layer]
+            self.bounds[now.layer] = LayerBound(now.layer, width, now.cost, lower, gap, rung, now, result)
+        self._report("proven", now.layer)
+
+    def _closed(self, layer: int) -> bool:
+        return layer in self.bounds and self.bounds[layer].gap <= self.gap
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def _report(self, step: str, layer: int | None) -> None:
+        assert self.network is not None
+        bound = None if layer is None else self.bounds.get(layer)
+        if self.callback is not None:
+            gap, rung = (None, None) if bound is None else (bound.gap, bound.rung)
+            progress = Progress(step, layer, self.upper, self.network.widths, gap, rung, self._elapsed())
+            self.stopped = self.callback(progress) is True
+
+    def result(self, status: str) -> DeepResult:
+        if status == "optimal":
+            message = f"the gap of {self.gap:g} is proven for every layer given its neighbours"
+        else:
+            reason = "hand" if status == "interrupted" else f"the {status.replace('_', ' ')}"
+            message = f"stopped by {reason}; what is reported is proven"
+        return DeepResult(
+            problem=self.problem,
+            status=status,
+            upper=self.upper if self.network is not None else None,
+            network=self.network,
+            layers=tuple(self.bounds[layer] for layer in sorted(self.bounds)),
+            starts=tuple(self.starts),
+            iterations=self.iterations,
+            seconds=self._elapsed(),
+            message=message,
+        )
