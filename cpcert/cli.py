@@ -19,7 +19,8 @@ from cpcert.errors import InputError
 COMMANDS = {
     "solving": ("solve", "verify", "path", "width"),
     "networks": ("check", "reduce"),
-    "training": ("train",),
+    "training": ("train", "plateau"),
+    "features": ("forces",),
     "matrices": ("cprank", "rank", "bipartite"),
 }
 

@@ -128,14 +128,7 @@ def layer_forces(
     Raises InputError when the network does not fit, for `interpolate` (no gradient, hence no duals), and for parameters out of range.
     """
     network.check_fits(problem)
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate has no gradient, and forces need one; use mse and a small lambda")
-    if not 0.0 < rcond < 1.0:
-        raise InputError(f"rcond: is {rcond:g}; give a number between 0 and 1, like {RCOND:g}")
-    if not 0.0 <= tikhonov < np.inf:
-        raise InputError(f"tikhonov: is {tikhonov:g}; give a finite number >= 0 (0: the truncated pseudo-inverse)")
-    if not 0.0 <= kink_tolerance < 1.0:
-        raise InputError(f"kink_tolerance: is {kink_tolerance:g}; give a number in [0, 1), like {KINK_TOLERANCE:g}")
+    check_parameters(problem, rcond, tikhonov, kink_tolerance)
     sigma, beta = problem.activation, problem.beta
     Z = network.forward(problem.X)
     spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
@@ -170,6 +163,18 @@ def layer_forces(
             )
         )
     return found[::-1]
+
+
+def check_parameters(problem: Problem, rcond: float, tikhonov: float, kink_tolerance: float) -> None:
+    """Raise InputError for `interpolate` and for parameters out of range."""
+    if problem.loss.name == "interpolate":
+        raise InputError("loss: interpolate has no gradient, and forces need one; use mse and a small lambda")
+    if not 0.0 < rcond < 1.0:
+        raise InputError(f"rcond: is {rcond:g}; give a number between 0 and 1, like {RCOND:g}")
+    if not 0.0 <= tikhonov < np.inf:
+        raise InputError(f"tikhonov: is {tikhonov:g}; give a finite number >= 0 (0: the truncated pseudo-inverse)")
+    if not 0.0 <= kink_tolerance < 1.0:
+        raise InputError(f"kink_tolerance: is {kink_tolerance:g}; give a number in [0, 1), like {KINK_TOLERANCE:g}")
 
 
 def _dual_with_slopes(

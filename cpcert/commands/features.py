@@ -1,0 +1,188 @@
+"""forces: what holds the hidden representations of a network in place."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver
+from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.instance import Instance
+    from cpcert.network import Network
+    from cpcert.problem import Problem
+
+# Frames of an animation of a training that is run here: early steps move most.
+FRAMES = 40
+MODEL_SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def forces(
+    model: str,
+    instance: str | None = None,
+    /,
+    *,
+    checkpoints: list[Path] | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    rcond: float = 1e-2,
+    tikhonov: float = 0.0,
+    kink_tolerance: float = 1e-3,
+    plot: Flag = False,
+    animate: Flag = False,
+    as_json: AsJson = False,
+    out: Path | None = None,
+) -> int:
+    """Show attraction and repulsion of the hidden representations, and the rays on which the neurons align.
+
+    For every hidden layer: the sizes of both forces, how well the identity of stationary points holds (always, up to
+    training), whether the two forces cancel (only where a layer has the rank of the points), kinks, ranks and rays.
+    Heuristic figures, no proofs. Exit codes:
+    0  done
+    1  interrupted: this is the network as it was then
+    2  the input is wrong
+
+    Parameters
+    ----------
+    model
+        The network (.safetensors, .pt, .pth). Leave it out to train one, as the section `train` of the instance says.
+    instance
+        The instance file (YAML) with the data.
+    checkpoints
+        For --animate: model files, or folders of them, in the order of the frames (a folder in the order of the numbers
+        in the names). Without a model and without this, the training that is run is drawn.
+    width
+        Neurons of every hidden layer when a network is trained (the largest of train.widths by default).
+    seed
+        The seed of the first weights when a network is trained.
+    rcond
+        Singular values of a layer up to this fraction of its largest count as 0.
+    tikhonov
+        Regularise the forces: K_sigma + tikhonov times I is inverted (0: the pseudo-inverse, truncated at rcond).
+    kink_tolerance
+        An entry of a layer is on a kink when it is at most this fraction of its neuron's largest.
+    plot
+        Draw points, neurons, forces and rays (PNG), into the folder of --out or the current one.
+    animate
+        The same over a training (GIF).
+    as_json
+        Print one JSON object instead of lines.
+    out
+        Write the result, and the network if it was trained here, into this folder.
+    """
+    import json
+
+    from cpcert import report
+    from cpcert.instance import load_instance
+
+    given = None if instance is None else model
+    loaded = load_instance(model if instance is None else instance)
+    if given is not None and animate and not checkpoints:
+        raise InputError("--animate: a trained model has no history; give --checkpoints, or leave the model out")
+    if checkpoints and not animate:
+        raise InputError("--checkpoints: are the frames of an animation; give --animate as well")
+    if given is not None and width is not None:
+        raise InputError("--width: belongs to a network that is trained here; leave it or the model out")
+    if out is not None or plot or animate:
+        report.prepare_folder(out or Path())
+    problem = loaded.problem()
+
+    from cpcert.formulations.forces import check_parameters, forces_line, forces_object, layer_forces
+    from cpcert.training.models import load_model
+
+    check_parameters(problem, rcond, tikhonov, kink_tolerance)
+    frames = [(f", {path.stem}", load_model(str(path), problem)) for path in _files(checkpoints or [])]
+    complete = True
+    if given is not None:
+        network = load_model(given, problem)
+    else:
+        trained, complete = _train(loaded, problem, width, seed, animate and not frames)
+        network = trained[-1][1]
+        frames = frames or trained
+    layers = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
+    answer = forces_object(problem, network, layers) | {"seed": None if given else seed, "complete": complete}
+    classes = [str(label) for label in getattr(loaded.data, "classes", [])]
+
+    def save() -> dict[str, Any]:
+        folder, written = out or Path(), dict(answer)
+        if plot or animate:
+            from cpcert.formulations.plots import animate_forces, plot_forces
+        if plot:
+            plot_forces(problem, layers, folder / f"{problem.name}-forces.png", classes)
+            written["plot"] = str(folder / f"{problem.name}-forces.png")
+        if animate:
+            history = [(title, layer_forces(problem, net, rcond, tikhonov, kink_tolerance)) for title, net in frames]
+            animate_forces(problem, history, folder / f"{problem.name}-forces.gif", classes)
+            written["animation"] = str(folder / f"{problem.name}-forces.gif")
+        if out is not None:
+            if given is None:
+                network.save(out / f"{problem.name}-forces.safetensors")
+                written["model"] = str(out / f"{problem.name}-forces.safetensors")
+            content = json.dumps(written, indent=2, allow_nan=False) + "\n"
+            report.write_file(out / f"{problem.name}-forces.json", content.encode())
+        return written
+
+    return deliver(DONE if complete else NO, answer, forces_line, as_json, save)
+
+
+def _files(checkpoints: list[Path]) -> list[Path]:
+    """The model files, folders replaced by the models in them. Raises InputError for folders without any."""
+    found: list[Path] = []
+    for path in checkpoints:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [file for file in path.iterdir() if file.suffix in MODEL_SUFFIXES and not file.name.startswith(".")]
+        if not inside:
+            raise InputError(
+                f"--checkpoints: {path} has no model in it; give files ending in {', '.join(MODEL_SUFFIXES)}"
+            )
+        found += sorted(inside, key=_natural)
+    return found
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """step-9 before step-10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
+
+
+def _train(
+    loaded: Instance, problem: Problem, width: int | None, seed: int, history: bool
+) -> tuple[list[tuple[str, Network]], bool]:
+    """([(title, network), …], whether training came to its end): with `history` also the networks on the way."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise InputError("torch: is not installed, and training needs it: pip install 'cpcert[train]'") from None
+    from cpcert.training.batch import Trial, require_trainable
+    from cpcert.training.optimiser import Settings, Training
+    from cpcert.training.sweep import parse_widths
+
+    require_trainable(problem)
+    if width is not None and width < 1:
+        raise InputError(f"--width: is {width}; give a number of neurons >= 1")
+    how = loaded.train
+    trial = Trial(max(parse_widths(how.widths)) if width is None else width, seed, problem.lam)
+    settings = Settings(epochs=how.epochs, descent=how.descent, polish=how.polish, rate=how.rate)
+    print(f"training {problem.depth - 1} hidden layers of {trial.width} neurons", file=sys.stderr, flush=True)
+    training = Training(problem, [trial], settings, "cpu")
+    frames: list[tuple[str, Network]] = []
+    complete = False
+
+    def keep(title: str) -> None:
+        training.collect()
+        frames.append((title, training.networks()[0]))
+
+    try:
+        while not training.done:
+            if history and training.progress >= (len(frames) / FRAMES) ** 3:
+                keep(f", {training.progress:.1%} of the training")
+            training.advance()
+        complete = True
+    except KeyboardInterrupt:
+        pass
+    keep("")
+    return frames, complete
