@@ -9,6 +9,15 @@ atom: the row x of its pre-activations on the N points. The way back needs the a
 alone is a completely positive factorisation): they are the rows of Z_1, and the output weights are Z_2 (Z_1^σ)^+
 (Prop. 8).
 
+As a function of the outputs, L^k(K, Z_L) = C(Z_L) + λ Σ_{ℓ<L} Tr[K_ℓ (K_{ℓ−1}^σ)^+] + λ Tr[Z_L (K_{L−1}^σ)^+ Z_Lᵀ]. With every
+other block fixed it is convex in one pair (K_ℓ, K_ℓ^σ) and in Z_L (Prop. 5): linear in K_ℓ, matrix fractional in K_ℓ^σ, where
+the image condition holds; not jointly, since a product K_ℓ (K_{ℓ−1}^σ)^+ is not. Its derivatives, for K^σ that keeps its image,
+
+    ∂/∂K_ℓ = λ (K_{ℓ−1}^σ)^+,    ∂/∂K_ℓ^σ = −λ (K_ℓ^σ)^+ K_{ℓ+1} (K_ℓ^σ)^+,    ∂/∂Z_L = ∇C + 2λ Z_L (K_{L−1}^σ)^+,
+
+with K_L = Z_LᵀZ_L. With tikhonov = ε every (K^σ)^+ becomes (K^σ + εI)⁻¹: finite and smooth for all K^σ ⪰ 0, below the exact value
+where that is finite, and still convex in each block (K^σ ↦ K^σ + εI is affine).
+
 K has the squared condition number of Z: its pseudo-inverse is unstable where K^σ is nearly singular. These are
 views and checks computed from neurons; nothing here is a proven bound. Eigenvalues below `rcond` times the largest one
 count as zero in a pseudo-inverse.
@@ -55,13 +64,34 @@ def atoms_covariances(atoms: np.ndarray, activation: Activation, beta: float) ->
     return atoms.T @ atoms, A.T @ A
 
 
-def covariance_loss(view: Covariances, problem: Problem, rcond: float = RCOND) -> float:
-    """C(Z_L) + λ Σ Tr[K_ℓ (K_{ℓ−1}^σ)^+] (Prop. 3). Meaningful only where the membership residuals vanish."""
+def covariance_loss(view: Covariances, problem: Problem, rcond: float = RCOND, tikhonov: float = 0.0) -> float:
+    """L^k = C(Z_L) + λ Σ Tr[K_ℓ (K_{ℓ−1}^σ)^+] (Prop. 3). Meaningful only where the membership residuals vanish.
+
+    tikhonov: the ε >= 0 in (K^σ + εI)⁻¹, finite for every K; 0: the pseudo-inverse, truncated at rcond.
+    """
     cost = sum(
-        float(np.sum(K * np.linalg.pinv(K_sigma, rcond=rcond, hermitian=True)))
+        float(np.sum(K * _inverse(K_sigma, rcond, tikhonov)))
         for K, K_sigma in zip(view.K, _layer_inputs(view, problem), strict=True)
     )
     return problem.loss.value(view.outputs, problem.targets) + problem.lam * cost
+
+
+def covariance_gradient(
+    view: Covariances, problem: Problem, rcond: float = RCOND, tikhonov: float = 0.0
+) -> Covariances:
+    """The partial derivatives of L^k(K, Z_L), in the places of their variables (module docstring).
+
+    K: (∂/∂K_1, …, ∂/∂K_{L−1}), one less than in `view`, because K_L is Z_LᵀZ_L; K_sigma: (∂/∂K_1^σ, …); outputs: ∂/∂Z_L.
+    Without Tikhonov they are derivatives along changes that keep Im K_ℓ^σ.
+    """
+    inverses = [_inverse(K_sigma, rcond, tikhonov) for K_sigma in _layer_inputs(view, problem)]
+    lam, Z_L = problem.lam, view.outputs
+    following = [*view.K[1:-1], Z_L.T @ Z_L]
+    return Covariances(
+        tuple(lam * inverse for inverse in inverses[:-1]),
+        tuple(-lam * inverse @ K @ inverse for inverse, K in zip(inverses[1:], following, strict=True)),
+        problem.loss.gradient(Z_L, problem.targets) + 2.0 * lam * Z_L @ inverses[-1],
+    )
 
 
 def network_from_atoms(atoms: np.ndarray, outputs: np.ndarray, problem: Problem) -> Network:
@@ -100,6 +130,27 @@ def psd_residual(K: np.ndarray) -> float:
     eigenvalues = np.linalg.eigvalsh((K + K.T) / 2)
     size = float(np.max(np.abs(eigenvalues)))
     return max(0.0, -float(eigenvalues[0])) / size if size > 0 else 0.0
+
+
+def cone_residual(K: np.ndarray, K_sigma: np.ndarray, activation: Activation, beta: float) -> float:
+    """How far (K, K^σ) is from conditions that every pair in S meets, relative to its size; 0 does not put it into S.
+
+    K ⪰ 0; K^σ − β²11ᵀ ⪰ 0; min(a₊², a₋²) K_ii ≤ (K^σ − β²11ᵀ)_ii ≤ max(a₊², a₋²) K_ii; entries of K^σ − β²11ᵀ ≥ 0 when σ ≥ 0.
+    """
+    S = K_sigma - beta * beta
+    squares = activation.a_plus**2, activation.a_minus**2
+    excess = np.concatenate([np.diag(S) - max(squares) * np.diag(K), min(squares) * np.diag(K) - np.diag(S)])
+    size = max(float(np.max(np.abs(K))), float(np.max(np.abs(S)))) or 1.0
+    outside = [float(excess.max()) / size, psd_residual(K), psd_residual(S)]
+    if activation.a_plus >= 0.0 >= activation.a_minus:
+        outside.append(-float(S.min()) / size)
+    return max(0.0, *outside)
+
+
+def _inverse(K_sigma: np.ndarray, rcond: float, tikhonov: float) -> np.ndarray:
+    if tikhonov > 0.0:
+        return np.linalg.inv(K_sigma + tikhonov * np.eye(len(K_sigma)))
+    return np.linalg.pinv(K_sigma, rcond=rcond, hermitian=True)
 
 
 def _layer_inputs(view: Covariances, problem: Problem) -> list[np.ndarray]:
