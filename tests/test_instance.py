@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from cpcert import InputError, dump_instance, load_instance
 from cpcert.instance import SolveSettings, override_settings, parse_instance
 
-INSTANCES = sorted((Path(__file__).parents[1] / "instances").glob("*.yaml"))
+# MNIST is not on every machine; tests/test_training.py reads that file.
+INSTANCES = [
+    path for path in sorted((Path(__file__).parents[1] / "instances").glob("*.yaml")) if path.stem != "figure2-mnist"
+]
 GOOD = "data: {source: diabetes, points: 5, features: 2}\nlambda: 1e-2\n"
 
 

@@ -1,20 +1,23 @@
 """Batched training: derivatives, padding, one network or many, resuming, and the trained loss against the proven minimum."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from cpcert import InputError, Problem
+from cpcert import InputError, Network, Problem, load_instance, solve
 from cpcert.cli import main
+from cpcert.instance import parse_instance
 
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 torch.set_num_threads(1)
 
-from cpcert.training.batch import (  # noqa: E402 (after the check that torch is there)
+# After the check that torch is there.
+from cpcert.training import sweep  # noqa: E402
+from cpcert.training.batch import (  # noqa: E402
     Data,
     Trial,
     flatten,
@@ -25,7 +28,10 @@ from cpcert.training.batch import (  # noqa: E402 (after the check that torch is
     padding_is_zero,
     split,
 )
-from cpcert.training.optimiser import Settings, Training  # noqa: E402
+from cpcert.training.held_out import held_out  # noqa: E402
+from cpcert.training.optimiser import STATUSES, Settings, Training  # noqa: E402
+from cpcert.training.stationary import hint  # noqa: E402
+from cpcert.training.sweep import train_sweep, trials_of  # noqa: E402
 
 TRIALS = [Trial(3, 0, 1e-2), Trial(1, 1, 1e-1), Trial(2, 2, 1e-3)]
 
@@ -69,7 +75,9 @@ def test_loss_gradient_and_hessian(loss, activation, beta, depth):
     lam = torch.tensor([trial.lam for trial in TRIALS], dtype=torch.float64)
     x = flatten(weights)
     value, gradient = losses_and_gradients(weights, lam, data)
-    expected = [n.loss(replace(given, lam=t.lam)) for n, t in zip(networks(given, TRIALS, weights), TRIALS, strict=True)]
+    expected = [
+        n.loss(replace(given, lam=t.lam)) for n, t in zip(networks(given, TRIALS, weights), TRIALS, strict=True)
+    ]
     np.testing.assert_allclose(value, expected, rtol=1e-13)
     assert padding_is_zero(given, TRIALS, gradient)
 
@@ -106,3 +114,206 @@ def test_the_start_depends_on_width_and_seed_only():
     for mine, theirs in zip(a, b[:0:-1], strict=True):
         for W, V in zip(mine.weights, theirs.weights, strict=True):
             np.testing.assert_array_equal(W, V)
+
+
+def test_the_polish_lowers_every_loss():
+    given = problem(N=20, seed=3)
+    trials = [Trial(width, seed, 1e-2) for width in (1, 2, 5) for seed in range(3)]
+    before = train(given, trials, Settings(epochs=100, descent=0)).networks()
+    after = train(given, trials, Settings(epochs=100, descent=50, polish=100)).networks()
+    assert all(b.loss(given) <= a.loss(given) for a, b in zip(before, after, strict=True))
+    smooth = problem("cross_entropy", "linear", N=20, seed=3)
+    done = train(smooth, trials, Settings(epochs=300, descent=100, polish=500, tolerance=0.0))
+    assert {STATUSES[k] for k in done.status.tolist()} <= {"converged", "stalled"}
+    for network in done.networks():
+        assert hint(smooth, network).residual < 1e-5
+
+
+# -- sweeps --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    given = problem(depth=3, N=12)
+    trials = trials_of([1, 2, 9], 2, [1e-2, 1e-3])
+    settings = Settings(epochs=200, descent=100, polish=200, tolerance=0.0)
+    expected, complete = train_sweep(given, trials, settings, "cpu", folder=tmp_path / "whole")
+    assert complete and [result.trial for result in expected] == trials
+
+    monkeypatch.setattr(sweep, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    advance, calls = Training.advance, []
+
+    def interrupted(self):
+        calls.append(None)
+        if len(calls) % 4 == 0:
+            raise KeyboardInterrupt
+        advance(self)
+
+    monkeypatch.setattr(Training, "advance", interrupted)
+    complete, runs = False, 0
+    while not complete:
+        found, complete = train_sweep(given, trials, settings, "cpu", folder=tmp_path / "parts", resume=runs > 0)
+        runs += 1
+    assert runs >= 3
+    for mine, theirs in zip(found, expected, strict=True):
+        assert (mine.loss, mine.status, mine.steps) == (theirs.loss, theirs.status, theirs.steps)
+        for W, V in zip(mine.network.weights, theirs.network.weights, strict=True):
+            np.testing.assert_array_equal(W, V)
+
+    with pytest.raises(InputError, match="another sweep"):
+        train_sweep(given, trials[:-1], settings, "cpu", folder=tmp_path / "parts", resume=True)
+    (tmp_path / "parts" / "bucket-0.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(InputError, match="cannot be read"):
+        train_sweep(given, trials, settings, "cpu", folder=tmp_path / "parts", resume=True)
+
+
+def test_every_trial_is_in_one_batch():
+    given = problem()
+    trials = trials_of([1, 3, 8, 9, 17, 40, 64], 3, [1e-1, 1e-2])
+    batches = sweep.buckets(given, trials, Settings())
+    assert sorted(trial for batch in batches for trial in batch) == sorted(trials)
+    for batch in batches:
+        widths = [trial.width for trial in batch]
+        assert max(widths) <= sweep.SMALL or max(widths) < 2 * min(widths)
+
+
+def test_widths():
+    assert sweep.parse_widths("3, 1:4,10:20:5") == [1, 2, 3, 4, 10, 15, 20]
+    for wrong in ("", "0:3", "4:2", "1:2:0", "1-3", "1:9999999"):
+        with pytest.raises(InputError, match="widths: "):
+            sweep.parse_widths(wrong)
+
+
+# -- hints ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_hint_knows_minima_on_kinks_and_saddles():
+    """The network of `solve` is a minimum, on kinks where the gradient is far from 0; moved away it is unfinished; a saddle has
+    negative curvature and a lower loss near by."""
+    given = problem(N=12, m=1, seed=1)
+    solved = solve(given, gap=1e-9)
+    at_minimum = hint(given, solved.network)
+    assert at_minimum.residual < 1e-3 and at_minimum.kinks > 0 and at_minimum.escape is None
+    data = Data.of(given, "cpu", torch.float64)
+    weights = [torch.tensor(W)[None] for W in solved.network.weights]
+    _, gradient = losses_and_gradients(weights, torch.tensor([given.lam], dtype=torch.float64), data)
+    assert flatten(gradient).norm() > 0.1 * 2.0 * given.lam * solved.network.norm_squared() ** 0.5
+    moved = tuple(1.1 * W for W in solved.network.weights)
+    assert hint(given, replace(solved.network, weights=moved)).residual > 0.02
+    # Next to the network that is its bias alone: stationary, but the data are worth a neuron.
+    linear = problem(activation="linear", N=12, m=1, seed=1)
+    bias = linear.Y.mean() / (1.0 + linear.lam)
+    network = Network((np.full((1, 4), 2e-4), np.array([[2e-4, bias]])), linear.activation, linear.beta)
+    saddle = hint(linear, network)
+    assert saddle.residual < 0.02 and saddle.curvature < -0.1 and saddle.escape < network.loss(linear)
+    dead = Network((np.full((1, 4), 1e-9), np.array([[1e-9, bias]])), linear.activation, linear.beta)
+    assert hint(linear, dead).dead == (1,)
+
+
+def test_held_out_points_are_the_others():
+    data = {"source": "iris", "points": 100, "seed": 3, "standardize": True}
+    instance = parse_instance({"name": "x", "data": data, "loss": "cross_entropy", "lambda": 1e-2})
+    whole = parse_instance({"name": "x", "data": {"source": "iris", "standardize": False}, "lambda": 1e-2}).problem()
+    X, Y = held_out(instance)
+    assert X.shape == (50, 4) and Y.shape == (50, 3)
+    chosen = instance.problem().X
+    # Back to centimetres: together they are all flowers.
+    raw = parse_instance({"name": "x", "data": {**data, "standardize": False}, "lambda": 1e-2}).problem().X
+    scale, mean = raw.std(axis=0), raw.mean(axis=0)
+    everything = np.vstack([chosen, X]) * scale + mean
+    order = [np.lexsort(A.round(6).T) for A in (everything, whole.X)]
+    np.testing.assert_allclose(everything[order[0]], whole.X[order[1]], atol=1e-9)
+    teacher = {"source": "teacher", "points": 30, "features": 2, "width": 4, "seed": 1}
+    fresh, outputs = held_out(parse_instance({"name": "x", "data": teacher, "lambda": 1e-2}))
+    # As many inputs as the instance has, all of them new; and a network that has learnt the teacher there knows them too.
+    own = parse_instance({"name": "x", "data": teacher, "lambda": 1e-6}).problem()
+    assert fresh.shape == own.X.shape and len(np.unique(np.vstack([fresh, own.X]), axis=0)) == 60
+    learnt = solve(own, time_limit=10.0).network
+    assert np.mean((learnt.predict(fresh) - outputs) ** 2) < 1e-2 * np.mean(outputs**2)
+    gaussian = {"source": "gaussian", "points": 3, "features": 1}
+    assert held_out(parse_instance({"name": "x", "data": gaussian, "lambda": 1.0})) is None
+
+
+# -- the commands --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        "data: {source: teacher, points: 15, features: 1, width: 2, seed: 2}\nlambda: 1.0e-2\n"
+        "train: {widths: 1:4, seeds: 2, epochs: 1000}\n"
+    )
+    return str(path)
+
+
+def test_train_and_plateau(small, tmp_path, capsys):
+    """The trained loss lies above the proven lower bound and close to the upper one; the files hold what was printed."""
+    out = tmp_path / "out"
+    assert main(["train", small, "--out", str(out), "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert len(trained["results"]) == 8 and trained["device"] == "cpu"
+    for best in trained["best"]:
+        network = Network.load(best["model"])
+        given = load_instance(small).problem()
+        assert network.width == best["width"] and network.loss(given) == best["loss"]
+
+    assert main(["plateau", small, "--out", str(out), "--resume", "--json", "--plot"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["loss"] for row in answer["results"]] == [row["loss"] for row in trained["results"]]
+    lower, upper = answer["certified"]["lower"], answer["certified"]["upper"]
+    losses = [row["loss"] for row in answer["results"]]
+    assert lower <= min(losses) <= upper * (1.0 + 1e-3)
+    start = answer["plateau_start"]
+    assert start["proven"]["lower"] <= start["proven"]["upper"] <= start["observed"]
+    for row in answer["results"]:
+        assert (row["verdict"] == "floor") == (row["loss"] <= upper * (1.0 + 1e-3))
+        assert row["descent_loss"] is None or lower <= row["descent_loss"] < row["loss"]
+    table = pq.read_table(out / "small-plateau.parquet").to_pylist()
+    assert table == answer["results"]
+    assert (out / "small-plateau.png").stat().st_size > 10_000
+
+
+def test_plateau_at_depth_three_claims_no_floor(small, capsys):
+    path = Path(small)
+    path.write_text(path.read_text() + "depth: 3\n")
+    assert main(["plateau", small, "--epochs", "300", "--lambdas", "1e-2,1e-3", "--time-limit", "5"]) == 0
+    text = capsys.readouterr().out
+    assert "no proven floor" in text and "lambda = 0.001" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--widths", "0:3"], "--widths: "),
+        (["--seeds", "0"], "--seeds: "),
+        (["--lambdas", "1e-2,x"], "--lambdas: "),
+        (["--lambdas", "-1"], "--lambdas"),
+        (["--epochs", "-5"], "--epochs: "),
+        (["--rate", "0"], "--rate: "),
+        (["--resume"], "--resume: "),
+        (["--device", "tpu"], "tpu"),
+        (["--device", "mps"], "--device: mps was asked for"),
+    ],
+)
+def test_wrong_options(small, arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert main(["train", small, *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("cpcert: ") and message in printed.err
+
+
+def test_wrong_instances(small, tmp_path, capsys, monkeypatch):
+    path = Path(small)
+    text = path.read_text()
+    for old, new, message in (
+        ("lambda: 1.0e-2", "loss: interpolate", "interpolate is a constraint"),
+        ("seeds: 2", "seed: 2", "did you mean seeds"),
+        ("1:4", "4:1", "train.widths: "),
+    ):
+        path.write_text(text.replace(old, new))
+        assert main(["train", small]) == 2
+        assert message in capsys.readouterr().err
+    monkeypatch.setenv("CPCERT_DATA", str(tmp_path))
+    preset = Path(__file__).parents[1] / "instances" / "figure2-mnist.yaml"
+    assert main(["plateau", str(preset)]) == 2
+    assert "figure2-digits.yaml" in capsys.readouterr().err

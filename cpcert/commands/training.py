@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cpcert.commands import DONE, NO, AsJson, Flag, deliver
+from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, settings_from_options
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ def train(
     plot
         Draw the losses against the width, into the folder of --out or the current one.
     """
-    from cpcert import report
-
     loaded = _load(instance)
     swept = _sweep(loaded, None, device, resume, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
                    epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
@@ -106,7 +104,6 @@ def train(
     def save() -> dict[str, Any]:
         written = answer
         if out is not None:
-            report.prepare_folder(out)
             written = sweep.write_sweep(swept.problem, swept.results, answer, out, "train")
         if plot:
             from cpcert.training.plots import plot_sweep
@@ -115,6 +112,119 @@ def train(
         return written
 
     return deliver(DONE if swept.complete else NO, answer, sweep.sweep_lines, as_json, save)
+
+
+def plateau(
+    instance: str,
+    /,
+    *,
+    widths: str | None = None,
+    seeds: int | None = None,
+    lambdas: str | None = None,
+    epochs: int | None = None,
+    descent: int | None = None,
+    polish: int | None = None,
+    rate: float | None = None,
+    device: Device = "auto",
+    resume: Flag = False,
+    tolerance: float = 1e-3,
+    gap: float | None = None,
+    time_limit: float | None = None,
+    as_json: AsJson = False,
+    out: Path | None = None,
+    plot: Flag = False,
+) -> int:
+    """Where does the loss stop falling with the width? Trained losses beside the proven floor, and why some are above it.
+
+    Trains as `train` does. Depth 2: solves the instance for each lambda and bounds the least width that reaches the floor
+    up to the tolerance. Trainings above that look like local minima or unfinished (a guess); whether one more neuron lowers
+    the loss is proven. Exit codes:
+    0  done (depth 2: with a proven floor for each lambda)
+    1  interrupted, or a floor is not proven to the gap asked for
+    2  the input is wrong
+
+    Parameters
+    ----------
+    instance
+        The instance file (YAML); options replace its sections `train` and `solve`.
+    widths
+        Hidden widths: 1:64, or 1:8,10:50:10,100.
+    seeds
+        Networks of each width, with the seeds 0, 1, ...
+    lambdas
+        Weights of the penalty, with commas (by default that of the instance).
+    epochs
+        Steps of Adam.
+    descent
+        Steps of gradient descent at most.
+    polish
+        Steps of L-BFGS at most, after that.
+    rate
+        The first learning rate of Adam.
+    device
+        cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
+    resume
+        Go on from the checkpoints that an earlier run of the same sweep (or `train`) left in --out.
+    tolerance
+        How far above the floor a loss may be, relatively, to count as being on the plateau.
+    gap
+        The relative gap to prove (instead of solve.gap in the file; 1e-6 by default).
+    time_limit
+        Seconds for each lambda to solve, to bound the width, and to examine trainings (instead of solve.time_limit).
+    as_json
+        Print one JSON object instead of a table.
+    out
+        Write tables (CSV, parquet), the best network of each width and checkpoints into this folder.
+    plot
+        Draw the figure, into the folder of --out or the current one.
+    """
+    from dataclasses import replace
+
+    from cpcert import report
+
+    if not 0.0 <= tolerance < float("inf"):
+        raise InputError(f"--tolerance: is {tolerance:g}; give a number >= 0 such as 1e-3")
+    loaded = _load(instance)
+    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
+
+    from cpcert.training.held_out import held_out
+
+    swept = _sweep(loaded, held_out, device, resume, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
+                   epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
+    if not swept.results:
+        print("cpcert: interrupted before a network was trained", file=sys.stderr)
+        return NO
+
+    from cpcert.training import sweep
+    from cpcert.training.plateau import curve, plateau_lines, plateau_object
+
+    announce_compilation()
+    start, proven, curves = time.monotonic(), True, []
+    for lam in dict.fromkeys(result.trial.lam for result in swept.results):
+        problem, solved = replace(swept.problem, lam=lam), None
+        if problem.depth == 2:
+            from cpcert.frank_wolfe.solve import solve
+
+            with report.running_trace(problem) as callback:
+                solved = solve(problem, callback=callback, **settings.model_dump())
+            proven &= solved.status == "optimal"
+        chosen = [result for result in swept.results if result.trial.lam == lam]
+        with _progress() as show:
+            curves.append(curve(problem, chosen, solved, tolerance, settings.time_limit, show))
+    seconds = swept.seconds + time.monotonic() - start
+    answer = plateau_object(swept.problem, swept.device, curves, tolerance, swept.complete, seconds)
+
+    def save() -> dict[str, Any]:
+        written = answer
+        if out is not None:
+            written = sweep.write_sweep(swept.problem, swept.results, answer, out, "plateau")
+        if plot:
+            from cpcert.training.plots import plot_plateau
+
+            plot_plateau(swept.problem, curves, tolerance, (out or Path()) / f"{swept.problem.name}-plateau.png")
+        return written
+
+    return deliver(DONE if swept.complete and proven else NO, answer, plateau_lines, as_json, save)
 
 
 def _load(instance: str) -> Instance:
@@ -129,7 +239,7 @@ def _load(instance: str) -> Instance:
 
 def _sweep(
     loaded: Instance,
-    test: tuple[np.ndarray, np.ndarray] | None,
+    test: Callable[[Instance], tuple[np.ndarray, np.ndarray] | None] | None,
     device: str,
     resume: bool,
     out: Path | None,
@@ -137,7 +247,10 @@ def _sweep(
     lambdas: str | None,
     **options: Any,
 ) -> _Sweep:
-    """Train what the instance and the options say. Raises InputError, naming the option, before any work."""
+    """Train what the instance and the options say. Raises InputError, naming the option, before any work.
+
+    test: gives the held-out points of the instance, or None.
+    """
     from cpcert import report
     from cpcert.instance import override_settings
     from cpcert.training.batch import require_trainable
@@ -155,19 +268,30 @@ def _sweep(
         raise InputError(f"{known}{error}") from None
 
     place = choose_device(device)
-    problem = loaded.problem()
+    problem = _problem(loaded)
     require_trainable(problem)
     if out is not None or plot:
         report.prepare_folder(out or Path())
     trials = trials_of(widths, settings.seeds, settings.lambdas or [problem.lam])
     how = Settings(epochs=settings.epochs, descent=settings.descent, polish=settings.polish, rate=settings.rate)
+    points = None if test is None else test(loaded)
     start = time.monotonic()
     with _progress() as show:
         folder = None if out is None else out / f"{problem.name}-checkpoints"
         results, complete = train_sweep(
-            problem, trials, how, place, folder=folder, resume=resume, test=test, progress=show
+            problem, trials, how, place, folder=folder, resume=resume, test=points, progress=show
         )
     return _Sweep(problem, trials, place, results, complete, time.monotonic() - start)
+
+
+def _problem(loaded: Instance) -> Problem:
+    """The problem of the instance; for MNIST that is not there, the error also says what else there is."""
+    try:
+        return loaded.problem()
+    except InputError as error:
+        if loaded.data.source != "mnist" or "data.folder" not in str(error):
+            raise
+        raise InputError(f"{error}; or take figure2-digits.yaml: the digits of scikit-learn, always there") from None
 
 
 def _numbers(text: str | None) -> list[float] | None:

@@ -178,7 +178,7 @@ class Training:
             stalled = state["lost"] | (state["checked"] - f <= self.settings.tolerance * f.abs())
             leaves = flat | stalled
             outcome = torch.where(flat, CONVERGED, torch.where(stalled, STALLED, UNFINISHED)).cpu()
-        state["checked"] = f
+        state["checked"] = f.clone()
         over = self.step == steps or bool(leaves.all())
         self._leave(torch.ones_like(leaves) if over else leaves, outcome)
         if over:
@@ -292,9 +292,11 @@ class Training:
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Go on where `snapshot` was taken, of a training of the same trials and settings."""
-        self.final, self.status, self.steps = (torch.from_numpy(saved[k].copy()) for k in ("final", "status", "steps"))
         self.phase, step = (int(k) for k in saved["place"])
+        self.final = torch.from_numpy(saved["final"].copy())
         self._begin()
+        # What `_begin` has set for a whole phase is replaced by where its networks stood.
+        self.status, self.steps = (torch.from_numpy(saved[key].copy()) for key in ("status", "steps"))
         self.step = step
         for key, value in self.state.items():
             self.state[key] = torch.from_numpy(saved[f"state_{key}"].copy()).to(value.device)
