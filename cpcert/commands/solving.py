@@ -24,6 +24,8 @@ def solve(
     node_limit: int | None = None,
     method: Literal["corrective", "vanilla", "away", "pairwise"] | None = None,
     seed: int | None = None,
+    workers: int = 1,
+    dask: str | None = None,
     plot: Flag = False,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
 ) -> int:
@@ -52,6 +54,10 @@ def solve(
         The Frank-Wolfe variant (instead of solve.method; corrective by default).
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
+    workers
+        Processes for long searches, on top of this one (1: none); the result does not depend on it.
+    dask
+        The address of a dask scheduler, like tcp://host:8786, whose workers do the long searches instead.
     plot
         Draw the trace and, for one-dimensional data, the function, into the folder of --out or the current one.
     certificate
@@ -71,10 +77,12 @@ def solve(
 
     # Imported only now: it compiles kernels, and wrong input need not wait for that.
     from cpcert.frank_wolfe.solve import solve as solve_problem
+    from cpcert.parallel import workers as start_workers
 
-    announce_compilation()
-    with report.running_trace(problem) as callback:
-        result = solve_problem(problem, callback=callback, **settings.model_dump())
+    with start_workers(workers, dask) as crew:
+        announce_compilation()
+        with report.running_trace(problem) as callback:
+            result = solve_problem(problem, callback=callback, workers=crew, **settings.model_dump())
     proof = None
     if certificate:
         print("writing and checking the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)

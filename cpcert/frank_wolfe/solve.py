@@ -47,6 +47,7 @@ from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
 
 STARTS = 60
@@ -111,18 +112,23 @@ def solve(
     seed: int = 0,
     warm_start: Network | None = None,
     callback: Callable[[TraceRecord], bool | None] | None = None,
+    workers: Workers = HERE,
+    cost_upper: Callable[[Network], float] | None = None,
 ) -> SolveResult:
     """Prove the global minimum of a two-layer network, to the relative `gap`.
 
     time_limit: seconds; node_limit: oracle nodes; max_iterations: steps. Whatever ends the run, its result holds
     what was proven; Ctrl-C is one such end. method: corrective, or vanilla, away, pairwise (slow, for comparison). seed:
     the same seed gives the same result, unless the time limit ends the run. warm_start: a depth-2 network to start from.
-    callback: called with each TraceRecord; True ends the run.
+    callback: called with each TraceRecord; True ends the run. workers: who does the long searches of the branch and bound
+    (see cpcert/parallel.py); the result does not depend on it.
+    cost_upper: how a network's loss is bounded from above, instead of by its proven loss: `upper` is then what this
+    function says. It is for the blocks of a deeper network (cpcert/deep/), where the warm start is known to fit.
 
     Raises InputError for a problem of depth ≥ 3, an unknown method, impossible limits or a warm start that does not fit.
     """
     if problem.depth != 2:
-        raise InputError(f"depth: is {problem.depth}; solve proves depth 2 (one hidden layer); use depth 2")
+        raise InputError(f"depth: is {problem.depth}; this solve proves depth 2 (one hidden layer); use solve_deep")
     require_method(problem, method)
     for name, value, least in (
         ("gap", gap, 0.0),
@@ -136,7 +142,7 @@ def solve(
     if warm_start is not None:
         warm_start.check_fits(problem)
     compile_kernels(problem.m > 1)  # before the clock starts
-    run = _Run(problem, gap, time_limit, node_limit, max_iterations, method, seed, callback)
+    run = _Run(problem, gap, time_limit, node_limit, max_iterations, method, seed, callback, workers, cost_upper)
     try:
         status = run.run(warm_start)
     except KeyboardInterrupt:
@@ -158,6 +164,8 @@ class _Run:
     method: str
     seed: int
     callback: Callable[[TraceRecord], bool | None] | None
+    workers: Workers
+    cost_upper: Callable[[Network], float] | None = None
     started: float = field(default_factory=time.monotonic)
     known: Relations | None = None
     upper: float | None = None
@@ -175,7 +183,7 @@ class _Run:
 
     def run(self, warm_start: Network | None) -> str:
         problem = self.problem
-        if problem.loss.name == "interpolate":
+        if problem.loss.name == "interpolate" and self.cost_upper is None:
             self.known = relations(problem)
             self.infeasible = infeasibility(problem, self.known)
             if self.infeasible is not None:
@@ -224,7 +232,10 @@ class _Run:
 
     def _start(self, space: Coordinates, warm_start: Network | None) -> Iterate | None:
         problem, points = self.problem, space.points
-        if problem.loss.name == "interpolate":
+        start: Iterate | None
+        if problem.loss.name == "interpolate" and self.cost_upper is not None and warm_start is not None:
+            start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
+        elif problem.loss.name == "interpolate":
             start = interpolating_start(problem, points, self.seed)
         else:
             start = bias_only(problem, points.shape[1])
@@ -236,7 +247,7 @@ class _Run:
         keep = lengths > 0.0
         W, V = W[keep] / lengths[keep, np.newaxis], V[:, keep] * lengths[keep]
         U = (V / np.linalg.norm(V, axis=0)).T
-        if problem.loss.name != "interpolate":
+        if problem.loss.name != "interpolate" or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
         return corrective_step(problem, points, start, W, U) if len(W) else start
 
@@ -259,6 +270,8 @@ class _Run:
         return Network.from_neurons(W, V, b, self.problem.activation, self.problem.beta)
 
     def _upper(self, network: Network) -> float:
+        if self.cost_upper is not None:
+            return self.cost_upper(network)
         if self.known is not None:
             return interpolation_cost_upper(self.problem, network, self.known, self.seed)
         return loss_upper(network, self.problem)
@@ -306,7 +319,7 @@ class _Run:
         """Prove as much as is useful now; the flag says whether it was the full proof that would end the run."""
         full = top <= needed
         if full:
-            limits = Limits(self._nodes_left(), self._soft_deadline())
+            limits = Limits(self._nodes_left(), self._soft_deadline(), self.workers)
             cutoff = needed
         else:
             nodes, left = EARLY_NODES, self._nodes_left()
@@ -349,7 +362,7 @@ class _Run:
                 G,
                 self.problem.activation,
                 stage * top,
-                Limits(self._nodes_left(), deadline),
+                Limits(self._nodes_left(), deadline, self.workers),
                 self.seed,
             )
             self._use(space, G, answer)

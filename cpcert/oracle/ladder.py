@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -180,7 +181,8 @@ def _several_outputs(
 
     singular = np.linalg.svd(G, compute_uv=False)
     rank = int((singular > 1e-9 * singular[0]).sum())
-    cells, directions = (cell_cover, FIRST_CELLS), (direction_cover, FIRST_DIRECTIONS)
+    cells: tuple[Callable[..., OracleAnswer], int] = (cell_cover, FIRST_CELLS)
+    directions: tuple[Callable[..., OracleAnswer], int] = (direction_cover, FIRST_DIRECTIONS)
     if rank > 3:
         order = [cells]
     elif rank <= 2 or len(points) > FEW_POINTS:
