@@ -23,7 +23,8 @@ from cpcert.cli import main
 from cpcert.instance import load_instance
 
 FOLDER = Path(cpcert.__file__).parent
-INSTANCES = sorted((FOLDER.parent / "instances").glob("*.yaml"))
+# Those of Figure 2 are of depth 3 and not solved.
+INSTANCES = sorted(path for path in (FOLDER.parent / "instances").glob("*.yaml") if not path.stem.startswith("figure2"))
 SLOW = {"diabetes-10", "diabetes-4", "digits-3-8", "gaussian-100-3", "gaussian-40-8", "one-dimensional-10000"}
 
 
