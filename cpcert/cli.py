@@ -1,6 +1,6 @@
 """The command line: the commands by name, and what happens to their errors.
 
-The commands themselves are in cpcert/commands; a file of it is imported when one of its commands is asked for.
+The commands themselves are in cpcert/commands.
 """
 
 from __future__ import annotations
@@ -13,16 +13,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from cpcert import __version__
-from cpcert.commands import BAD_INPUT, BUG, DONE, NO
+from cpcert.commands import BAD_INPUT, BUG, DONE, NO, features, matrices, networks, solving, training
 from cpcert.errors import InputError
-
-COMMANDS = {
-    "solving": ("solve", "verify", "path", "width"),
-    "networks": ("check", "reduce"),
-    "training": ("train", "plateau"),
-    "features": ("forces",),
-    "matrices": ("cprank", "rank", "bipartite"),
-}
 
 app = App(
     name="cpcert",
@@ -31,9 +23,14 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-for group, names in COMMANDS.items():
-    for name in names:
-        app.command(f"cpcert.commands.{group}:{name}")
+for command in (
+    solving.solve, solving.verify, solving.path, solving.width,
+    networks.check, networks.reduce,
+    training.train, training.plateau,
+    features.forces,
+    matrices.cprank, matrices.rank, matrices.bipartite,
+):  # fmt: skip
+    app.command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
