@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,13 +18,15 @@ from cpcert.cli import main
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.corrective import Columns, correct
 from cpcert.frank_wolfe.steps import objective
+from cpcert.network import Network
 from cpcert.oracle.coordinates import coordinates
+from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, plane_oracle_outside
-from cpcert.rank import plateau
 from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
+from cpcert.rank.caps import arcs_around, cones
 from cpcert.rank.graphs import complete_bipartite, edge_matrix
-from cpcert.rank.plateau import plateau_bounds, rank_bound, smallest_hitting_set
+from cpcert.rank.plateau import _Search, plateau_bounds, rank_bound, smallest_hitting_set
 
 INSTANCES = Path(__file__).parents[1] / "instances"
 
@@ -76,6 +80,39 @@ def test_arcs_are_told_apart_exactly():
     assert between(start, end, W).tolist() == [False, True, True, False, False]
 
 
+# -- the oracle on cones -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "m", "r"), [("relu", 1, 3), ("leaky_relu", 1, 4), ("abs", 1, 3), ("relu", 2, 3)])
+def test_the_oracle_on_cones_is_above_all_samples_and_close_to_the_best(name, m, r):
+    rng = np.random.default_rng(r + m)
+    sigma = activation(name, 0.3 if name == "leaky_relu" else None)
+    samples = rng.standard_normal((20_000, r))
+    samples /= np.linalg.norm(samples, axis=1, keepdims=True)
+    for _ in range(3):
+        points, G = rng.standard_normal((8, r)), rng.standard_normal((m, 8))
+        caps = cones(points, sigma, rng.standard_normal((5, r)))
+        values = np.linalg.norm(sigma(samples @ points.T) @ G.T, axis=1)
+        for allowed in (0b1, 0b01010, 0b10111):
+            best = values[caps.inside(samples, allowed)].max()
+            peaks = caps.oracle(G, allowed, best * 1.05, Limits(10_000))
+            assert peaks.values.max() >= best * (1.0 - 1e-12)  # the search starts from fewer points, and climbs
+            assert caps.inside(peaks.W, allowed).all()
+            assert best <= peaks.values.max() * (1.0 + 1e-12) <= peaks.bound <= best * 1.05
+            assert caps.oracle(G, allowed, best * 0.999, Limits(10_000)).bound == math.inf
+
+
+def test_cones_are_all_directions_exactly():
+    rng = np.random.default_rng(0)
+    caps = cones(np.eye(3), activation("relu"), rng.standard_normal((12, 3)))
+    scaled = [[Fraction(a) for a in site] for site in caps.sites.tolist()]
+    for k in range(caps.count):
+        differences = [[a - b for a, b in zip(scaled[k], other, strict=True)] for other in scaled]
+        # What is used are some of these, with no rounding: each w is in the cap of a site of the largest product with it.
+        assert all([Fraction(a) for a in row] in differences for row in caps.normals(k).tolist())
+    assert cones(np.eye(3), activation("relu"), np.array([[1.0, 0, 0], [2.0, 0, 0]])) is None
+
+
 # -- hitting sets ------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +139,7 @@ def test_a_search_that_runs_out_of_nodes_still_bounds(monkeypatch):
 # -- widths ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "width"), [("diabetes-1", 3), ("one-dimensional", 5)])
+@pytest.mark.parametrize(("name", "width"), [("diabetes-1", 3), ("teacher-leaky", 3), ("iris-logistic", 4)])
 def test_known_widths(name, width):
     problem = load_instance(f"{INSTANCES}/{name}.yaml").problem()
     bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
@@ -110,11 +147,39 @@ def test_known_widths(name, width):
     assert all(needed.lower > bounds.loss for needed in bounds.needed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+def test_several_outputs_in_three_dimensions():
+    rng = np.random.default_rng(5)
+    problem = Problem(rng.standard_normal((5, 2)), rng.standard_normal((5, 2)), lam=5e-2)
+    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    assert (bounds.lower, bounds.upper, bounds.proof) == (3, 3, "caps")
+
+
+def test_a_network_of_more_neurons_than_needed_is_made_narrower():
+    problem = load_instance(f"{INSTANCES}/teacher-leaky.yaml").problem()
+    result = solve(problem, gap=1e-9)
+    W, V, b = result.network.neurons()
+    halves = Network.from_neurons(
+        np.repeat(W, 2, axis=0), np.repeat(V, 2, axis=1) / 2, b, problem.activation, problem.beta
+    )
+    assert halves.width == 6
+    split = replace(result, network=halves, upper=result.upper * (1.0 + 1e-12))
+    bounds = plateau_bounds(problem, split)
+    assert (bounds.lower, bounds.upper, bounds.network.width) == (3, 3, 3)
+    assert bounds.network.loss(problem) <= bounds.loss
+
+
+def test_without_time_nothing_is_claimed():
+    problem = one_feature(0)
+    bounds = plateau_bounds(problem, solve(problem), seconds=0.0)
+    assert (bounds.needed, bounds.complete, bounds.proof) == ((), False, "rank")
+    assert "stopped" in bounds.note
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_no_narrower_network_that_a_search_finds_reaches_the_loss(seed):
-    beta = [1.0, 0.5, 0.0, -1.0][seed]
+    beta = [1.0, -0.5, 0.0][seed]
     problem = one_feature(
-        seed, beta=beta, activation=["relu", "leaky_relu", "relu", "relu"][seed], slope=[None, 0.2, None, None][seed]
+        seed, N=6, beta=beta, activation=["relu", "leaky_relu", "relu"][seed], slope=[None, 0.2, None][seed]
     )
     bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
     assert 1 <= bounds.lower <= bounds.upper
@@ -130,18 +195,22 @@ def test_no_narrower_network_that_a_search_finds_reaches_the_loss(seed):
             + problem.lam * ((V**2).sum() + (b**2).sum())
         )
 
-    best = min(minimize(loss, rng.standard_normal(k * n + k + (beta != 0.0))).fun for _ in range(8))
+    best = min(minimize(loss, rng.standard_normal(k * n + k + (beta != 0.0))).fun for _ in range(4))
     assert best > bounds.loss
 
 
 def test_a_range_of_penalties_and_losses():
-    for seed, lam in enumerate([1e-1, 1e-2]):
-        for others in ({}, {"beta": 0.0}, {"activation": "abs"}, {"activation": "linear"}):
-            problem = one_feature(10 + seed, N=6, lam=lam, **others)
-            bounds = plateau_bounds(problem, solve(problem, gap=1e-9), seconds=1.0)
-            assert 0 <= bounds.lower <= bounds.upper
-            if others.get("activation") == "linear":
-                assert bounds.lower <= 1
+    for lam, others in (
+        (1e-1, {}),
+        (1e-2, {"beta": 0.0}),
+        (1e-2, {"activation": "abs"}),
+        (1e-1, {"activation": "linear"}),
+    ):
+        problem = one_feature(10, N=6, lam=lam, **others)
+        bounds = plateau_bounds(problem, solve(problem, gap=1e-9), seconds=1.0)
+        assert 0 <= bounds.lower <= bounds.upper
+        if others.get("activation") == "linear":
+            assert bounds.lower <= 1
     rng = np.random.default_rng(0)
     X, labels = rng.standard_normal((8, 1)), np.sign(rng.standard_normal(8))
     for loss, Y in (("logistic", labels), ("cross_entropy", np.column_stack([labels > 0, labels < 0]).astype(float))):
@@ -158,13 +227,9 @@ def test_no_neuron_is_needed():
     assert plateau_bounds(heavy, solve(heavy)).lower == 0
 
 
-def test_interpolate_and_more_dimensions_say_what_is_missing():
+def test_interpolate_says_what_is_missing():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((6, 3)), rng.standard_normal(6)
-    problem = Problem(X, y, lam=1e-2)
-    bounds = plateau_bounds(problem, solve(problem))
-    assert bounds.lower == 1
-    assert "rank 4" in bounds.note
     fit = Problem(X, y, loss="interpolate")
     bounds = plateau_bounds(fit, solve(fit))
     assert (bounds.lower, bounds.proof) == (0, "none")
@@ -177,27 +242,32 @@ def test_nothing_proven_is_an_error():
         plateau_bounds(problem, solve(problem))
 
 
-@pytest.mark.parametrize("loss", ["mse", "logistic", "cross_entropy"])
-@pytest.mark.parametrize("beta", [1.0, 0.0])
-def test_bounds_on_arcs_never_cross_networks_on_those_arcs(loss, beta):
+@pytest.mark.parametrize(
+    ("loss", "beta", "r"),
+    [("mse", 1.0, 2), ("logistic", 0.0, 2), ("cross_entropy", 1.0, 2), ("mse", 0.0, 3), ("logistic", 1.0, 3)],
+)
+def test_bounds_on_caps_never_cross_networks_in_those_caps(loss, beta, r):
     rng = np.random.default_rng(5)
-    X, labels = rng.standard_normal((7, 2 if beta == 0.0 else 1)), np.sign(rng.standard_normal(7))
+    X, labels = rng.standard_normal((7, r - (beta != 0.0))), np.sign(rng.standard_normal(7))
     Y = np.column_stack([labels > 0, labels < 0]).astype(float) if loss == "cross_entropy" else labels
     problem = Problem(X, Y, lam=1e-2, loss=loss, beta=beta)
-    space, arcs = coordinates(problem.X_tilde), plateau._arcs(np.sort(rng.uniform(-math.pi, math.pi, 6)))
-    theta = np.linspace(-math.pi, math.pi, 400, endpoint=False)
-    circle = np.column_stack([np.cos(theta), np.sin(theta)])
-    for allowed in (0b1, 0b101, 0b11110, 0b10011):
-        lower = plateau._lower_within(problem, space, arcs, allowed, 1e-6)  # the first proven bound there is
-        W = np.concatenate([circle[between(*arcs.steps(allowed), circle)], *arcs.steps(allowed)])
+    space = coordinates(problem.X_tilde)
+    if r == 2:
+        caps = arcs_around(space.points, problem.activation, np.sort(rng.uniform(-math.pi, math.pi, 6)))
+    else:
+        caps = cones(space.points, problem.activation, rng.standard_normal((6, 3)))
+    sphere = rng.standard_normal((500 if r == 2 else 3000, r))
+    for allowed in (0b1, 0b101, 0b10011):
+        every = np.concatenate([sphere, caps.starts(allowed)])
+        W = every[caps.inside(every, allowed)]
+        W = W / np.linalg.norm(W, axis=1, keepdims=True)
         none = Columns(np.zeros((0, problem.m)), np.zeros((0, 7), bool), W, W @ space.points.T > 0.0)
         best = objective(problem, space.points, correct(problem, space.points, none).neurons)
-        assert lower is not None
-        assert lower <= best * (1.0 + 1e-9)
-        # And close: the grid misses kinks, so its best network is a little above the optimum.
-        close = plateau._lower_within(problem, space, arcs, allowed, 0.98 * best)
-        assert close is not None
-        assert close <= best * (1.0 + 1e-9)
+        # The first proven bound there is, and a close one: the samples miss kinks, so their best network is above the optimum.
+        for goal in (1e-6, (0.98 if r == 2 else 0.6) * best):
+            lower, _ = _Search(problem, space, caps, goal, time.monotonic() + 60.0).lower_within(allowed)
+            assert lower is not None
+            assert goal < lower <= best * (1.0 + 1e-9)
 
 
 # -- rank --------------------------------------------------------------------------------------------------------------
@@ -221,9 +291,10 @@ def test_the_rank_bound_against_exact_fits_of_each_width(beta):
 
 def test_the_rank_bound_of_bipartite_data():
     problem = Problem(np.eye(4), np.array(edge_matrix(complete_bipartite(4)), float), lam=1e-3, beta=0.0)
-    bounds = plateau_bounds(problem, solve(problem, gap=1e-5))
+    result = solve(problem, gap=1e-5)
+    bounds = plateau_bounds(problem, result, seconds=0.0)
     assert (bounds.lower, bounds.proof) == (3, "rank")
-    assert bounds.upper >= 4
+    assert result.width >= 4
 
 
 # -- bipartite graphs along λ --------------------------------------------------------------------------------------------
@@ -259,7 +330,7 @@ def test_ranks_along_the_path():
     # Exactly at equality in (2) nothing is claimed: (1 − λ)² = λ((1 − 2λ) + λ) for N = 2, K = 1 is λ = 1/2.
     step = rank_along_path(4, Fraction(2, 5), 1.0)
     assert (step.lower, step.upper) == (3, 3)
-    for lam in LAMBDAS[3::2]:
+    for lam in LAMBDAS[3::4]:
         found = cp_rank_bounds(optimal_matrix(4, lam), 0.5, 0, False)
         assert found.upper is None or pigeonhole_bound(4, lam) <= found.upper
 
@@ -274,8 +345,8 @@ def test_width_command(capsys, tmp_path):
     assert len(written["caps"]) == 3
     assert json.loads((tmp_path / "diabetes-1-width.json").read_text())["lower"] == 3
     assert (tmp_path / "diabetes-1.safetensors").exists()
-    assert main(["width", f"{INSTANCES}/diabetes-2.yaml", "--gap", "1e-4"]) == 1
-    assert "between 1 and" in capsys.readouterr().out
+    assert main(["width", f"{INSTANCES}/diabetes-2.yaml", "--time-limit", "1e-3"]) == 1
+    assert "nothing proven" in capsys.readouterr().out
     assert main(["width", f"{INSTANCES}/infeasible-duplicates.yaml"]) == 1
     assert "nothing is proven" in capsys.readouterr().err
     assert main(["width", f"{INSTANCES}/diabetes-1.yaml", "--gap", "-1"]) == 2

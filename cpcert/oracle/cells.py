@@ -127,7 +127,7 @@ def _reduce(planes, norms, square, path, sign, witness, undecided, work):
     keep = np.ones(path.shape[0], np.bool_)
     others = np.empty(path.shape[0] + 1, np.int64)
     for q in range(path.shape[0]):
-        n = 0
+        n = np.int64(0)
         for p in range(path.shape[0]):
             if p != q and keep[p]:
                 others[n] = path[p]
@@ -137,7 +137,7 @@ def _reduce(planes, norms, square, path, sign, witness, undecided, work):
             planes, norms, square, planes[i], norms[i], witness, others, lower, upper, n, mu, e, False, work
         )
         keep[q] = not (small <= IMPLIED and side == sign[q])
-    n = 0
+    n = np.int64(0)
     for p in range(path.shape[0]):
         if keep[p]:
             others[n] = path[p]
@@ -198,23 +198,32 @@ def _other_side(planes, norms, square, plane, path, sign, witness, work):
 class _Search:
     """The planes, the open nodes and the neurons found; `run` visits nodes until all are closed or a limit is met."""
 
-    def __init__(self, points: np.ndarray, G: np.ndarray, activation: Activation, cutoff: float, bound: float) -> None:
+    def __init__(
+        self,
+        points: np.ndarray,
+        G: np.ndarray,
+        activation: Activation,
+        cutoff: float,
+        bound: float,
+        cone: np.ndarray | None = None,
+        witness: np.ndarray | None = None,
+    ) -> None:
         N, r = points.shape
         self.points, self.G, self.activation, self.cutoff = points, G, activation, cutoff
+        self.cone = np.zeros((0, r)) if cone is None else cone
         self.planes = points
         self.g_norms = row_norms(G.T)
-        self._new_planes(points)
-        witness = np.random.default_rng(0).standard_normal(r)
-        empty = np.zeros(0, np.int64)
+        self._new_planes(np.concatenate([points, self.cone]))
+        inside = np.random.default_rng(0).standard_normal(r) if witness is None else witness
         self.root = _Node(
-            path=empty,
-            sign=empty,
+            path=N + np.arange(len(self.cone)),
+            sign=np.ones(len(self.cone), np.int64),
             decided=np.zeros(N, np.int8),
-            witness=np.asarray(witness / np.linalg.norm(witness)),
+            witness=np.asarray(inside / np.linalg.norm(inside)),
             slack=0.0,
             bound=bound,
             skip_above=N,
-            score=self.g_norms * self.norms,
+            score=self.g_norms * self.norms[:N],
         )
         self.open: list[tuple[float, int, _Node]] = [(-bound, 0, self.root)]
         self.closed_bound = 0.0
@@ -238,7 +247,7 @@ class _Search:
         """Keep what a local search from (W, U) finds above the cutoff."""
         W, U, values = ascend(self.points, self.G, self.activation.a_plus, self.activation.a_minus, W, U)
         for w, value in zip(W, values, strict=True):
-            if value > self.cutoff and not np.any(self.W @ w > 1.0 - 1e-9):
+            if value > self.cutoff and np.all(self.cone @ w >= 0.0) and not np.any(self.W @ w > 1.0 - 1e-9):
                 self.W, self.values = np.vstack([self.W, w]), np.append(self.values, value)
 
     def run(self, node_limit: int | None, deadline: float | None) -> None:
@@ -418,12 +427,15 @@ def cell_cover(
     node_limit: int | None = None,
     deadline: float | None = None,
     seed: int = 0,
+    cone: np.ndarray | None = None,
+    witness: np.ndarray | None = None,
 ) -> OracleAnswer:
     """Prove γ(G) ≤ cutoff by a tree over activation patterns, or find neurons above the cutoff.
 
     points (N, r), G (m, N): exact float64 numbers, any m. node_limit: nodes at most. deadline: a `time.monotonic()`, passed
     by at most one relaxation. upper_bound is proven whatever stopped the search; W (k, r) are the neurons above the
-    cutoff that were met.
+    cutoff that were met. cone (k, r), with a point `witness` (r,) inside: only neurons w with cone·w ≥ 0 count, in the
+    bound as in the search.
     """
     cheap, spectral = spectral_bound(points, G, activation)
     keep = np.any(G != 0.0, axis=0) & np.any(points != 0.0, axis=1)
@@ -434,7 +446,7 @@ def cell_cover(
     unit = int(np.frexp(cutoff)[1])
     scaled, exponents = scaled_points(points[keep])
     weights = np.ldexp(G[:, keep], exponents - unit)
-    search = _Search(scaled, weights, activation, math.ldexp(cutoff, -unit), math.ldexp(cheap, -unit))
+    search = _Search(scaled, weights, activation, math.ldexp(cutoff, -unit), math.ldexp(cheap, -unit), cone, witness)
     W, U = starting_points(scaled, weights, STARTS, seed)
     search.add_atoms(W, U)
     if not len(search.values):

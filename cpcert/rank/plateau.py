@@ -23,11 +23,11 @@ The search for needed sets: first such pairs, then a smallest set of caps that h
 else; if (1) exceeds U, the other caps are needed, and are made as few as possible by allowing more. If that is not proven, the
 search ends.
 
-The circle (points of rank ≤ 2, any number of outputs): caps are arcs around the neurons of the solution and the local maxima of
-‖Gσ(X̃ᵀw)‖ for its G, cut half way between neighbours; `plane_oracle_outside` bounds ‖Gσ(X̃ᵀw)‖ on A. G comes from the best network in A,
-found by columns: the conic program of corrective.py on some neurons, then the maxima on A as new ones. Coordinates change
-the bound as in oracle/coordinates.py: ŵ = Qᵀw has its direction in A, so ‖Gσ(X̂ᵀŵ)‖ ≤ ‖ŵ‖ times the bound on A.
-In more dimensions there is one cap, all directions: A is empty and (1) asks whether the bias alone will do.
+Caps (caps.py) lie around the neurons of the solution and the local maxima of ‖Gσ(X̃ᵀw)‖ for its G: arcs for points of rank ≤ 2,
+cones for more; the oracle on A is that of caps.py. G comes from the best network in A, found by columns: the conic program of
+corrective.py on some neurons, then the maxima on A as new ones. Coordinates change the bound as in oracle/coordinates.py:
+ŵ = Qᵀw has its direction in A, so ‖Gσ(X̂ᵀŵ)‖ ≤ ‖ŵ‖ times the bound on A. Without caps (a cap is all directions) A is empty and
+(1) asks whether the bias alone will do.
 
 **Rank** (mse). Z = M + βb1ᵀ with M = Σ_{j≤k} v_jσ(w_jᵀX̃) of rank ≤ k and nuclear norm ‖M‖_* ≤ ℓ‖X̃‖_op Σ‖v_j‖‖w_j‖, |σ(s)| ≤ ℓ|s|.
 With A = Y and P = I for β = 0, A = YP and P = I − 11ᵀ/N otherwise (P removes the bias and raises neither rank nor norm), and
@@ -39,8 +39,11 @@ c = 2λ/(ℓ‖X̃‖_op), von Neumann's inequality for the singular values s_1 
 As long as (3) exceeds U, width k is too small. That is at most the number of outputs. h and s² grow with s, so lower bounds of s_i
 will do: A = UΣVᵀ + E in floating point has s_i ≥ Σ_i (1 − ‖UᵀU − I‖)^½ (1 − ‖VᵀV − I‖)^½ − ‖E‖ (Weyl).
 
-Heuristic: where arcs are cut, which sets are tried, and G. Proven: that the arcs go once around the circle (exact signs),
-the oracle on A, D(sG), U, and (2) by a complete search.
+When the search ends, a smallest hitting set could not be shown to be too small: the best network in its caps is the candidate for
+a narrower one, and the upper end if its proven loss is ≤ U.
+
+Heuristic: where the caps lie, which sets are tried, and G. Proven: that the caps are all directions, the oracle on A, D(sG), U,
+and (2) by a complete search.
 """
 
 from __future__ import annotations
@@ -53,27 +56,28 @@ from typing import Any
 import numpy as np
 
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.bounds import dual_lower_bound
-from cpcert.frank_wolfe.corrective import Columns, correct
+from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
+from cpcert.frank_wolfe.corrective import Columns, Neurons, correct
 from cpcert.frank_wolfe.solve import SolveResult
-from cpcert.frank_wolfe.steps import bias_only, objective
+from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
+from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.plane import cross_signs, plane_oracle, plane_oracle_outside
+from cpcert.oracle.ladder import Limits, find_neurons
 from cpcert.oracle.spectral import EPS, operator_norm
 from cpcert.problem import Problem
+from cpcert.rank.caps import Arcs, Cones, arcs, cones, opposite_pairs
 
 ROUNDS = 20
 # Relative excess of the best loss on the allowed arcs over U below which no proof is expected, and its growth by round.
 HOPELESS = 1e-8
 IMPATIENCE = 1.5
-# Local maxima of the oracle from this share of 2λ on get an arc, and directions closer than this (radians) share one.
+# How far above U, relatively, the bound of a proof is aimed.
+AIM = 1e-10
+# Local maxima of the oracle from this share of 2λ on get a cap.
 CONTACT = 1.0 - 1e-4
-SAME_ANGLE = 1e-4
-# Arcs whose middles are opposite within so much (radians) are tried together.
-OPPOSITE = 0.2
-# Arcs of an angle up to this (radians) are one step, longer ones several.
-STEP = 1.5
-MOST_ARCS = 400
+STARTS = 200
+# Nodes that the oracle on one cap may cost.
+CAP_NODES = 50_000
 # Nodes of one search for a hitting set.
 HITTING_NODES = 100_000
 # Of (3) and of the products it is computed from, relative; far above their rounding.
@@ -92,17 +96,18 @@ class Needed:
 class PlateauBounds:
     """lower ≤ w(U) ≤ upper for the least width w(U) with a loss ≤ U; an exact optimum has at least `lower` neurons.
 
-    loss: U, attained by a network of `upper` neurons. tolerance: the relative gap of the solution, how far U may be from P*.
-    proof: "caps", "rank" or "none". caps: (start, end) of each arc in radians, rounded, when there are arcs; needed: the needed
-    sets. complete: the search ended by itself. note: what was left out, and why.
+    loss: U. network: of `upper` neurons and a proven loss ≤ U. tolerance: (U − L)/U for the proven lower bound L of P*, how far U
+    may be from P*. proof: "caps", "rank" or "none". caps: the division, if there is one; needed: the needed sets. complete:
+    the search ended by itself. note: what was left out, and why.
     """
 
     lower: int
     upper: int
     loss: float
     tolerance: float
+    network: Network
     proof: str
-    caps: tuple[tuple[float, float], ...]
+    caps: Arcs | Cones | None
     needed: tuple[Needed, ...]
     complete: bool
     note: str
@@ -111,154 +116,167 @@ class PlateauBounds:
 def plateau_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0) -> PlateauBounds:
     """Proven bounds of the least width with a loss ≤ result.upper (module docstring); result: of solve(problem).
 
-    Arcs for points of rank ≤ 2 and any loss but `interpolate`, for at most about `seconds`; otherwise whether any neuron is
-    needed. The rank bound for mse. Raises InputError when the result has no network or no lower bound.
+    Caps for any loss but `interpolate`, for about `seconds`; the rank bound for mse. Raises InputError when the result has no
+    network or no lower bound.
     """
     if result.network is None or result.upper is None or result.lower is None or result.gap is None:
         raise InputError(f"width: nothing is proven about this problem ({result.status}), so neither about its width")
     deadline = time.monotonic() + seconds
-    space, upper = coordinates(problem.X_tilde), result.upper
-    arcs, lower, complete, note = _Arcs.none(), 0, False, ""
+    space, upper, network = coordinates(problem.X_tilde), result.upper, result.network
+    caps, lower, complete, note = None, 0, False, ""
     needed: tuple[Needed, ...] = ()
     if problem.loss.name == "interpolate":
         note = "interpolate: no lower end but 0"
     else:
-        if space.points.shape[1] <= 2:
-            arcs = _arcs(_directions(problem, space, result))
-        else:
-            note = f"points of rank {space.points.shape[1]}: no caps but that of all directions"
-        lower, needed, complete = _needed_sets(problem, space, arcs, upper, deadline)
+        divide = arcs if space.points.shape[1] <= 2 else cones
+        caps = divide(space.points, problem.activation, _directions(problem, space, result))
+        search = _Search(problem, space, caps, upper, deadline)
+        lower, needed = search.run()
+        complete = search.complete
+        if not complete:
+            note = "the search for sets of caps was stopped by its limits"
+        if search.best is not None and caps is not None:
+            narrower = _narrower(problem, space, caps.points, search.best, upper)
+            if narrower is not None and narrower.width < network.width:
+                network = narrower
     proof = "caps" if lower else "none"
     rank = rank_bound(problem, upper)
     if rank > lower:
         lower, proof = rank, "rank"
-    return PlateauBounds(
-        lower, result.network.width, upper, result.gap, proof, arcs.angles(), needed, complete, note
-    )  # fmt: skip
+    return PlateauBounds(lower, network.width, upper, result.gap, network, proof, caps, needed, complete, note)
 
 
 def _directions(problem: Problem, space: Coordinates, result: SolveResult) -> np.ndarray:
-    """Angles (k,), sorted, of the network's neurons and of the local maxima near 2λ."""
+    """Directions (k, r) of the network's neurons, and of the local maxima near 2λ."""
     assert result.network is not None
     W = [result.network.neurons()[0] @ space.basis]
     if result.dual is not None:
-        found = plane_oracle(space.points, result.dual.G * result.dual.scale, problem.activation, 0.0)
+        G = result.dual.G * result.dual.scale
+        found = find_neurons(space, G, problem.activation, W[0], STARTS, 0)
         W.append(found.W[found.values >= CONTACT * 2.0 * problem.lam])
-    every = np.concatenate(W)
-    plane = np.zeros((len(every), 2))
-    plane[:, : every.shape[1]] = every
-    plane = plane[np.linalg.norm(plane, axis=1) > 0.0]
-    return np.sort(np.arctan2(plane[:, 1], plane[:, 0]))
+    return np.concatenate(W)
 
 
-# -- arcs --------------------------------------------------------------------------------------------------------------
+def _narrower(
+    problem: Problem, space: Coordinates, points: np.ndarray, neurons: Neurons, upper: float
+) -> Network | None:
+    """A network near `neurons` with few neurons and a proven loss ≤ upper, or None; points (N, k) as in the caps."""
+    for candidate in simpler_neurons(problem, points, neurons):
+        W = candidate.W[:, : space.points.shape[1]] @ space.basis.T
+        bias = candidate.b if problem.beta != 0.0 else None
+        network = Network.from_neurons(W, candidate.V, bias, problem.activation, problem.beta)
+        network = network.merged().without_dead_neurons()
+        if loss_upper(network, problem) <= upper:
+            return network
+    return None
 
 
-@dataclass(frozen=True, eq=False)
-class _Arcs:
-    """A division of the circle: steps from cuts[j] to cuts[j + 1] (the last back to the first), counterclockwise, each less than
-    a half turn, once around; arc[j] is the number of the arc that step j belongs to. No cuts: one arc, the whole sphere."""
-
-    cuts: np.ndarray
-    arc: np.ndarray
-
-    @classmethod
-    def none(cls) -> _Arcs:
-        return cls(np.zeros((0, 2)), np.zeros(0, np.int64))
-
-    @property
-    def count(self) -> int:
-        return int(self.arc[-1]) + 1 if len(self.arc) else 1
-
-    def steps(self, chosen: int) -> tuple[np.ndarray, np.ndarray]:
-        """Starts and ends of the steps of the arcs in the bit set `chosen`."""
-        mask = np.array([chosen >> int(k) & 1 for k in self.arc], bool)
-        return self.cuts[mask], np.roll(self.cuts, -1, axis=0)[mask]
-
-    def opposite_pairs(self) -> list[int]:
-        """Disjoint bit sets of one or two arcs: arcs whose middles are about opposite, and the others alone (heuristic)."""
-        angles = np.array([[start, start + (end - start) % (2.0 * math.pi)] for start, end in self.angles()])
-        middles, left, pairs = angles.mean(axis=1) if len(angles) else angles, list(range(len(angles))), []
-        while left:
-            k = left.pop(0)
-            apart = [abs((middles[j] - middles[k]) % (2.0 * math.pi) - math.pi) for j in left]
-            j = int(np.argmin(apart)) if left else -1
-            pairs.append(1 << k | (1 << left.pop(j) if left and apart[j] < OPPOSITE else 0))
-        return pairs
-
-    def angles(self) -> tuple[tuple[float, float], ...]:
-        angle = np.arctan2(self.cuts[:, 1], self.cuts[:, 0])
-        starts = np.flatnonzero(np.diff(self.arc, prepend=-1))
-        first = angle[starts].tolist()
-        return tuple(zip(first, first[1:] + first[:1], strict=True))
+# -- needed sets of caps -----------------------------------------------------------------------------------------------
 
 
-def _arcs(angles: np.ndarray) -> _Arcs:
-    """Arcs around the sorted angles, cut half way; none for fewer than two, or for what rounding does not keep apart."""
-    if len(angles):
-        angles = angles[np.concatenate([[True], np.diff(angles) > SAME_ANGLE])]
-        if len(angles) > 1 and angles[0] + 2.0 * math.pi - angles[-1] <= SAME_ANGLE:
-            angles = angles[:-1]
-    if not 2 <= len(angles) <= MOST_ARCS:
-        return _Arcs.none()
-    ends = 0.5 * (angles + np.append(angles[1:], angles[0] + 2.0 * math.pi))
-    starts = np.append(ends[-1] - 2.0 * math.pi, ends[:-1])
-    steps = [max(1, math.ceil((end - start) / STEP)) for start, end in zip(starts, ends, strict=True)]
-    angle = np.concatenate([np.linspace(a, b, k, endpoint=False) for a, b, k in zip(starts, ends, steps, strict=True)])
-    cuts = np.column_stack([np.cos(angle), np.sin(angle)])
-    following = np.roll(cuts, -1, axis=0)
-    # Each step turns left by less than π, exactly; so they add up to a multiple of 2π, and by their computed sum to 2π itself.
-    left = all(cross_signs(a, b[np.newaxis])[0] > 0 for a, b in zip(cuts, following, strict=True))
-    cross = cuts[:, 0] * following[:, 1] - cuts[:, 1] * following[:, 0]
-    turn = float(np.arctan2(cross, np.einsum("ck,ck->c", cuts, following)).sum())
-    if not left or abs(turn - 2.0 * math.pi) > 0.1:
-        return _Arcs.none()
-    return _Arcs(cuts, np.repeat(np.arange(len(angles)), steps))
+class _Search:
+    """The search for needed sets of caps (bit sets); run() returns the bound (2) and the sets.
 
+    best: the neurons of the best network in the caps of a smallest hitting set, if it did not lose to U. pool (k, r): neurons
+    met so far, columns for all conic programs.
+    """
 
-def _needed_sets(
-    problem: Problem, space: Coordinates, arcs: _Arcs, upper: float, deadline: float
-) -> tuple[int, tuple[Needed, ...], bool]:
-    """(lower, needed sets, complete): the bound (2), and whether the search ended by itself."""
-    every = (1 << arcs.count) - 1
-    needed: list[int] = []
-    losses: list[float] = []
-    lower, complete = 0, False
+    def __init__(
+        self, problem: Problem, space: Coordinates, caps: Arcs | Cones | None, upper: float, deadline: float
+    ) -> None:
+        self.problem, self.space, self.caps, self.upper, self.deadline = problem, space, caps, upper, deadline
+        self.needed: list[int] = []
+        self.losses: list[float] = []
+        self.complete = False
+        self.best: Neurons | None = None
+        self.pool = np.zeros((0, space.points.shape[1] if caps is None else caps.points.shape[1]))
 
-    def result() -> tuple[int, tuple[Needed, ...], bool]:
-        sets = [tuple(k for k in range(arcs.count) if s >> k & 1) for s in needed]
-        return lower, tuple(Needed(s, loss) for s, loss in zip(sets, losses, strict=True)), complete
+    def run(self) -> tuple[int, tuple[Needed, ...]]:
+        count = 1 if self.caps is None else self.caps.count
+        lower = self._collect(count)
+        sets = [tuple(k for k in range(count) if s >> k & 1) for s in self.needed]
+        return lower, tuple(Needed(s, loss) for s, loss in zip(sets, self.losses, strict=True))
 
-    for pair in arcs.opposite_pairs():
-        if time.monotonic() < deadline:
-            loss = _lower_within(problem, space, arcs, every & ~pair, upper)
+    def _late(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+    def _collect(self, count: int) -> int:
+        every, lower = (1 << count) - 1, 0
+        for pair in [1] if self.caps is None else opposite_pairs(self.caps.middles()):
+            if not self._late():
+                loss, _ = self.lower_within(every & ~pair)
+                if loss is not None:
+                    self.needed.append(pair)
+                    self.losses.append(loss)
+        while not self._late():
+            lower, hitting = smallest_hitting_set(self.needed, lower)
+            if hitting is None:
+                return lower
+            loss, self.best = self.lower_within(hitting, 1.0)
+            if loss is None:
+                self.complete = not self._late()
+                return lower
+            allowed = hitting
+            waiting = [1 << k for k in range(count) if not hitting >> k & 1]
+            # Allow half of the others, a quarter of those, …: what can be allowed and still leaves the loss above U.
+            groups = [waiting[: len(waiting) // 2], waiting[len(waiting) // 2 :]] if len(waiting) > 1 else []
+            while groups and not self._late():
+                group = groups.pop()
+                more = allowed | sum(group)
+                better = self.lower_within(more)[0] if group and more != every else None
+                if better is not None:
+                    allowed, loss = more, better
+                elif len(group) > 1:
+                    groups += [group[: len(group) // 2], group[len(group) // 2 :]]
+            self.needed.append(every & ~allowed)
+            self.losses.append(loss)
+        return smallest_hitting_set(self.needed, lower)[0]
+
+    def lower_within(self, allowed: int, impatience: float = IMPATIENCE) -> tuple[float | None, Neurons | None]:
+        """(a proven lower bound > U of the loss of networks with neurons in the caps of the bit set `allowed` only, or None;
+        the neurons of the best network found there, or None)."""
+        problem, caps = self.problem, self.caps
+        if not allowed:
+            none = bias_only(problem, self.space.points.shape[1])
+            return self._bound(none.duals[0], 0.0), none.neurons
+        if caps is None:
+            return None, None
+        two_lam = 2.0 * problem.lam
+        best: Neurons | None = None
+        W = np.concatenate([caps.starts(allowed), self.pool[caps.inside(self.pool, allowed)]])
+        for turn in range(ROUNDS):
+            columns = Columns(np.zeros((0, problem.m)), np.zeros((0, problem.N), bool), W, W @ caps.points.T > 0.0)
+            found = correct(problem, caps.points, columns)
+            if found is None or self._late():
+                return None, best
+            best = found.neurons
+            if objective(problem, caps.points, best) <= self.upper * (1.0 + HOPELESS * impatience**turn):
+                return None, best
+            G = problem.loss.project_dual(found.G, problem.targets)
+            cutoff = needed_oracle_bound(problem, G, self.upper + AIM * abs(self.upper))
+            # The way back from the coordinates must still end below.
+            cutoff -= (self.space.upper_bound(cutoff, G, problem.activation.lipschitz) - cutoff) * (1.0 + 1e-6)
+            peaks = caps.oracle(G, allowed, cutoff, Limits(CAP_NODES, self.deadline))
+            loss = self._bound(G, peaks.bound)
             if loss is not None:
-                needed.append(pair)
-                losses.append(loss)
-    while time.monotonic() < deadline:
-        lower, hitting = smallest_hitting_set(needed, lower)
-        if hitting is None:
-            return result()
-        loss = _lower_within(problem, space, arcs, hitting, upper, 1.0)
-        if loss is None:
-            complete = True
-            return result()
-        allowed = hitting
-        waiting = [1 << k for k in range(arcs.count) if not hitting >> k & 1]
-        # Allow half of the others, a quarter of those, …: what can be allowed and still leaves the loss above U.
-        groups = [waiting[: len(waiting) // 2], waiting[len(waiting) // 2 :]] if len(waiting) > 1 else []
-        while groups and time.monotonic() < deadline:
-            group = groups.pop()
-            more = allowed | sum(group)
-            better = _lower_within(problem, space, arcs, more, upper) if group and more != every else None
-            if better is not None:
-                allowed, loss = more, better
-            elif len(group) > 1:
-                groups += [group[: len(group) // 2], group[len(group) // 2 :]]
-        needed.append(every & ~allowed)
-        losses.append(loss)
-    lower, _ = smallest_hitting_set(needed, lower)
-    return result()
+                return loss, best
+            new = peaks.W[peaks.values > two_lam * (1.0 + 1e-12)]
+            if not len(new):
+                return None, best
+            W, self.pool = np.concatenate([W, new]), np.concatenate([self.pool, new])
+        return None, best
+
+    def _bound(self, G: np.ndarray, bound: float) -> float | None:
+        """D(sG) of (1) if it exceeds U; bound: of ‖Gσ(X̂ᵀw)‖ for the unit w in the coordinates that are allowed."""
+        problem, space = self.problem, self.space
+        bound = space.upper_bound(bound, G, problem.activation.lipschitz)
+        defect = problem.loss.exact_dual_defect(G)
+        if defect > 0.0:
+            bound = (bound + defect * space.norm * problem.activation.lipschitz) * (1.0 + 2.0**-50)
+        if not math.isfinite(bound):
+            return None
+        value = dual_lower_bound(problem, G, bound, "caps", None).value
+        return value if value > self.upper else None
 
 
 def smallest_hitting_set(sets: list[int], at_least: int = 0) -> tuple[int, int | None]:
@@ -299,55 +317,6 @@ def smallest_hitting_set(sets: list[int], at_least: int = 0) -> tuple[int, int |
         if found is not None:
             return size, found
         size += 1
-
-
-def _lower_within(
-    problem: Problem, space: Coordinates, arcs: _Arcs, allowed: int, upper: float, impatience: float = IMPATIENCE
-) -> float | None:
-    """A proven lower bound > upper of the loss of networks with neurons in the arcs of the bit set `allowed` only, or None."""
-    r = space.points.shape[1]
-    if not allowed:
-        return _bound_of(problem, space, bias_only(problem, r).duals[0], 0.0, upper)
-    if not len(arcs.cuts):
-        return None
-    points = np.zeros((problem.N, 2))
-    points[:, :r] = space.points
-    # Columns to start from: the ends and the middle of each allowed step.
-    first, last = arcs.steps(allowed)
-    W = np.concatenate([first, last, first + last])
-    W = W / np.linalg.norm(W, axis=1, keepdims=True)
-    starts, ends = arcs.steps(~allowed)
-    for turn in range(ROUNDS):
-        columns = Columns(np.zeros((0, problem.m)), np.zeros((0, problem.N), bool), W, W @ points.T > 0.0)
-        found = correct(problem, points, columns)
-        hopeless = upper * (1.0 + HOPELESS * impatience**turn)
-        if found is None or objective(problem, points, found.neurons) <= hopeless:
-            return None
-        new = [W]
-        gradient = -problem.loss.gradient(found.neurons.outputs(problem, points), problem.targets)
-        for candidate in (found.G, gradient):
-            G = problem.loss.project_dual(candidate, problem.targets)
-            bound, peaks, values = plane_oracle_outside(points, G, problem.activation, starts, ends)
-            loss = _bound_of(problem, space, G, bound, upper)
-            if loss is not None:
-                return loss
-            new.append(peaks[values > 2.0 * problem.lam * (1.0 + 1e-12)])
-        if not any(len(part) for part in new[1:]):
-            return None
-        W = np.concatenate(new)
-    return None
-
-
-def _bound_of(problem: Problem, space: Coordinates, G: np.ndarray, bound: float, upper: float) -> float | None:
-    """D(sG) of (1) if it exceeds `upper`; bound: of ‖Gσ(X̂ᵀw)‖ for the unit w in the coordinates that are allowed."""
-    bound = space.upper_bound(bound, G, problem.activation.lipschitz)
-    defect = problem.loss.exact_dual_defect(G)
-    if defect > 0.0:
-        bound = (bound + defect * space.norm * problem.activation.lipschitz) * (1.0 + 2.0**-50)
-    if not math.isfinite(bound):
-        return None
-    value = dual_lower_bound(problem, G, bound, "plane", None).value
-    return value if value > upper else None
 
 
 # -- rank --------------------------------------------------------------------------------------------------------------
@@ -395,7 +364,7 @@ def plateau_object(problem: Problem, bounds: PlateauBounds, seconds: float) -> d
         "lower_proof": None if bounds.proof == "none" else bounds.proof,
         "loss": bounds.loss,
         "tolerance": bounds.tolerance,
-        "caps": [{"start": start, "end": end} for start, end in bounds.caps],
+        "caps": [] if bounds.caps is None else bounds.caps.as_json(),
         "needed": [{"caps": list(needed.caps), "loss_without": needed.lower} for needed in bounds.needed],
         "complete": bounds.complete,
         "note": bounds.note or None,
@@ -408,7 +377,9 @@ def plateau_line(written: dict[str, Any]) -> str:
     lower, upper = written["lower"], written["upper"]
     width = f"exactly {lower}" if lower == upper else f"between {lower} and {upper}"
     proof = {
-        "caps": f"{len(written['needed'])} sets of caps that each need a neuron",
+        "caps": "one set of caps that needs a neuron"
+        if len(written["needed"]) == 1
+        else f"{len(written['needed'])} sets of caps that each need a neuron",
         "rank": "rank",
         None: "nothing proven",
     }
