@@ -28,6 +28,7 @@ def forces(
     checkpoints: list[Path] | None = None,
     width: int | None = None,
     seed: int = 0,
+    settle: Flag = False,
     rcond: float = 1e-2,
     tikhonov: float = 0.0,
     kink_tolerance: float = 1e-3,
@@ -58,6 +59,9 @@ def forces(
         Neurons of every hidden layer when a network is trained (the largest of train.widths by default).
     seed
         The seed of the first weights when a network is trained.
+    settle
+        Go on to a stationary point before looking: neurons of one direction are merged, and Newton's method runs through
+        the kinks. The network gets narrower, its loss not higher.
     rcond
         Singular values of a layer up to this fraction of its largest count as 0.
     tikhonov
@@ -71,7 +75,7 @@ def forces(
     as_json
         Print one JSON object instead of lines.
     out
-        Write the result, and the network if it was trained here, into this folder.
+        Write the result, and the network if it was trained or settled here, into this folder.
     """
     import json
 
@@ -102,6 +106,8 @@ def forces(
         trained, complete = _train(loaded, problem, width, seed, animate and not frames)
         network = trained[-1][1]
         frames = frames or trained
+    if settle:
+        network = _settled(problem, network)
     layers = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
     answer = forces_object(problem, network, layers) | {"seed": None if given else seed, "complete": complete}
     classes = [str(label) for label in getattr(loaded.data, "classes", [])]
@@ -118,7 +124,7 @@ def forces(
             animate_forces(problem, history, folder / f"{problem.name}-forces.gif", classes)
             written["animation"] = str(folder / f"{problem.name}-forces.gif")
         if out is not None:
-            if given is None:
+            if given is None or settle:
                 network.save(out / f"{problem.name}-forces.safetensors")
                 written["model"] = str(out / f"{problem.name}-forces.safetensors")
             content = json.dumps(written, indent=2, allow_nan=False) + "\n"
@@ -126,6 +132,13 @@ def forces(
         return written
 
     return deliver(DONE if complete else NO, answer, forces_line, as_json, save)
+
+
+def _settled(problem: Problem, network: Network) -> Network:
+    from cpcert.deep.descent import condense
+    from cpcert.deep.newton import newton
+
+    return newton(problem, condense(problem, network), lambda: False)[0]
 
 
 def _files(checkpoints: list[Path]) -> list[Path]:

@@ -29,7 +29,9 @@ CLASSES = ("#3f7f4c", "#c98a1b", "#7a5195", "#4f8a8b", "#8a6d1d", "#9c4f6f")
 # The longest arrow of a panel, as a share of its width.
 LONGEST_ARROW = 0.16
 FRAMES_PER_SECOND = 6
+ANIMATION_DOTS_PER_INCH = 70
 Window = tuple[float, float, float]
+Windows = tuple[Window, Window]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,10 @@ def plot_forces(
 
     `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
     """
+    planes = [_planes(layer) for layer in layers]
+    windows = _windows([layers], planes)
     figure = _figure(11.0, 0.9 + 4.7 * len(layers))
-    _draw(figure, problem, layers, classes, [_planes(layer) for layer in layers], None, "")
+    _draw(_panels(figure, problem, len(layers), classes), problem, layers, planes, windows)
     _save(figure, path)
 
 
@@ -89,22 +93,21 @@ def animate_forces(
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.gif")
     last = frames[-1][1]
     planes = [_planes(layer) for layer in last]
-    windows = [
-        (
-            _window(np.concatenate([points.places(layers[i].Z.T) for _, layers in frames])),
-            _window(np.concatenate([neurons.places(layers[i].Z) for _, layers in frames] + [np.zeros((1, 2))])),
-        )
-        for i, (points, neurons) in enumerate(planes)
-    ]
+    windows = _windows([layers for _, layers in frames], planes)
     figure = _figure(11.0, 0.9 + 4.7 * len(last))
-    figure.set_dpi(70)
+    panels = _panels(figure, problem, len(last), classes)
+    name = figure.get_suptitle()
     writer = PillowWriter(fps=FRAMES_PER_SECOND)
     try:
-        with writer.saving(figure, temporary, dpi=70):
+        with writer.saving(figure, temporary, dpi=ANIMATION_DOTS_PER_INCH):
             for title, layers in frames:
-                figure.clear()
-                _draw(figure, problem, layers, classes, planes, windows, title)
+                for axes in panels.flat:
+                    axes.clear()
+                figure.suptitle(name + title, fontsize=TEXT + 1, x=0.01, ha="left")
+                _draw(panels, problem, layers, planes, windows)
                 writer.grab_frame()
+                # The first frame has placed the panels; to do so again would only cost time and make them jump.
+                figure.set_layout_engine("none")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -115,36 +118,43 @@ def _planes(layer: LayerForces) -> tuple[Plane, Plane]:
     return principal_plane(layer.Z.T, centred=True), principal_plane(layer.Z, centred=False)
 
 
-def _draw(
-    figure: Any,
-    problem: Problem,
-    layers: Sequence[LayerForces],
-    classes: Sequence[str],
-    planes: Sequence[tuple[Plane, Plane]],
-    windows: Sequence[tuple[Window, Window]] | None,
-    title: str,
-) -> None:
-    panels = figure.subplots(len(layers), 2, squeeze=False)
-    figure.suptitle(
-        f"{problem.name}{title}: {problem.N} points, depth {problem.depth}", fontsize=TEXT + 1, x=0.01, ha="left"
-    )
-    colors, names = _colors(problem, classes)
-    for i, (layer, (points, neurons), row) in enumerate(zip(layers, planes, panels, strict=True)):
-        if windows is not None:
-            window_of_points, window_of_neurons = windows[i]
-        else:
-            window_of_points = _window(points.places(layer.Z.T))
-            window_of_neurons = _window(np.concatenate([neurons.places(layer.Z), np.zeros((1, 2))]))
-        _draw_points(row[0], layer, points, colors, window_of_points)
-        _draw_neurons(row[1], layer, neurons, window_of_neurons)
+def _windows(history: Sequence[Sequence[LayerForces]], planes: Sequence[tuple[Plane, Plane]]) -> list[Windows]:
+    """For every layer the squares that hold the points and the neurons of all of the history."""
+    return [
+        (
+            _window(np.concatenate([points.places(layers[i].Z.T) for layers in history])),
+            _window(np.concatenate([neurons.places(layers[i].Z) for layers in history] + [np.zeros((1, 2))])),
+        )
+        for i, (points, neurons) in enumerate(planes)
+    ]
+
+
+def _panels(figure: Any, problem: Problem, count: int, classes: Sequence[str]) -> np.ndarray:
+    """Two axes a layer (count, 2), with the title and the legend of the figure around them."""
+    title = f"{problem.name}: {problem.N} points, depth {problem.depth}"
+    figure.suptitle(title, fontsize=TEXT + 1, x=0.01, ha="left")
     handles = [
-        *(_marker(color, name) for color, name in names),
+        *(_marker(color, name) for color, name in _colors(problem, classes)[1]),
         _marker(NEUTRAL, "neuron", "D"),
         _line(ATTRACTION, "attraction"),
         _line(REPULSION, "repulsion"),
         _line(RAY, "ray of aligned neurons"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=SMALL, frameon=False)
+    return figure.subplots(count, 2, squeeze=False)
+
+
+def _draw(
+    panels: np.ndarray,
+    problem: Problem,
+    layers: Sequence[LayerForces],
+    planes: Sequence[tuple[Plane, Plane]],
+    windows: Sequence[Windows],
+) -> None:
+    colors, _ = _colors(problem, ())
+    for layer, (points, neurons), window, (left, right) in zip(layers, planes, windows, panels, strict=True):
+        _draw_points(left, layer, points, colors, window[0])
+        _draw_neurons(right, layer, neurons, window[1])
 
 
 def _draw_points(axes: Any, layer: LayerForces, plane: Plane, colors: np.ndarray, window: Window) -> None:

@@ -222,7 +222,8 @@ class RepresentationLoss:
 
         if len(arrays) != self.problem.depth:
             raise InputError(f"Z: {len(arrays)} layers; the problem has depth {self.problem.depth}")
-        return [torch.as_tensor(array, dtype=torch.float64, device=self.device) for array in arrays]
+        copied = (array if isinstance(array, torch.Tensor) else np.array(array) for array in arrays)
+        return [torch.as_tensor(array, dtype=torch.float64, device=self.device) for array in copied]
 
     def _inputs(self, Z: Sequence[Tensor]) -> list[Tensor]:
         """[A_0, …, A_{L−1}]."""
