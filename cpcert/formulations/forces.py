@@ -23,7 +23,7 @@ any inverse.
 **Kinks.** Where an entry of Z_ℓ is 0, σ' is any number between a₋ and a₊, and stationarity is an inclusion. The slopes at such
 entries are chosen, neuron by neuron, to make (3) hold best (least squares with bounds), from the last hidden layer down, so
 that lower layers see them. An entry counts as a kink if it is at most `kink_tolerance` times the largest of its neuron: training
-leaves it on one side or the other of 0, at random. The sum of the two forces at a kink is not excepted.
+leaves it on one side or the other of 0, at random. The same slopes count in `cancellation_residual`.
 
 **Where the forces of the paper cancel.** (1) + (2) = 0 replaces Ĝ_{ℓ+1} in (3) by Z_{ℓ+1}(K_ℓ^σ)^+ = Ĝ_{ℓ+1} P_ℓ. That is right when
 Z_ℓ^σ has rank N (P_ℓ = I), after projection by P_{ℓ−1} when Z_{ℓ−1}^σ has not; otherwise it is not, and no Tikhonov parameter
@@ -139,11 +139,11 @@ def layer_forces(
         W, width = network.weights[index], len(Z[index])
         pull = before.times_inverse(Z[index], tikhonov)
         ahead = after.times_inverse(Z[index + 1], tikhonov)
-        slopes = sigma.slope_at(Z[index] > 0.0)
-        repulsion = -2.0 * slopes * ((after.A @ ahead.T)[:width] @ ahead)
-        dual, kinks = _dual_with_slopes(
-            problem, Z[index], network.weights[index + 1][:, :width].T @ dual, before, kink_tolerance
-        )
+        push = -2.0 * (after.A @ ahead.T)[:width] @ ahead
+        backward = network.weights[index + 1][:, :width].T @ dual
+        slopes, kinks = _slopes(problem, Z[index], backward, before, kink_tolerance)
+        dual = slopes * backward
+        sum_of_forces = 2.0 * pull + slopes * push
         exact = before.times_inverse(Z[index], 0.0)
         rays, faint = find_rays(Z[index])
         found.append(
@@ -151,11 +151,11 @@ def layer_forces(
                 layer=index + 1,
                 Z=Z[index],
                 attraction=2.0 * pull,
-                repulsion=repulsion,
+                repulsion=sigma.slope_at(Z[index] > 0.0) * push,
                 stationarity_residual=relative_residual(W - dual @ before.A.T, W),
                 identity_residual=relative_residual(exact - dual @ before.V @ before.V.T, exact),
-                cancellation_residual=relative_residual((2.0 * pull + repulsion) @ before.V @ before.V.T, 2.0 * pull),
-                kinks=kinks,
+                cancellation_residual=relative_residual(sum_of_forces @ before.V @ before.V.T, 2.0 * pull),
+                kinks=int(kinks.sum()),
                 rank_before=len(before.s),
                 rank=len(after.s),
                 rays=rays,
@@ -177,10 +177,10 @@ def check_parameters(problem: Problem, rcond: float, tikhonov: float, kink_toler
         raise InputError(f"kink_tolerance: is {kink_tolerance:g}; give a number in [0, 1), like {KINK_TOLERANCE:g}")
 
 
-def _dual_with_slopes(
+def _slopes(
     problem: Problem, Z: np.ndarray, backward: np.ndarray, before: _Spectrum, tolerance: float
-) -> tuple[np.ndarray, int]:
-    """(Ĝ_ℓ, number of kinks): Ĝ_ℓ = slopes ⊙ backward, at kinks with the slopes that fit (3) best.
+) -> tuple[np.ndarray, np.ndarray]:
+    """(slopes, which entries are on a kink), both (n_ℓ, N): σ'(Z), at kinks the slopes that fit (3) best.
 
     Z, backward: (n_ℓ, N), backward = W̄_{ℓ+1}ᵀĜ_{ℓ+1}.
     """
@@ -203,7 +203,7 @@ def _dual_with_slopes(
         fixed[free] = 0.0
         columns = (before.V[free] * backward[i, free, np.newaxis]).T
         slopes[i, free] = lsq_linear(columns, target[i] - fixed @ before.V, bounds=(low, high), method="bvls").x
-    return slopes * backward, int(on_kink.sum())
+    return slopes, on_kink
 
 
 def find_rays(Z: np.ndarray, degrees: float = RAY_DEGREES) -> tuple[tuple[Ray, ...], int]:
