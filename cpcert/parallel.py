@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, Generic, TypeVar
 
 from cpcert.errors import InputError
@@ -122,18 +123,25 @@ def workers(count: int = 1, dask: str | None = None) -> Iterator[Workers]:
     elif count == 1:
         yield HERE
     else:
-        # A fork would copy the threads' locks of the libraries in use.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupts)
+        # A fork would copy the locks of the libraries' threads.
+        pool = _Processes(count, mp_context=multiprocessing.get_context("spawn"))
         try:
             yield Workers(pool, count)
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches all processes of a terminal; the one that the user started decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Processes(ProcessPoolExecutor):
+    """Processes that Ctrl-C does not reach: it goes to all of a terminal's, and the one that the user started decides."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        # Processes are started here, and inherit what is blocked. (Starting the tracker, which they need, would unblock it.)
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Searches and tasks on several processes: the same result whoever computes it, and whoever dies meanwhile."""
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -33,14 +34,22 @@ def cutoff():
     return largest() * (1.0 + 1e-7)
 
 
-@pytest.fixture
-def small_tasks(monkeypatch):
-    monkeypatch.setattr(branch, "FIRST_NODES", 40)
-    monkeypatch.setattr(branch, "TASK_NODES", 30)
+@pytest.fixture(scope="module", autouse=True)
+def _small_tasks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(branch, "FIRST_NODES", 40)
+        patch.setattr(branch, "TASK_NODES", 30)
+        yield
 
 
 def search(cutoff, crew=HERE, **limits):
     return branch.branch_and_bound(POINTS, KAPPA, LINEAR, cutoff, workers=crew, **limits)
+
+
+@functools.cache
+def alone(cutoff, limit=None):
+    """The search in this process."""
+    return search(cutoff, node_limit=limit)
 
 
 def assert_same(first, second):
@@ -91,8 +100,8 @@ def last_first(monkeypatch):
     monkeypatch.setattr(branch, "wait", wait)
 
 
-def test_subtrees_make_up_the_tree_of_one_search(cutoff, small_tasks, monkeypatch):
-    found = search(cutoff)
+def test_subtrees_make_up_the_tree_of_one_search(cutoff, monkeypatch):
+    found = alone(cutoff)
     monkeypatch.setattr(branch, "FIRST_NODES", 10**9)
     whole = search(cutoff)
     assert whole.closed and whole.nodes > 500
@@ -101,18 +110,18 @@ def test_subtrees_make_up_the_tree_of_one_search(cutoff, small_tasks, monkeypatc
 
 
 @pytest.mark.parametrize("count", [2, 5])
-def test_the_order_of_the_workers_does_not_matter(count, cutoff, small_tasks, last_first):
+def test_the_order_of_the_workers_does_not_matter(count, cutoff, last_first):
     """Neither for a proof, nor for neurons above a cutoff, nor for what is known when the nodes are used up."""
     for value, limit in ((1.0, None), (1.0, 0), (1.0, 41), (1.0, 300), (0.995, None), (0.8, None)):
         crew = LastFirst(count)
         found = search(value * cutoff, crew, node_limit=limit)
-        assert_same(search(value * cutoff, node_limit=limit), found)
+        assert_same(alone(value * cutoff, limit), found)
         assert limit in (None, found.nodes)
         assert found.closed == (value == 1.0 and limit is None) and (len(found.atoms) > 0) == (value < 1.0)
         assert len(crew.tasks) > count or value < 0.9 or found.nodes <= 41
 
 
-def test_a_bound_of_a_search_cut_short_holds(cutoff, small_tasks):
+def test_a_bound_of_a_search_cut_short_holds(cutoff):
     top = largest()
     for limit in (0, 30, 200):
         # Below the largest value no bound may come from the cutoff.
@@ -131,15 +140,15 @@ def square_or_die(number, parent, marker):
     return number * number
 
 
-def test_a_process_that_dies(cutoff, small_tasks, tmp_path, caplog):
+def test_a_process_that_dies(cutoff, tmp_path, caplog):
     """The pool is gone, the results come all the same."""
     with workers(2) as crew:
-        assert_same(search(cutoff), search(cutoff, crew))
+        assert_same(alone(cutoff), search(cutoff, crew))
         assert not caplog.records
         found = list(crew.map(square_or_die, [(k, os.getpid(), str(tmp_path / "dead")) for k in range(6)]))
         assert found == [0, 1, 4, 9, 16, 25] and (tmp_path / "dead").exists()
         assert "runs in this process" in caplog.text
-        assert_same(search(cutoff), search(cutoff, crew))
+        assert_same(alone(cutoff), search(cutoff, crew))
 
 
 def test_an_error_of_a_task_is_raised():
@@ -174,7 +183,7 @@ class Saboteur(Workers):
 
 
 @pytest.mark.campaign
-def test_a_worker_of_a_cluster_dies(cutoff, small_tasks, monkeypatch, capsys, caplog, tmp_path):
+def test_a_worker_of_a_cluster_dies(cutoff, monkeypatch, capsys, caplog, tmp_path):
     """Two workers of a local dask cluster, one killed in the middle of a search: the same proof."""
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     monkeypatch.setattr("cpcert.parallel.PATIENCE", 1)
@@ -193,5 +202,5 @@ def test_a_worker_of_a_cluster_dies(cutoff, small_tasks, monkeypatch, capsys, ca
         assert saboteur.given > 20
         with pytest.raises(ProcessLookupError):
             os.kill(saboteur.victim, 0)
-    assert_same(search(cutoff), found)
+    assert_same(alone(cutoff), found)
     assert found.closed and "runs in this process" not in caplog.text
