@@ -129,6 +129,16 @@ def test_the_polish_lowers_every_loss():
         assert hint(smooth, network).residual < 1e-5
 
 
+def test_a_network_that_overflows_goes_on_from_its_start():
+    given = problem(N=10, seed=3)
+    huge = Problem(1e30 * given.X, given.Y, lam=1e-2)
+    trained = train(huge, TRIALS, Settings(epochs=100, descent=0))
+    assert [STATUSES[k] for k in trained.status.tolist()] == ["diverged"] * 3
+    before = [network.loss(huge) for network in trained.networks()]
+    after = [network.loss(huge) for network in train(huge, TRIALS, Settings(epochs=100, descent=100)).networks()]
+    assert all(b < a for a, b in zip(before, after, strict=True))
+
+
 # -- sweeps --------------------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +300,7 @@ def test_plateau_at_depth_three_claims_no_floor(small, capsys):
         (["--lambdas", "-1"], "--lambdas"),
         (["--epochs", "-5"], "--epochs: "),
         (["--rate", "0"], "--rate: "),
+        (["--lambdas", "1e-200"], "lambda: "),
         (["--resume"], "--resume: "),
         (["--device", "tpu"], "tpu"),
         (["--device", "mps"], "--device: mps was asked for"),

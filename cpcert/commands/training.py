@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -178,8 +178,6 @@ def plateau(
     plot
         Draw the figure, into the folder of --out or the current one.
     """
-    from dataclasses import replace
-
     from cpcert import report
 
     if not 0.0 <= tolerance < float("inf"):
@@ -270,9 +268,12 @@ def _sweep(
     place = choose_device(device)
     problem = _problem(loaded)
     require_trainable(problem)
+    chosen = settings.lambdas or [problem.lam]
+    for lam in chosen:
+        replace(problem, lam=lam)  # says what is wrong with it, if something is
     if out is not None or plot:
         report.prepare_folder(out or Path())
-    trials = trials_of(widths, settings.seeds, settings.lambdas or [problem.lam])
+    trials = trials_of(widths, settings.seeds, chosen)
     how = Settings(epochs=settings.epochs, descent=settings.descent, polish=settings.polish, rate=settings.rate)
     points = None if test is None else test(loaded)
     start = time.monotonic()

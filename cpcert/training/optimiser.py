@@ -13,7 +13,8 @@
 
 A network leaves the batch when its gradient is small against 2λ‖W‖, the penalty's part of it (*converged*), when its loss
 has stopped falling or no t is good any more (*stalled*: usual where a minimum lies on a kink, which no gradient shows), or
-with the last step (*step_limit*). In Adam, leaving means going on to the descent. Heuristics all of it: nothing is proven here.
+with the last step (*step_limit*). In Adam, leaving means going on to the descent; a network whose weights overflow there (*diverged*)
+goes on from its first weights. Heuristics all of it: nothing is proven here.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from cpcert.training.batch import (
 
 State = dict[str, torch.Tensor]
 
-STATUSES = ("unfinished", "converged", "stalled", "step_limit")
-UNFINISHED, CONVERGED, STALLED, STEP_LIMIT = range(4)
+STATUSES = ("unfinished", "converged", "stalled", "step_limit", "diverged")
+UNFINISHED, CONVERGED, STALLED, STEP_LIMIT, DIVERGED = range(5)
 
 # Adam's averages of the gradient and of its square, what keeps the quotient finite, and the last rate over the first.
 BETA_1, BETA_2, EPSILON, LAST_RATE = 0.9, 0.999, 1e-8, 1e-3
@@ -116,7 +117,9 @@ class Training:
     def collect(self) -> None:
         """Put the weights of the networks that are still in training into `final`, too."""
         if not self.done:
-            self.final[self.state["index"]] = self.state["x"].to("cpu", torch.float64)
+            x = self.state["x"].to("cpu", torch.float64)
+            finite = x.isfinite().all(1)
+            self.final[self.state["index"][finite]] = x[finite]
 
     # -- phases ------------------------------------------------------------------------------------------------------
 
@@ -136,8 +139,9 @@ class Training:
         self.status[index] = UNFINISHED
         place = "cpu" if self.device == "mps" and dtype == torch.float64 else self.device
         self.data = Data.of(self.problem, place, dtype)
-        x = self.final[index].to(place, dtype)
-        lam = torch.tensor([self.trials[i].lam for i in index.tolist()], dtype=torch.float64).to(place, dtype)
+        # First the type, then the place: mps takes no float64.
+        x = self.final[index].to(dtype).to(place)
+        lam = torch.tensor([self.trials[i].lam for i in index.tolist()], dtype=dtype).to(place)
         self.state = {"index": index, "lam": lam, "x": x, "checked": torch.full_like(lam, math.inf)}
         if memory < 0:
             self.state |= {"mean": torch.zeros_like(x), "square": torch.zeros_like(x)}
@@ -169,7 +173,7 @@ class Training:
         self.steps[state["index"]] += count
         if memory < 0:
             f = losses(split(state["x"], self.shapes), state["lam"], self.data)
-            leaves = (state["checked"] - f).abs() <= ADAM_TOLERANCE * f
+            leaves = ((state["checked"] - f).abs() <= ADAM_TOLERANCE * f) | ~f.isfinite()
             outcome = torch.full_like(state["index"], UNFINISHED)
         else:
             f = state["f"]
@@ -189,9 +193,10 @@ class Training:
         if not bool(leaves.any()):
             return
         going = leaves.cpu()
-        index = self.state["index"][going]
-        self.final[index] = self.state["x"][leaves].to("cpu", torch.float64)
-        self.status[index] = outcome[going]
+        index, x = self.state["index"][going], self.state["x"][leaves].to("cpu", torch.float64)
+        finite = x.isfinite().all(1)
+        self.final[index[finite]] = x[finite]
+        self.status[index] = torch.where(finite, outcome[going], DIVERGED)
         self.state = {key: value[~going] if value.device.type == "cpu" else value[~leaves]
                       for key, value in self.state.items()}  # fmt: skip
 

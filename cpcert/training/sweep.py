@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import re
 import time
 import zipfile
@@ -47,7 +48,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 @dataclass(frozen=True, eq=False)
 class Result:
     """A trained network. loss: L_λ; fit: C alone; test_loss: C on held-out points, or None; gradient_norm: ‖∇L_λ‖_F with the
-    slope a₋ at kinks, where it need not be small. status: converged, stalled, step_limit, unfinished. steps: taken."""
+    slope a₋ at kinks, where it need not be small. status: one of STATUSES. steps: taken."""
 
     trial: Trial
     network: Network
@@ -94,7 +95,7 @@ def parse_widths(text: str) -> list[int]:
 
 def trials_of(widths: Sequence[int], seeds: int, lambdas: Sequence[float]) -> list[Trial]:
     """Every combination, λ by λ, width by width."""
-    return [Trial(width, seed, lam) for lam in lambdas for width in widths for seed in range(seeds)]
+    return [Trial(width, seed, lam) for lam in dict.fromkeys(lambdas) for width in widths for seed in range(seeds)]
 
 
 def buckets(problem: Problem, trials: Sequence[Trial], settings: Settings) -> list[list[Trial]]:
@@ -150,6 +151,10 @@ def train_sweep(
         complete = True
     except KeyboardInterrupt:
         pass
+    except RuntimeError as error:  # what torch raises when memory runs out has no type of its own on the cpu
+        if "memory" not in str(error):
+            raise
+        raise InputError(f"widths: memory ran out in a batch of width {batch[0].width}; give smaller widths") from None
     found: dict[Trial, Result] = {}
     for run in runs:
         # Only now: an interruption must not cost what was trained before.
@@ -243,10 +248,10 @@ def result_row(result: Result) -> dict[str, Any]:
         "width": result.trial.width,
         "seed": result.trial.seed,
         "lambda": result.trial.lam,
-        "loss": result.loss,
-        "fit": result.fit,
-        "test_loss": result.test_loss,
-        "gradient_norm": result.gradient_norm,
+        "loss": _finite(result.loss),
+        "fit": _finite(result.fit),
+        "test_loss": _finite(result.test_loss),
+        "gradient_norm": _finite(result.gradient_norm),
         "status": result.status,
         "steps": result.steps,
     }
@@ -265,20 +270,27 @@ def sweep_object(
         "complete": complete,
         "results": [result_row(result) for result in results],
         "best": [{**result_row(result), "model": None} for result in best],
-        "minimum": [{"lambda": r.trial.lam, "width": r.trial.width, "upper": proven_upper(problem, r)} for r in least],
+        "minimum": [
+            {"lambda": r.trial.lam, "width": r.trial.width, "upper": _finite(proven_upper(problem, r))} for r in least
+        ],
         "seconds": seconds,
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
 
 
 def sweep_lines(written: dict[str, Any]) -> str:
     """The best network of every λ and width, a line each."""
     lines = [f"{'lambda':>10}  {'width':>5}  {'seed':>4}  {'loss':>16}  {'gradient':>8}  {'steps':>6}  status"]
     for row in written["best"]:
+        loss, norm = (math.inf if row[key] is None else row[key] for key in ("loss", "gradient_norm"))
         lines.append(
-            f"{row['lambda']:>10.4g}  {row['width']:>5}  {row['seed']:>4}  {row['loss']:>16.10g}  "
-            f"{row['gradient_norm']:>8.1e}  {row['steps']:>6}  {row['status']}"
+            f"{row['lambda']:>10.4g}  {row['width']:>5}  {row['seed']:>4}  {loss:>16.10g}  "
+            f"{norm:>8.1e}  {row['steps']:>6}  {row['status']}"
         )
-    for least in written["minimum"]:
+    for least in (entry for entry in written["minimum"] if entry["upper"] is not None):
         lines.append(
             f"lambda = {least['lambda']:.4g}: global minimum at most {outward(least['upper'], least['upper'])[1]} (proven)"
         )
