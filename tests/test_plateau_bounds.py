@@ -139,7 +139,19 @@ def test_a_search_that_runs_out_of_nodes_still_bounds(monkeypatch):
 # -- widths ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "width"), [("diabetes-1", 3), ("teacher-leaky", 3), ("iris-logistic", 4)])
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("diabetes-1", 3),
+        ("teacher-leaky", 3),
+        ("iris-logistic", 4),
+        *(
+            pytest.param(*known, marks=pytest.mark.campaign)
+            for known in (("one-dimensional", 5), ("diabetes-2", 9), ("teacher", 8), ("iris-onehot", 9))
+        ),
+        pytest.param("iris-cross-entropy", 4, marks=pytest.mark.campaign),
+    ],
+)
 def test_known_widths(name, width):
     problem = load_instance(f"{INSTANCES}/{name}.yaml").problem()
     bounds = plateau_bounds(problem, solve(problem, gap=1e-9))

@@ -77,7 +77,7 @@ def test_never_more_than_the_neurons_of_a_network(sigma, seed):
     k, N = int(rng.integers(1, 6)), int(rng.integers(2, 5))
     Z = np.array([[Fraction(int(v)) for v in row] for row in rng.integers(-2, 3, (k, N)) * (rng.random((k, N)) < 0.7)])
     Z = Z.reshape(k, N)
-    bounds = rank_sigma_bounds(of_network(Z, sigma), seconds=4)
+    bounds = rank_sigma_bounds(of_network(Z, sigma), seconds=1)
     assert bounds.not_in_S is None
     assert bounds.lower <= k
     assert accepted(bounds)
@@ -128,7 +128,12 @@ def test_rank_near_a_network(seed):
     assert network_rank_sigma(np.zeros((2, 4)), X, RELU)["lower"] == 0
     # A rank that a perturbation within the tolerance takes away is not claimed.
     U = np.linalg.qr(rng.standard_normal((5, 5)))[0]
-    for eigenvalue, expected in ((4e-6, 5), (1e-6, 4)):
+    for eigenvalue, expected in ((2.1e-6, 5), (1.99e-6, 4)):
         # ‖K‖ = 2 but for the last digits.
         Z = np.diag([1.0, 1.0, 1.0, 1.0, np.sqrt(eigenvalue)]) @ U
         assert network_rank_sigma(Z, np.eye(5), activation("linear"))["lower"] == expected
+        assert network_rank_sigma(Z * 1e-30, 1e-25 * np.eye(5), activation("linear"))["lower"] == expected
+    # Nor one that lies within what rounding can hide: −1 + 1e-17 − 1 + 2.
+    cancelled = np.array([[1.0, 1e-17, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0, 1.0]])
+    X = np.array([[-1.0, 1.0, -1.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1e-3]]).T
+    assert network_rank_sigma(cancelled, X, activation("linear"))["lower"] <= 1

@@ -299,9 +299,9 @@ def width(
     if result.network is None or result.lower is None:
         print(f"cpcert: {result.message}: nothing is proven about the width", file=sys.stderr)
         return NO
-    bounds = plateau_bounds(problem, result, settings.time_limit)
+    bounds = plateau_bounds(problem, result, settings.time_limit, settings.gap)
     answer = plateau_object(problem, bounds, time.monotonic() - start)
-    network = result.network
+    network = bounds.network
 
     def save() -> dict[str, Any]:
         if out is None:

@@ -22,6 +22,7 @@ said about pairs nearby. `network_rank_sigma` is about all pairs within a tolera
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -306,42 +307,60 @@ class _Propagation:
 
 # Pairs (K', K'^σ) with ‖K' − K‖ ≤ TOLERANCE ‖K‖ and the same for K^σ − β²11ᵀ (Frobenius norms) are meant together.
 TOLERANCE = 1e-6
-# Rounding in the products below is at most a few hundred times 2^-53 (N + width + n0) of this scale.
-ROUNDING = 1e-9
+# Bits of Z and of the columns of U below; products of both and their sums are then exact in 64-bit integers.
+Z_BITS, U_BITS, HALF, LARGEST_WIDTH = 26, 14, 25, 4096
+# Far above the rounding of a few sums of nonnegative floats.
+INFLATION = 1.0 + 1e-9
 
 
 def network_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Activation) -> dict[str, Any]:
     """Bounds of Rank_σ near the covariance pair of a hidden layer: {"lower", "upper", "tolerance"}.
 
-    weights: (width, n), one neuron per row; X_tilde: (n, N). `lower` holds for every pair within `tolerance` of that of
-    the layer: the larger rank that both matrices keep. `upper` is the number of neurons, for the pair itself.
+    weights: (width, n), one neuron per row; X_tilde: (n, N). The pair is K = ZᵀZ, K^σ − β²11ᵀ = σ(Z)ᵀσ(Z) for the exact Z = W X̃ of
+    these floats. `lower` is proven for every pair within `tolerance` of it: the larger rank that both matrices keep.
+    `upper` is the number of neurons, for the pair itself.
     """
-    Z = np.asarray(weights, dtype=float) @ X_tilde
-    lower = max(_robust_rank(Z), _robust_rank(activation(Z)))
+    W = np.asarray(weights, dtype=float)
+    Z = W @ X_tilde
+    # |fl(WX̃) − WX̃| entry by entry, whatever the order of the sums, and what underflow can lose.
+    error = (W.shape[1] + 4) * 2.0**-52 * (np.abs(W) @ np.abs(X_tilde)) + W.shape[1] * 2.0**-1000
+    slope_error = activation.lipschitz * error + 2.0**-52 * np.abs(activation(Z)) + 2.0**-1000
+    lower = max(_robust_rank(Z, error), _robust_rank(activation(Z), slope_error))
     return {"lower": lower, "upper": len(Z), "tolerance": TOLERANCE}
 
 
-def _robust_rank(Z: np.ndarray) -> int:
-    """r such that every matrix within TOLERANCE ‖ZᵀZ‖ of ZᵀZ has rank at least r.
+def _robust_rank(Z: np.ndarray, error: np.ndarray) -> int:
+    """r such that every symmetric matrix within TOLERANCE ‖YᵀY‖ of YᵀY has rank at least r, for every Y with |Y − Z| ≤ error.
 
-    With U of r columns and ‖U‖² ≤ 1.001, Uᵀ(ZᵀZ + E)U ≻ 0 if UᵀZᵀZU ≻ 1.001 ‖E‖; Cholesky's factorisation runs to its end
-    only for matrices that are positive definite up to rounding, which ROUNDING covers (Rump 2006).
+    Z, error (k, N). With integers M ≈ 2^b Z and U (N, r), ‖Y − 2^−b M‖ ≤ δ, C = MU and t ≥ TOLERANCE ‖YᵀY‖,
+
+        ‖YUx‖ ≥ 2^−b ‖Cx‖ − δ‖Ux‖,   so   xᵀUᵀ(YᵀY + E)Ux > 0   for x ≠ 0, ‖E‖ ≤ t,   if   S = CᵀC − θUᵀU ≻ 0,   θ ≥ 4^b (δ + √t)².
+
+    The columns of U are right singular vectors over singular values, so S is nearly diagonal, and S ≻ 0 because it is strictly
+    diagonally dominant, which is decided in integers.
     """
     size = float(np.linalg.norm(Z))
-    if not size or not np.isfinite(size) or sum(Z.shape) > 10**5:
+    if not size or not np.isfinite(size) or len(Z) > LARGEST_WIDTH:
         return 0
-    Z = Z / size
+    exponent = int(np.frexp(size)[1]) + 1
+    Z, error = np.ldexp(Z, -exponent), np.ldexp(error, -exponent)  # exact, but for what is far below δ
+    M = np.rint(np.ldexp(Z, Z_BITS)).astype(np.int64)
+    delta = (float(np.linalg.norm(error)) + 2.0 ** -(Z_BITS + 1) * math.sqrt(Z.size) + 1e-200) * INFLATION
+    gram = float(np.linalg.norm((M @ M.T).astype(float))) * 4.0**-Z_BITS
+    t = TOLERANCE * (gram + 2.0 * delta + delta * delta) * INFLATION
+    theta = math.ceil(4.0**Z_BITS * (delta + math.sqrt(t)) ** 2 * INFLATION)
     _, values, Vt = np.linalg.svd(Z, full_matrices=False)
-    # In these units ‖ZᵀZ‖ ≤ 1.
-    threshold = 1.001 * TOLERANCE * float(np.linalg.norm(values**2)) + ROUNDING
-    r = int((values**2 > threshold).sum())
-    while r:
-        U = Vt[:r].T
-        S = (Z @ U).T @ (Z @ U) - threshold * np.eye(r)
-        try:
-            np.linalg.cholesky(S)
-        except np.linalg.LinAlgError:
-            r -= 1
-            continue
-        return r if abs(U.T @ U - np.eye(r)).sum() < 1e-3 else 0
+    keep = values**2 > t
+    if not keep.any():
+        return 0
+    U = np.rint(np.ldexp(Vt[keep].T * (values[0] / values[keep]), U_BITS)).astype(np.int64)
+    # Columns of U have norms up to about 2^14 · 10^3 and rows of M up to 2^25, so |C| < 2^50, and no sum below overflows.
+    C = M @ U
+    high, low = C >> HALF, C & (2**HALF - 1)
+    cross = (high.T @ low).astype(object)
+    S = ((high.T @ high).astype(object) << 2 * HALF) + ((cross + cross.T) << HALF) + (low.T @ low).astype(object)
+    S -= theta * (U.T @ U).astype(object)
+    for r in range(len(S), 0, -1):
+        if all(S[i, i] + abs(S[i, i]) > sum(abs(v) for v in S[i, :r]) for i in range(r)):
+            return r
     return 0

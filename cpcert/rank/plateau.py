@@ -58,7 +58,7 @@ import numpy as np
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.corrective import Columns, Neurons, correct
-from cpcert.frank_wolfe.solve import SolveResult
+from cpcert.frank_wolfe.solve import SolveResult, relative_gap
 from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import Coordinates, coordinates
@@ -113,16 +113,23 @@ class PlateauBounds:
     note: str
 
 
-def plateau_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0) -> PlateauBounds:
-    """Proven bounds of the least width with a loss ≤ result.upper (module docstring); result: of solve(problem).
+def plateau_bounds(
+    problem: Problem, result: SolveResult, seconds: float = 30.0, tolerance: float = 0.0
+) -> PlateauBounds:
+    """Proven bounds of the least width with a loss ≤ U (module docstring); result: of solve(problem).
 
+    U is result.upper, or what is within the relative `tolerance` of result.lower, if that is more: networks that are narrower
+    and a little worse count too.
     Caps for any loss but `interpolate`, for about `seconds`; the rank bound for mse. Raises InputError when the result has no
     network or no lower bound.
     """
     if result.network is None or result.upper is None or result.lower is None or result.gap is None:
         raise InputError(f"width: nothing is proven about this problem ({result.status}), so neither about its width")
     deadline = time.monotonic() + seconds
-    space, upper, network = coordinates(problem.X_tilde), result.upper, result.network
+    space, network = coordinates(problem.X_tilde), result.network
+    upper = max(result.upper, result.lower + tolerance * abs(result.upper))
+    gap = relative_gap(upper, result.lower)
+    assert gap is not None
     caps, lower, complete, note = None, 0, False, ""
     needed: tuple[Needed, ...] = ()
     if problem.loss.name == "interpolate":
@@ -143,7 +150,7 @@ def plateau_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0)
     rank = rank_bound(problem, upper)
     if rank > lower:
         lower, proof = rank, "rank"
-    return PlateauBounds(lower, network.width, upper, result.gap, network, proof, caps, needed, complete, note)
+    return PlateauBounds(lower, network.width, upper, gap, network, proof, caps, needed, complete, note)
 
 
 def _directions(problem: Problem, space: Coordinates, result: SolveResult) -> np.ndarray:
