@@ -228,6 +228,13 @@ def planes(made):
         for loss in (1e-12, 1e-6, 0.01, 0.3):
             yield f"{name}: bound less {loss}", edited(made[name], _lower(bound=bound * (1 - loss)))
         yield f"good {name}: a larger bound", edited(made[name], _lower(bound=bound * 1.5, scale=0.0, value=0.0))
+    for oracle in ([], 1, "plane", None):
+        yield f"the oracle {oracle!r}", edited(made["plane"], _lower(oracle=oracle))
+    for name in ("plane", "directions", "cells", "linear"):
+        yield (
+            f"{name}: an oracle with one key more",
+            edited(made[name], lambda h, a: h["lower"]["oracle"].update(more=1)),
+        )
     yield "three dimensions", edited(made["arrangement"], _lower(oracle={"kind": "plane"}))
 
 
@@ -461,7 +468,12 @@ def files(made):
     yield "an unknown claim", file(claim="maximum")
     yield "created by a number", file(created_by=1)
     yield "one key more", file(more=1)
+    yield (
+        "as many numbers as there may be, but not there",
+        file(arrays=[{**entries[0], "count": 1 << 23}, *entries[1:]]),
+    )
     for content in (
+        check.MAGIC + bytes(8),
         b"",
         b"cpcert",
         one.content[:8],

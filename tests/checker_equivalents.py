@@ -4,45 +4,88 @@ from __future__ import annotations
 
 import re
 
-# A pattern of keys (checker_mutants.py) → why they are left out.
+# A pattern of keys (checker_mutants.py: function, change, statement) → why they are left out.
 EQUIVALENT: dict[str, str] = {
-    r"^: \d+ → \d+$": "a limit or a precision of the module: others would do",
-    r"^Problem\.__init__: True → False$": "zip(strict=True) of lists that have the same length by what is checked before",
-    r": values\.byteswap\(\) → pass$": "only machines that store the highest byte first come here",
-    r"^(norm_up|fraction_root_up): (80 → 81|0 → 1|2 → 3|.*bit_length.*)$": "a root with more or fewer bits, still rounded up",
-    r"(→|abs\(.*\)) (abs\()?[-\w.]+\)? (<|<=|>=) (\d \* )?EXPONENT$|EXPONENT": "a limit: others would do",
-    r"^exp_bounds: (60 → 61|2 \* term_high → 2 \+ term_high|2 → 3)$": "another term of a series that has converged",
-    r"^exp_bounds: (100 → 101|x < -100 → x <= -100)$": "where e**x is enclosed by a constant: e**-100 either way",
-    r"^exp_bounds: .*144": "the enclosure of what is below e**-100: any power of two above it is as sound",
-    r"^exp_bounds: (1 → 2|s_low \+ 1 → .*|low \* low >> BITS.*)$": "an enclosure wider by a unit in 2**-160",
-    r"^parse: len\(content\) >= 16 and size <= .* → size <= ": "size <= len(content) - 16 says the same, size being >= 0",
-    r"^parse: len\(content\) >= 16 → len\(content\) > 16$": "a header of 0 bytes is no JSON: rejected with either",
-    r"^parse: (kind == 'float64' → .*|10 → 11)$": "how much is decompressed at most: the length is checked again afterwards",
-    r"^_decompress: (1 → 2|len\(raw\) <= most and .* → stream\.eof and .*)$": "how much is decompressed: checked again afterwards",
-    r"^(power|shifted|log_bounds): (e >= 0 → e > 0|k >= 0 → k > 0|k > 0 → k >= 0|0 → 1)$": "both branches agree at 0",
-    r"^_log_near_one: guess < 0 → guess <= 0$": "both branches agree at 0",
-    r"^activate: z > 0 → z >= 0$": "both branches agree at 0",
-    r"^semidefinite: 4 → 5$": "a limit: others would do",
-    r"^exp_bounds: (1 → 0|high [+-]= 2 \* term_high.*)$": "the rest of the series is far below what rounding each term up adds",
-    r"^_log_near_one: .* // \w+ \+ 1$": "one unit of 2**-160, below what the other roundings leave between bound and value",
-    r"^Problem\._check_targets: Fraction\(1\) / ": "labels of ±1 alone are integers over 2**0, where both are 1",
-    r"^loss_upper: 1 → 0$": "the other end of an enclosure, 2**-150 away: below the rounding of the value to float64",
-    r"^loss_upper: (y > 0 → y >= 0|0 → 1)$": "labels are ±1 over a fine unit: no integer lies between",
-    r"^loss_upper: max\(\(z for z": "any pivot gives the same sum; the largest keeps the exponentials small",
-    r"^(_relation|check_repair): .*len\((entries|relations)\) <= problem\.N": "a limit: points must differ anyway",
-    r"isinstance\(entry, list\) and .* → len\(entry\) == 2 and ": "else nothing has two entries, an int first",
-    r"^conjugate_lower: 0 → 1$": "the other end of an enclosure, 2**-150 away: below the rounding of the value to float64",
-    r"^(Forest\.__init__|check_tree): (4 → 5|8 → 9)$": "a limit: others would do",
-    r"^Lanes\.__init__: .* [-+] 9$": "bits to spare between the numbers of a long integer",
-    r"^norm_matrix: t\.denominator\.bit_length\(\) \+ 1$|bit_length\(\) - 1 → t\.": "a finer unit of the same matrix",
-    r"^check_tree: (shifted\(room, -coarse\) - n|max\(-value \* bottom, \(FULL - value\) \* top\)) → ": (
-        "below the rounding of the multipliers: 2**-52 of the chord, 2**-60 of the cap"
+    # Limits of time and memory, precisions that other numbers would do for.
+    r"in (HEADER_BYTES, FLOAT_BYTES|ARRAYS, EXPONENT|OPEN, RANK|PIECE) ?.*=": "a limit, or how much is done at once: others would do",
+    r"in (T, CAP|FINE|BITS) =": "a precision: all that is computed with it is rounded to the safe side, whatever it is",
+    r"EXPONENT, '": "a limit on exponents, there to keep integers short",
+    r"len\(nodes\) \* (N|size) [<→]|len\(nodes\) \* (N|size) <= OPEN →|→ len\((node\.)?path\) < (N|size) in": "a limit of memory",
+    r"len\((entries|relations)\) <= problem\.N .*→ isinstance|→ isinstance\((entries|relations), list\) in": (
+        "a limit: points must differ anyway"
     ),
-    r"^check_tree: (-value > low\[i\] → -value >= low\[i\]|bottom < 0 < top → bottom < 0 <= top)$": "both branches agree there",
-    r"^check_(tree|cells): (len\(nodes\)|len\(path\) < N and).*OPEN": "a limit of memory that only files of a gigabyte reach",
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
-    r"strict": "zip(strict=True) of lists of equal length",
-    r": True → False$": "zip(strict=True) of lists of equal length",
+    r"^check_directions: k <= RANK → k < RANK": "a limit: others would do",
+    # Python.
+    r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
+    r": values\.byteswap\(\) → pass in ": "only machines that store the highest byte first come here",
+    r"^_decimal: .* - int\(piece\)": "numerator and denominator both change their signs",
+    r"^parse: len\(content\) >= 16 and size <= .* → size <= ": "size <= len(content) - 16 says the same, size being >= 0",
+    r"^parse: (len\(content\) >= 16 → len\(content\) > 16|16 → 17) in require\(len": "a header of 0 bytes is no JSON",
+    r"^parse: (kind == 'float64' → .*|10 → 11|8 → 9) in raw = ": "how much is decompressed at most: its length is checked again",
+    r"^_decompress: (1 → 2 in raw|len\(raw\) <= most and .* → stream\.eof and )": "how much is decompressed: checked again",
+    r"isinstance\(entry, list\) and .* → len\(entry\) == 2 and ": "else nothing has two entries, an int first",
+    # Roots, exponentials, logarithms.
+    r"^(norm_up|fraction_root_up): (80 → 81 in def|.* in more = )": "a root with more or fewer bits, still rounded up",
+    r"^(power|shifted|log_bounds): (e >= 0 → e > 0|k >= 0 → k > 0|k > 0 → k >= 0|0 → 1) in ": "both branches agree at 0",
+    r"^_log_near_one: guess < 0 → guess <= 0 ": "both branches agree at 0",
+    r"^exp_bounds: (60 → 61|100 → 101|x < -100 → x <= -100) in ": "another term, or an enclosure that holds on both sides",
+    r"^exp_bounds: .* in (return \(0, 1 << BITS - 144\)|if x < -100:)": "what is below e**-100: any power of two above is as sound",
+    r"^exp_bounds: .* in high \+= 2 \* term_high": (
+        "thirty terms below one unit are rounded up to a whole one each: far more than the rest of the series"
+    ),
+    r"^exp_bounds: .* in (term_high|low, high|s_low) = |^exp_bounds: .*term_low": (
+        "a unit or two of 2**-160, where thirty terms are rounded outward by nearly one each"
+    ),
+    r"^_log_near_one: .* in (below|above|t_low, t_high|low, high) = ": (
+        "a unit of 2**-160, where the enclosure of e**-L is wider by a hundred units"
+    ),
+    # Comparisons that cannot be equalities, or where both sides give the same.
+    r"^activate: z > 0 → z >= 0 ": "both branches agree at 0",
+    r"^loss_upper: (y > 0 → y >= 0|0 → 1) in t = ": "labels are ±1 over a fine unit: no integer lies between",
+    r"^loss_upper: max\(\(z for z": "any pivot gives the same sum; the largest keeps the exponentials small",
+    r"^loss_upper: (0 → 1 in total \+= max|1 → 0 in (total|exponentials))": (
+        "the other end of an enclosure, 2**-150 away: below the rounding of the value to float64"
+    ),
+    r"^conjugate_lower: 0 → 1 in total \+= ": "the other end of an enclosure, 2**-100 away: below the rounding to float64",
+    r"^Problem\._check_targets: Fraction\(1\) / ": "labels of ±1 alone are integers over 2**0, where both are 1",
+    r"^check_repair: 0 → 1 in longest = ": "the longest of no neurons, times √0",
+    r"^check_tree: (weight < 0 → weight <= 0|weight > 0 → weight >= 0|0 → 1 in if weight [<>] 0)": "weights of points used are not 0",
+    r"^check_tree: (side > 0 → side >= 0|s > 0 → s >= 0|rho > 0 → rho >= 0) ": "they are not 0 here",
+    r"^check_tree: (value < high\[i\] → value <= |-value > low\[i\] → -value >= )": "both branches agree there",
+    r"^check_tree: (bottom|top) (>|>=|<|<=) 0 → (bottom|top) (>|>=|<|<=) 0 in ": "times 0: both branches agree",
+    r"^check_tree: bottom < 0 < top → bottom <=? 0 <=? top in alpha": "an end is 0, so 0 is among the values already",
+    r"^check_tree: .* and \(low\[i\] > high\[i\]\) → 0 <= i < N and ": "intervals of points without weight never move",
+    r"^check_tree: 0 → 1 in room = ": "set before it is used: `bounded` sees to it",
+    r"^check_tree: (gram\[.\] or forest\.row\(.\) → )": "the Gram matrix computed again: slower",
+    r"^check_(plane|spectral|norm_matrix): (0 → 1|max\(.*) in (least|most) = ": "of no points",
+    r"^check_spectral: max\(sign \* v, 0\) → min": "the same two halves, in the other order and with the other sign",
+    r"^check_spectral: parts and problem\.m == 1 → problem\.m == 1|^check_spectral: False → True in check_spectral": (
+        "halves of halves: the inequality holds for them too"
+    ),
+    r"^Leaf\.matrix: sign > 0 → sign >= 0 ": "0 is taken care of before",
+    r"^_by_angle: [ab]\[0\] > 0 → ": "no ray is (0, 0)",
+    # Units: the same numbers over another power of two.
+    r"^Lanes\.__init__: .*(//|9|0|shift - 1|middle).* in (largest|self\.bytes|self\.middle) = ": "bits to spare between the numbers",
+    r"^check_tree: 64 → 65 in lanes = ": "bits to spare between the numbers",
+    r"^norm_matrix: .* in low = min": "a finer unit of the same matrix, or a coarser one in which t² is rounded down",
+    r"^_trailing_zeros: v & -v → v \| -v ": "minus the same power of two",
+    r"^check_tree: .* in k = max\(": "a finer unit, or one so coarse that shifting by it fails",
+    r"^check_tree: rho_grid \+ CAP - p → rho_grid \+ CAP \+ p in q = ": "a finer unit",
+    r"^check_tree: \(top << T\) // \(top - bottom\) → ": "any slope is valid",
+    r"^check_tree: 1 → 2 in value = ": "one more of 2**-q units, of which 2**8 and more are rounded up to one",
+    r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
+    r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
+    # More than is needed.
+    r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (
+        "the other end of the edge of a first vertex is still no vertex, so it lies in no cone"
+    ),
+    r"^check_plane: .* in flips: ": "any rays that leave no arc of half a turn",
+    r"^check_plane: \(x or y\) and any\(weights\[i\]\) → x or y ": "rays of points without weight: more arcs",
+    r"^check_plane: one >= 0 and .* → (one|two) >= 0 and \(mixed": "each ray is an end of two arcs",
+    r"^check_plane: (mixed >= 0 → mixed > 0|0 → 1) in require\(one": "0 is at most one·two",
+    r"^check_plane: .* > 0 → .* >= 0 in slope = ": "the start lies inside an arc",
+    r"^check_cells: 1 → 2 in for s in ": "a constraint may be doubled",
 }
 
 

@@ -41,7 +41,7 @@ def _fraction_root_down(value, bits=80):
 
 @dataclass(frozen=True, eq=False)
 class Mutant:
-    """key: function, expression → its replacement; unique up to repetitions in one function. change: makes it, gives the undo."""
+    """key: function, expression → its replacement, the first line of its statement. change: makes it, gives the undo."""
 
     key: str
     function: str
@@ -115,7 +115,7 @@ def _skipped(node: ast.AST, field: str) -> bool:
     return field in ("annotation", "returns", "decorator_list") or isinstance(node, (ast.JoinedStr, ast.Import))
 
 
-def _visit(node: ast.AST, function: str, found: list[Mutant]) -> None:
+def _visit(node: ast.AST, function: str, found: list[Mutant], line: str = "") -> None:
     for field, index, child in _children(node):
         if _skipped(child, field):
             continue
@@ -124,10 +124,13 @@ def _visit(node: ast.AST, function: str, found: list[Mutant]) -> None:
             name = f"{function}.{child.name}".lstrip(".")
             if name in LEFT_OUT:
                 continue
+            line = f"def {child.name}"
+        elif isinstance(child, ast.stmt):
+            line = ast.unparse(child).split("\n")[0]
         for new in _alternatives(child):
             ast.copy_location(new, child)
             ast.fix_missing_locations(new)
-            text = f"{name}: {_short(child)} → {_short(new)}"
+            text = f"{name}: {_short(child)} → {_short(new)} in {line}"
 
             def change(
                 parent: ast.AST = node, field: str = field, index: int | None = index, new: ast.AST = new
@@ -136,7 +139,7 @@ def _visit(node: ast.AST, function: str, found: list[Mutant]) -> None:
 
             found.append(Mutant(text, name, change))
         if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("require", "Rejected") and index == 1):
-            _visit(child, name, found)
+            _visit(child, name, found, line)
 
 
 def _short(node: ast.AST) -> str:

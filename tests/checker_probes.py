@@ -13,7 +13,7 @@ from fractions import Fraction
 PRECISE = Context(prec=80)
 
 
-def _decimal(x):
+def decimal(x):
     return PRECISE.divide(Decimal(x.numerator), Decimal(x.denominator))
 
 
@@ -87,7 +87,7 @@ def logarithms(m):
         (1, 4), (3, 4), (4, 3), (5, 8), (8, 5), (2**200, 3), (3, 2**200), (1 << 300, 1),
     ):  # fmt: skip
         low, high = m.log_bounds(numerator, denominator)
-        value = Fraction(PRECISE.ln(_decimal(Fraction(numerator, denominator))))
+        value = Fraction(PRECISE.ln(decimal(Fraction(numerator, denominator))))
         error = Fraction(1, 10**70)
         assert low <= value + error and value - error <= high
         assert 0 <= high - low <= Fraction(1, 10**30)
@@ -98,7 +98,7 @@ def logarithms(m):
 def exponentials(m):
     for x in (0, -1, Fraction(-1, 3), -50, Fraction(-999, 10), -100, -101, -1000, Fraction(-1, 10**9), Fraction(-7, 2)):
         low, high = m.exp_bounds(Fraction(x))
-        value = Fraction(PRECISE.exp(_decimal(Fraction(x)))) * m.ONE
+        value = Fraction(PRECISE.exp(decimal(Fraction(x)))) * m.ONE
         error = Fraction(m.ONE, 10**75)
         assert low <= value + error and value - error <= high
         assert 0 <= high - low <= m.ONE >> 100 and low >= 0
@@ -146,12 +146,15 @@ def values_of_json(m):
         "a",
         "1_0",
         "٣",
-        "9" * 20001,
+        "9" * 100001,
         "1/02",
         ["1"] * 3,
     ):
         assert rejected(m, m._rational, text), text
     assert m._rational("-12/7") == Fraction(-12, 7) and m._rational("0") == 0 and m._rational("9" * 4000) > 0
+    # Longer than what Python's own conversion takes.
+    assert m._rational("-" + "9" * 7001 + "/" + "7" * 5000) == -9 * Fraction(10**7001 - 1, 7 * (10**5000 - 1))
+    assert m._rational("0" * 1999 + "12" + "0" * 600 + "5") == 12 * 10**601 + 5
     assert rejected(m, m._fields, {"a": 1}, ("a", "b"), "") and rejected(m, m._fields, {"a": 1, "c": 2}, ("a",), "")
     assert rejected(m, m._fields, [], (), "") and m._fields({"b": 2, "a": 1}, ("a", "b"), "") == [1, 2]
 
@@ -241,7 +244,6 @@ def spreads(m):
         value = 1 + math.sqrt(square)
         assert abs(float(m._stretch(columns, e)) - math.sqrt(value)) < 1e-12 * value, k
         assert m._stretch(columns, e) ** 2 - 1 >= 0 and (m._stretch(columns, e) ** 2 - 1) ** 2 >= square
-    assert rejected(m, m._stretch, [[1]], 1)
     for A, e, t in (
         ([[1, 2], [3, 4]], 0, Fraction(6)),
         ([[1, 2, 3]], -2, Fraction(3, 8)),

@@ -19,6 +19,7 @@ import pytest
 import cpcert
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check
+from cpcert.certificate.build import rational_text
 from cpcert.cli import main
 from cpcert.instance import load_instance
 
@@ -158,6 +159,23 @@ def test_without_a_lower_bound_the_upper_is_certified():
     found = certify(result)
     assert found.lower is None and found.gap is None
     assert check.check(found.content)["lower"] is None
+
+
+def test_coefficients_of_any_length():
+    """Relations with more digits than Python's own conversion of integers takes are written and read."""
+    n = 40
+    rng = np.random.default_rng(1)
+    X = np.zeros((n + 1, n))
+    X[np.arange(n), np.arange(n)] = rng.standard_normal(n) * 1e-50
+    X[np.arange(1, n + 1), np.arange(n)] = rng.standard_normal(n) * 1e50
+    problem = Problem(X, rng.standard_normal((n + 1, 1)), loss="interpolate", activation="linear", beta=0.0)
+    found = certify(solve(problem))
+    header, _ = check.parse(found.content)
+    assert max(len(c) for _, c in header["relation"]) > sys.get_int_max_str_digits() > 0
+    assert found.claim == check.check(found.content)["kind"] == "infeasible"
+    for value in (Fraction(0), Fraction(-7), Fraction(10**600), Fraction(-(10**1201) - 5, 3 * 10**599 + 1)):
+        assert check._rational(rational_text(value)) == value
+        assert rational_text(value) == str(value)
 
 
 def test_logarithms_are_enclosed():

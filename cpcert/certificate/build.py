@@ -66,7 +66,7 @@ def certify(result: SolveResult) -> Certificate | None:
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
     header: dict[str, Any] = {"created_by": f"cpcert {__version__}", "problem": _problem(problem)}
     if result.infeasibility is not None:
-        relation = [[i, str(c)] for i, c in enumerate(result.infeasibility.relation) if c]
+        relation = [[i, rational_text(c)] for i, c in enumerate(result.infeasibility.relation) if c]
         content = write({**header, "claim": "infeasible", "relation": relation}, arrays)
         return Certificate(content, "infeasible", None, None) if _accepted(content) else None
     exact = exact_problem(problem)
@@ -114,6 +114,21 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "m": problem.m,
         "sha256": problem.sha256,
     }
+
+
+def rational_text(value: Fraction) -> str:
+    """`p` or `p/q` in decimal digits of any number; Python's own conversion refuses long integers."""
+    sign = "-" if value < 0 else ""
+    denominator = "" if value.denominator == 1 else f"/{_decimal(value.denominator)}"
+    return f"{sign}{_decimal(abs(value.numerator))}{denominator}"
+
+
+def _decimal(value: int) -> str:
+    pieces = []
+    while value:
+        value, piece = divmod(value, 10**check.PIECE)
+        pieces.append(f"{piece:0{check.PIECE}}")
+    return "".join(reversed(pieces)).lstrip("0") or "0"
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------
@@ -165,7 +180,7 @@ def _upper(
 def _repair(problem: Problem) -> tuple[dict[str, np.ndarray], list[Any]]:
     """Neurons W, the approximate inverse B of their features at the points that the relations leave free, and those."""
     known = relations(problem)
-    fixed = [[p, [[i, str(c)] for i, c in v.items()]] for p, v in zip(known.pivots, known.basis, strict=True)]
+    fixed = [[p, [[i, rational_text(c)] for i, c in v.items()]] for p, v in zip(known.pivots, known.basis, strict=True)]
     W, B = repair_neurons(problem, known)
     return {"repair_W": W.ravel(), "repair_B": B.ravel()}, fixed
 

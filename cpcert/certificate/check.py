@@ -28,9 +28,11 @@ from typing import Any
 MAGIC = b"cpcert\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
 HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 26, 1 << 26, 1 << 29, 1 << 27
-ARRAYS, EXPONENT, DIGITS = 64, 1100, 20_000
+ARRAYS, EXPONENT, DIGITS = 64, 1100, 100_000
 # Open nodes of a tree times the numbers that each of them holds; vertices of the first cone of a cover of directions.
 OPEN, RANK = 1 << 24, 12
+# Python may be told to refuse decimal integers from 640 digits on.
+PIECE = 600
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -124,7 +126,8 @@ def _integers(raw: bytes, count: int, name: str) -> array[int]:
             else:
                 value |= (byte & 127) << shift
                 shift += 7
-                require(shift < 70, f"array {name!r}: an integer has more than 64 bits")
+                if shift == 70:
+                    raise OverflowError
     except OverflowError:
         raise Rejected(f"array {name!r}: an integer has more than 64 bits") from None
     require(shift == 0 and len(values) == count, f"array {name!r}: has the wrong length")
@@ -463,8 +466,21 @@ def check_relation(problem: Problem, relation: dict[int, Fraction]) -> None:
 
 def _rational(text: Any) -> Fraction:
     require(isinstance(text, str) and len(text) <= DIGITS, "a rational is not a string, or too long")
-    require(re.fullmatch(r"-?[0-9]+(/[1-9][0-9]*)?", text) is not None, f"{text[:40]!r} is not a rational number")
-    return Fraction(text)
+    match = re.fullmatch(r"(-?)([0-9]+)(?:/([1-9][0-9]*))?", text)
+    if match is None:
+        raise Rejected(f"{text[:40]!r} is not a rational number")
+    sign, numerator, denominator = match.groups("1")
+    value = Fraction(_decimal(numerator), _decimal(denominator))
+    return -value if sign else value
+
+
+def _decimal(digits: str) -> int:
+    """The integer with these digits, in pieces: Python's own conversion refuses long ones."""
+    value = 0
+    for at in range(0, len(digits), PIECE):
+        piece = digits[at : at + PIECE]
+        value = value * 10 ** len(piece) + int(piece)
+    return value
 
 
 def _relation(problem: Problem, entries: Any) -> dict[int, Fraction]:
@@ -502,7 +518,6 @@ def check_repair(problem: Problem, residual: Fraction, relations: Any, arrays: d
     B, b = matrix(_array(arrays, "repair_B", float), K, len(kept), "repair_B")
     A, a = activate(problem, [[dot(row, problem.X[i]) for row in W] for i in kept])
     e = w + problem.x + a + b
-    require(e <= 0, "repair: the numbers are too large")
     columns = list(zip(*B, strict=True)) if K else [()] * len(kept)
     one = 1 << -e
     square = sum((dot(row, c) - one * (i == j)) ** 2 for i, row in enumerate(A) for j, c in enumerate(columns))
@@ -661,8 +676,7 @@ def check_coordinates(
 
 
 def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
-    """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e."""
-    require(e <= 0, "the basis has entries that are too large")
+    """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e, e ≤ 0."""
     one = 1 << (-2 * e)
     square = sum((dot(a, b) - one * (i == j)) ** 2 for i, a in enumerate(columns) for j, b in enumerate(columns))
     return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
@@ -727,7 +741,7 @@ def _operator_norm(A: Matrix, e: int, stream: Stream, norms: Iterator[float]) ->
 def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
     """t²I − AAᵀ, or t²I − AᵀA if that is smaller, over a power of two; A over 2**e."""
     rows = A if len(A) <= (len(A[0]) if A else 0) else [list(column) for column in zip(*A, strict=True)]
-    low = min(0, 2 * e, -2 * (t.denominator.bit_length() - 1))
+    low = min(2 * e, -2 * (t.denominator.bit_length() - 1))
     square = int(t * t * power(-low))
     return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
 
@@ -814,15 +828,14 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     raw = [(plus - minus) * weights[i] for i in used]
     linear = [minus * dot(weights, column) for column in zip(*forest.space.points, strict=True)]
     shifts = [a + e + forest.exponents[i] for i in used]
-    k = max((-shift - _trailing_zeros([v]) for v, shift in zip(raw, shifts, strict=True)), default=0)
-    if any(linear):
-        k = max(k, -(a + e + forest.space.x + _trailing_zeros(linear)) - p)
+    base = a + e + forest.space.x
+    k = max([-base - p, *(-shift for shift in shifts)])
     require(abs(k) <= 8 * EXPONENT, "tree: the weights differ too much in size")
     kappa = [0] * N
     for i, v, shift in zip(used, raw, shifts, strict=True):
-        kappa[i] = shifted(v, k + shift)
+        kappa[i] = v << (k + shift)
     unit = k + p + T
-    start = [shifted(v, unit + a + e + forest.space.x) for v in linear]
+    start = [v << (unit + base) for v in linear]
     lanes = Lanes([[kappa[i] * v for v in points[i]] for i in used], start, 64 + T)
     U = math.floor(u * power(unit))
     scale = take()
@@ -896,23 +909,23 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 alpha = 0
                 t = []
                 for i in used:
-                    weight = kappa[i]
-                    if i in explicit:
-                        value = explicit[i]
-                        bottom, top = low[i], high[i]
-                        if not (bottom < 0 < top and weight < 0 and 0 <= value <= FULL):
-                            ends = (bottom, top, 0) if bottom < 0 < top else (bottom, top)
-                            alpha += max(weight * ((s << T if s > 0 else 0) - value * s) for s in ends)
-                    elif weight < 0:
-                        value = 0
-                    elif low[i] >= 0:
-                        value = FULL
-                    elif high[i] <= 0:
-                        value = 0
-                    else:  # the chord
-                        bottom, top = low[i], high[i]
-                        value = (top << T) // (top - bottom)
-                        alpha += weight * max(-value * bottom, (FULL - value) * top)
+                    weight, bottom, top = kappa[i], low[i], high[i]
+                    value = explicit.get(i)
+                    if value is None:
+                        if weight < 0 or top <= 0:
+                            t.append(0)
+                            continue
+                        if bottom >= 0:
+                            t.append(FULL)
+                            continue
+                        value = (top << T) // (top - bottom)  # the chord
+                    # max(s, 0) − ts is convex in s: largest at an end, least at an end or at its kink 0.
+                    first = (FULL - value if bottom > 0 else -value) * bottom
+                    second = (FULL - value if top > 0 else -value) * top
+                    if weight > 0:
+                        alpha += weight * max(first, second)
+                    else:
+                        alpha += weight * (min(first, second, 0) if bottom < 0 < top else min(first, second))
                     t.append(value)
                 C = lanes.combine(t)
                 square = dot(C, C)
