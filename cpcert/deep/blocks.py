@@ -42,6 +42,8 @@ from cpcert.rounding import exact_dot, exact_sum, round_down, round_up
 # Inputs of two points, or outputs, that differ by less than this (relative to the largest) are made equal, and smaller
 # ones zero, so that rounding does not separate what is the same. The bounds of the error know.
 SNAP = 1e-13
+# Singular values of the outputs below this (relative) are left to the bound of the error.
+NEGLIGIBLE = 1e-9
 # Misfit (relative) up to which weights count as a solution of a block with fixed outputs.
 MISFIT = 1e-7
 
@@ -109,12 +111,15 @@ class Block:
         return Network(tuple(weights), self.problem.activation, self.problem.beta)
 
 
-def block(problem: Problem, network: Network, layer: int, negligible: float = 1e-9) -> Block:
+def block(
+    problem: Problem, network: Network, layer: int, dual: np.ndarray | None = None, negligible: float = 0.0
+) -> Block:
     """The block of hidden layer `layer` (1 … L − 1).
 
-    negligible: directions of Z_{ℓ+1} with a smaller singular value, relative to the largest, are left out of Y: fewer
-    outputs, and a bound that is lower by about as much.
+    dual: Ĝ_{ℓ+1} (n_{ℓ+1}, N). The directions q of the outputs whose parts 2λ⟨qᵀĜ, qᵀZ⟩ of a bound add up to at most
+    `negligible` times the cost are left out of Y: fewer outputs, and a bound that is lower by so much.
     """
+    cost = layer_cost(problem, network, layer)
     passes = forward_with_error(network, problem.X)
     A, A_error = passes[2 * layer - 2]
     bias = int(problem.beta != 0.0)
@@ -134,7 +139,7 @@ def block(problem: Problem, network: Network, layer: int, negligible: float = 1e
         basis, stretch, output_error = np.eye(problem.m), 1.0, np.zeros((problem.m, problem.N))
     else:
         Z, Z_error = passes[2 * layer + 1]
-        basis, stretch = _row_space(Z, negligible)
+        basis, stretch = _row_space(Z, dual, negligible * cost / (2.0 * problem.lam))
         Y = basis @ Z
         output_error = np.abs(basis) @ Z_error + (len(Z) + 2) * EPS * (np.abs(basis) @ np.abs(Z))
         snapped = _snapped(Y, X)
@@ -144,7 +149,7 @@ def block(problem: Problem, network: Network, layer: int, negligible: float = 1e
     start = Network((incoming, outgoing), problem.activation, problem.beta)
     return Block(
         problem, network, layer, instance, start, basis, stretch, input_error, output_error,
-        layer_cost(problem, network, layer),
+        cost,
     )  # fmt: skip
 
 
@@ -159,13 +164,16 @@ def layer_cost(problem: Problem, network: Network, layer: int) -> float:
     return round_up(Fraction(upper) - lam * (sum(norms, Fraction(0)) - own)) if math.isfinite(upper) else math.inf
 
 
-def _row_space(Z: np.ndarray, negligible: float) -> tuple[np.ndarray, float]:
+def _row_space(Z: np.ndarray, dual: np.ndarray | None, allowed: float) -> tuple[np.ndarray, float]:
     """(Q, s): the directions that the outputs Z (m, N) take, as rows of Q (k, m), and a proven s ≥ ‖Q‖, s ≥ 1."""
     m = len(Z)
     if not Z.any():
         return np.eye(max(m, 1), m)[:1], 1.0
-    left, singular, _ = np.linalg.svd(Z, full_matrices=False)
-    k = int((singular > negligible * singular[0]).sum())
+    left, singular, right = np.linalg.svd(Z, full_matrices=False)
+    k = int((singular > NEGLIGIBLE * singular[0]).sum())
+    if dual is not None:
+        parts = np.abs(singular * np.einsum("mk,mn,kn->k", left, dual, right))
+        k = min(k, max(int((np.cumsum(parts[::-1])[::-1] > allowed).sum()), 1))
     if k == m:
         return np.eye(m), 1.0
     Q = np.ascontiguousarray(left[:, :k].T)

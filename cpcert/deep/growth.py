@@ -36,13 +36,20 @@ def grow(
         larger = None if expired() else with_new_neurons(problem, network, duals, seed + turn)
         if larger is None:
             break
-        larger, new_duals = newton(problem, condense(problem, descend(problem, larger)), expired)
-        new = larger.loss(problem)
+        # Newton's method follows the negative curvature of a new neuron, L-BFGS makes its way faster when it is long.
+        for start in (larger, descend(problem, larger)):
+            found, found_duals = newton(problem, start, expired)
+            fewer = condense(problem, found)
+            if fewer.widths != found.widths:
+                found, found_duals = newton(problem, fewer, expired)
+            new = found.loss(problem)
+            if new < value * (1.0 - PROGRESS):
+                break
         if not new < value:
             break
-        stalled = new > value * (1.0 - PROGRESS)
-        network, duals, value = larger, new_duals, new
-        if stalled:
+        progress = new < value * (1.0 - PROGRESS)
+        network, duals, value = found, found_duals, new
+        if not progress:
             break
     return network, duals
 

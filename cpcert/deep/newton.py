@@ -5,8 +5,8 @@ entries fixed, L_λ is a polynomial of the weights x (C aside), and the kinks ar
 
     [H + δ, Aᵀ; A, 0] (dx, μ) = (−∇L_λ, −c),   A = ∂c/∂x,   H the Hessian of L_λ + μᵀc,
 
-on the null space of A with the negative eigenvalues of H turned around. Where the true loss then rises, a kink lies in
-between: the step ends there and the kink becomes an equation. Once steps are small, a kink is released if the loss falls
+on the null space of A with the negative eigenvalues of H turned around, followed by a line search on the true loss. Where
+that ends at kinks, these become equations. Once steps are small, a kink is released if the loss falls
 on one of its sides: with τ = ∂L/∂σ(z), those changes are (a₊ − s)τ − μ and μ − (a₋ − s)τ.
 
 At the end ∂L_λ/∂z = sτ + μ on kinks, so Ĝ_ℓ = −(1/2λ)(S ⊙ W_{ℓ+1}ᵀ ∂C/∂Z_{ℓ+1} + μ) is the back-propagated dual with the one
@@ -21,19 +21,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpcert.deep.descent import unpack
+from cpcert.deep.descent import loss_and_gradient, unpack
 from cpcert.network import Network
 from cpcert.problem import Problem
 
-STEPS = 60
+STEPS = 150
 # Entries of Z this near 0, relative to ‖w‖‖a_i‖, start as kinks.
 NEAR = 1e-3
 # Step of the differences that stand for the Hessian, and the size of the gradient that ends the iteration (relative).
 DIFFERENCE, STATIONARY = 1e-5, 1e-11
-# Singular values below which equations are dependent, eigenvalues below which H is flat, all relative.
-DEPENDENT, FLAT = 1e-9, 1e-9
-# Rise of the loss that counts as rounding, and the shortest step.
-ROUNDING, SHORTEST = 1e-13, 1e-4
+# Singular values below which equations are dependent (relative), and the least curvature, relative to λ.
+DEPENDENT, FLAT = 1e-9, 1e-3
+# Rise of the loss that counts as rounding.
+ROUNDING = 1e-13
+# Line search: lengths tried first, steps that refine the best one, and how near a kink is where it ends (relative).
+LENGTHS = tuple(0.5**k for k in range(1, 12))
+GOLDEN_STEPS, CROSSING = 45, 1e-7
 # More weights than this make the Hessian too large.
 LARGEST = 700
 
@@ -125,35 +128,45 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
     def at(x: np.ndarray) -> Network:
         return Network(tuple(unpack(x, widths, bias)), sigma, problem.beta)
 
-    value = network.loss(problem)
+    loss = loss_and_gradient(problem, widths)
+    value = loss(x)[0]
     for _ in range(STEPS if 0 < len(x) <= LARGEST else 0):
         if expired():
             break
         step, stationary = _step(piece, x)
-        if stationary and not _release(piece, x):
-            break
         if stationary:
+            if not _release(piece, x):
+                break
             step, _ = _step(piece, x)
-        length = 1.0
-        while length > SHORTEST:
-            trial = at(x + length * step).loss(problem)
-            if trial <= value * (1.0 + ROUNDING):
-                break
-            t, where = _first_kink(piece, x, step, length)
-            if where and (trial := at(x + t * step).loss(problem)) <= value * (1.0 + ROUNDING):
-                length = t
-                for layer, entry in where:
-                    piece.kinks[layer][entry] = True
-                break
-            length *= 0.5
-        else:
+        length, new = _line_search(lambda t, x=x, step=step: loss(x + t * step)[0])
+        if not new <= value * (1.0 + ROUNDING):
             break
-        x, value = x + length * step, trial
+        for layer, entry in _crossed(piece, x, step, length):
+            piece.kinks[layer][entry] = True
+        x, value = x + length * step, new
         for on, kink, Z in zip(piece.on, piece.kinks, at(x).forward(problem.X), strict=False):
             on[~kink] = Z[~kink] > 0.0
     mu = _multipliers(piece, x)[0]
     derivatives = piece.back(x, piece.forward(x), mu)[1]
     return at(x), [-D / (2.0 * problem.lam) for D in derivatives]
+
+
+def _line_search(loss: Callable[[float], float]) -> tuple[float, float]:
+    """(t, loss(t)): 1 where that is the best of some lengths t, else the smallest value near the best, to the last bits: it
+    may be at a kink."""
+    best, value = 1.0, loss(1.0)
+    for t in LENGTHS:
+        trial = loss(t)
+        if trial < value * (1.0 - ROUNDING):
+            best, value = t, trial
+    if best == 1.0:
+        return best, value
+    low, high = best * LENGTHS[0], best / LENGTHS[0]
+    for _ in range(GOLDEN_STEPS):
+        a, b = high - 0.618 * (high - low), low + 0.618 * (high - low)
+        low, high = (low, b) if loss(a) <= loss(b) else (a, high)
+    t = 0.5 * (low + high)
+    return (t, trial) if (trial := loss(t)) <= value else (best, value)
 
 
 def _multipliers(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,27 +189,19 @@ def _step(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, bool]:
     stationary = float(np.linalg.norm(null.T @ gradient)) <= STATIONARY * size and np.abs(back).max(initial=0.0) <= STATIONARY
     H = piece.hessian(x, mu)
     values, vectors = np.linalg.eigh(null.T @ H @ null)
-    curve = np.maximum(np.abs(values), FLAT * float(np.abs(values).max(initial=0.0)))
+    curve = np.maximum(np.abs(values), FLAT * piece.problem.lam)
     slope = vectors.T @ (null.T @ (gradient + H @ back))
-    return back - null @ (vectors @ (slope / np.maximum(curve, 1e-300))), bool(stationary)
+    return back - null @ (vectors @ (slope / curve)), bool(stationary)
 
 
-def _first_kink(piece: _Piece, x: np.ndarray, step: np.ndarray, length: float) -> tuple[float, list[tuple[int, tuple]]]:
-    """The first t ≤ length at which entries of Z change sides on the way along the step, and these entries."""
-
-    def changed(t: float) -> list[tuple[int, tuple]]:
-        outputs = piece.forward(x + t * step).outputs
-        return [
-            (layer, tuple(entry))
-            for layer, (on, kink) in enumerate(zip(piece.on, piece.kinks, strict=True))
-            for entry in np.argwhere(((outputs[layer] > 0.0) != on) & ~kink)
-        ]
-
-    low, high = 0.0, length
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if changed(middle) else (middle, high)
-    return high, changed(high)
+def _crossed(piece: _Piece, x: np.ndarray, step: np.ndarray, length: float) -> list[tuple[int, tuple[int, ...]]]:
+    """The entries of Z that change sides right where a step ends: it ends at their kinks."""
+    before, after = (piece.forward(x + length * (1.0 + side) * step).outputs for side in (-CROSSING, CROSSING))
+    return [
+        (layer, tuple(entry))
+        for layer, kink in enumerate(piece.kinks)
+        for entry in np.argwhere(((before[layer] > 0.0) != (after[layer] > 0.0)) & ~kink)
+    ]
 
 
 def _release(piece: _Piece, x: np.ndarray) -> bool:

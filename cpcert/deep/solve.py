@@ -31,7 +31,7 @@ from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, prove
+from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.problem import Problem
 
 RESTARTS = 10
@@ -43,8 +43,10 @@ START_STEPS, GROWN = 500, 3
 STARTING, GROWING, FREEZING = 0.2, 0.4, 0.6
 # A change must lower the loss by this part of gap times the cost of the layer; its block is solved to this part of the gap.
 WORTHWHILE, FINER = 0.2, 0.5
-# Directions of the outputs of a layer that are left out of its block, relative to the largest and to the gap.
-NEGLIGIBLE = 0.1
+# Parts of the gap: for the outputs that are left out of a block, and for its proof.
+NEGLIGIBLE, AIM = 0.2, 0.7
+# The search for neurons that a proof would meet, and the share of the time for a bound that cannot close the gap.
+STARTS, LOST_CAUSE = 100, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,15 +186,12 @@ class _Run:
             if self.stopped:
                 return "interrupted"
         layers = range(self.problem.depth - 1, 0, -1)
-        stalled = 0
         while True:
             open_layers = [layer for layer in layers if not self._closed(layer)]
             if not open_layers:
                 return "optimal"
             if self._elapsed() >= self.time_limit:
                 return "time_limit"
-            if stalled >= 2:
-                return "iteration_limit"
             before = (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()})
             for place, layer in enumerate(open_layers):
                 if self.iterations >= self.max_iterations:
@@ -202,8 +201,8 @@ class _Run:
                     return "interrupted"
                 if changed:
                     break
-            after = (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()})
-            stalled = 0 if before != after else stalled + 1
+            if before == (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()}):
+                return "time_limit" if self._elapsed() >= FREEZING * self.time_limit else "iteration_limit"
 
     def _starts(self, warm_start: Network | None) -> Iterator[tuple[str, Network]]:
         """Networks to choose from; at least one, then as many as the time for starts allows."""
@@ -237,15 +236,17 @@ class _Run:
         """Solve the block of a layer: better weights (True), or a bound for those there are."""
         assert self.network is not None
         self.iterations += 1
-        now = block(self.problem, self.network, layer, NEGLIGIBLE * self.gap)
-        if layer not in self.bounds and self.duals is not None:
-            self._bound(now, self._proof(now, self.duals[layer], seconds / 2.0))
-            if self._closed(layer):
+        started = self._elapsed()
+        dual = None if self.duals is None else self.duals[layer]
+        now = block(self.problem, self.network, layer, dual, NEGLIGIBLE * self.gap)
+        if dual is not None and layer not in self.bounds:
+            hopeful = self._prove(now, dual, seconds)
+            if hopeful or self._closed(layer):
                 return False
         result = solve(
             now.instance,
             gap=FINER * self.gap,
-            time_limit=seconds / 2.0,
+            time_limit=max(seconds - (self._elapsed() - started), 0.1),
             node_limit=self.node_limit,
             seed=self.seed + self.iterations,
             warm_start=now.start,
@@ -264,16 +265,20 @@ class _Run:
         self._bound(now, result)
         return False
 
-    def _proof(self, now: Block, G: np.ndarray, seconds: float) -> SolveResult:
-        """The bound of a block from Ĝ_{ℓ+1} (n_{ℓ+1}, N)."""
+    def _prove(self, now: Block, dual: np.ndarray, seconds: float) -> bool:
+        """The bound of a block from Ĝ_{ℓ+1} (n_{ℓ+1}, N). False if a search shows that this G cannot close the gap."""
         started = time.monotonic()
         instance = now.instance
-        G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ G), instance.targets)
+        G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ dual), instance.targets)
         cost = now.start_cost(now.start)
-        needed = needed_oracle_bound(instance, G, cost - 0.9 * self.gap * abs(cost))
-        limits = Limits(self.node_limit, started + seconds)
+        needed = needed_oracle_bound(instance, G, cost - AIM * self.gap * abs(cost))
         space = coordinates(instance.X_tilde)
-        answer = prove(space, G, instance.activation, needed, limits, self.seed)
+        found = find_neurons(space, G, instance.activation, np.zeros((0, space.points.shape[1])), STARTS, self.seed)
+        top = float(found.values.max(initial=0.0))
+        hopeful = top <= needed
+        limits = Limits(self.node_limit, started + (seconds if hopeful else LOST_CAUSE * seconds))
+        cutoff = needed if hopeful else top * (1.0 + LOST_CAUSE * self.gap)
+        answer = prove(space, G, instance.activation, cutoff, limits, self.seed)
         if answer.proof is None:
             answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
         bound = answer.upper_bound
@@ -281,22 +286,24 @@ class _Run:
         defect = instance.loss.exact_dual_defect(G)
         if defect > 0.0:
             bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
-        dual = None
+        proven = None
         if math.isfinite(bound):
-            dual = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.scale)
-        return SolveResult(
+            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.scale)
+        result = SolveResult(
             problem=instance,
             status="optimal",
             upper=cost,
-            lower=None if dual is None else dual.value,
-            gap=relative_gap(cost, None if dual is None else dual.value),
+            lower=None if proven is None else proven.value,
+            gap=relative_gap(cost, None if proven is None else proven.value),
             network=now.start,
             iterations=0,
             seconds=time.monotonic() - started,
             trace=[],
             message="",
-            dual=dual,
+            dual=proven,
         )
+        self._bound(now, result)
+        return hopeful
 
     def _bound(self, now: Block, result: SolveResult) -> None:
         """Keep what a result proves about the present network, if it is more than is known."""
