@@ -169,7 +169,7 @@ def outward(lower: float, upper: float) -> tuple[str, str]:
     return format(low, form), format(high, form)
 
 
-def _rounded_up(value: float) -> str:
+def rounded_up(value: float) -> str:
     """Two significant digits, not less than `value` ≥ 0."""
     return _two_digits(value, ROUND_CEILING)
 
@@ -205,7 +205,7 @@ def closing_line(result: SolveResult, requested_gap: float) -> str:
     neurons = "" if result.width is None else f", {result.width} {_plural(result.width, 'neuron')}"
     if result.status == "optimal":
         return f"{claim}{neurons}, {effort}"
-    gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {_rounded_up(result.gap)}"
+    gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {rounded_up(result.gap)}"
     return f"{claim}{gap} (asked for {requested_gap:g}){neurons}, {effort}: {reason}"
 
 
@@ -351,9 +351,9 @@ def check_line(written: dict[str, Any]) -> str:
     line = f"{written['verdict']}: the loss {written['loss']:.10g} is "
     if least > 0.0:
         line += f"above the global minimum by at least {_rounded_down(least)}"
-        line += ", proven" if most is None else f" and at most {_rounded_up(most)}, proven"
+        line += ", proven" if most is None else f" and at most {rounded_up(most)}, proven"
     elif most is not None:
-        line += f"within {_rounded_up(max(most, 0.0))} of the global minimum, proven"
+        line += f"within {rounded_up(max(most, 0.0))} of the global minimum, proven"
     else:
         line += "at an unknown distance from the global minimum: no neuron that lowers it was found in any layer"
     descent = written["descent_neuron"]
@@ -424,7 +424,7 @@ def path_table(results: Sequence[SolveResult]) -> str:
         lower, upper = "-", "-"
         if result.lower is not None and result.upper is not None:
             lower, upper = outward(result.lower, result.upper)
-        gap = "-" if result.gap is None else _rounded_up(result.gap)
+        gap = "-" if result.gap is None else rounded_up(result.gap)
         lines.append(f"{result.problem.lam:>10.4g}  {lower:>18}  {upper:>18}  {gap:>8}  {result.width or 0:>5}")
     return "\n".join(lines)
 
