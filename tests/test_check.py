@@ -11,8 +11,9 @@ import pytest
 
 from cpcert import InputError, Network, Problem, solve
 from cpcert.cli import main
-from cpcert.network import loss_upper
-from cpcert.training.check import check_network, descent_neuron, exact_loss, improve, neuron_table
+from cpcert.formulations.duals import backpropagated_duals
+from cpcert.network import features, loss_upper
+from cpcert.training.check import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
 from cpcert.training.models import load_model, network_from_state_dict
 
 LOSSES = ["mse", "logistic", "cross_entropy"]
@@ -152,6 +153,21 @@ def test_check_at_depth_three(monkeypatch):
     assert {entry["layer"] for entry in table} == {1, 2}
     assert len(table) == sum(better.widths[1:-1])
     np.testing.assert_allclose([e["balance"] for e in table if not e["dead"]], 1.0, rtol=1e-2)
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_rescaled_neurons_are_worth_their_norm(layer):
+    """After it (‖w‖² + ‖v‖²)/2 = vᵀĜσ(Aᵀw) for every neuron of the layer that is left, and ≥ for those that vanished."""
+    p = deep("cross_entropy", activation="linear")  # no kinks in the layer after it
+    network = random_network(p, [4, 5])
+    found = _rescaled(p, network, layer)
+    assert found.loss(p) < network.loss(p)
+    A = [p.X_tilde, *(features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
+    W, V = found.weights[layer - 1], found.weights[layer][:, :-1]
+    worth = np.sum(V * (backpropagated_duals(p, found)[layer] @ p.activation(W @ A).T), axis=0)
+    norm = 0.5 * (np.sum(W * W, axis=1) + np.sum(V * V, axis=0))
+    np.testing.assert_allclose(worth, norm, atol=1e-4 * norm.max())
+    assert norm.max() > 0.1
 
 
 def test_where_nothing_grows_nothing_is_claimed():

@@ -301,9 +301,9 @@ def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np
 
 
 def improve(problem: Problem, network: Network, seed: int = 0) -> Network:
-    """Add the descent neuron that gains most, then follow the gradient of all weights, again and again until nothing is gained.
+    """Add the descent neuron that gains most, follow the gradient of all weights, rescale neurons, until nothing is gained.
 
-    (Neurons alone stop early: they cannot take back what is too large in others.) The loss of what is returned is not above that
+    (New neurons alone stop early: they cannot take back what is too large in others.) The loss of what is returned is not above that
     of `network`, proven. Where it stops is heuristic: for a proven minimum at depth 2, use `solve` with `warm_start`.
     """
     best, loss = network, network.loss(problem)
@@ -311,6 +311,8 @@ def improve(problem: Problem, network: Network, seed: int = 0) -> Network:
         candidates, _ = _candidates(problem, best, seed + round_)
         grown = candidates[0].network if candidates else best
         settled = _settled(problem, grown)
+        for layer in range(1, problem.depth):
+            settled = _rescaled(problem, settled, layer)
         merged = settled.balanced().merged().without_dead_neurons()
         choice = min((merged, settled, grown), key=lambda candidate: candidate.loss(problem))
         after = choice.loss(problem)
@@ -341,6 +343,38 @@ def _settled(problem: Problem, network: Network) -> Network:
     start = np.concatenate([W.ravel() for W in network.weights])
     options = {"maxiter": SETTLING, "maxfun": 2 * SETTLING, "ftol": 0.0, "gtol": 0.0}
     return at(minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options).x)
+
+
+def _rescaled(problem: Problem, network: Network, layer: int) -> Network:
+    """Each neuron of a hidden layer times √t in and out, the numbers t ≥ 0 about the best there are.
+
+    L-BFGS on t: ∂L_λ/∂t = λ(‖w‖² + ‖v‖²) − 2λ vᵀĜ_{ℓ+1}σ(Aᵀw). This moves no kink of the layer, so that neurons which lie on
+    kinks, where a gradient step fails, still shrink and vanish.
+    """
+    from scipy.optimize import minimize
+
+    W, outgoing = network.weights[layer - 1 : layer + 1]
+    V = outgoing[:, : len(W)]
+    feature = problem.activation(W @ _inputs(problem, network)[layer - 1])
+    sizes = problem.lam * (np.sum(W * W, axis=1) + np.sum(V * V, axis=0))
+    if len(W) == 0:
+        return network
+
+    def at(t: np.ndarray) -> Network:
+        weights = list(network.weights)
+        weights[layer - 1] = np.sqrt(t)[:, np.newaxis] * W
+        weights[layer] = np.column_stack([V * np.sqrt(t), outgoing[:, len(W) :]])
+        return Network(tuple(weights), network.activation, network.beta)
+
+    def loss_and_gradient(t: np.ndarray) -> tuple[float, np.ndarray]:
+        here = at(t)
+        G = backpropagated_duals(problem, here)[layer]
+        return here.loss(problem), sizes - 2.0 * problem.lam * np.sum(V * (G @ feature.T), axis=0)
+
+    options = {"maxiter": SETTLING, "maxfun": 2 * SETTLING, "ftol": 0.0, "gtol": 0.0}
+    bounds = [(0.0, None)] * len(W)
+    start = np.ones(len(W))
+    return at(minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
