@@ -21,9 +21,9 @@ value kept. That is why `rcond` is 1e-2 here: it is what training resolves. `sta
 any inverse.
 
 **Kinks.** Where an entry of Z_ℓ is 0, σ' is any number between a₋ and a₊, and stationarity is an inclusion. The slopes at such
-entries are chosen, neuron by neuron, to make (3) hold best (least squares with bounds), from the last hidden layer down, so
-that lower layers see them. An entry counts as a kink if it is at most `kink_tolerance` times the largest of its neuron: training
-leaves it on one side or the other of 0, at random. The same slopes count in `cancellation_residual`.
+entries are chosen to make (3) hold best, by least squares over all hidden layers together: what a layer leaves open, the
+layers below decide. An entry counts as a kink if it is at most `kink_tolerance` times the largest of its neuron: training
+leaves it on one side or the other of 0, at random. The same slopes count in the two other residuals.
 
 **Where the forces of the paper cancel.** (1) + (2) = 0 replaces Ĝ_{ℓ+1} in (3) by Z_{ℓ+1}(K_ℓ^σ)^+ = Ĝ_{ℓ+1} P_ℓ. That is right when
 Z_ℓ^σ has rank N (P_ℓ = I), after projection by P_{ℓ−1} when Z_{ℓ−1}^σ has not; otherwise it is not, and no Tikhonov parameter
@@ -37,6 +37,7 @@ Floating point throughout: nothing here is a proven bound.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,18 +133,16 @@ def layer_forces(
     sigma, beta = problem.activation, problem.beta
     Z = network.forward(problem.X)
     spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
-    dual = -problem.loss.gradient(Z[-1], problem.targets) / (2.0 * problem.lam)
+    slopes, kinks = _slopes(problem, network, Z, spectra, kink_tolerance)
+    duals = _duals(problem, network, Z[-1], slopes)
     found = []
-    for index in range(problem.depth - 2, -1, -1):
+    for index, dual in enumerate(duals):
         before, after = spectra[index], spectra[index + 1]
         W, width = network.weights[index], len(Z[index])
         pull = before.times_inverse(Z[index], tikhonov)
         ahead = after.times_inverse(Z[index + 1], tikhonov)
         push = -2.0 * (after.A @ ahead.T)[:width] @ ahead
-        backward = network.weights[index + 1][:, :width].T @ dual
-        slopes, kinks = _slopes(problem, Z[index], backward, before, kink_tolerance)
-        dual = slopes * backward
-        sum_of_forces = 2.0 * pull + slopes * push
+        sum_of_forces = 2.0 * pull + slopes[index] * push
         exact = before.times_inverse(Z[index], 0.0)
         rays, faint = find_rays(Z[index])
         found.append(
@@ -155,14 +154,14 @@ def layer_forces(
                 stationarity_residual=relative_residual(W - dual @ before.A.T, W),
                 identity_residual=relative_residual(exact - dual @ before.V @ before.V.T, exact),
                 cancellation_residual=relative_residual(sum_of_forces @ before.V @ before.V.T, 2.0 * pull),
-                kinks=int(kinks.sum()),
+                kinks=int(kinks[index].sum()),
                 rank_before=len(before.s),
                 rank=len(after.s),
                 rays=rays,
                 faint=faint,
             )
         )
-    return found[::-1]
+    return found
 
 
 def check_parameters(problem: Problem, rcond: float, tikhonov: float, kink_tolerance: float) -> None:
@@ -177,33 +176,71 @@ def check_parameters(problem: Problem, rcond: float, tikhonov: float, kink_toler
         raise InputError(f"kink_tolerance: is {kink_tolerance:g}; give a number in [0, 1), like {KINK_TOLERANCE:g}")
 
 
+def _duals(problem: Problem, network: Network, outputs: np.ndarray, slopes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """[Ĝ_1, …, Ĝ_{L−1}] with these slopes [(n_1, N), …]: (3)."""
+    dual = -problem.loss.gradient(outputs, problem.targets) / (2.0 * problem.lam)
+    duals = []
+    for slope, W in zip(slopes[::-1], network.weights[:0:-1], strict=True):
+        dual = slope * (W[:, : len(slope)].T @ dual)
+        duals.append(dual)
+    return duals[::-1]
+
+
 def _slopes(
-    problem: Problem, Z: np.ndarray, backward: np.ndarray, before: _Spectrum, tolerance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(slopes, which entries are on a kink), both (n_ℓ, N): σ'(Z), at kinks the slopes that fit (3) best.
+    problem: Problem, network: Network, Z: Sequence[np.ndarray], spectra: Sequence[_Spectrum], tolerance: float
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(slopes, which entries are on a kink), each a list of (n_ℓ, N), ℓ < L: σ'(Z), at kinks the slopes that fit (3) best.
 
-    Z, backward: (n_ℓ, N), backward = W̄_{ℓ+1}ᵀĜ_{ℓ+1}.
+    First layer by layer from the outputs down, each neuron by itself: least squares with bounds. Where Z_{ℓ−1}^σ has fewer
+    directions than a neuron has kinks, that leaves a choice, on which the layers below depend. So then all slopes together.
     """
-    from scipy.optimize import lsq_linear
+    from scipy.optimize import least_squares, lsq_linear
 
-    sigma = problem.activation
-    slopes = sigma.slope_at(Z > 0.0)
-    size = np.abs(Z).max(axis=1, initial=0.0)
-    # A neuron that is 0 on every point has no kinks to speak of: nothing flows through it, whatever its slopes.
-    on_kink = (np.abs(Z) <= tolerance * size[:, np.newaxis]) & (size > FAINT**2 * size.max(initial=0.0))[:, np.newaxis]
-    if sigma.kink == 0.0:
-        on_kink[:] = False
+    sigma, hidden = problem.activation, Z[:-1]
     low, high = sorted((sigma.a_minus, sigma.a_plus))
-    target = Z @ before.V / before.s**2
-    for i in np.flatnonzero(on_kink.any(axis=1)):
-        free = np.flatnonzero(on_kink[i] & (backward[i] != 0.0))
-        if len(free) == 0:
-            continue
-        fixed = slopes[i] * backward[i]
-        fixed[free] = 0.0
-        columns = (before.V[free] * backward[i, free, np.newaxis]).T
-        slopes[i, free] = lsq_linear(columns, target[i] - fixed @ before.V, bounds=(low, high), method="bvls").x
-    return slopes, on_kink
+    slopes = [sigma.slope_at(Z_l > 0.0) for Z_l in hidden]
+    kinks = [_on_kink(Z_l, tolerance) & (low < high) for Z_l in hidden]
+    targets = [Z_l @ before.V / before.s**2 for Z_l, before in zip(hidden, spectra, strict=False)]
+    for index in range(len(hidden) - 1, -1, -1):
+        V, on_kink = spectra[index].V, kinks[index]
+        ones = [*slopes[:index], np.ones_like(slopes[index]), *slopes[index + 1 :]]
+        backward = _duals(problem, network, Z[-1], ones)[index]
+        for i in np.flatnonzero(on_kink.any(axis=1)):
+            free = np.flatnonzero(on_kink[i] & (backward[i] != 0.0))
+            if len(free) == 0:
+                continue
+            fixed = slopes[index][i] * backward[i]
+            fixed[free] = 0.0
+            columns = (V[free] * backward[i, free, np.newaxis]).T
+            fit = lsq_linear(columns, targets[index][i] - fixed @ V, bounds=(low, high), method="bvls")
+            slopes[index][i, free] = fit.x
+    if len(hidden) == 1 or not any(on_kink.any() for on_kink in kinks[1:]):
+        return slopes, kinks
+
+    sizes = [float(np.linalg.norm(target)) or 1.0 for target in targets]
+
+    def with_values(x: np.ndarray) -> list[np.ndarray]:
+        changed = [slope.copy() for slope in slopes]
+        parts = np.split(x, np.cumsum([on_kink.sum() for on_kink in kinks])[:-1])
+        for slope, on_kink, part in zip(changed, kinks, parts, strict=True):
+            slope[on_kink] = part
+        return changed
+
+    def residual(x: np.ndarray) -> np.ndarray:
+        duals = _duals(problem, network, Z[-1], with_values(x))
+        layers = zip(targets, duals, spectra, sizes, strict=False)
+        return np.concatenate([((target - dual @ before.V) / size).ravel() for target, dual, before, size in layers])
+
+    start = np.concatenate([slope[on_kink] for slope, on_kink in zip(slopes, kinks, strict=True)])
+    fit = least_squares(residual, start, bounds=(low, high), xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=30)
+    return (with_values(fit.x) if 2.0 * fit.cost < np.sum(residual(start) ** 2) else slopes), kinks
+
+
+def _on_kink(Z: np.ndarray, tolerance: float) -> np.ndarray:
+    """Entries of at most `tolerance` times the largest of their row, where that is not itself negligible, (n_ℓ, N)."""
+    size = np.abs(Z).max(axis=1, initial=0.0)[:, np.newaxis]
+    # A neuron that is 0 on every point has no kinks to speak of: nothing flows through it, whatever its slopes.
+    return (np.abs(Z) <= tolerance * size) & (size > FAINT**2 * size.max(initial=0.0))
 
 
 def find_rays(Z: np.ndarray, degrees: float = RAY_DEGREES) -> tuple[tuple[Ray, ...], int]:
