@@ -116,7 +116,7 @@ def test_wrong_usage(small, arguments, message, capsys):
         ("lambda: 1e-2", "lambda: 0", "lambda: is 0; give the weight of the penalty, a finite number > 0"),
         ("lambda:", "lamda:", "lamda: is not a key; did you mean lambda?"),
         ("lambda: 1e-2", "lambda: 1e-2\ndepth: 1", "depth: is 1; give the number of weight matrices, an integer >= 2"),
-        ("lambda: 1e-2", "lambda: 1e-2\ndepth: 3", "depth"),
+        ("lambda: 1e-2", "loss: interpolate\ndepth: 3", "interpolate needs depth 2"),
         ("lambda: 1e-2", "lambda: 1e-2\nloss: cross_entropy", "cross_entropy needs"),
         ("source: teacher", "source: techer", "did you mean teacher?"),
         ("{source", "{source: [", "is not valid YAML"),

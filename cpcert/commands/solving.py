@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, settings_from_options
 from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.certificate.build import Certificate
+    from cpcert.instance import SolveSettings
+    from cpcert.parallel import Workers
+    from cpcert.problem import Problem
 
 
 def solve(
@@ -31,8 +37,10 @@ def solve(
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
-    The trace goes to stderr, the result to stdout, and the proof into the certificate NAME.cpcert. Exit codes:
-    0  the requested gap is proven
+    The trace goes to stderr, the result to stdout, and the proof into the certificate NAME.cpcert. From depth 3 on, the
+    gaps are those of each hidden layer given its neighbours (scope: blockwise), which a global minimum needs but which do
+    not make one; the certificates are NAME-layer1.cpcert, …. Exit codes:
+    0  the requested gap is proven (depth >= 3: in every layer)
     1  it is not (what was proven is printed all the same), or the data are infeasible
     2  the input is wrong
 
@@ -74,6 +82,8 @@ def solve(
     if out is not None or plot or certificate:
         report.prepare_folder(out or Path())
     problem = loaded.problem()
+    if problem.depth > 2 and plot:
+        raise InputError("--plot: draws the result of depth 2 only; leave it out")
 
     # Imported only now: it compiles kernels, and wrong input need not wait for that.
     from cpcert.frank_wolfe.solve import solve as solve_problem
@@ -81,6 +91,8 @@ def solve(
 
     with start_workers(workers, dask) as crew:
         announce_compilation()
+        if problem.depth > 2:
+            return _solve_deep(problem, settings, crew, as_json, out, certificate)
         with report.running_trace(problem) as callback:
             result = solve_problem(problem, callback=callback, workers=crew, **settings.model_dump())
     proof = None
@@ -105,6 +117,31 @@ def solve(
 
     code = DONE if result.status == "optimal" else NO
     return deliver(code, answer, lambda _: report.closing_line(result, settings.gap), as_json, save)
+
+
+def _solve_deep(
+    problem: Problem, settings: SolveSettings, crew: Workers, as_json: bool, out: Path | None, certificate: bool
+) -> int:
+    """`solve` for depth ≥ 3."""
+    from cpcert.deep.report import certified_layers, deep_line, deep_object, show_progress, write_deep
+    from cpcert.deep.solve import solve_deep
+
+    if settings.method != "corrective":
+        raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
+    given = settings.model_dump(exclude={"method"})
+    result = solve_deep(problem, callback=show_progress(problem), workers=crew, **given)
+    proofs: list[Certificate | None] = [None] * len(result.layers)
+    if certificate:
+        print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
+        result, proofs = certified_layers(result, settings.gap)
+
+    def save() -> dict[str, Any]:
+        if out is None and not any(proofs):
+            return deep_object(result, None)
+        return write_deep(result, out or Path(), proofs, everything=out is not None)
+
+    code = DONE if result.status == "optimal" else NO
+    return deliver(code, deep_object(result, None), lambda _: deep_line(result, settings.gap), as_json, save)
 
 
 def verify(

@@ -20,9 +20,9 @@ Z = Σ v_j σ(w_jᵀA) + βb1ᵀ of a layer satisfy
 
     ⟨G, QZ⟩ ≤ s u' Σ ‖v_j‖ ‖w_j‖ + βs‖b‖ ‖G1‖ ≤ s u'/2 (Σ ‖v_j‖² + ‖w_j‖²) + ‖b‖² + s²β²‖G1‖²/4.
 
-If Z = Z_{ℓ+1} and t s u' ≤ 2, then Σ‖v_j‖² + ‖w_j‖² + ‖b‖² ≥ t⟨G, Y⟩ − t⟨|G|, E⟩ − t²s²β²‖G1‖²/4, the bound for ℓ < L − 1 (times λ). For
-ℓ = L − 1 (Q = I, Y exact) it is that of frank_wolfe/bounds.py with u' in the place of u. Costs are never negative, so 0 is a bound.
-Nothing here asks the instance to be feasible: a weak dual bound needs no network that fits Y.
+If Z = Z_{ℓ+1} and t s u' ≤ 2, then Σ‖v_j‖² + ‖w_j‖² + ‖b‖² ≥ t⟨G, Y⟩ − t⟨|G|, E⟩ − t²s²β²‖G1‖²/4, the bound for ℓ < L − 1
+(times λ). For ℓ = L − 1 (Q = I, Y exact) it is that of frank_wolfe/bounds.py with u' in the place of u. Costs are never
+negative, so 0 is a bound. Nothing here asks the instance to be feasible: a weak dual bound needs no network that fits Y.
 """
 
 from __future__ import annotations
@@ -122,7 +122,6 @@ def block(
     cost = layer_cost(problem, network, layer)
     passes = forward_with_error(network, problem.X)
     A, A_error = passes[2 * layer - 2]
-    bias = int(problem.beta != 0.0)
     X = np.zeros((1, problem.N))
     input_error = np.zeros(problem.N)
     width = network.widths[layer - 1]
@@ -130,12 +129,12 @@ def block(
         X = _snapped(A[:width]) if layer > 1 else A[:width]
         error = (A_error[:width] + np.abs(A[:width] - X)) * (1.0 + 4.0 * EPS)
         input_error = row_norms(error.T)
-    common = {"activation": problem.activation, "beta": problem.beta, "name": f"{problem.name}-layer{layer}"}
+    name, sigma, beta = f"{problem.name}-layer{layer}", problem.activation, problem.beta
     incoming, outgoing = network.weights[layer - 1], network.weights[layer]
     if not width:
         incoming = np.hstack([np.zeros((len(incoming), 1)), incoming])
     if layer == problem.depth - 1:
-        instance = Problem(X.T, problem.Y, lam=problem.lam, loss=problem.loss, **common)
+        instance = Problem(X.T, problem.Y, lam=problem.lam, loss=problem.loss, activation=sigma, beta=beta, name=name)
         basis, stretch, output_error = np.eye(problem.m), 1.0, np.zeros((problem.m, problem.N))
     else:
         Z, Z_error = passes[2 * layer + 1]
@@ -144,7 +143,7 @@ def block(
         output_error = np.abs(basis) @ Z_error + (len(Z) + 2) * EPS * (np.abs(basis) @ np.abs(Z))
         snapped = _snapped(Y, X)
         output_error = (output_error + np.abs(Y - snapped)) * (1.0 + (len(Z) + 8) * EPS)
-        instance = Problem(X.T, snapped.T, loss="interpolate", **common)
+        instance = Problem(X.T, snapped.T, loss="interpolate", activation=sigma, beta=beta, name=name)
         outgoing = basis @ outgoing
     start = Network((incoming, outgoing), problem.activation, problem.beta)
     return Block(

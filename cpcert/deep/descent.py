@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def loss_and_gradient(problem: Problem, widths: tuple[int, ...]) -> Callable[[np
 
 def unpack(x: np.ndarray, widths: tuple[int, ...], bias: int) -> list[np.ndarray]:
     """[W_1, …, W_L] of a vector x (..., n) of all weights, layer by layer, row by row; each (..., n_ℓ, n_{ℓ−1} + bias)."""
-    shapes = [(after, before + bias) for before, after in zip(widths, widths[1:], strict=False)]
+    shapes = [(after, before + bias) for before, after in pairwise(widths)]
     ends = np.cumsum([a * b for a, b in shapes])[:-1]
     parts = np.split(x, ends, axis=-1)
     return [part.reshape(*x.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -88,7 +89,7 @@ def random_network(problem: Problem, width: int, rng: np.random.Generator) -> Ne
     """Weights with He's variance, hidden layers of `width`."""
     bias = int(problem.beta != 0.0)
     widths = [problem.n0, *[width] * (problem.depth - 1), problem.m]
-    shapes = [(after, before + bias) for before, after in zip(widths, widths[1:], strict=False)]
+    shapes = [(after, before + bias) for before, after in pairwise(widths)]
     return _network(problem, [rng.standard_normal(shape) * math.sqrt(2.0 / shape[1]) for shape in shapes])
 
 

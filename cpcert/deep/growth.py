@@ -29,7 +29,8 @@ ABOVE, PROGRESS = 1e-7, 1e-9
 def grow(
     problem: Problem, network: Network, expired: Callable[[], bool], seed: int
 ) -> tuple[Network, list[np.ndarray]]:
-    """(network, [Ĝ_1, …, Ĝ_L]): fewer neurons, Newton's method, then neurons and descent, for as long as the loss falls and not `expired()`."""
+    """(network, [Ĝ_1, …, Ĝ_L]): fewer neurons, Newton's method, then neurons and descent while the loss falls and not
+    `expired()`."""
     network, duals = newton(problem, condense(problem, network), expired)
     value = network.loss(problem)
     for turn in range(ROUNDS):

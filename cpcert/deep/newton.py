@@ -52,7 +52,9 @@ class _Piece:
     """L_λ with the slopes held: `on` says for every entry of the hidden Z_ℓ (n_ℓ, N) on which side of its kink it counts, `kinks`
     which entries are held at 0."""
 
-    def __init__(self, problem: Problem, widths: tuple[int, ...], on: list[np.ndarray], kinks: list[np.ndarray]) -> None:
+    def __init__(
+        self, problem: Problem, widths: tuple[int, ...], on: list[np.ndarray], kinks: list[np.ndarray]
+    ) -> None:
         self.problem, self.widths, self.on, self.kinks = problem, widths, on, kinks
         self.bias = int(problem.beta != 0.0)
 
@@ -122,7 +124,9 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
     x = np.concatenate([W.ravel() for W in network.weights])
     hidden = network.forward(problem.X)[:-1]
     sizes = [np.abs(Z).max(axis=1, initial=0.0, keepdims=True) for Z in hidden]
-    kinks = [(np.abs(Z) <= NEAR * size) & (size > 0.0) & (sigma.kink != 0.0) for Z, size in zip(hidden, sizes, strict=True)]
+    kinks = [
+        (np.abs(Z) <= NEAR * size) & (size > 0.0) & (sigma.kink != 0.0) for Z, size in zip(hidden, sizes, strict=True)
+    ]
     piece = _Piece(problem, widths, [Z > 0.0 for Z in hidden], kinks)
 
     def at(x: np.ndarray) -> Network:
@@ -138,7 +142,7 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
             if not _release(piece, x):
                 break
             step, _ = _step(piece, x)
-        length, new = _line_search(lambda t, x=x, step=step: loss(x + t * step)[0])
+        length, new = _line_search(loss, x, step)
         if not new <= value * (1.0 + ROUNDING):
             break
         for layer, entry in _crossed(piece, x, step, length):
@@ -151,9 +155,15 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
     return at(x), [-D / (2.0 * problem.lam) for D in derivatives]
 
 
-def _line_search(loss: Callable[[float], float]) -> tuple[float, float]:
-    """(t, loss(t)): 1 where that is the best of some lengths t, else the smallest value near the best, to the last bits: it
+def _line_search(
+    function: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray, step: np.ndarray
+) -> tuple[float, float]:
+    """(t, L_λ(x + t·step)): 1 where that is the best of some lengths t, else the smallest value near the best, to the last bits: it
     may be at a kink."""
+
+    def loss(t: float) -> float:
+        return function(x + t * step)[0]
+
     best, value = 1.0, loss(1.0)
     for t in LENGTHS:
         trial = loss(t)
@@ -186,7 +196,9 @@ def _step(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, bool]:
     mu, back, null = _multipliers(piece, x)
     gradient = piece.gradient(x, mu)
     size = 2.0 * piece.problem.lam * float(np.linalg.norm(x))
-    stationary = float(np.linalg.norm(null.T @ gradient)) <= STATIONARY * size and np.abs(back).max(initial=0.0) <= STATIONARY
+    stationary = (
+        float(np.linalg.norm(null.T @ gradient)) <= STATIONARY * size and np.abs(back).max(initial=0.0) <= STATIONARY
+    )
     H = piece.hessian(x, mu)
     values, vectors = np.linalg.eigh(null.T @ H @ null)
     curve = np.maximum(np.abs(values), FLAT * piece.problem.lam)

@@ -9,9 +9,9 @@
             the new weights are taken if the proven loss falls by enough; the other bounds are then void
     until every layer has a gap as small as asked for
 
-Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is blockwise: every
-layer optimal given its neighbours is necessary for a global minimum, not sufficient (weights 0 are always blockwise optimal but
-for the output bias). No lower bound of the global minimum is claimed.
+Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is
+blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any hidden
+neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
-from cpcert.deep.blocks import Block, block
+from cpcert.deep.blocks import Block, block, layer_cost
 from cpcert.deep.descent import descend, random_network, spectral_network
 from cpcert.deep.growth import grow
 from cpcert.errors import InputError
@@ -32,6 +33,7 @@ from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
 
 RESTARTS = 10
@@ -53,18 +55,28 @@ STARTS, LOST_CAUSE = 100, 0.2
 class LayerBound:
     """Hidden layer `layer` (1 … L − 1) given its neighbours: lower ≤ the least cost of any such layer ≤ cost, both proven.
 
-    cost: λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²), plus C at the last hidden layer. gap = (cost − lower)/cost (absolute if cost is 0). rung: what
-    proved it. block: what the bound is about; result: the run that proved it, for certificates.
+    cost: λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²), plus C at the last hidden layer. gap = (cost − lower)/cost, rounded up (absolute if cost is 0).
+    block: what the bound is about; result: what proves it, for certificates; both None where lower is the trivial 0.
     """
 
     layer: int
     width: int
     cost: float
     lower: float
-    gap: float
-    rung: str | None
-    block: Block
-    result: SolveResult
+    block: Block | None = None
+    result: SolveResult | None = None
+
+    @property
+    def gap(self) -> float:
+        """(cost − lower)/cost, rounded up."""
+        gap = relative_gap(self.cost, self.lower)
+        assert gap is not None
+        return gap
+
+    @property
+    def rung(self) -> str | None:
+        """Which rung of the oracle proved the bound."""
+        return None if self.result is None or self.result.dual is None else self.result.dual.rung
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +84,7 @@ class DeepResult:
     """What is proven about a network of depth ≥ 3.
 
     status: optimal (every layer has the requested gap), time_limit, iteration_limit, interrupted, memory_limit. upper: the
-    proven loss of `network`. layers: a LayerBound for each hidden layer that has one, in order. starts: (name, loss) of every
+    proven loss of `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every
     start. lower and gap are None: nothing is proven about the global minimum from below.
     """
 
@@ -115,13 +127,15 @@ def solve_deep(
     width: int = WIDTH,
     warm_start: Network | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
+    workers: Workers = HERE,
 ) -> DeepResult:
     """A network of depth ≥ 3 with a low loss, and a proven gap for each of its hidden layers given its neighbours.
 
     gap: the relative gap to prove in every layer. time_limit: seconds, in all; node_limit: oracle nodes a block;
     max_iterations: blocks solved. restarts: random starts of hidden widths `width`, besides the spectral one and `warm_start`.
     seed: the same seed gives the same result, unless the time limit ends the run. callback: called at every step; True ends
-    the run. Whatever ends it, Ctrl-C too, the result holds what was proven.
+    the run. workers: who does long searches (cpcert/parallel.py). Whatever ends the run, Ctrl-C too, the result holds what
+    was proven.
 
     Raises InputError for depth 2, the loss interpolate, impossible limits, or a warm start that does not fit.
     """
@@ -135,7 +149,7 @@ def solve_deep(
     if warm_start is not None:
         warm_start.check_fits(problem)
     compile_kernels(True)  # before the clock starts
-    run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback)
+    run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback, workers)
     try:
         status = run.run(warm_start)
     except KeyboardInterrupt:
@@ -158,6 +172,7 @@ class _Run:
     restarts: int
     width: int
     callback: Callable[[Progress], bool | None] | None
+    workers: Workers
     started: float = field(default_factory=time.monotonic)
     network: Network | None = None
     upper: float = math.inf
@@ -169,7 +184,7 @@ class _Run:
 
     def run(self, warm_start: Network | None) -> str:
         problem = self.problem
-        candidates = []
+        candidates: list[tuple[float, int, str, Network]] = []
         for name, network in self._starts(warm_start):
             value = self._keep(network)
             candidates.append((value, len(candidates), name, network))
@@ -180,7 +195,7 @@ class _Run:
         for _, _, name, network in sorted(candidates)[:GROWN]:
             if self._elapsed() > GROWING * self.time_limit:
                 break
-            network, duals = grow(problem, network, lambda: self._elapsed() > GROWING * self.time_limit, self.seed)
+            network, duals = self._grown(network, GROWING)
             self._keep(network, duals)
             self._report(f"{name}, grown", None)
             if self.stopped:
@@ -209,7 +224,7 @@ class _Run:
         problem = self.problem
         bias = int(problem.beta != 0.0)
         widths = [problem.n0, *[0] * (problem.depth - 1), problem.m]
-        shapes = [(after, before + bias) for before, after in zip(widths, widths[1:], strict=False)]
+        shapes = [(after, before + bias) for before, after in pairwise(widths)]
         empty = Network(tuple(np.zeros(shape) for shape in shapes), problem.activation, problem.beta)
         yield "bias only", descend(problem, empty)
         if warm_start is not None:
@@ -224,10 +239,14 @@ class _Run:
             start = random_network(problem, self.width, np.random.default_rng((self.seed, k)))
             yield f"random {k + 1}", descend(problem, start, START_STEPS)
 
+    def _grown(self, network: Network, share: float) -> tuple[Network, list[np.ndarray]]:
+        return grow(self.problem, network, lambda: self._elapsed() > share * self.time_limit, self.seed)
+
     def _keep(self, network: Network, duals: list[np.ndarray] | None = None) -> float:
         """The proven loss of `network`, which becomes the present one if it is the best so far; duals: its Ĝ_ℓ, if known."""
         value = loss_upper(network, self.problem)
-        if value < self.upper:
+        # A network that rounding made a little worse still brings its dual points.
+        if value < self.upper or (duals is not None and self.duals is None and value <= self.upper * (1.0 + 1e-12)):
             self.upper, self.network, self.duals = value, network, duals
             self.bounds = {}
         return value
@@ -251,6 +270,7 @@ class _Run:
             seed=self.seed + self.iterations,
             warm_start=now.start,
             cost_upper=now.start_cost,
+            workers=self.workers,
         )
         if result.status == "interrupted":
             raise KeyboardInterrupt
@@ -259,7 +279,7 @@ class _Run:
             value = loss_upper(candidate, self.problem)
             if value < self.upper - WORTHWHILE * self.gap * now.cost:
                 self._keep(candidate)
-                self._keep(*grow(self.problem, descend(self.problem, candidate), lambda: self._elapsed() > FREEZING * self.time_limit, self.seed))
+                self._keep(*self._grown(descend(self.problem, candidate), FREEZING))
                 self._report("improved", layer)
                 return True
         self._bound(now, result)
@@ -276,7 +296,7 @@ class _Run:
         found = find_neurons(space, G, instance.activation, np.zeros((0, space.points.shape[1])), STARTS, self.seed)
         top = float(found.values.max(initial=0.0))
         hopeful = top <= needed
-        limits = Limits(self.node_limit, started + (seconds if hopeful else LOST_CAUSE * seconds))
+        limits = Limits(self.node_limit, started + (seconds if hopeful else LOST_CAUSE * seconds), self.workers)
         cutoff = needed if hopeful else top * (1.0 + LOST_CAUSE * self.gap)
         answer = prove(space, G, instance.activation, cutoff, limits, self.seed)
         if answer.proof is None:
@@ -310,11 +330,9 @@ class _Run:
         lower = 0.0 if result.dual is None else now.lower(result.dual)
         old = self.bounds.get(now.layer)
         if old is None or lower > old.lower:
-            gap = relative_gap(now.cost, lower)
-            assert gap is not None and self.network is not None
-            rung = None if result.dual is None else result.dual.rung
+            assert self.network is not None
             width = self.network.widths[now.layer]
-            self.bounds[now.layer] = LayerBound(now.layer, width, now.cost, lower, gap, rung, now, result)
+            self.bounds[now.layer] = LayerBound(now.layer, width, now.cost, lower, now, result)
         self._report("proven", now.layer)
 
     def _closed(self, layer: int) -> bool:
@@ -331,6 +349,15 @@ class _Run:
             progress = Progress(step, layer, self.upper, self.network.widths, gap, rung, self._elapsed())
             self.stopped = self.callback(progress) is True
 
+    def _layers(self) -> tuple[LayerBound, ...]:
+        if self.network is None:
+            return ()
+        network, problem = self.network, self.problem
+        return tuple(
+            self.bounds.get(layer) or LayerBound(layer, network.widths[layer], layer_cost(problem, network, layer), 0.0)
+            for layer in range(1, problem.depth)
+        )
+
     def result(self, status: str) -> DeepResult:
         if status == "optimal":
             message = f"the gap of {self.gap:g} is proven for every layer given its neighbours"
@@ -342,7 +369,7 @@ class _Run:
             status=status,
             upper=self.upper if self.network is not None else None,
             network=self.network,
-            layers=tuple(self.bounds[layer] for layer in sorted(self.bounds)),
+            layers=self._layers(),
             starts=tuple(self.starts),
             iterations=self.iterations,
             seconds=self._elapsed(),
