@@ -366,20 +366,28 @@ def check_line(written: dict[str, Any]) -> str:
     return line
 
 
-def print_neurons(neurons: list[dict[str, Any]]) -> None:
-    """The table of neurons, to stderr."""
+def print_neurons(written: dict[str, Any]) -> None:
+    """The table of neurons of `cpcert check`, and what was found in each layer of a deeper network, to stderr."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
         "layer", "neuron", "incoming", "outgoing", "in/out", "contact", "group", box=None, header_style="bold"
     )
-    for entry in neurons:
+    for entry in written["neurons"]:
         numbers = [entry["incoming"], entry["outgoing"], entry["balance"], entry["contact"]]
         cells = ["-" if v is None else f"{v:.6g}" for v in numbers]
         group = "dead" if entry["dead"] else str(entry["group"])
         table.add_row(str(entry["layer"]), str(entry["neuron"]), *cells, group)
-    Console(stderr=True).print(table)
+    console = Console(stderr=True)
+    console.print(table)
+    if len(written["layers"]) > 1:
+        for found in written["layers"]:
+            line = f"hidden layer {found['layer']}: the largest contact value found is {found['contact']:.6g}"
+            kinks = found["kinks"]
+            if kinks:
+                line += f" (one-sided: {kinks} {_plural(kinks, 'value')} of the next layer at a kink)"
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 def write_result(

@@ -316,6 +316,10 @@ def test_command(tmp_path, capsys):
     assert main(["check", str(tmp_path / "deep.safetensors"), str(three), "--json"]) == 1
     written = json.loads(capsys.readouterr().out)
     assert (written["scope"], written["lower"], written["suboptimality"]["upper"]) == ("blockwise", None, None)
+    assert main(["check", str(tmp_path / "deep.safetensors"), str(three)]) == 1
+    captured = capsys.readouterr()
+    assert "hidden layer 2: the largest contact value found is" in captured.err
+    assert "one more neuron in hidden layer" in captured.out
     # A certificate of another problem says nothing about this one.
     other = Path(solved["certificate"])
     instance.write_text(instance.read_text().replace("0.01", "0.02"))

@@ -101,7 +101,7 @@ def check(
         return answer
 
     if not as_json:
-        report.print_neurons(answer["neurons"])
+        report.print_neurons(answer)
     return deliver(DONE if found.verdict == "optimal" else NO, answer, report.check_line, as_json, save)
 
 
