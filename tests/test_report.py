@@ -88,7 +88,7 @@ def test_numbers_as_a_reader_wants_them():
 
 @given(st.floats(min_value=0, max_value=1e300))
 def test_a_printed_gap_is_not_smaller(gap):
-    printed = Fraction(report._rounded_up(gap))
+    printed = Fraction(report.rounded_up(gap))
     assert Fraction(gap) <= printed <= Fraction(gap) * Fraction(11, 10)
 
 
