@@ -20,7 +20,9 @@ from cpcert.rank.graphs import complete_bipartite, edge_matrix, load_graph
 from cpcert.rank.semidefinite import semidefinite_bounds
 
 # How many random matrices of each order.
-MATRICES = {20: 10, 40: 10, 100: 3}
+MATRICES = {20: 10, 40: 10, 100: 10}
+# And how many of them the baseline gets, which takes five times as long.
+BASELINE = {20: 10, 40: 10, 100: 3}
 
 
 def golden() -> None:
@@ -106,6 +108,8 @@ def factorisations() -> None:
                 found = find_factors(A, k, np.random.default_rng(seed), seconds=60.0)
                 ours.append(time.perf_counter() - start)
                 reached += found is not None and relative_residual(A, found) <= 1e-10
+                if seed >= BASELINE[n]:
+                    continue
                 start = time.perf_counter()
                 other = projected_gradient(A, k, np.random.default_rng(seed), max(5.0 * ours[-1], 5.0))
                 theirs.append(time.perf_counter() - start)
@@ -113,13 +117,13 @@ def factorisations() -> None:
                 reached_there += residuals[-1] <= 1e-10
             records.append({
                 "n": n, "k": k, "success": reached / number, "seconds": float(np.median(ours)),
-                "peer_success": reached_there / number, "peer_seconds": float(np.median(theirs)),
+                "peer_success": reached_there / BASELINE[n], "peer_seconds": float(np.median(theirs)),
                 "peer_residual": float(np.median(residuals)),
             })  # fmt: skip
             lines.append([
                 str(n), str(k), f"{reached}/{number}", f"{np.median(ours):.2f}", f"{max(ours):.2f}",
-                f"{reached_there}/{number}", f"{np.median(theirs):.2f}", f"{np.median(residuals):.0e}",
-                f"{np.median(theirs) / np.median(ours):.1f}",
+                f"{reached_there}/{BASELINE[n]}", f"{np.median(theirs):.2f}", f"{np.median(residuals):.0e}",
+                f"{np.median(theirs) / np.median(ours[: BASELINE[n]]):.1f}",
             ])  # fmt: skip
             print(" | ".join(lines[-1]), flush=True)
     headings = [
@@ -135,7 +139,7 @@ def factorisations() -> None:
     ]
     notes = (
         "A = BᵀB, B = |gaussian| of shape (2n, n), seeds from 0, to a relative residual of 1e-10. gradient: plain "
-        "projected gradient steps of length 1/L from the same start, for up to 5 times as long (at least 5 s). ratio: of the medians."
+        "projected gradient steps of length 1/L from the same start, for up to 5 times as long (at least 5 s). ratio: of the medians over the matrices that both got."
     )
     tables.write("cp_factorisations", "Completely positive factorisations", headings, lines, records, notes)
 

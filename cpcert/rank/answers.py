@@ -58,7 +58,7 @@ def describe(proof: Any) -> str | None:
             return "ideal-sparse semidefinite bound"
         case LowerComponents(parts) | UpperComponents(parts):
             kinds = sorted({str(describe(part.proof)) for part in parts})
-            return f"components ({', '.join(kinds)})"
+            return f"components ({', '.join(kinds)})" if kinds else "the zero matrix"
         case Atoms():
             return "exact factorisation"
         case Nearby():
@@ -143,6 +143,7 @@ def rank_sigma_object(bounds: RankSigmaBounds, seconds: float) -> dict[str, Any]
         "upper_proof": None
         if bounds.upper_proof is None
         else describe(getattr(bounds.upper_proof, "proof", Atoms(()))),
+        "floating_upper": bounds.floating_upper,
         "refutation": _pair_refutation(bounds.not_in_S),
         "notes": [GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else [],
         "seconds": seconds,
@@ -176,6 +177,8 @@ def rank_sigma_line(answer: dict[str, Any]) -> str:
     else:
         claim = f"Rank_sigma at least {lower}, no upper bound proven"
     above = "" if upper is None else f"; upper: {answer['upper_proof']}"
+    if answer["floating_upper"] is not None:
+        notes = f"\nin floating point only, no proof: {answer['floating_upper']} neurons{notes}"
     return f"{claim}, {effort}; lower: {answer['lower_proof']}{above}{notes}"
 
 

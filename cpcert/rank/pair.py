@@ -16,8 +16,9 @@ Hongler, Gabriel 2022, Section 4). Lower bounds:
   instead of 4. The equations of different i, j share no entry, so each block is a linear program in two multipliers,
   solved exactly by trying its extreme rays.
 
-Upper bounds: a factorisation of M where M is determined. A pair given in floats is taken exactly as given; nothing is
-said about pairs nearby. `network_rank_sigma` is about all pairs within a tolerance instead.
+Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A pair given
+in floats is taken exactly as given; nothing is said about pairs nearby. `network_rank_sigma` is about all pairs within a
+tolerance instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -36,6 +37,7 @@ from cpcert.certificate.rank_check import Rejected, System, check_rank_claim, ra
 from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_bounds
 from cpcert.rank.graphs import clique_cover_bound
 from cpcert.rank.matrices import ExactPair, Rows, float_matrix
+from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
 from cpcert.rank.proofs import (
     Block,
     Combination,
@@ -62,11 +64,16 @@ from cpcert.rank.proofs import (
     as_json,
 )
 
+# Starts of the search for a number of neurons, and decompositions that are tried to be made rational.
+STARTS = 10
+TRIES = 3
+
 
 @dataclass(frozen=True)
 class RankSigmaBounds:
     """lower ≤ Rank_σ(pair) ≤ upper, proven for the pair exactly as given; upper None if not proven.
 
+    floating_upper: neurons of a decomposition found in floating point with relative residual ≤ 1e-10, no proof, if fewer.
     not_in_S: the proof that the pair belongs to no layer of any width; then lower and upper are None.
     """
 
@@ -76,6 +83,7 @@ class RankSigmaBounds:
     upper: int | None
     upper_proof: SigmaUpper | None
     not_in_S: NotInS | None = None
+    floating_upper: int | None = None
 
     def claim(self) -> dict[str, Any]:
         """The strongest claim, as JSON data for `check_rank_claim`."""
@@ -143,7 +151,35 @@ def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> 
         refuted = RankSigmaBounds(pair, None, None, None, None, Lifted(node))
         if _accepted(refuted.claim()):
             return refuted
-    return _strongest(pair, candidates, upper)
+    result = _strongest(pair, candidates, upper)
+    return result if result.lower == result.upper else _with_neurons(result, sigma, seed, stop)
+
+
+def _with_neurons(bounds: RankSigmaBounds, sigma: Rows, seed: int, stop: float) -> RankSigmaBounds:
+    """The bounds with the upper end that neurons found by a search give, proven or in floating point."""
+    pair, rng = bounds.pair, np.random.default_rng(seed)
+    N, K, S = len(pair.K), float_matrix(pair.K), float_matrix(sigma)
+    best = bounds
+    for k in sorted({*range(max(bounds.lower or 0, 1), 3 * N), N * (N + 1)}):
+        if best.upper is not None and k >= best.upper:
+            break
+        for _ in range(TRIES):
+            X = find_neurons(K, S, pair.activation, k, rng, STARTS, stop)
+            if X is None:
+                break
+            best = best if best.floating_upper is not None else replace(best, floating_upper=k)
+            # Few neurons are often rational; otherwise many are made so.
+            for make in (lambda: rational_neurons(X), lambda: basic_neurons(pair.K, sigma, pair.activation, X, rng)):  # noqa: B023
+                proof = make()
+                if proof is not None and (best.upper is None or len(proof.atoms) < best.upper):
+                    better = replace(best, upper=len(proof.atoms), upper_proof=proof)
+                    if _accepted(better.claim()):
+                        best = better
+            if best.upper == k:
+                break
+        if best.floating_upper is not None and (best.upper is not None or k > best.floating_upper + 1):
+            break
+    return best if best.floating_upper != best.upper else replace(best, floating_upper=None)
 
 
 def _strongest(
