@@ -135,10 +135,28 @@ def forces(
 
 
 def _settled(problem: Problem, network: Network) -> Network:
+    """A stationary network near this one, as far as Newton's method gets; its loss is not higher.
+
+    In coordinates of the span of the points, where W_1 of a stationary network lies: with many features Newton's method
+    could not carry the others.
+    """
+    import numpy as np
+
     from cpcert.deep.descent import condense
     from cpcert.deep.newton import newton
+    from cpcert.network import Network
+    from cpcert.problem import Problem
 
-    return newton(problem, condense(problem, network), lambda: False)[0]
+    _, s, Vt = np.linalg.svd(problem.X, full_matrices=False)
+    Q = Vt[: max(1, int(np.sum(s > 1e-12 * s.max(initial=0.0))))].T
+    inside = Problem(
+        problem.X @ Q, problem.Y, problem.lam, problem.loss, problem.activation, beta=problem.beta, depth=problem.depth
+    )
+    W, n0 = network.weights[0], problem.n0
+    short = Network((np.hstack([W[:, :n0] @ Q, W[:, n0:]]), *network.weights[1:]), network.activation, network.beta)
+    found, _ = newton(inside, condense(inside, short), lambda: False)
+    W, r = found.weights[0], Q.shape[1]
+    return Network((np.hstack([W[:, :r] @ Q.T, W[:, r:]]), *found.weights[1:]), network.activation, network.beta)
 
 
 def _files(checkpoints: list[Path]) -> list[Path]:

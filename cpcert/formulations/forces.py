@@ -232,6 +232,7 @@ def _slopes(
         return np.concatenate([((target - dual @ before.V) / size).ravel() for target, dual, before, size in layers])
 
     start = np.concatenate([slope[on_kink] for slope, on_kink in zip(slopes, kinks, strict=True)])
+    start = np.clip(start, low, high)  # the bounded fits end outside by rounding
     fit = least_squares(residual, start, bounds=(low, high), xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=30)
     return (with_values(fit.x) if 2.0 * fit.cost < np.sum(residual(start) ** 2) else slopes), kinks
 
