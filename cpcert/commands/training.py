@@ -170,7 +170,8 @@ def plateau(
     gap
         The relative gap to prove (instead of solve.gap in the file; 1e-6 by default).
     time_limit
-        Seconds for each lambda to solve, to bound the width, and to examine trainings (instead of solve.time_limit).
+        Seconds for each lambda to solve, to bound the width, to examine trainings, and to add neurons to them (instead of
+        solve.time_limit).
     as_json
         Print one JSON object instead of a table.
     out

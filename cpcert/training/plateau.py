@@ -29,6 +29,7 @@ from cpcert.training.sweep import Result, best_per_width, device_name, result_ro
 
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.training.check import DescentNeuron
 
 FLOOR, MINIMUM, SADDLE, UNFINISHED, UNKNOWN = KINDS = (
     "floor",
@@ -43,11 +44,13 @@ FLOOR, MINIMUM, SADDLE, UNFINISHED, UNKNOWN = KINDS = (
 class Verdict:
     """kind: floor (the target is reached); hints: local_minimum, saddle (stationary, but the curvature or a dead neuron leads
     down), unfinished; not_examined (time was over).
-    descent_loss: the proven loss after adding the best neuron found, below that of the trial; None if none was found."""
+    descent_loss: the proven loss after adding the best neuron found, below that of the trial; None if none was found, or not
+    looked for (searched)."""
 
     kind: str
-    hint: Hint | None = None
-    descent_loss: float | None = None
+    hint: Hint | None
+    descent_loss: float | None
+    searched: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,7 @@ def curve(
 ) -> Curve:
     """The curve of the results of one λ, which is that of `problem`. solved: of `solve`, None for depth ≥ 3.
 
-    Examines failed trials for about `seconds`, the best first, and bounds the width for as long.
+    `seconds` each, about: to bound the width, to examine failed trials, and to add neurons to them, the best first.
     """
     results = list(results)
     lower, upper = (None, None) if solved is None else (solved.lower, solved.upper)
@@ -104,22 +107,37 @@ def _verdicts(
 ) -> list[Verdict]:
     from cpcert.training.check import descent_neuron
 
-    verdicts = [Verdict(FLOOR if result.loss <= target else UNKNOWN) for result in results]
-    failed = sorted((r.loss, i) for i, r in enumerate(results) if r.loss > target)
-    deadline = time.monotonic() + seconds
+    failed = [i for _, i in sorted((r.loss, i) for i, r in enumerate(results) if r.loss > target)]
+    hints: dict[int, Hint] = {}
+    descents: dict[int, DescentNeuron | None] = {}
     with suppress(KeyboardInterrupt):  # what is examined so far is worth showing
-        for count, (_, i) in enumerate(failed):
+        deadline = time.monotonic() + seconds
+        for i in failed:
             if time.monotonic() > deadline:
                 break
-            progress(count / len(failed), f"examining {len(failed)} trainings above the target")
-            found, descent = hint(problem, results[i].network), descent_neuron(problem, results[i].network)
-            if found.residual > LARGEST_RESIDUAL:
-                kind = UNFINISHED
-            elif found.escape is not None or (descent is not None and found.dead[descent.layer - 1]):
-                kind = SADDLE
-            else:
-                kind = MINIMUM
-            verdicts[i] = Verdict(kind, found, None if descent is None else descent.loss_after)
+            progress(0.5 * len(hints) / len(failed), f"examining {len(failed)} trainings above the target")
+            hints[i] = hint(problem, results[i].network)
+        deadline = time.monotonic() + seconds
+        for i in failed:
+            if time.monotonic() > deadline:
+                break
+            progress(0.5 + 0.5 * len(descents) / len(failed), "adding a neuron to each of them")
+            descents[i] = descent_neuron(problem, results[i].network)
+    verdicts = []
+    for i, result in enumerate(results):
+        found, descent = hints.get(i), descents.get(i)
+        after = None if descent is None else descent.loss_after
+        if result.loss <= target:
+            kind = FLOOR
+        elif found is None or (any(found.dead) and i not in descents):
+            kind = UNKNOWN
+        elif found.residual > LARGEST_RESIDUAL:
+            kind = UNFINISHED
+        elif found.escape is not None or (descent is not None and found.dead[descent.layer - 1]):
+            kind = SADDLE
+        else:
+            kind = MINIMUM
+        verdicts.append(Verdict(kind, found, after, result.loss > target and i in descents))
     return verdicts
 
 
@@ -170,6 +188,7 @@ def _trial_object(result: Result, verdict: Verdict) -> dict[str, Any]:
         "kinks": None if found is None else found.kinks,
         "curvature": None if found is None else found.curvature,
         "dead": None if found is None else sum(found.dead),
+        "descent": "not_searched" if not verdict.searched else "none" if verdict.descent_loss is None else "found",
         "descent_loss": verdict.descent_loss,
     }
 
@@ -198,10 +217,11 @@ def plateau_lines(written: dict[str, Any]) -> str:
             + (f", {trials[UNKNOWN]} not examined" if trials[UNKNOWN] else "")
         )
         rows = [row for row in written["results"] if row["lambda"] == one["lambda"] and row["verdict"] != FLOOR]
-        lowered = sum(row["descent_loss"] is not None for row in rows)
-        if rows:
+        searched = [row["descent"] for row in rows if row["descent"] != "not_searched"]
+        if searched:
+            lowered = searched.count("found")
             lines.append(
-                f"  of the {len(rows)} above the target, one more neuron lowers the loss of {lowered} (proven)"
+                f"  with one more neuron, {lowered} of {len(searched)} above the target get a lower loss (proven)"
             )
         if one["note"]:
             lines.append(f"  {one['note']}")

@@ -64,8 +64,9 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, pa
         if rows == 2:
             axes.set_xlabel("")
             _draw_excess(grid[1, column], one)
+    floor = "the floor" if rows == 2 else "the best loss"
     what = describe(problem).split(", lambda")[0]
-    figure.suptitle(f"{what}; plateau: within {tolerance:g} of the floor", fontsize=SMALL, x=0.01, ha="left")
+    figure.suptitle(f"{what}; plateau: within {tolerance:g} of {floor}", fontsize=SMALL, x=0.01, ha="left")
     _save(figure, path)
 
 
