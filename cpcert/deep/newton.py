@@ -28,15 +28,19 @@ from cpcert.problem import Problem
 STEPS = 150
 # Entries of Z this near 0, relative to ‖w‖‖a_i‖, start as kinks.
 NEAR = 1e-3
+# Entries of Z further from 0 than this, relative to the largest, stop being kinks after a short step.
+FAR = 1e-6
 # Step of the differences that stand for the Hessian, and the size of the gradient that ends the iteration (relative).
 DIFFERENCE, STATIONARY = 1e-5, 1e-11
 # Singular values below which equations are dependent (relative), and the least curvature, relative to λ.
 DEPENDENT, FLAT = 1e-9, 1e-3
 # Rise of the loss that counts as rounding.
 ROUNDING = 1e-13
-# Line search: lengths tried first, steps that refine the best one, and how near a kink is where it ends (relative).
-LENGTHS = tuple(0.5**k for k in range(1, 12))
+# Line search: halvings, steps that refine the best length, and how near a kink is where it ends (relative).
+HALVINGS = 40
 GOLDEN_STEPS, CROSSING = 45, 1e-7
+# So many short steps in a row that lower the loss by less than SLOW (relative) end the iteration.
+SHORT_STEPS, SLOW = 10, 1e-7
 # More weights than this make the Hessian too large.
 LARGEST = 700
 
@@ -133,7 +137,7 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
         return Network(tuple(unpack(x, widths, bias)), sigma, problem.beta)
 
     loss = loss_and_gradient(problem, widths)
-    value = loss(x)[0]
+    value, short = loss(x)[0], 0
     for _ in range(STEPS if 0 < len(x) <= LARGEST else 0):
         if expired():
             break
@@ -142,13 +146,20 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
             if not _release(piece, x):
                 break
             step, _ = _step(piece, x)
-        length, new = _line_search(loss, x, step)
-        if not new <= value * (1.0 + ROUNDING):
+        length, new = _line_search(loss, x, step, value)
+        short = short + 1 if length < 1.0 and new > value * (1.0 - SLOW) else 0
+        if short == SHORT_STEPS or not new <= value * (1.0 + ROUNDING):
             break
-        for layer, entry in _crossed(piece, x, step, length):
-            piece.kinks[layer][entry] = True
+        crossed = _crossed(piece, x, step, length)
         x, value = x + length * step, new
-        for on, kink, Z in zip(piece.on, piece.kinks, at(x).forward(problem.X), strict=False):
+        outputs = at(x).forward(problem.X)
+        for kink, Z in zip(piece.kinks, outputs, strict=False):
+            if length < 1.0:
+                # A kink that is far and cannot be reached in one step was none.
+                kink &= np.abs(Z) <= FAR * np.abs(Z).max(initial=0.0)
+        for layer, entry in crossed:
+            piece.kinks[layer][entry] = True
+        for on, kink, Z in zip(piece.on, piece.kinks, outputs, strict=False):
             on[~kink] = Z[~kink] > 0.0
     mu = _multipliers(piece, x)[0]
     derivatives = piece.back(x, piece.forward(x), mu)[1]
@@ -156,22 +167,24 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
 
 
 def _line_search(
-    function: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray, step: np.ndarray
+    function: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray, step: np.ndarray, start: float
 ) -> tuple[float, float]:
-    """(t, L_λ(x + t·step)): 1 where that is the best of some lengths t, else the smallest value near the best, to the last bits: it
-    may be at a kink."""
+    """(t, L_λ(x + t·step)): t = 1, 1/2, … while that lowers the loss, or until it is at most `start`, its value at x; then, unless
+    t = 1, the smallest value near, to the last bits: it may be at a kink."""
 
     def loss(t: float) -> float:
         return function(x + t * step)[0]
 
     best, value = 1.0, loss(1.0)
-    for t in LENGTHS:
-        trial = loss(t)
+    for k in range(1, HALVINGS):
+        trial = loss(0.5**k)
         if trial < value * (1.0 - ROUNDING):
-            best, value = t, trial
+            best, value = 0.5**k, trial
+        elif value <= start * (1.0 + ROUNDING):
+            break
     if best == 1.0:
         return best, value
-    low, high = best * LENGTHS[0], best / LENGTHS[0]
+    low, high = 0.5 * best, 2.0 * best
     for _ in range(GOLDEN_STEPS):
         a, b = high - 0.618 * (high - low), low + 0.618 * (high - low)
         low, high = (low, b) if loss(a) <= loss(b) else (a, high)

@@ -143,9 +143,14 @@ def solve_deep(
         raise InputError(f"depth: is {problem.depth}; solve_deep is for depth >= 3: use solve, whose bounds are global")
     if problem.loss.name == "interpolate":
         raise InputError("loss: interpolate needs depth 2; at depth >= 3 use mse with a small lambda")
-    for name, value in (("gap", gap), ("time_limit", time_limit), ("restarts", restarts), ("width", width - 1)):
-        if not 0.0 <= value < math.inf and not (name == "time_limit" and value == math.inf):
-            raise InputError(f"{name}: is {value!r}; give a number >= {1 if name == 'width' else 0}")
+    for name, value, least in (
+        ("gap", gap, 0),
+        ("time_limit", time_limit, 0),
+        ("restarts", restarts, 0),
+        ("width", width, 1),
+    ):
+        if not value >= least or (math.isinf(value) and name != "time_limit"):
+            raise InputError(f"{name}: is {value!r}; give a number >= {least}")
     if warm_start is not None:
         warm_start.check_fits(problem)
     compile_kernels(True)  # before the clock starts
@@ -183,7 +188,6 @@ class _Run:
     stopped: bool = False
 
     def run(self, warm_start: Network | None) -> str:
-        problem = self.problem
         candidates: list[tuple[float, int, str, Network]] = []
         for name, network in self._starts(warm_start):
             value = self._keep(network)
