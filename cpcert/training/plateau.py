@@ -203,14 +203,14 @@ def plateau_lines(written: dict[str, Any]) -> str:
         else:
             lower, upper = outward(one["certified"]["lower"], one["certified"]["upper"])
             floor = f"proven floor in [{lower}, {upper}]"
-        observed = "not reached" if start["observed"] is None else f"width {start['observed']}"
+        observed = "not observed" if start["observed"] is None else f"observed from width {start['observed']}"
         lines.append(f"lambda = {one['lambda']:g}: {floor}; target {one['target']:.6g} (+{written['tolerance']:.1g})")
         proven = start["proven"]
         if proven is not None:
             exact = proven["lower"] == proven["upper"]
             width = f"{proven['lower']}" if exact else f"between {proven['lower']} and {proven['upper']}"
             observed += f"; least width that reaches the target: {width} (proven)"
-        lines.append(f"  plateau observed from {observed}")
+        lines.append(f"  plateau {observed}")
         lines.append(
             f"  {sum(trials.values())} trainings: {trials[FLOOR]} reach it; {trials[MINIMUM]} look like local minima, "
             f"{trials[SADDLE]} like saddles, {trials[UNFINISHED]} unfinished"
