@@ -139,7 +139,8 @@ def factorisations() -> None:
     ]
     notes = (
         "A = BᵀB, B = |gaussian| of shape (2n, n), seeds from 0, to a relative residual of 1e-10. gradient: plain "
-        "projected gradient steps of length 1/L from the same start, for up to 5 times as long (at least 5 s). ratio: of the medians over the matrices that both got."
+        "projected gradient steps of length 1/L from the same start, for up to 5 times as long (at least 5 s). "
+        "ratio: of the medians over the matrices that both got."
     )
     tables.write("cp_factorisations", "Completely positive factorisations", headings, lines, records, notes)
 

@@ -89,7 +89,7 @@ def test_the_oracle_on_cones_is_above_all_samples_and_close_to_the_best(name, m,
     sigma = activation(name, 0.3 if name == "leaky_relu" else None)
     samples = rng.standard_normal((20_000, r))
     samples /= np.linalg.norm(samples, axis=1, keepdims=True)
-    for _ in range(3):
+    for _ in range(3 if m == 1 else 1):
         points, G = rng.standard_normal((8, r)), rng.standard_normal((m, 8))
         caps = cones(points, sigma, rng.standard_normal((5, r)))
         values = np.linalg.norm(sigma(samples @ points.T) @ G.T, axis=1)
@@ -326,11 +326,11 @@ def test_the_optimal_matrix_of_bipartite_data(N):
         assert q >= 0.0
 
 
-@pytest.mark.parametrize("lam", [1e-3, 0.1, 0.45])
+@pytest.mark.parametrize("lam", [1e-3, 0.45])
 def test_its_minimum_is_what_the_solver_proves(lam):
     problem = Problem(np.eye(4), np.array(edge_matrix(complete_bipartite(4)), float), lam=lam, beta=0.0)
     result = solve(problem, gap=1e-6)
-    step = rank_along_path(4, Fraction(lam), 0.5)
+    step = rank_along_path(4, Fraction(lam), 0.1)
     assert result.status == "optimal"
     assert result.lower <= float(step.minimum) * (1.0 + 1e-12)
     assert result.upper >= float(step.minimum) * (1.0 - 1e-12)
@@ -340,10 +340,10 @@ def test_ranks_along_the_path():
     assert [pigeonhole_bound(N, Fraction(1, 10_000)) for N in (4, 6, 8)] == [4, 9, 16]
     assert [pigeonhole_bound(N, Fraction(1, 2)) for N in (2, 4, 6)] == [1, 1, 1]
     # Exactly at equality in (2) nothing is claimed: (1 − λ)² = λ((1 − 2λ) + λ) for N = 2, K = 1 is λ = 1/2.
-    step = rank_along_path(4, Fraction(2, 5), 1.0)
+    step = rank_along_path(4, Fraction(2, 5), 0.3)
     assert (step.lower, step.upper) == (3, 3)
     for lam in LAMBDAS[3::4]:
-        found = cp_rank_bounds(optimal_matrix(4, lam), 0.5, 0, False)
+        found = cp_rank_bounds(optimal_matrix(4, lam), 0.2, 0, False)
         assert found.upper is None or pigeonhole_bound(4, lam) <= found.upper
 
 

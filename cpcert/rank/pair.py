@@ -39,6 +39,7 @@ from cpcert.rank.graphs import clique_cover_bound
 from cpcert.rank.matrices import ExactPair, Rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
 from cpcert.rank.proofs import (
+    Atoms,
     Block,
     Combination,
     Covered,
@@ -160,26 +161,34 @@ def _with_neurons(bounds: RankSigmaBounds, sigma: Rows, seed: int, stop: float) 
     pair, rng = bounds.pair, np.random.default_rng(seed)
     N, K, S = len(pair.K), float_matrix(pair.K), float_matrix(sigma)
     best = bounds
-    for k in sorted({*range(max(bounds.lower or 0, 1), 3 * N), N * (N + 1)}):
-        if best.upper is not None and k >= best.upper:
-            break
-        for _ in range(TRIES):
-            X = find_neurons(K, S, pair.activation, k, rng, STARTS, stop)
-            if X is None:
+    try:
+        for k in sorted({*range(max(bounds.lower or 0, 1), 3 * N), N * (N + 1)}):
+            if best.upper is not None and k >= best.upper:
                 break
-            best = best if best.floating_upper is not None else replace(best, floating_upper=k)
-            # Few neurons are often rational; otherwise many are made so.
-            for make in (lambda: rational_neurons(X), lambda: basic_neurons(pair.K, sigma, pair.activation, X, rng)):  # noqa: B023
-                proof = make()
-                if proof is not None and (best.upper is None or len(proof.atoms) < best.upper):
-                    better = replace(best, upper=len(proof.atoms), upper_proof=proof)
-                    if _accepted(better.claim()):
-                        best = better
-            if best.upper == k:
+            for _ in range(TRIES):
+                X = find_neurons(K, S, pair.activation, k, rng, STARTS, stop)
+                if X is None:
+                    break
+                best = best if best.floating_upper is not None else replace(best, floating_upper=k)
+                # Few neurons are often rational; otherwise many are made so.
+                best = _improved(best, rational_neurons(X))
+                if best.upper == k or time.monotonic() > stop:
+                    break
+                best = _improved(best, basic_neurons(pair.K, sigma, pair.activation, X, rng))
+            if best.floating_upper is not None and (best.upper is not None or k > best.floating_upper + 1):
                 break
-        if best.floating_upper is not None and (best.upper is not None or k > best.floating_upper + 1):
-            break
-    return best if best.floating_upper != best.upper else replace(best, floating_upper=None)
+    except KeyboardInterrupt:
+        pass  # what was found is kept
+    fewer = best.floating_upper is not None and (best.upper is None or best.floating_upper < best.upper)
+    return best if fewer else replace(best, floating_upper=None)
+
+
+def _improved(bounds: RankSigmaBounds, proof: Atoms | None) -> RankSigmaBounds:
+    """With the neurons of `proof` if they are fewer and the checker accepts them."""
+    if proof is None or (bounds.upper is not None and len(proof.atoms) >= bounds.upper):
+        return bounds
+    better = replace(bounds, upper=len(proof.atoms), upper_proof=proof)
+    return better if _accepted(better.claim()) else bounds
 
 
 def _strongest(

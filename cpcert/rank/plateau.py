@@ -192,37 +192,41 @@ class _Search:
         self, problem: Problem, space: Coordinates, caps: Arcs | Cones | None, upper: float, deadline: float
     ) -> None:
         self.problem, self.space, self.caps, self.upper, self.deadline = problem, space, caps, upper, deadline
-        self.needed: list[int] = []
-        self.losses: list[float] = []
+        self.needed: list[tuple[int, float]] = []
         self.complete = False
         self.best: Neurons | None = None
         self.pool = np.zeros((0, space.points.shape[1] if caps is None else caps.points.shape[1]))
 
     def run(self) -> tuple[int, tuple[Needed, ...]]:
         count = 1 if self.caps is None else self.caps.count
-        lower = self._collect(count)
-        sets = [tuple(k for k in range(count) if s >> k & 1) for s in self.needed]
-        return lower, tuple(Needed(s, loss) for s, loss in zip(sets, self.losses, strict=True))
+        try:
+            self._collect(count)
+        except KeyboardInterrupt:
+            self.complete = False
+        sets = [(tuple(k for k in range(count) if s >> k & 1), loss) for s, loss in self.needed]
+        return smallest_hitting_set(self._sets())[0], tuple(Needed(*each) for each in sets)
+
+    def _sets(self) -> list[int]:
+        return [s for s, _ in self.needed]
 
     def _late(self) -> bool:
         return time.monotonic() >= self.deadline
 
-    def _collect(self, count: int) -> int:
+    def _collect(self, count: int) -> None:
         every, lower = (1 << count) - 1, 0
         for pair in [1] if self.caps is None else opposite_pairs(self.caps.middles()):
             if not self._late():
                 loss, _ = self.lower_within(every & ~pair)
                 if loss is not None:
-                    self.needed.append(pair)
-                    self.losses.append(loss)
+                    self.needed.append((pair, loss))
         while not self._late():
-            lower, hitting = smallest_hitting_set(self.needed, lower)
+            lower, hitting = smallest_hitting_set(self._sets(), lower)
             if hitting is None:
-                return lower
+                return
             loss, self.best = self.lower_within(hitting, 1.0)
             if loss is None:
                 self.complete = not self._late()
-                return lower
+                return
             allowed = hitting
             waiting = [1 << k for k in range(count) if not hitting >> k & 1]
             # Allow half of the others, a quarter of those, …: what can be allowed and still leaves the loss above U.
@@ -235,9 +239,7 @@ class _Search:
                     allowed, loss = more, better
                 elif len(group) > 1:
                     groups += [group[: len(group) // 2], group[len(group) // 2 :]]
-            self.needed.append(every & ~allowed)
-            self.losses.append(loss)
-        return smallest_hitting_set(self.needed, lower)[0]
+            self.needed.append((every & ~allowed, loss))
 
     def lower_within(self, allowed: int, impatience: float = IMPATIENCE) -> tuple[float | None, Neurons | None]:
         """(a proven lower bound > U of the loss of networks with neurons in the caps of the bit set `allowed` only, or None;
