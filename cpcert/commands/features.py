@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # Frames of an animation of a training that is run here: early steps move most.
 FRAMES = 40
+# Angles at which neurons are merged before Newton's method, boldest first; times DYING the ‖w‖‖v‖, relative to the largest, at
+# which they are dropped; the relative rise of a loss that is rounding.
+MERGED, DYING, ROUNDING = (0.3, 0.1, 0.03, 0.01, 0.0), 1e-2, 1e-12
 MODEL_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
@@ -103,11 +106,11 @@ def forces(
     if given is not None:
         network = load_model(given, problem)
     else:
-        trained, complete = _train(loaded, problem, width, seed, animate and not frames)
+        trained, complete = train_one(loaded, problem, width, seed, animate and not frames)
         network = trained[-1][1]
         frames = frames or trained
     if settle:
-        network = _settled(problem, network)
+        network = settled(problem, network)
     layers = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
     answer = forces_object(problem, network, layers) | {"seed": None if given else seed, "complete": complete}
     classes = [str(label) for label in getattr(loaded.data, "classes", [])]
@@ -134,15 +137,15 @@ def forces(
     return deliver(DONE if complete else NO, answer, forces_line, as_json, save)
 
 
-def _settled(problem: Problem, network: Network) -> Network:
-    """A stationary network near this one, as far as Newton's method gets; its loss is not higher.
+def settled(problem: Problem, network: Network) -> Network:
+    """A stationary network near this one, as far as Newton's method gets; its loss is not higher but for rounding.
 
     In coordinates of the span of the points, where W_1 of a stationary network lies: with many features Newton's method
     could not carry the others.
     """
     import numpy as np
 
-    from cpcert.deep.descent import condense
+    from cpcert.deep.descent import condense, descend
     from cpcert.deep.newton import newton
     from cpcert.network import Network
     from cpcert.problem import Problem
@@ -154,7 +157,17 @@ def _settled(problem: Problem, network: Network) -> Network:
     )
     W, n0 = network.weights[0], problem.n0
     short = Network((np.hstack([W[:, :n0] @ Q, W[:, n0:]]), *network.weights[1:]), network.activation, network.beta)
-    found, _ = newton(inside, condense(inside, short), lambda: False)
+    start = condense(inside, short)
+    found = start
+    largest = max((float(np.sum(W * W, axis=1).max(initial=0.0)) for W in start.weights[:-1]), default=0.0)
+    # Neurons that are still turning towards each other, or dying, make Newton's equations nearly singular: merge and drop
+    # boldly, and see whether the loss comes back down.
+    for angle in MERGED:
+        fewer = start.merged(angle).without_dead_neurons(DYING * angle * largest)
+        merged = descend(inside, fewer).balanced()
+        found, _ = newton(inside, merged, lambda: False)
+        if found.loss(inside) <= network.loss(problem) * (1.0 + ROUNDING):
+            break
     W, r = found.weights[0], Q.shape[1]
     return Network((np.hstack([W[:, :r] @ Q.T, W[:, r:]]), *found.weights[1:]), network.activation, network.beta)
 
@@ -180,7 +193,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
 
 
-def _train(
+def train_one(
     loaded: Instance, problem: Problem, width: int | None, seed: int, history: bool
 ) -> tuple[list[tuple[str, Network]], bool]:
     """([(title, network), …], whether training came to its end): with `history` also the networks on the way."""
