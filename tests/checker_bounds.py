@@ -189,6 +189,11 @@ def interpolating(m):
     problem = problem_of(m, [[1.0], [2.0]], [[2.0], [4.25]], "interpolate")
     weights = {"W1": floats([2.0]), "W2": floats([1.0])}
     assert rejected(m, m.network_loss, problem, "network", [], dict(weights))
+    # (The targets in a finer unit than the outputs.)
+    finer = problem_of(m, [[1.0]], [[0.1]], "mse", 0.5)
+    assert (
+        m.network_loss(finer, "network", [], {"W1": floats([1.0]), "W2": floats([1.0])}) == (1 - Fraction(0.1)) ** 2 + 1
+    )
     problem = problem_of(m, [[1.0], [2.0]], [[0.5], [1.0]], "interpolate")
     assert m.network_loss(problem, "network", [], {"W1": floats([2.0]), "W2": floats([0.25])}) == Fraction(65, 16)
     assert rejected(m, m.network_loss, problem, "network", [], {"W1": floats([2.0]), "W2": floats([0.25 + 2.0**-40])})

@@ -180,7 +180,7 @@ def _grown(rng, weights, scale, u, depth, state=None):
 
 
 @cache
-def random_trees(number=50):
+def random_trees(number=40):
     """(weights, columns, u): the tree proves f ≤ u and no less."""
     rng = np.random.default_rng(17)
     found = []

@@ -234,7 +234,7 @@ def kill_at_random(times, folder, seed):
 
 
 def test_a_killed_run_leaves_nothing_false(tmp_path):
-    kill_at_random(3, tmp_path, 0)
+    kill_at_random(2, tmp_path, 0)
 
 
 @pytest.mark.campaign
