@@ -24,7 +24,7 @@ from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, plane_oracle_outside
 from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
-from cpcert.rank.caps import arcs_around, cones
+from cpcert.rank.caps import arcs_around, below_on_cone, cones
 from cpcert.rank.graphs import complete_bipartite, edge_matrix
 from cpcert.rank.plateau import _Search, plateau_bounds, rank_bound, smallest_hitting_set
 
@@ -100,6 +100,21 @@ def test_the_oracle_on_cones_is_above_all_samples_and_close_to_the_best(name, m,
             assert caps.inside(peaks.W, allowed).all()
             assert best <= peaks.values.max() * (1.0 + 1e-12) <= peaks.bound <= best * 1.05
             assert caps.oracle(G, allowed, best * 0.999, Limits(10_000)).bound == math.inf
+
+
+def test_the_proof_on_a_cone_alone_finds_what_is_above():
+    """No local search before: the branch and bound must not close a cone in which a sample is above."""
+    rng = np.random.default_rng(8)
+    samples = rng.standard_normal((20_000, 3))
+    samples /= np.linalg.norm(samples, axis=1, keepdims=True)
+    for _ in range(40):
+        points, kappa, linear = rng.standard_normal((8, 3)), rng.standard_normal(8), rng.standard_normal(3)
+        cone = rng.standard_normal((3, 3))
+        inside = samples[np.all(samples @ cone.T >= 0.0, axis=1)]
+        best = (np.maximum(inside @ points.T, 0.0) @ kappa + inside @ linear).max(initial=0.0)
+        if best > 0.1:
+            assert not below_on_cone(points, kappa, linear, best * (1.0 - 1e-9), cone, Limits(5_000))
+            assert below_on_cone(points, kappa, linear, best * 1.3, cone, Limits(5_000))
 
 
 def test_cones_are_all_directions_exactly():
