@@ -60,7 +60,7 @@ from cpcert.parallel import HERE, Task, Workers, late, wait
 
 NODES_PER_CALL = 500
 # Nodes before a search is cut into tasks, and nodes of a task. They are a part of the search: another number, another result.
-FIRST_NODES, TASK_NODES = 2000, 500
+FIRST_NODES, TASK_NODES = 1000, 250
 # Tasks given to the workers in advance.
 TASKS_PER_WORKER = 2
 EVENT_BUFFER = 8 * 10**6
