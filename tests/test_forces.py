@@ -103,6 +103,17 @@ def test_kinks_hold_with_a_slope_of_their_own_only():
         assert max(layer.identity_residual for layer in strict) > 1e-3
 
 
+@pytest.mark.parametrize(("slope", "holds"), [(0.5, True), (0.0, True), (1.0, True), (2.0, False), (-1.0, False)])
+def test_the_slope_at_a_kink_stays_between_those_of_the_activation(slope, holds):
+    """One neuron w = (t, 0), points (1, 1) and (0, 1), the second one on the kink: W_1 = Ĝ_1 Xᵀ asks for the slope −2λ/y_2."""
+    t, lam = 0.8, 0.05
+    second = -2.0 * lam / slope if slope != 0.0 else -1e9
+    problem = Problem([[1.0, 1.0], [0.0, 1.0]], [[t * t + 2.0 * lam], [second]], lam=lam, beta=0.0)
+    (layer,) = layer_forces(problem, Network((np.array([[t, 0.0]]), np.array([[t]])), problem.activation, 0.0))
+    assert layer.kinks == 1
+    assert layer.identity_residual <= 1e-8 if holds else layer.identity_residual > 0.1
+
+
 def test_forces_cancel_where_a_layer_has_the_rank_of_the_points_and_not_elsewhere():
     problem, network = stationary(-1)
     first, second = layer_forces(problem, network, rcond=1e-6, kink_tolerance=1e-8)
