@@ -5,9 +5,10 @@ entries fixed, L_λ is a polynomial of the weights x (C aside), and the kinks ar
 
     [H + δ, Aᵀ; A, 0] (dx, μ) = (−∇L_λ, −c),   A = ∂c/∂x,   H the Hessian of L_λ + μᵀc,
 
-on the null space of A with the negative eigenvalues of H turned around, followed by a line search on the true loss. Where
-that ends at kinks, these become equations. Once steps are small, a kink is released if the loss falls
-on one of its sides: with τ = ∂L/∂σ(z), those changes are (a₊ − s)τ − μ and μ − (a₋ − s)τ.
+on the null space of A with the negative eigenvalues of H turned around, bent to second order along the curved kinks,
+and followed by a line search on the true loss. Where that ends at kinks, these become equations. Once steps are
+small, a kink is released if the loss falls on one of its sides:
+with τ = ∂L/∂σ(z), those changes are (a₊ − s)τ − μ and μ − (a₋ − s)τ.
 
 At the end ∂L_λ/∂z = sτ + μ on kinks, so Ĝ_ℓ = −(1/2λ)(S ⊙ W_{ℓ+1}ᵀ ∂C/∂Z_{ℓ+1} + μ) is the back-propagated dual with the one
 slope at each kink that makes the network stationary, W_ℓ = Ĝ_ℓ (Z_{ℓ−1}^σ)ᵀ: for the layer below, the G = Ĝ + R of a
@@ -32,6 +33,8 @@ NEAR = 1e-3
 FAR = 1e-6
 # Step of the differences that stand for the Hessian, and the size of the gradient that ends the iteration (relative).
 DIFFERENCE, STATIONARY = 1e-5, 1e-11
+# Length, relative to x, of the step that measures how kinks bend.
+BENDING = 1e-2
 # Singular values below which equations are dependent (relative), and the least curvature, relative to λ.
 DEPENDENT, FLAT = 1e-9, 1e-3
 # Rise of the loss that counts as rounding.
@@ -141,17 +144,17 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
     for _ in range(STEPS if 0 < len(x) <= LARGEST else 0):
         if expired():
             break
-        step, stationary = _step(piece, x)
+        path, stationary = _step(piece, x)
         if stationary:
             if not _release(piece, x):
                 break
-            step, _ = _step(piece, x)
-        length, new = _line_search(loss, x, step, value)
+            path, _ = _step(piece, x)
+        length, new = _line_search(loss, path, value)
         short = short + 1 if length < 1.0 and new > value * (1.0 - SLOW) else 0
         if short == SHORT_STEPS or not new <= value * (1.0 + ROUNDING):
             break
-        crossed = _crossed(piece, x, step, length)
-        x, value = x + length * step, new
+        crossed = _crossed(piece, path, length)
+        x, value = path(length), new
         outputs = at(x).forward(problem.X)
         for kink, Z in zip(piece.kinks, outputs, strict=False):
             if length < 1.0:
@@ -167,13 +170,13 @@ def newton(problem: Problem, network: Network, expired: Callable[[], bool]) -> t
 
 
 def _line_search(
-    function: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray, step: np.ndarray, start: float
+    function: Callable[[np.ndarray], tuple[float, np.ndarray]], path: Callable[[float], np.ndarray], start: float
 ) -> tuple[float, float]:
-    """(t, L_λ(x + t·step)): t = 1, 1/2, … while that lowers the loss, or until it is at most `start`, its value at x; then, unless
+    """(t, L_λ at path(t)): t = 1, 1/2, … while that lowers the loss, or until it is at most `start`, its value at 0; then, unless
     t = 1, the smallest value near, to the last bits: it may be at a kink."""
 
     def loss(t: float) -> float:
-        return function(x + t * step)[0]
+        return function(path(t))[0]
 
     best, value = 1.0, loss(1.0)
     for k in range(1, HALVINGS):
@@ -204,8 +207,8 @@ def _multipliers(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return mu, -rows.T @ ((left.T @ piece.constraint(piece.forward(x))) / singular), null
 
 
-def _step(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The Newton step, and whether x is stationary already."""
+def _step(piece: _Piece, x: np.ndarray) -> tuple[Callable[[float], np.ndarray], bool]:
+    """The path x(t) = x + t·step + t²·bend along the Newton step, and whether x is stationary already."""
     mu, back, null = _multipliers(piece, x)
     gradient = piece.gradient(x, mu)
     size = 2.0 * piece.problem.lam * float(np.linalg.norm(x))
@@ -216,12 +219,20 @@ def _step(piece: _Piece, x: np.ndarray) -> tuple[np.ndarray, bool]:
     values, vectors = np.linalg.eigh(null.T @ H @ null)
     curve = np.maximum(np.abs(values), FLAT * piece.problem.lam)
     slope = vectors.T @ (null.T @ (gradient + H @ back))
-    return back - null @ (vectors @ (slope / curve)), bool(stationary)
+    step = back - null @ (vectors @ (slope / curve))
+    bend = np.zeros(len(x))
+    if piece.count:
+        # Kinks are curved surfaces: c(x + h·step) − c − h·A step = h²q + …, and a bend of −A⁺q stays on them.
+        A = piece.jacobian(x)
+        h = BENDING * float(np.linalg.norm(x)) / max(float(np.linalg.norm(step)), 1e-300)
+        c, moved = (piece.constraint(piece.forward(at)) for at in (x, x + h * step))
+        bend = -np.linalg.lstsq(A, (moved - c - h * (A @ step)) / h**2, rcond=DEPENDENT)[0]
+    return lambda t: x + t * step + t * t * bend, bool(stationary)
 
 
-def _crossed(piece: _Piece, x: np.ndarray, step: np.ndarray, length: float) -> list[tuple[int, tuple[int, ...]]]:
+def _crossed(piece: _Piece, path: Callable[[float], np.ndarray], length: float) -> list[tuple[int, tuple[int, ...]]]:
     """The entries of Z that change sides right where a step ends: it ends at their kinks."""
-    before, after = (piece.forward(x + length * (1.0 + side) * step).outputs for side in (-CROSSING, CROSSING))
+    before, after = (piece.forward(path(length * (1.0 + side))).outputs for side in (-CROSSING, CROSSING))
     return [
         (layer, tuple(entry))
         for layer, kink in enumerate(piece.kinks)
