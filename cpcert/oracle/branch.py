@@ -54,8 +54,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Stack, Workspace, advance
-from cpcert.oracle.branch_kernels import FINISHED as FINISHED
-from cpcert.oracle.branch_kernels import INFINITE as INFINITE
 from cpcert.parallel import HERE, Task, Workers, late, wait
 
 NODES_PER_CALL = 500
