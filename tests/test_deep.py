@@ -143,8 +143,8 @@ def test_the_spectral_start_is_the_ridge_fit():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"depth": 4, "beta": 0.5}, {"activation": "leaky_relu", "slope": 0.2, "beta": 0.0}, {"m": 2}],
-    ids=["relu", "depth 4", "leaky", "two outputs"],
+    [{"depth": 4, "beta": 0.5}, {"activation": "leaky_relu", "slope": 0.2, "beta": 0.0}, {"m": 2, "N": 5}],
+    ids=["depth 4", "leaky", "two outputs"],
 )
 def test_every_layer_is_proven_and_its_certificate_holds(options):
     problem = small_problem(**{"N": 6, **options})
@@ -168,8 +168,8 @@ def test_every_layer_is_proven_and_its_certificate_holds(options):
 
 
 def test_the_same_seed_gives_the_same_network_and_a_given_one_is_never_spoilt():
-    problem = small_problem(seed=6, N=5)
-    first, second = (solve_deep(problem, gap=1e-3, restarts=1, width=4, seed=3) for _ in range(2))
+    problem = small_problem(seed=6, N=4)
+    first, second = (solve_deep(problem, gap=1e-3, restarts=1, width=3, seed=3) for _ in range(2))
     for a, b in zip(first.network.weights, second.network.weights, strict=True):
         np.testing.assert_array_equal(a, b)
     third = solve_deep(problem, gap=1e-3, restarts=0, warm_start=first.network)
@@ -244,7 +244,7 @@ def test_propositions_6_and_7_on_the_width(N):
     widths = [1, 2, N * (N + 1), N * (N + 1) + 1]
     best = []
     for width in widths:
-        starts = (random_network(problem, width, np.random.default_rng((width, k))) for k in range(6))
+        starts = (random_network(problem, width, np.random.default_rng((width, k))) for k in range(4))
         trained = min((descend(problem, start, 300) for start in starts), key=lambda network: network.loss(problem))
         # Merging keeps the width below the one of the start.
         best.append(newton(problem, condense(problem, trained), never)[0].loss(problem))
