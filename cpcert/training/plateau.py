@@ -93,8 +93,8 @@ def curve(
 
         bounds = plateau_bounds(problem, replace(solved, upper=target), seconds)
         widths = [result.trial.width for result in reached if loss_upper(result.network, problem) <= target]
-        if loss_upper(solved.network, problem) <= target:
-            widths.append(solved.network.width)
+        if bounds.loss <= target:
+            widths.append(bounds.upper)
         if widths:
             proven = (bounds.lower, min(widths))
         note = bounds.note
