@@ -47,6 +47,8 @@ STARTING, GROWING, FREEZING = 0.2, 0.4, 0.6
 WORTHWHILE, FINER = 0.2, 0.5
 # Parts of the gap: for the outputs that are left out of a block, and for its proof.
 NEGLIGIBLE, AIM = 0.2, 0.7
+# Losses that differ by less than this, relative, count as equal.
+ROUNDING = 1e-12
 # The search for neurons that a proof would meet, and the share of the time for a bound that cannot close the gap.
 STARTS, LOST_CAUSE = 100, 0.2
 
@@ -133,9 +135,9 @@ def solve_deep(
 
     gap: the relative gap to prove in every layer. time_limit: seconds, in all; node_limit: oracle nodes a block;
     max_iterations: blocks solved. restarts: random starts of hidden widths `width`, besides the spectral one and `warm_start`.
-    seed: the same seed gives the same result, unless the time limit ends the run. callback: called at every step; True ends
-    the run. workers: who does long searches (cpcert/parallel.py). Whatever ends the run, Ctrl-C too, the result holds what
-    was proven.
+    seed: the same seed gives the same result, as far as the time limit cuts neither starts nor growth short. callback: called
+    at every step; True ends the run. workers: who does long searches (cpcert/parallel.py). Whatever ends the run, Ctrl-C too,
+    the result holds what was proven.
 
     Raises InputError for depth 2, the loss interpolate, impossible limits, or a warm start that does not fit.
     """
@@ -249,8 +251,14 @@ class _Run:
     def _keep(self, network: Network, duals: list[np.ndarray] | None = None) -> float:
         """The proven loss of `network`, which becomes the present one if it is the best so far; duals: its Ĝ_ℓ, if known."""
         value = loss_upper(network, self.problem)
-        # A network that rounding made a little worse still brings its dual points.
-        if value < self.upper or (duals is not None and self.duals is None and value <= self.upper * (1.0 + 1e-12)):
+        near = abs(value - self.upper) <= ROUNDING * abs(self.upper)
+        if near and self.network is not None:
+            # Of equal losses the one of fewer neurons, or the one with dual points.
+            fewer = sum(self.network.widths) - sum(network.widths)
+            better = fewer > 0 or (fewer == 0 and duals is not None and self.duals is None)
+        else:
+            better = value < self.upper
+        if better:
             self.upper, self.network, self.duals = value, network, duals
             self.bounds = {}
         return value
