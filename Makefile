@@ -21,12 +21,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 
 setup: $(VENV)/installed-dev
 
-# The stamp is younger than the files that say what to install, so nothing is installed twice.
+# The stamp is younger than the files that say what to install, so nothing is installed twice. Most of torch is never imported:
+# compiling all of it would take longer than the installation.
 $(VENV)/installed-%: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cpcert needs Python 3.11, 3.12 or 3.13, and found none; make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV): a minute or two, once"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	$(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
 demo: setup
