@@ -17,7 +17,7 @@ from cpcert.formulations.forces import LayerForces, layer_forces
 from cpcert.formulations.representations import RepresentationLoss
 from cpcert.instance import load_instance
 
-PRESET = Path(__file__).parents[1] / "instances" / "figure1" / "digits.yaml"
+PRESET = Path(__file__).parents[1] / "instances" / "figure1-digits.yaml"
 SEEDS = range(3)
 STEPS = 300
 
@@ -37,7 +37,7 @@ def figure_1() -> None:
         print(" | ".join(rows[-2]), " | ".join(rows[-1]), sep="\n", flush=True)
     headings = ["network", "loss", "neurons", "rays", "kinks", "identity", "forces", "rcond", "seconds"]
     notes = (
-        "42 digits 7, 8, 9, depth 3, width 50, cross-entropy, λ = 1e-2 (instances/figure1/digits.yaml); one entry for each "
+        "42 digits 7, 8, 9, depth 3, width 50, cross-entropy, λ = 1e-2 (instances/figure1-digits.yaml); one entry for each "
         "hidden layer. identity: relative difference of the two sides of Z_ℓ (K_{ℓ−1}^σ)^+ = Ĝ_ℓ P_{ℓ−1}, slopes at kinks fitted, "
         "singular values above rcond. forces: what is left of attraction and repulsion, relative; they need not cancel, "
         "because no layer has the rank of the points. settled: neurons of one direction merged, then Newton's method."

@@ -20,7 +20,7 @@ from cpcert.instance import load_instance
 from cpcert.network import Network
 from cpcert.problem import Problem
 
-PRESET = Path(__file__).parents[1] / "instances" / "figure1" / "digits.yaml"
+PRESET = Path(__file__).parents[1] / "instances" / "figure1-digits.yaml"
 
 
 def problem_of(N=6, m=1, seed=1, **changes):
