@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate as Certificate
     from cpcert.certificate.build import certify as certify
+    from cpcert.deep.solve import DeepResult as DeepResult
+    from cpcert.deep.solve import solve_deep as solve_deep
     from cpcert.errors import InputError as InputError
     from cpcert.frank_wolfe.solve import SolveResult as SolveResult
     from cpcert.frank_wolfe.solve import solve as solve
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Certificate": "cpcert.certificate.build",
+    "DeepResult": "cpcert.deep.solve",
     "InputError": "cpcert.errors",
     "Instance": "cpcert.instance",
     "Network": "cpcert.network",
@@ -38,6 +41,7 @@ _HOME = {
     "dump_instance": "cpcert.instance",
     "load_instance": "cpcert.instance",
     "solve": "cpcert.frank_wolfe.solve",
+    "solve_deep": "cpcert.deep.solve",
 }
 
 __all__ = ["__version__", *_HOME]
