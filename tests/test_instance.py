@@ -13,7 +13,9 @@ from cpcert.instance import SolveSettings, override_settings, parse_instance
 
 # MNIST is not on every machine; tests/test_training.py reads that file.
 INSTANCES = [
-    path for path in sorted((Path(__file__).parents[1] / "instances").glob("*.yaml")) if not path.stem.endswith("-mnist")
+    path
+    for path in sorted((Path(__file__).parents[1] / "instances").glob("*.yaml"))
+    if not path.stem.endswith("-mnist")
 ]
 GOOD = "data: {source: diabetes, points: 5, features: 2}\nlambda: 1e-2\n"
 

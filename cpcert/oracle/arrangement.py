@@ -298,7 +298,7 @@ def _enumerate(
                     atom[k] = e[k]
         if not bound <= best[1]:  # so written, a NaN cannot be lost
             best[1] = bound
-        n = 0
+        n = np.int64(0)
         for i in range(N):
             default = 0.0
             if kappa[i] > 0.0 and y[i] >= kappa[i]:
