@@ -236,7 +236,7 @@ def test_the_command_says_what_is_proven_and_writes_the_certificates(tmp_path, c
     assert "--plot" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("N", [2, 3])
+@pytest.mark.parametrize("N", [2, pytest.param(3, marks=pytest.mark.campaign)])
 def test_propositions_6_and_7_on_the_width(N):
     """The least loss does not rise with the width (Prop. 6) and stays the same beyond N(N + 1) (Prop. 7)."""
     X, Y = ([[-1.0], [1.0]], [[2.0, 0.0], [0.0, 2.0]]) if N == 2 else ([[-1.0], [0.0], [1.0]], [2.0, -1.0, 2.0])
