@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+import faulthandler
 import os
 
 import pytest
@@ -16,3 +17,10 @@ if "CI" not in os.environ:
 def _somewhere_else(tmp_path, monkeypatch):
     """Commands write certificates into the current folder: it is one of the test's own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _campaigns_take_their_time(request):
+    """The limit after which a test counts as hanging (pyproject.toml) is not for them."""
+    if request.node.get_closest_marker("campaign"):
+        faulthandler.cancel_dump_traceback_later()
