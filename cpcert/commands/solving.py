@@ -187,7 +187,8 @@ def verify(
         if expected is not None and claim.get("sha256") != expected:
             claim, reason = None, f"it is about another problem than {instance}"
     except (check.Rejected, rank_check.Rejected) as error:
-        reason = str(error)
+        kind = content.startswith(check.MAGIC) or content.lstrip().startswith(b"{")
+        reason = str(error) if kind else "it is neither a certificate of `solve` nor a proof in JSON"
     if as_json:
         print(json.dumps({"accepted": claim is not None, "claim": claim, "reason": reason}, allow_nan=False))
     else:
