@@ -11,15 +11,12 @@ import io
 import json
 import math
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from cpcert.errors import InputError
@@ -68,51 +65,24 @@ _GAP_BETWEEN_COLUMNS = 2
 
 
 @contextmanager
-def running_trace(problem: Problem) -> Iterator[Callable[[TraceRecord], bool]]:
+def running_trace(problem: Problem) -> Iterator[Callable[[TraceRecord], None]]:
     """A callback for `solve` that shows each iteration on stderr: a live table on a terminal, else a line each.
 
-    It returns whether Ctrl-C was pressed, and so ends the run. Nothing is printed before the first iteration, so that a
-    problem which `solve` refuses gets one message only. The numbers are for orientation: rounded to nearest, not claims.
+    Nothing is printed before the first iteration, so that a problem which `solve` refuses gets one message only. The
+    numbers are for orientation: rounded to nearest, not claims.
     """
     terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with ExitStack() as until_the_end:
         show: Callable[[TraceRecord], None] | None = None
-        interrupted = until_the_end.enter_context(_remembered_interrupts())
 
-        def first_or_next(record: TraceRecord) -> bool:
+        def first_or_next(record: TraceRecord) -> None:
             nonlocal show
             if show is None:
                 print(describe(problem), file=sys.stderr)
                 show = until_the_end.enter_context(_live_table()) if terminal else _plain_lines()
             show(record)
-            return bool(interrupted)
 
         yield first_or_next
-
-
-@contextmanager
-def _remembered_interrupts() -> Iterator[list[int]]:
-    """A list that is not empty once Ctrl-C was pressed.
-
-    KeyboardInterrupt is raised all the same, but Python drops it where it comes up in a callback from compiled code (the cache
-    of numba has some) or in a finaliser.
-    """
-    seen: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        signal.default_int_handler(number, frame)
-
-    # Only the main thread may; and a handler of somebody else stays.
-    ours = threading.current_thread() is threading.main_thread()
-    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, remember)
-    try:
-        yield seen
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _plain_lines() -> Callable[[TraceRecord], None]:

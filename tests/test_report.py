@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import signal
-import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from types import SimpleNamespace
@@ -197,20 +195,3 @@ def test_the_live_table_fits_a_narrow_terminal(monkeypatch):
         text = report.sys.stderr.getvalue()
         assert "0.123456789" in text and "…" not in text
         assert ("active" in text) != narrow
-
-
-def test_an_interrupt_that_python_drops_is_remembered(monkeypatch):
-    """KeyboardInterrupt that comes up in a finaliser is reported and forgotten; the run ends all the same."""
-    dropped = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda raised: dropped.append(raised.exc_type))
-
-    class Finalised:
-        def __del__(self):
-            signal.raise_signal(signal.SIGINT)
-
-    with report.running_trace(result().problem) as show:
-        assert show(Record()) is False
-        Finalised()
-        assert dropped == [KeyboardInterrupt]
-        assert show(Record()) is True
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
