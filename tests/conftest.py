@@ -3,6 +3,7 @@
 import faulthandler
 import os
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -11,6 +12,22 @@ settings.register_profile("cpcert", deadline=None)
 # Under CI hypothesis has a profile of its own, without a deadline too and with the same examples every time.
 if "CI" not in os.environ:
     settings.load_profile("cpcert")
+
+
+def pytest_sessionstart():
+    """Two workers with an empty cache begin with different kernels, instead of compiling everything twice."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker == "gw0":
+        from cpcert.oracle.ladder import compile_kernels
+
+        compile_kernels(several_outputs=False)
+    elif worker == "gw1":
+        from cpcert.activations import activation
+        from cpcert.oracle import relaxation
+
+        points = np.array([[1.0, 0.5], [-0.3, 1.0]])
+        relaxed = relaxation.relax(points, np.eye(2), activation("relu"), np.zeros(2, int), np.zeros((0, 2)))
+        relaxation.solve(relaxed, np.array([1.0, 0.1]), 1.0)
 
 
 @pytest.fixture(autouse=True)

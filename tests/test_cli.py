@@ -229,8 +229,10 @@ def test_control_c_keeps_what_is_proven(tmp_path):
     command += ["--gap", "0", "--time-limit", "100", "--out", str(tmp_path)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # A job in the background of a shell ignores it, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         assert process.stdout is not None and process.stderr is not None
         # The description, the heading, and the first iteration.
         seen = [process.stderr.readline() for _ in range(3)]

