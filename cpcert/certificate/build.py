@@ -2,7 +2,8 @@
 
 The builder uses the checker's own functions for everything exact, so the two cannot disagree on a formula; whatever it
 writes is checked once more, from the bytes, before it is returned. The bound of the oracle is raised by the smallest of
-`SLACKS` with which the check succeeds: multipliers are rounded to few bits, which costs a little.
+`SLACKS` with which the check succeeds: multipliers are rounded to few bits, which costs a little. A tree that fails after
+trimming is tried once more as the search left it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -74,13 +76,14 @@ def certify(result: SolveResult) -> Certificate | None:
     header |= {"claim": "minimum", "upper": upper}
     value = None if upper is None else upper["value"]
     if result.dual is not None:
-        for slack in SLACKS:
-            found = _lower(problem, exact, result.dual, slack)
+        content = b""
+        for slack, trim in product(SLACKS, (True, False)):
+            found = _lower(problem, exact, result.dual, slack, trim)
             if found is None:
                 continue
             lower, lower_arrays = found
-            content = write({**header, "lower": lower}, {**arrays, **upper_arrays, **lower_arrays})
-            if _accepted(content):
+            before, content = content, write({**header, "lower": lower}, {**arrays, **upper_arrays, **lower_arrays})
+            if content != before and _accepted(content):
                 return Certificate(content, "minimum", lower["value"], value)
     if upper is None:
         return None
@@ -189,10 +192,13 @@ def _repair(problem: Problem) -> tuple[dict[str, np.ndarray], list[Any]]:
 
 
 def _lower(
-    problem: Problem, exact: check.Problem, dual: DualBound, slack: float
+    problem: Problem, exact: check.Problem, dual: DualBound, slack: float, trim: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """The header and the arrays of the lower bound with the oracle's bound raised by `slack`; None if nothing fits."""
-    found = _oracle(problem, dual, slack)
+    """The header and the arrays of the lower bound with the oracle's bound raised by `slack`; None if nothing fits.
+
+    trim: leave out of trees what their leaves do not need (trimming.py).
+    """
+    found = _oracle(problem, dual, slack, trim)
     if found is None:
         return None
     bound, oracle, arrays = found
@@ -214,7 +220,7 @@ def _lower(
 
 
 def _oracle(
-    problem: Problem, dual: DualBound, slack: float
+    problem: Problem, dual: DualBound, slack: float, trim: bool
 ) -> tuple[float, dict[str, Any], dict[str, np.ndarray]] | None:
     """(bound, oracle, arrays): the bound that the proof is for, a little above the one of the result."""
     proof = dual.proof
@@ -231,9 +237,9 @@ def _oracle(
     if dual.rung == "plane":
         oracle = {"kind": "plane"}
     elif isinstance(proof, SignedProof):
-        oracle, arrays = _signed(problem, space.points, dual.G, proof)
+        oracle, arrays = _signed(problem, space.points, dual.G, proof, trim)
     elif isinstance(proof, DirectionProof):
-        oracle, arrays = _directions(problem, space.points, dual, proof, slack)
+        oracle, arrays = _directions(problem, space.points, dual, proof, slack, trim)
     elif isinstance(proof, CellProof):
         oracle, arrays = _cells(problem, space.points, dual.G, proof, slack)
     if oracle is None:
@@ -369,10 +375,10 @@ def cholesky(S: check.Matrix) -> list[int] | None:
 
 
 def _signed(
-    problem: Problem, points: np.ndarray, G: np.ndarray, proof: SignedProof
+    problem: Problem, points: np.ndarray, G: np.ndarray, proof: SignedProof, trim: bool
 ) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
     """Both trees of a proof for one output."""
-    writer = trees.Writer(points, [proof.positive, proof.negative])
+    writer = trees.Writer(points, [proof.positive, proof.negative], trim)
     for sign, tree in ((1.0, proof.positive), (-1.0, proof.negative)):
         g = sign * G[0]
         writer.write(tree, problem.activation.kink * g, problem.activation.a_minus * (g @ points))
@@ -380,12 +386,12 @@ def _signed(
 
 
 def _directions(
-    problem: Problem, points: np.ndarray, dual: DualBound, proof: DirectionProof, slack: float
+    problem: Problem, points: np.ndarray, dual: DualBound, proof: DirectionProof, slack: float, trim: bool
 ) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
     """The vertices with their trees, the bisections and the normals, for the numbers as they were before scaling."""
     reduced = len(proof.reduction.H) < len(dual.G)
     H = np.ldexp(proof.reduction.H, dual.units[0])
-    writer = trees.Writer(points, list(proof.proofs))
+    writer = trees.Writer(points, list(proof.proofs), trim)
     unit = sum(dual.units)
     values = np.ldexp(proof.values, unit) * (1.0 + 0.25 * slack)
     normals = np.ldexp(proof.normals, unit) * (1.0 + 0.5 * slack)

@@ -1,7 +1,6 @@
 """Branch-and-bound and arrangement proofs as the integers of SPEC.md, "Trees".
 
-A replay of a branch and bound yields many tightenings that no leaf needs. `_needed` walks back from the leaves through
-what each step rests on (the bound that gave the cap, the tightenings that gave the intervals) and drops the rest.
+A replay of a branch and bound yields much that no leaf needs: trimming.py leaves it out.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from cpcert.certificate import trimming
 from cpcert.oracle.arrangement import IMPLIED_NODE, LEAF, ArrangementProof
 from cpcert.oracle.branch import BranchProof
 from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID
@@ -55,10 +55,13 @@ def row_exponents(A: np.ndarray) -> np.ndarray:
 
 
 class Writer:
-    """Writes the trees of one certificate. points (N, r): before any scaling. exponents (N,): points = scaled·2**exponents."""
+    """Writes the trees of one certificate. points (N, r): before any scaling. exponents (N,): points = scaled·2**exponents.
 
-    def __init__(self, points: np.ndarray, proofs: Sequence[BranchProof | ArrangementProof]) -> None:
-        self.points = points
+    trim: shorten branch-and-bound trees at the expense of their room (trimming.py).
+    """
+
+    def __init__(self, points: np.ndarray, proofs: Sequence[BranchProof | ArrangementProof], trim: bool) -> None:
+        self.points, self.trim = points, trim
         self._columns: tuple[list[np.ndarray], ...] = ([], [], [], [])
         self.sizes = row_exponents(points)
         live = np.any(points != 0.0, axis=1)
@@ -92,7 +95,12 @@ class Writer:
             return
         pieces = [events.copy() for events in proof.events()]
         events = np.concatenate(pieces) if pieces else np.zeros(0)
-        found = _branch(events, proof.kappa, index, int((proof.kappa > 0.0).sum()) + 3)
+        offset = trimming.offsets(events)
+        depth = int((proof.kappa > 0.0).sum()) + 3
+        problem = proof.points, proof.kappa, proof.linear, proof.cutoff, depth
+        keep = trimming.trimmed(events, offset, *problem) if self.trim else np.ones(len(offset) - 1, np.bool_)
+        need = trimming.needed(events, offset, keep, *problem)
+        found = _branch(events, offset, need, proof.kappa, index, depth)
         for column, values in zip(self._columns, found, strict=True):
             column.append(values)
 
@@ -187,93 +195,10 @@ def _arrangement(
 
 
 @njit(cache=True)
-def _branch(events, kappa, index, depth):
-    """The columns of a branch-and-bound tree from the events of its replay (branch.py), what no leaf needs left out."""
+def _branch(events, offset, need, kappa, index, depth):
+    """The columns of a branch-and-bound tree from the events of its replay (branch.py), of which `need` are written."""
     N = kappa.shape[0]
-    # Where each event starts, and how many there are.
-    total = 0
-    at = 0
-    while at < events.shape[0]:
-        at += 2 + int(events[at + 1])
-        total += 1
-    offset = np.empty(total, np.int64)
-    at = 0
-    for q in range(total):
-        offset[q] = at
-        at += 2 + int(events[at + 1])
-    # What each event rests on: one event (`rests`), and for bounds and empty nodes a list (`first`, `sources`).
-    rests = np.full(total, -1, np.int64)
-    first = np.zeros(total + 1, np.int64)
-    sources = np.empty(1024, np.int64)
-    used = 0
-    low = np.full((depth + 1, N), -1, np.int64)
-    high = np.full((depth + 1, N), -1, np.int64)
-    top = 0  # the row of the current node; rows below are open
-    last = -1
-    for q in range(total):
-        at = offset[q]
-        kind = int(events[at])
-        first[q] = used
-        if used + 2 * N + 2 > sources.shape[0]:
-            larger = np.empty(2 * sources.shape[0] + 2 * N + 2, np.int64)
-            larger[:used] = sources[:used]
-            sources = larger
-        if kind == 1:
-            for i in range(N):
-                t = events[at + 2 + i] / kappa[i]
-                if kappa[i] > 0.0:
-                    below, above = t > 0.0, t < 1.0
-                else:
-                    below, above = t < 0.0, t > 1.0
-                if below and low[top, i] >= 0:
-                    sources[used] = low[top, i]
-                    used += 1
-                if above and high[top, i] >= 0:
-                    sources[used] = high[top, i]
-                    used += 1
-            last = q
-        elif kind == 0:
-            i = int(events[at + 2])
-            if events[at + 4] != 0.0:
-                rests[q] = last
-            if events[at + 3] > 0.0:
-                high[top, i] = q
-            else:
-                low[top, i] = q
-        elif kind == 2:
-            i = int(abs(events[at + 2])) - 1
-            up = events[at + 2] > 0.0
-            low[top + 1] = low[top]
-            high[top + 1] = high[top]
-            # The row above is visited first; the other child stays below it.
-            if up:
-                low[top + 1, i] = -1
-                high[top, i] = -1
-            else:
-                high[top + 1, i] = -1
-                low[top, i] = -1
-            top += 1
-            last = -1
-        else:
-            if events[at + 1] > 0.0:
-                i = int(events[at + 2])
-                for source in (low[top, i], high[top, i]):
-                    if source >= 0:
-                        sources[used] = source
-                        used += 1
-            else:
-                rests[q] = last
-            top -= 1
-            last = -1
-    first[total] = used
-    need = np.zeros(total, np.bool_)
-    for q in range(total - 1, -1, -1):
-        need[q] |= events[offset[q]] >= 2.0
-        if need[q]:
-            if rests[q] >= 0:
-                need[rests[q]] = True
-            for p in range(first[q], first[q + 1]):
-                need[sources[p]] = True
+    total = offset.shape[0] - 1
     # The columns.
     size = 0
     for q in range(total):
@@ -315,21 +240,28 @@ def _branch(events, kappa, index, depth):
             m = (int(events[at + 1]) - 4) // 2
             steps[n] = 2
             steps[n + 1] = 2 * index[int(events[at + 2])] + (1 if events[at + 3] < 0.0 else 0)
-            steps[n + 2] = m
+            count_at = n + 2
+            count = 0
             n += 3
             rhos[n_rho] = np.int64(np.rint(events[at + 4] / RHO_GRID))
             n_rho += 1
             place = -1
+            before = -1
             for p in range(m):  # the events list them along the path
+                mu = np.int64(np.rint(abs(events[at + 7 + 2 * p]) / MU_GRID))
                 j = int(events[at + 6 + 2 * p])
-                before = place
                 place += 1
                 while path[top, place] != j:
                     place += 1
+                if mu == 0:
+                    continue
                 steps[n] = place - before - 1
-                mus[n_mu] = np.int64(np.rint(abs(events[at + 7 + 2 * p]) / MU_GRID))
+                mus[n_mu] = mu
+                before = place
                 n += 1
                 n_mu += 1
+                count += 1
+            steps[count_at] = count
         elif kind == 2:
             i = int(abs(events[at + 2])) - 1
             steps[n] = 4
