@@ -17,7 +17,7 @@ from cpcert.certificate.build import write
 HARMLESS = {
     "a relation twice", "orthogonal: form 2", "zero: no norms", "zero: triangle",
     "arrangement-abs: all exponents far apart", "directions-reduced: a split of no cone",
-    "directions-interpolate: a split of no cone",
+    "directions-interpolate: a split of no cone", "one of two outputs obeys", "nothing above",
 }  # fmt: skip
 
 
@@ -70,6 +70,16 @@ def _inserted(at, *integers):
     return change
 
 
+def _without_upper(header, arrays):
+    header["upper"] = None
+    del arrays["W1"], arrays["W2"]
+
+
+def _no_lower(header, arrays):
+    header["lower"] = None
+    del arrays["G"]
+
+
 def _hashed(header, arrays):
     rehash(header, arrays)
 
@@ -97,6 +107,10 @@ def problems(made):
     yield "one class, labels 1", edited(made["plane"], _numbers("Y", np.ones(5)), _problem(loss="cross_entropy"))
     yield "infeasible for another loss", edited(made["infeasible"], _problem(loss="mse"))
     yield "targets obey", edited(made["infeasible"], _entry("Y", slice(None), 0.0), _hashed)
+    yield "equal targets obey", edited(made["infeasible"], _entry("Y", slice(None), 1.0), _hashed)
+    yield "one of two outputs obeys", edited(made["infeasible-linear"], _entry("Y", slice(1, None, 2), 0.0), _hashed)
+    yield "nothing above", edited(one, _without_upper)
+    yield "nothing at all", edited(one, _without_upper, _no_lower)
 
 
 def dual_points(made):

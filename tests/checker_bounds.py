@@ -465,6 +465,7 @@ def cells(m):
     for X, G, a, exponents, planes, path, decided, chosen, (square, linear, pairs), S in cells_of_leaves():
         _, cover = _cover_of(m, X, G, a, exponents, planes)
         leaf = m.Leaf(cover, path, decided, Fraction(0))
+        assert not any(any(row[len(X[0]) :]) for row in leaf.forms(chosen)[: len(chosen)])
         for scale in (2, 6, 200):  # all numbers are multiples of 1/4
             given = [round(v * 2**scale) for v in (square, *linear)]
             scaled = [(i, j, round(w * 2**scale)) for i, j, w in pairs]

@@ -9,7 +9,7 @@ EQUIVALENT: dict[str, str] = {
     # Limits of time and memory, precisions that other numbers would do for.
     r"in (HEADER_BYTES, FLOAT_BYTES|ARRAYS, EXPONENT|OPEN, RANK|PIECE) ?.*=": "a limit, or how much is done at once: others would do",
     r"in (T, CAP|FINE|BITS) =": "a precision: all that is computed with it is rounded to the safe side, whatever it is",
-    r"EXPONENT, '": "a limit on exponents, there to keep integers short",
+    r"EXPONENT, '|EXPONENT → abs\(e\) < EXPONENT in ": "a limit on exponents, there to keep integers short",
     r"len\(nodes\) \* (N|size) [<→]|len\(nodes\) \* (N|size) <= OPEN →|→ len\((node\.)?path\) < (N|size) in": "a limit of memory",
     r"len\((entries|relations)\) <= problem\.N .*→ isinstance|→ isinstance\((entries|relations), list\) in": (
         "a limit: points must differ anyway"
@@ -17,6 +17,8 @@ EQUIVALENT: dict[str, str] = {
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
     r"^check_directions: k <= RANK → k < RANK": "a limit: others would do",
     # Python.
+    r"^: .* in sys\.exit\(main": "the file as a program, which tests/test_certificate.py runs",
+    r"^check: raise Rejected\(f'the numbers cannot be computed": "no file is known that comes here",
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
     r": values\.byteswap\(\) → pass in ": "only machines that store the highest byte first come here",
     r"^_decimal: .* - int\(piece\)": "numerator and denominator both change their signs",
@@ -42,7 +44,9 @@ EQUIVALENT: dict[str, str] = {
     ),
     # Comparisons that cannot be equalities, or where both sides give the same.
     r"^activate: z > 0 → z >= 0 ": "both branches agree at 0",
-    r"^loss_upper: (y > 0 → y >= 0|0 → 1) in t = ": "labels are ±1 over a fine unit: no integer lies between",
+    r"^loss_upper: (y > 0 → y >= 0|0 → 1) in t = |^conjugate_lower: y > 0 → y >= 0 in p = ": (
+        "labels are ±1 over a fine unit: no integer lies between"
+    ),
     r"^loss_upper: max\(\(z for z": "any pivot gives the same sum; the largest keeps the exponentials small",
     r"^loss_upper: (0 → 1 in total \+= max|1 → 0 in (total|exponentials))": (
         "the other end of an enclosure, 2**-150 away: below the rounding of the value to float64"
@@ -58,7 +62,7 @@ EQUIVALENT: dict[str, str] = {
     r"^check_tree: .* and \(low\[i\] > high\[i\]\) → 0 <= i < N and ": "intervals of points without weight never move",
     r"^check_tree: 0 → 1 in room = ": "set before it is used: `bounded` sees to it",
     r"^check_tree: (gram\[.\] or forest\.row\(.\) → )": "the Gram matrix computed again: slower",
-    r"^check_(plane|spectral|norm_matrix): (0 → 1|max\(.*) in (least|most) = ": "of no points",
+    r"^check_(plane|spectral): (0 → 1|max\(.*) in (least|most) = |^norm_matrix: 0 → 1 in rows = ": "of no points",
     r"^check_spectral: max\(sign \* v, 0\) → min": "the same two halves, in the other order and with the other sign",
     r"^check_spectral: parts and problem\.m == 1 → problem\.m == 1|^check_spectral: False → True in check_spectral": (
         "halves of halves: the inequality holds for them too"
@@ -66,7 +70,9 @@ EQUIVALENT: dict[str, str] = {
     r"^Leaf\.matrix: sign > 0 → sign >= 0 ": "0 is taken care of before",
     r"^_by_angle: [ab]\[0\] > 0 → ": "no ray is (0, 0)",
     # Units: the same numbers over another power of two.
-    r"^Lanes\.__init__: .*(//|9|0|shift - 1|middle).* in (largest|self\.bytes|self\.middle) = ": "bits to spare between the numbers",
+    r"^Lanes\.__init__: .*(//|9|0|1 → 2|shift - 1|middle).* in (largest|self\.bytes|self\.middle) = ": (
+        "bits to spare between the numbers"
+    ),
     r"^check_tree: 64 → 65 in lanes = ": "bits to spare between the numbers",
     r"^norm_matrix: .* in low = min": "a finer unit of the same matrix, or a coarser one in which t² is rounded down",
     r"^_trailing_zeros: v & -v → v \| -v ": "minus the same power of two",

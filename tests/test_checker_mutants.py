@@ -134,7 +134,7 @@ def changed(tree, one: Mutant):
     undo = one.change()
     try:
         return load(tree)
-    except Exception:
+    except (Exception, SystemExit):  # it may take itself for the program
         return None
     finally:
         undo()
