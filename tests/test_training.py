@@ -1,6 +1,7 @@
 """Batched training: derivatives, padding, one network or many, resuming, and the trained loss against the proven minimum."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from cpcert import InputError, Network, Problem, load_instance, solve
 from cpcert.cli import main
 from cpcert.instance import parse_instance
+from cpcert.parallel import Workers
 
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 torch.set_num_threads(1)
@@ -164,16 +166,77 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch):
         found, complete = train_sweep(given, trials, settings, "cpu", folder=tmp_path / "parts", resume=runs > 0)
         runs += 1
     assert runs >= 3
-    for mine, theirs in zip(found, expected, strict=True):
-        assert (mine.loss, mine.status, mine.steps) == (theirs.loss, theirs.status, theirs.steps)
-        for W, V in zip(mine.network.weights, theirs.network.weights, strict=True):
-            np.testing.assert_array_equal(W, V)
+    assert_same_bits(found, expected)
 
     with pytest.raises(InputError, match="another sweep"):
         train_sweep(given, trials[:-1], settings, "cpu", folder=tmp_path / "parts", resume=True)
     (tmp_path / "parts" / "bucket-0.npz").write_bytes(b"PK nonsense")
     with pytest.raises(InputError, match="cannot be read"):
         train_sweep(given, trials, settings, "cpu", folder=tmp_path / "parts", resume=True)
+
+
+def assert_same_bits(found, expected):
+    for mine, theirs in zip(found, expected, strict=True):
+        assert (mine.trial, mine.loss, mine.status, mine.steps) == (
+            theirs.trial,
+            theirs.loss,
+            theirs.status,
+            theirs.steps,
+        )
+        for W, V in zip(mine.network.weights, theirs.network.weights, strict=True):
+            np.testing.assert_array_equal(W, V)
+
+
+class Unreliable(ThreadPoolExecutor):
+    """Workers of which every third loses its task, and a user who presses Ctrl-C at the task `last`."""
+
+    def __init__(self, last=10**9):
+        super().__init__(2)
+        self.given, self.last = 0, last
+
+    def submit(self, function, *arguments):
+        self.given += 1
+        if self.given == self.last:
+            raise KeyboardInterrupt
+        if self.given % 3 == 0:
+            raise RuntimeError("the worker has died")
+        return super().submit(function, *arguments)
+
+
+def test_workers_train_the_same_bits(tmp_path, monkeypatch):
+    """In tasks of any length, whoever dies, interrupted and resumed, here or there."""
+    given = problem(depth=3, N=12)
+    trials = trials_of([1, 2, 9], 2, [1e-2, 1e-3])
+    settings = Settings(epochs=200, descent=100, polish=200, tolerance=0.0)
+    expected, _ = train_sweep(given, trials, settings, "cpu")
+    monkeypatch.setattr(sweep, "SECONDS_OF_TASK", 0.01)
+    shares = []
+    with Unreliable() as pool:
+        found, complete = train_sweep(
+            given, trials, settings, "cpu", workers=Workers(pool, 2), progress=lambda share, _: shares.append(share)
+        )
+    assert complete and pool.given > 6 and shares == sorted(shares) and shares[-1] == 1.0
+    assert_same_bits(found, expected)
+    with Unreliable(last=6) as pool:
+        found, complete = train_sweep(given, trials, settings, "cpu", folder=tmp_path, workers=Workers(pool, 2))
+    assert not complete and found and {result.trial for result in found} <= set(trials)
+    found, complete = train_sweep(given, trials, settings, "cpu", folder=tmp_path, resume=True)
+    assert complete
+    assert_same_bits(found, expected)
+
+
+@pytest.mark.campaign
+def test_processes_train_the_same_bits(tmp_path, capsys):
+    """(In CI the workers are threads; processes start slowly.)"""
+    instance = tmp_path / "small.yaml"
+    instance.write_text("data: {source: gaussian, points: 12, features: 3}\nloss: mse\nlambda: 0.01\n")
+    answers = []
+    for more in ([], ["--workers", "2"]):
+        assert (
+            main(["train", str(instance), "--widths", "1:20", "--seeds", "2", "--epochs", "300", "--json", *more]) == 0
+        )
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0]["results"] == answers[1]["results"]
 
 
 def test_every_trial_is_in_one_batch():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cpcert.instance import Instance
+    from cpcert.parallel import Workers
     from cpcert.problem import Problem
     from cpcert.training.batch import Trial
     from cpcert.training.sweep import Result
@@ -49,6 +50,8 @@ def train(
     rate: float | None = None,
     device: Device = "auto",
     resume: Flag = False,
+    workers: int = 1,
+    dask: str | None = None,
     as_json: AsJson = False,
     out: Path | None = None,
     plot: Flag = False,
@@ -83,6 +86,10 @@ def train(
         cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
     resume
         Go on from the checkpoints that an earlier run of the same sweep left in --out.
+    workers
+        Processes that train batches of networks at the same time; the result does not depend on it.
+    dask
+        The address of a dask scheduler, like tcp://host:8786, whose workers train instead.
     as_json
         Print one JSON object instead of a table.
     out
@@ -90,9 +97,12 @@ def train(
     plot
         Draw the losses against the width, into the folder of --out or the current one.
     """
+    from cpcert.parallel import workers as start_workers
+
     loaded = _load(instance)
-    swept = _sweep(loaded, None, device, resume, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
-                   epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
+    with start_workers(workers, dask) as crew:
+        swept = _sweep(loaded, None, device, resume, crew, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
+                       epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
     if not swept.results:
         print("cpcert: interrupted before a network was trained", file=sys.stderr)
         return NO
@@ -127,6 +137,8 @@ def plateau(
     rate: float | None = None,
     device: Device = "auto",
     resume: Flag = False,
+    workers: int = 1,
+    dask: str | None = None,
     tolerance: float = 1e-3,
     gap: float | None = None,
     time_limit: float | None = None,
@@ -165,6 +177,10 @@ def plateau(
         cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
     resume
         Go on from the checkpoints that an earlier run of the same sweep (or `train`) left in --out.
+    workers
+        Processes that train batches of networks, and prove the floors, at the same time; the result does not depend on it.
+    dask
+        The address of a dask scheduler, like tcp://host:8786, whose workers do this instead.
     tolerance
         How far above the floor a loss may be, relatively, to count as being on the plateau.
     gap
@@ -186,30 +202,32 @@ def plateau(
     loaded = _load(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
 
+    from cpcert.parallel import workers as start_workers
     from cpcert.training.held_out import held_out
 
-    swept = _sweep(loaded, held_out, device, resume, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
-                   epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
-    if not swept.results:
-        print("cpcert: interrupted before a network was trained", file=sys.stderr)
-        return NO
+    with start_workers(workers, dask) as crew:
+        swept = _sweep(loaded, held_out, device, resume, crew, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
+                       epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
+        if not swept.results:
+            print("cpcert: interrupted before a network was trained", file=sys.stderr)
+            return NO
 
-    from cpcert.training import sweep
-    from cpcert.training.plateau import curve, plateau_lines, plateau_object
+        from cpcert.training import sweep
+        from cpcert.training.plateau import curve, plateau_lines, plateau_object
 
-    announce_compilation()
-    start, proven, curves = time.monotonic(), True, []
-    for lam in dict.fromkeys(result.trial.lam for result in swept.results):
-        problem, solved = replace(swept.problem, lam=lam), None
-        if problem.depth == 2:
-            from cpcert.frank_wolfe.solve import solve
+        announce_compilation()
+        start, proven, curves = time.monotonic(), True, []
+        for lam in dict.fromkeys(result.trial.lam for result in swept.results):
+            problem, solved = replace(swept.problem, lam=lam), None
+            if problem.depth == 2:
+                from cpcert.frank_wolfe.solve import solve
 
-            with report.running_trace(problem) as callback:
-                solved = solve(problem, callback=callback, **settings.model_dump())
-            proven &= solved.status == "optimal"
-        chosen = [result for result in swept.results if result.trial.lam == lam]
-        with _progress() as show:
-            curves.append(curve(problem, chosen, solved, tolerance, settings.time_limit, show))
+                with report.running_trace(problem) as callback:
+                    solved = solve(problem, callback=callback, workers=crew, **settings.model_dump())
+                proven &= solved.status == "optimal"
+            chosen = [result for result in swept.results if result.trial.lam == lam]
+            with _progress() as show:
+                curves.append(curve(problem, chosen, solved, tolerance, settings.time_limit, show))
     seconds = swept.seconds + time.monotonic() - start
     answer = plateau_object(swept.problem, swept.device, curves, tolerance, swept.complete, seconds)
 
@@ -241,6 +259,7 @@ def _sweep(
     test: Callable[[Instance], tuple[np.ndarray, np.ndarray] | None] | None,
     device: str,
     resume: bool,
+    workers: Workers,
     out: Path | None,
     plot: bool,
     lambdas: str | None,
@@ -281,7 +300,7 @@ def _sweep(
     with _progress() as show:
         folder = None if out is None else out / f"{problem.name}-checkpoints"
         results, complete = train_sweep(
-            problem, trials, how, place, folder=folder, resume=resume, test=points, progress=show
+            problem, trials, how, place, folder=folder, resume=resume, test=points, workers=workers, progress=show
         )
     return _Sweep(problem, trials, place, results, complete, time.monotonic() - start)
 

@@ -30,6 +30,7 @@ import torch
 
 from cpcert.errors import InputError
 from cpcert.network import Network, loss_upper
+from cpcert.parallel import HERE, Task, Workers, wait
 from cpcert.problem import Problem
 from cpcert.report import outward, write_file
 from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
@@ -42,7 +43,10 @@ MOST_NUMBERS = 2**27
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 LARGEST_WIDTH = 100_000
 
+SECONDS_OF_TASK = 10.0
+
 Arrays = tuple[np.ndarray, np.ndarray]
+Snapshot = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,37 +128,44 @@ def train_sweep(
     folder: Path | None = None,
     resume: bool = False,
     test: Arrays | None = None,
+    workers: Workers = HERE,
     progress: Callable[[float, str], None] = lambda share, text: None,
 ) -> tuple[list[Result], bool]:
     """(results in the order of the trials, whether all training came to its end). Ctrl-C ends it early, with what there is.
 
-    folder: for the checkpoints. test: (X, Y) of held-out points, rows are points. progress: share done, words.
+    folder: for the checkpoints. test: (X, Y) of held-out points, rows are points. workers: who trains; every batch is trained
+    by one of them at a time, for SECONDS_OF_TASK, and goes on from where the last one left it. progress: share done, words.
     Raises InputError for `interpolate`, and for checkpoints of another sweep or files that are none.
     """
     mark = _fingerprint(problem, trials, settings, device)
     batches = buckets(problem, trials, settings)
+    files: list[Path | None] = [None] * len(batches)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"bucket-{number}.npz" for number in range(len(batches))]
+    saved = [_read_checkpoint(file, mark) if resume and file and file.exists() else None for file in files]
     runs: list[Training] = []
     complete = False
     try:
-        done = 0
-        for number, batch in enumerate(batches):
-            file = None if folder is None else folder / f"bucket-{number}.npz"
-            runs.append(Training(problem, batch, settings, device))
-            if file is not None and resume and file.exists():
-                runs[-1].restore(_read_checkpoint(file, mark))
-            words = f"{len(batch)} networks of widths {batch[-1].width} to {batch[0].width}"
-            for share, phase in _run(runs[-1], file, mark):
-                progress((done + share * len(batch)) / len(trials), f"{words}, {phase}")
-            done += len(batch)
+        if workers.count:
+            _train_there(problem, batches, settings, device, files, mark, saved, workers, progress)
+        else:
+            done = 0
+            for batch, file, start in zip(batches, files, saved, strict=True):
+                runs.append(_training(problem, batch, settings, device, start))
+                for share, phase in _run(runs[-1], file, mark):
+                    progress((done + share * len(batch)) / len(trials), f"{_words(batch)}, {phase}")
+                done += len(batch)
         complete = True
     except KeyboardInterrupt:
         pass
     except RuntimeError as error:  # what torch raises when memory runs out has no type of its own on the cpu
         if "memory" not in str(error):
             raise
-        raise InputError(f"widths: memory ran out in a batch of width {batch[0].width}; give smaller widths") from None
+        raise InputError(f"widths: memory ran out ({error}); give smaller widths") from None
+    if workers.count:
+        begun = [(batch, start) for batch, start in zip(batches, saved, strict=True) if start is not None]
+        runs = [_training(problem, batch, settings, device, start) for batch, start in begun]
     found: dict[Trial, Result] = {}
     for run in runs:
         # Only now: an interruption must not cost what was trained before.
@@ -170,11 +181,72 @@ def _run(training: Training, file: Path | None, mark: str) -> Iterator[tuple[flo
         yield training.progress, training.words
         training.advance()
         if file is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            _write_checkpoint(file, training, mark)
+            _write_checkpoint(file, training.snapshot(), mark)
             saved = time.monotonic()
     if file is not None and changed:
-        _write_checkpoint(file, training, mark)
+        _write_checkpoint(file, training.snapshot(), mark)
     yield 1.0, "done"
+
+
+def _training(
+    problem: Problem, batch: Sequence[Trial], settings: Settings, device: str, start: Snapshot | None
+) -> Training:
+    training = Training(problem, batch, settings, device)
+    if start is not None:
+        training.restore(start)
+    return training
+
+
+def _words(batch: Sequence[Trial]) -> str:
+    return f"{len(batch)} networks of widths {batch[-1].width} to {batch[0].width}"
+
+
+def _train_there(
+    problem: Problem,
+    batches: Sequence[Sequence[Trial]],
+    settings: Settings,
+    device: str,
+    files: Sequence[Path | None],
+    mark: str,
+    saved: list[Snapshot | None],
+    workers: Workers,
+    progress: Callable[[float, str], None],
+) -> None:
+    """Train all batches at the same time, as tasks of the workers; `saved` always has how far each has come."""
+
+    def submit(number: int) -> Task[tuple[Snapshot, float, str]]:
+        return workers.submit(_advance, problem, batches[number], settings, device, saved[number])
+
+    tasks = {number: submit(number) for number in range(len(batches))}
+    shares = [0.0] * len(batches)
+    try:
+        while tasks:
+            wait(list(tasks.values()), None)
+            for number, task in [(number, task) for number, task in tasks.items() if task.done()]:
+                reached, shares[number], phase = task.result()
+                saved[number], file, batch = reached, files[number], batches[number]
+                if file is not None:
+                    _write_checkpoint(file, reached, mark)
+                if shares[number] < 1.0:
+                    tasks[number] = submit(number)
+                else:
+                    del tasks[number]
+                total = sum(share * len(other) for share, other in zip(shares, batches, strict=True))
+                progress(total / sum(map(len, batches)), f"{_words(batch)}, {phase}")
+    finally:
+        for task in tasks.values():
+            task.cancel()
+
+
+def _advance(
+    problem: Problem, batch: Sequence[Trial], settings: Settings, device: str, start: Snapshot | None
+) -> tuple[Snapshot, float, str]:
+    """Train a batch for SECONDS_OF_TASK: where it is then, the share done (1.0: all), the phase."""
+    training = _training(problem, batch, settings, device, start)
+    began = time.monotonic()
+    while not training.done and time.monotonic() - began < SECONDS_OF_TASK:
+        training.advance()
+    return training.snapshot(), 1.0 if training.done else min(training.progress, 0.999), training.words
 
 
 def _results(training: Training, test: Arrays | None) -> list[Result]:
@@ -219,13 +291,13 @@ def _fingerprint(problem: Problem, trials: Sequence[Trial], settings: Settings, 
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _write_checkpoint(file: Path, training: Training, mark: str) -> None:
+def _write_checkpoint(file: Path, snapshot: Snapshot, mark: str) -> None:
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, mark=np.array(mark), **training.snapshot())
+    np.savez(content, allow_pickle=False, mark=np.array(mark), **snapshot)
     write_file(file, content.getvalue())
 
 
-def _read_checkpoint(file: Path, mark: str) -> dict[str, np.ndarray]:
+def _read_checkpoint(file: Path, mark: str) -> Snapshot:
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
