@@ -221,6 +221,72 @@ def test_state_dicts():
         network_from_state_dict({"0.weight": A, "2.weight": B, "5.bias": b}, p)
 
 
+def onnx_file(path, nodes, tensors, inputs=("x",), outputs=("y",)):
+    """An ONNX file of (operator, inputs, output, attributes) and named arrays."""
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    value = onnx.helper.make_tensor_value_info
+    made = [onnx.helper.make_node(op, given, [out], name=f"the-{out}", **more) for op, given, out, more in nodes]
+    graph = onnx.helper.make_graph(
+        made, "net", [value(name, 1, None) for name in inputs], [value(name, 1, None) for name in outputs],
+        [onnx.numpy_helper.from_array(array, name) for name, array in tensors.items()],
+    )  # fmt: skip
+    onnx.save(onnx.helper.make_model(graph), path)
+
+
+def test_onnx_files(tmp_path):
+    p, path = problem(beta=2.0), tmp_path / "model.onnx"
+    rng = np.random.default_rng(0)
+    A, a = rng.standard_normal((4, 2)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
+    B, b = rng.standard_normal((1, 4)).astype(np.float32), rng.standard_normal(1).astype(np.float32)
+    tensors = {"A": A, "a": a, "AT": A.T.copy(), "B": B, "b": b, "BT": B.T.copy()}
+    expected = np.maximum(p.X @ A.T.astype(float) + a, 0.0) @ B.T.astype(float) + b
+    gemm = [
+        ("Gemm", ["x", "A", "a"], "h", {"transB": 1}),
+        ("Relu", ["h"], "r", {}),
+        ("Gemm", ["r", "BT", "b"], "y", {}),
+    ]
+    matmul = [
+        ("Identity", ["x"], "i", {}), ("MatMul", ["i", "AT"], "m", {}), ("Add", ["a", "m"], "h", {}), ("Relu", ["h"], "r", {}),
+        ("MatMul", ["r", "BT"], "n", {}), ("Add", ["n", "b"], "y", {}),
+    ]  # fmt: skip
+    for nodes in (gemm, matmul):
+        onnx_file(path, nodes, tensors)
+        np.testing.assert_allclose(load_model(str(path), p).predict(p.X), expected, rtol=1e-12)
+    leaky = [gemm[0], ("LeakyRelu", ["h"], "r", {"alpha": 0.3}), gemm[2]]
+    onnx_file(path, leaky, tensors)
+    slopes = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="leaky_relu", slope=0.3)
+    assert load_model(str(path), slopes).activation == slopes.activation
+    linear = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="linear")
+    onnx_file(path, [gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], tensors)
+    np.testing.assert_allclose(load_model(str(path), linear).predict(p.X), (p.X @ A.T + a) @ B.T + b, rtol=1e-6)
+    for nodes, message in [
+        (leaky, "LeakyRelu the-r has the left slope 0.3, the activation of the instance 0"),
+        ([gemm[0], ("Sigmoid", ["h"], "r", {}), gemm[2]], "Sigmoid the-r is not read"),
+        ([gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], "follows a linear layer without an activation"),
+        (gemm[:2], "does not end with a linear layer"),
+        ([("Relu", ["x"], "h", {}), *gemm[1:]], "comes before a linear layer"),
+        ([("Gemm", ["x", "A", "a"], "h", {"transB": 1, "alpha": 2.0}), *gemm[1:]], "only plain ones"),
+        ([gemm[0], ("Relu", ["h"], "r", {}), ("Add", ["h", "r"], "s", {}), ("Gemm", ["s", "BT"], "y", {})], "is not a step"),
+        ([*gemm[:2], ("Gemm", ["r", "BT", "a"], "y", {})], "bias of shape"),
+        ([*gemm[:2], ("MatMul", ["r", "b"], "y", {})], "a matrix is needed"),
+        ([("Gemm", ["x", "BT", "b"], "h", {}), gemm[1], ("Gemm", ["r", "b"], "y", {})], "a matrix is needed|maps 4 inputs"),
+    ]:  # fmt: skip
+        onnx_file(path, nodes, tensors)
+        with pytest.raises(InputError, match=message):
+            load_model(str(path), p)
+    onnx_file(path, gemm, tensors, inputs=("x", "z"))
+    with pytest.raises(InputError, match="has 2 inputs"):
+        load_model(str(path), p)
+    onnx_file(path, gemm, {**tensors, "A": np.array([["x", "y"]])})
+    with pytest.raises(InputError, match="A cannot be read"):
+        load_model(str(path), p)
+    path.write_bytes(b"no protobuf")
+    with pytest.raises(InputError, match="is not an ONNX file"):
+        load_model(str(path), p)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_model(str(tmp_path / "none.onnx"), p)
+
+
 def test_files_of_torch(tmp_path):
     torch = pytest.importorskip("torch", reason="the extra train is not installed")
     from torch.nn import BatchNorm1d, Conv2d, Linear, ReLU, Sequential

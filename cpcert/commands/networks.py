@@ -32,8 +32,8 @@ def check(
     Parameters
     ----------
     model
-        The network: .safetensors with W1, W2, …, bias column last, or a PyTorch state dict (.pt, .pth) of Linear layers.
-        Other formats, ONNX among them, are not read: save the state dict.
+        The network: .safetensors with W1, W2, …, bias column last, a PyTorch state dict (.pt, .pth) of Linear layers,
+        or .onnx (extra onnx).
     instance
         The instance file (YAML) with the data.
     certificate

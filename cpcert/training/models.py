@@ -1,4 +1,4 @@
-"""Reading a trained network: safetensors with W1, W2, …, or a PyTorch state dict of alternating Linear layers.
+"""Reading a trained network: safetensors with W1, W2, …, a PyTorch state dict of Linear layers, or ONNX (onnx_models.py).
 
 A PyTorch layer computes Wx + bias; here the same layer is [W | bias/β] applied to [x; β], and the penalty of the instance counts
 ‖bias/β‖². A state dict is read with `weights_only`, so nothing in the file is executed.
@@ -22,6 +22,10 @@ def load_model(path: str, problem: Problem) -> Network:
     """The network in the file, checked to fit the problem. Raises InputError, naming what does not fit."""
     if Path(path).suffix in STATE_DICT_SUFFIXES:
         network = network_from_state_dict(_read_state_dict(path), problem, path)
+    elif Path(path).suffix == ".onnx":
+        from cpcert.training.onnx_models import read_onnx
+
+        network = network_from_state_dict(read_onnx(path, problem.activation), problem, path)
     else:
         network = Network.load(path, activation=problem.activation, beta=problem.beta)
     try:
