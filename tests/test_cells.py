@@ -298,6 +298,10 @@ def test_bad_hints_are_mended_or_refused():
         assert proven is None or proven.square >= best
     assert certify(relaxed, Multipliers(1.0, np.full(4, np.nan), *pair, np.ones(1))) is None
     assert certify(relaxed, Multipliers(1.0, np.ones(4), *pair, np.array([np.inf]))) is None
+    # No overflow either, which would be a warning, hence an error here.
+    for huge in (1e160, 1e300):
+        assert certify(relaxed, Multipliers(1.0, np.full(4, huge), *pair, np.ones(1))) is None
+        assert certify(relaxed, Multipliers(1.0, np.ones(4), *pair, np.array([huge]))) is None
 
 
 def test_the_interior_point_method_solves_both_problems():

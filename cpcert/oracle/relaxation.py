@@ -38,6 +38,8 @@ from cpcert.oracle.spectral import EPS, cholesky
 # Accuracy asked of the interior-point method: it decides how tight the bound is, not whether it holds.
 TOLERANCE = 1e-9
 # Amounts by which λ is raised, relative to ρ, to mend what the solver left indefinite.
+# Problems are scaled to about 1: multipliers beyond this prove nothing, and their squares overflow.
+HUGE = 1e100
 MENDS = tuple(10.0**k for k in range(-14, -1))
 
 
@@ -119,7 +121,8 @@ def certify(relaxed: Relaxed, hint: Multipliers) -> Multipliers | None:
     r = d - u
     keep = hint.weight > 1e-13 * max(float(hint.weight.max(initial=0.0)), 1e-300)
     first, second, weight = hint.first[keep], hint.second[keep], hint.weight[keep]
-    if not (np.all(np.isfinite(weight)) and np.all(np.isfinite(hint.linear))):
+    # Written so that a NaN is refused, too.
+    if not np.all(np.abs([*weight, *hint.linear, hint.square]) < HUGE):
         return None
     f = len(relaxed.forms)
     N = np.zeros((f, f))
@@ -158,7 +161,7 @@ def certify(relaxed: Relaxed, hint: Multipliers) -> Multipliers | None:
         if 0.0 <= square <= needed:
             break
         square, best = needed, raised
-    if square < 0.0:
+    if not 0.0 <= square < HUGE:
         return None
     linear = best
     shift = 4.0 * allowance(linear, square)
