@@ -37,9 +37,9 @@ from cpcert.oracle.spectral import EPS, cholesky
 
 # Accuracy asked of the interior-point method: it decides how tight the bound is, not whether it holds.
 TOLERANCE = 1e-9
-# Amounts by which λ is raised, relative to ρ, to mend what the solver left indefinite.
 # Problems are scaled to about 1: multipliers beyond this prove nothing, and their squares overflow.
 HUGE = 1e100
+# Amounts by which λ is raised, relative to ρ, to mend what the solver left indefinite.
 MENDS = tuple(10.0**k for k in range(-14, -1))
 
 
