@@ -63,6 +63,17 @@ def _copy(values, target):
 
 
 @njit(cache=True)
+def _ball(points, low, high):
+    """The intervals of x_iᵀw over the unit ball."""
+    for i in range(points.shape[0]):
+        size = 0.0
+        for k in range(points.shape[1]):
+            size += points[i, k] * points[i, k]
+        high[i] = math.sqrt(size)
+        low[i] = -high[i]
+
+
+@njit(cache=True)
 def _slope(events, at, kappa, low, high, i):
     """(t, fixed): y_i = κ_i t of the bound at `at`, as the checker reads it; fixed: a number, not the slope of the interval."""
     t = events[at + 2 + i] / kappa[i]
@@ -347,12 +358,7 @@ def trimmed(events, offset, points, kappa, linear, cutoff, depth):
     visited = np.zeros(depth, np.int64)  # children
     end_low = np.empty(N)
     end_high = np.empty(N)
-    for i in range(N):
-        size = 0.0
-        for k in range(r):
-            size += points[i, k] * points[i, k]
-        high[0, i] = math.sqrt(size)
-        low[0, i] = -high[0, i]
+    _ball(points, low[0], high[0])
     top = 0
     q = 0
     while True:
@@ -451,12 +457,7 @@ def needed(events, offset, keep, points, kappa, linear, cutoff, depth):
     high_from = np.full((depth, N), -1, np.int64)
     c = np.empty(r)
     z = np.empty(r)
-    for i in range(N):
-        size = 0.0
-        for k in range(r):
-            size += points[i, k] * points[i, k]
-        high[0, i] = math.sqrt(size)
-        low[0, i] = -high[0, i]
+    _ball(points, low[0], high[0])
     top = 0
     last = -1
     alpha = 0.0
