@@ -93,8 +93,7 @@ class Writer:
             for column, values in zip(self._columns, _arrangement(proof, index, self.grid), strict=True):
                 column.append(np.array(values, dtype=np.int64))
             return
-        pieces = [events.copy() for events in proof.events()]
-        events = np.concatenate(pieces) if pieces else np.zeros(0)
+        events = np.concatenate([piece.copy() for piece in proof.events()])
         offset = trimming.offsets(events)
         depth = int((proof.kappa > 0.0).sum()) + 3
         problem = proof.points, proof.kappa, proof.linear, proof.cutoff, depth
