@@ -234,6 +234,7 @@ def onnx_file(path, nodes, tensors, inputs=("x",), outputs=("y",)):
 
 
 def test_onnx_files(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
     p, path = problem(beta=2.0), tmp_path / "model.onnx"
     rng = np.random.default_rng(0)
     A, a = rng.standard_normal((4, 2)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
@@ -274,10 +275,21 @@ def test_onnx_files(tmp_path):
         onnx_file(path, nodes, tensors)
         with pytest.raises(InputError, match=message):
             load_model(str(path), p)
+    model = onnx.load(path)
+    del model.graph.node[0].output[:]
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="a node without an output"):
+        load_model(str(path), p)
     onnx_file(path, gemm, tensors, inputs=("x", "z"))
     with pytest.raises(InputError, match="has 2 inputs"):
         load_model(str(path), p)
     onnx_file(path, gemm, {**tensors, "A": np.array([["x", "y"]])})
+    with pytest.raises(InputError, match="A cannot be read"):
+        load_model(str(path), p)
+    onnx_file(path, gemm, tensors)
+    model = onnx.load(path)
+    model.graph.initializer[0].data_type = 99
+    onnx.save(model, path)
     with pytest.raises(InputError, match="A cannot be read"):
         load_model(str(path), p)
     path.write_bytes(b"no protobuf")

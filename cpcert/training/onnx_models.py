@@ -23,6 +23,8 @@ def read_onnx(path: str, activation: Activation) -> dict[str, np.ndarray]:
     """layer-K.weight (out, in) and layer-K.bias (out,) of the file, float64. Raises InputError, naming the node that does not fit."""
     model = _load(path)
     graph = model.graph
+    if not all(node.output for node in graph.node):
+        raise InputError(f"{path}: has a node without an output")
     tensors = _tensors(graph, path)
     inputs = [value.name for value in graph.input if value.name not in tensors]
     if len(inputs) != 1 or len(graph.output) != 1:
@@ -100,8 +102,9 @@ def _tensors(graph: Any, path: str) -> Mapping[str, np.ndarray]:
         if tensor.data_location == TensorProto.EXTERNAL:
             raise InputError(f"{path}: {name} is kept in another file; save the model in one file")
         try:
-            found[name] = numpy_helper.to_array(tensor).astype(np.float64)
-        except (ValueError, TypeError) as error:
+            with np.errstate(invalid="ignore"):  # NaN: Network says where
+                found[name] = numpy_helper.to_array(tensor).astype(np.float64)
+        except (ValueError, TypeError, KeyError) as error:  # KeyError: a type that is none
             raise InputError(f"{path}: {name} cannot be read ({error})") from None
     return found
 
