@@ -2,7 +2,7 @@
 
 `events` are the steps of a replay (BranchProof.events), one after another; node by node, depth first, so that a subtree is a
 range of them. A leaf is closed by α + ‖ĉ‖ ≤ u with room to spare, and so is a node called empty. `trimmed` spends that room, from
-the leaves up, in each node with at most LEAVES leaves below it. `_simulate` evaluates (1) and (2) of branch.py again, in floating
+the leaves up, in each node with at most LEAVES leaves below it. `_closes` evaluates (1) and (2) of branch.py again, in floating
 point, without what is left out, and tells whether all these leaves still close:
 
 1. `_coarsen`: the multipliers are rounded to coarser grids, which makes them shorter;
@@ -26,7 +26,7 @@ from numba import njit
 LEAVES = 16
 # Trials for one node.
 TRIALS = 60
-# Leaves must close with this part of the cutoff to spare, which covers the rounding of `_simulate`.
+# Leaves must close with this part of the cutoff to spare, which covers the rounding of `_closes`.
 SPARE = 2.0**-38
 # Grids of y/κ, μ and ρ, the coarsest first; multiples of them in the units of the file end with zeros, which compress well.
 GRIDS = (
@@ -130,16 +130,16 @@ def _tightened(events, at, points, cap, c, z):
 
 
 @njit(cache=True)
-def _simulate(events, offset, keep, begin, end, points, kappa, linear, cutoff, low, high, c, z):
-    """The largest excess of the leaves of the subtree of the steps begin … end − 1: closed if it is at most 0.
+def _closes(events, offset, keep, begin, end, points, kappa, linear, cutoff, start_low, start_high, rows, c, z):
+    """Whether all leaves close in the subtree of the steps begin … end − 1, with the steps that are kept.
 
-    low, high (D, N): row 0 holds the intervals of its root; the rows below are overwritten.
+    start_low, start_high (N,): the intervals of its root. rows: two arrays (D, N), D at least its number of leaves; overwritten.
     """
-    r = linear.shape[0]
-    worst = -np.inf
+    low, high = rows
+    _copy(start_low, low[0])
+    _copy(start_high, high[0])
     top = 0
     alpha = 0.0
-    size = 0.0
     for q in range(begin, end):
         at = offset[q]
         kind = int(events[at])
@@ -167,23 +167,13 @@ def _simulate(events, offset, keep, begin, end, points, kappa, linear, cutoff, l
                 excess = high[top, i] - low[top, i] + SPARE
             else:
                 size = 0.0
-                for k in range(r):
+                for k in range(c.shape[0]):
                     size += c[k] * c[k]
                 excess = alpha + math.sqrt(size) - cutoff * (1.0 - SPARE)
-            worst = max(worst, excess)
-            if not worst <= 0.0:
-                return np.inf
+            if not excess <= 0.0:
+                return False
             top -= 1
-    return worst
-
-
-@njit(cache=True)
-def _closes(events, offset, keep, begin, end, points, kappa, linear, cutoff, start_low, start_high, rows, c, z):
-    """Whether all leaves of a subtree close, from the intervals of its root."""
-    low, high = rows
-    _copy(start_low, low[0])
-    _copy(start_high, high[0])
-    return _simulate(events, offset, keep, begin, end, points, kappa, linear, cutoff, low, high, c, z) <= 0.0
+    return True
 
 
 @njit(cache=True)
