@@ -94,7 +94,7 @@ def check(proof):
     return len(proof.leaves)
 
 
-def value(points, G, sigma, seed=0, starts=60):
+def value(points, G, sigma, seed=0, starts=300):
     """A lower estimate of γ(G): local search and sampling."""
     W, U = starting_points(points, G, starts, seed)
     found = ascend(points, G, sigma.a_plus, sigma.a_minus, W, U)[2]
