@@ -11,7 +11,7 @@ from scipy.optimize import linprog, lsq_linear
 
 from cpcert.oracle.arrangement import arrangement_oracle, cell_count, cells
 from cpcert.oracle.branch import branch_and_bound
-from cpcert.oracle.branch_kernels import evaluate
+from cpcert.oracle.least_norm import evaluate
 
 
 def check(proof):

@@ -7,7 +7,8 @@ import pytest
 
 from cpcert.oracle.ascent import ascend
 from cpcert.oracle.branch import branch_and_bound
-from cpcert.oracle.branch_kernels import evaluate
+from cpcert.oracle.least_norm import evaluate
+from cpcert.oracle.tree_language import BOUND, BRANCH, EMPTY, FIRST, TIGHTEN, kind_of, starts
 
 
 def exact(values):
@@ -17,6 +18,14 @@ def exact(values):
 def at_most(square, bound):
     """√square ≤ bound, exactly."""
     return bound >= 0 and square <= bound * bound
+
+
+def recorded(proof):
+    """(kind, numbers) of each step of the replay."""
+    for steps in proof.steps():
+        ends = starts(steps)
+        for at, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+            yield kind_of(steps, at), steps[at + FIRST : end].copy()
 
 
 def check_proof(proof):
@@ -38,15 +47,15 @@ def check_proof(proof):
     nodes = 0
     low = high = signs = None
     alpha = c = None
-    for kind, data in proof.steps():
+    for kind, data in recorded(proof):
         if low is None:
             low, high, signs = stack.pop()
             nodes += 1
-        if kind == "bound":
-            y = exact(data)
+        if kind == BOUND:
+            y = exact(data[:N])
             alpha = sum((h(i, y[i], low, high) for i in range(N)), Fraction(0))
             c = [linear[k] + sum(y[i] * points[i][k] for i in range(N)) for k in range(r)]
-        elif kind == "tighten":
+        elif kind == TIGHTEN:
             i, side, rho, value = int(data[0]), int(data[1]), Fraction(float(data[2])), Fraction(float(data[3]))
             assert rho >= 0
             z = [side * points[i][k] + rho * c[k] for k in range(r)]
@@ -58,7 +67,7 @@ def check_proof(proof):
                 high[i] = min(high[i], value)
             else:
                 low[i] = max(low[i], -value)
-        elif kind == "branch":
+        elif kind == BRANCH:
             first, i = int(np.sign(data[0])), abs(int(data[0])) - 1
             for sign in (-first, first):  # the one pushed last is visited first
                 child_low, child_high = list(low), list(high)
@@ -69,7 +78,7 @@ def check_proof(proof):
                 stack.append((child_low, child_high, {**signs, i: sign}))
             low = None
         else:
-            if len(data):
+            if kind == EMPTY:
                 i = int(data[0])
                 assert low[i] > high[i], "a node called empty is not"
             else:

@@ -5,7 +5,9 @@ import pytest
 
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check, trimming
+from cpcert.certificate.recorded_tree import Tree, needed
 from cpcert.oracle.branch import branch_and_bound
+from cpcert.oracle.tree_language import BRANCH, CLOSE, EMPTY, TIGHTEN, starts
 
 
 def search(seed=0, N=20, r=6):
@@ -23,46 +25,44 @@ def search(seed=0, N=20, r=6):
         cutoff = 1.02 * max(result.values.max(), cutoff)
     proof = result.proof
     assert proof is not None
-    events = np.concatenate([piece.copy() for piece in proof.events()])
-    depth = int((kappa > 0).sum()) + 3
-    return events, trimming.offsets(events), (proof.points, proof.kappa, proof.linear, proof.cutoff), depth
+    steps = np.concatenate([piece.copy() for piece in proof.steps()])
+    tree = Tree(steps, starts(steps), proof.points, proof.kappa, proof.linear, proof.cutoff)
+    return tree, int((kappa > 0).sum()) + 3
 
 
-def closes(events, offset, keep, problem):
-    points = problem[0]
-    N, r = points.shape
-    norms = np.linalg.norm(points, axis=1)
-    rows = np.zeros((len(offset), N)), np.zeros((len(offset), N))
-    end = len(offset) - 1
-    return trimming._closes(events, offset, keep, 0, end, *problem, -norms, norms, rows, np.zeros(r), np.zeros(r))
+def closes(tree, keep):
+    N, r = tree.points.shape
+    norms = np.linalg.norm(tree.points, axis=1)
+    D, end = len(tree.offset), len(tree.offset) - 1
+    scratch = trimming._Scratch(np.zeros((D, N)), np.zeros((D, N)), np.zeros(r), np.zeros(r))
+    return trimming._closes(tree, keep, 0, end, -norms, norms, scratch)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_trimmed_proofs_close(seed):
     """What is kept is closed at every leaf, also without the steps that no leaf rests on, and it is less."""
-    events, offset, problem, depth = search(seed)
-    kinds = events[offset[:-1]]
+    tree, depth = search(seed)
+    kinds = tree.steps[tree.offset[:-1]]
     every = np.ones(len(kinds), bool)
-    assert closes(events, offset, every, problem)
-    full = trimming.needed(events, offset, every, *problem, depth)
-    assert closes(events, offset, full, problem)
-    coarse = events.copy()
-    keep = trimming.trimmed(coarse, offset, *problem, depth)
-    assert closes(coarse, offset, keep, problem)
-    need = trimming.needed(coarse, offset, keep, *problem, depth)
-    assert closes(coarse, offset, need, problem)
-    tightenings = kinds == trimming.TIGHTEN
+    assert closes(tree, every)
+    full = needed(tree, every, depth)
+    assert closes(tree, full)
+    coarse = tree._replace(steps=tree.steps.copy())
+    keep = trimming.trimmed(coarse, depth)
+    assert closes(coarse, keep)
+    need = needed(coarse, keep, depth)
+    assert closes(coarse, need)
+    tightenings = kinds == TIGHTEN
     assert need[tightenings].sum() < full[tightenings].sum()
-    assert need[kinds >= trimming.BRANCH].all()
+    assert need[np.isin(kinds, (CLOSE, EMPTY, BRANCH))].all()
 
 
 def test_a_leaf_without_room_is_noticed():
     """The simulation is no rubber stamp: with all tightenings gone, or a smaller cutoff, a leaf stays open."""
-    events, offset, problem, _ = search()
-    kinds = events[offset[:-1]]
-    assert not closes(events, offset, kinds != trimming.TIGHTEN, problem)
-    points, kappa, linear, cutoff = problem
-    assert not closes(events, offset, np.ones(len(kinds), bool), (points, kappa, linear, 0.9 * cutoff))
+    tree, _ = search()
+    kinds = tree.steps[tree.offset[:-1]]
+    assert not closes(tree, kinds != TIGHTEN)
+    assert not closes(tree._replace(cutoff=0.9 * tree.cutoff), np.ones(len(kinds), bool))
 
 
 def gaussian():
@@ -73,7 +73,7 @@ def gaussian():
 def test_a_proof_that_does_not_survive_trimming_is_written_whole(monkeypatch):
     result = solve(gaussian(), gap=1e-5)
     good = certify(result)
-    monkeypatch.setattr(trimming, "trimmed", lambda events, offset, *_: events[offset[:-1]] != trimming.TIGHTEN)
+    monkeypatch.setattr(trimming, "trimmed", lambda tree, *_: tree.steps[tree.offset[:-1]] != TIGHTEN)
     whole = certify(result)
     assert whole.lower == good.lower and check.check(whole.content) == check.check(good.content)
     assert len(good.content) < 0.8 * len(whole.content)

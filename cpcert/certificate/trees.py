@@ -12,11 +12,28 @@ import numpy as np
 from numba import njit
 
 from cpcert.certificate import trimming
+from cpcert.certificate.recorded_tree import Tree, needed
 from cpcert.oracle.arrangement import IMPLIED_NODE, LEAF, ArrangementProof
 from cpcert.oracle.branch import BranchProof
 from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID
+from cpcert.oracle.tree_language import (
+    BOUND,
+    BRANCH,
+    CLOSE,
+    COUNT,
+    EMPTY,
+    FIRST,
+    PAIRS,
+    RHO,
+    SIDE,
+    TIGHTEN,
+    kind_of,
+    plus_first,
+    point_of,
+    starts,
+    step_end,
+)
 
-CLOSE, BOUND, TIGHTEN, EMPTY, BRANCH = range(5)
 # The columns of SPEC.md: structure, y, ρ, μ.
 COLUMNS = ("proof", "y", "rho", "mu")
 # Multipliers of an arrangement are written with so many bits: its bound is exact to rounding.
@@ -93,13 +110,13 @@ class Writer:
             for column, values in zip(self._columns, _arrangement(proof, index, self.grid), strict=True):
                 column.append(np.array(values, dtype=np.int64))
             return
-        events = np.concatenate([piece.copy() for piece in proof.events()])
-        offset = trimming.offsets(events)
+        steps = np.concatenate([piece.copy() for piece in proof.steps()])
+        offset = starts(steps)
         depth = int((proof.kappa > 0.0).sum()) + 3
-        problem = proof.points, proof.kappa, proof.linear, proof.cutoff, depth
-        keep = trimming.trimmed(events, offset, *problem) if self.trim else np.ones(len(offset) - 1, np.bool_)
-        need = trimming.needed(events, offset, keep, *problem)
-        found = _branch(events, offset, need, proof.kappa, index, depth)
+        tree = Tree(steps, offset, proof.points, proof.kappa, proof.linear, proof.cutoff)
+        keep = trimming.trimmed(tree, depth) if self.trim else np.ones(len(offset) - 1, np.bool_)
+        need = needed(tree, keep, depth)
+        found = _branch(steps, offset, need, proof.kappa, index, depth)
         for column, values in zip(self._columns, found, strict=True):
             column.append(values)
 
@@ -194,16 +211,68 @@ def _arrangement(
 
 
 @njit(cache=True)
-def _branch(events, offset, need, kappa, index, depth):
-    """The columns of a branch-and-bound tree from the events of its replay (branch.py), of which `need` are written."""
+def _write_bound(steps, at, kappa, index, structure, n, ys, n_y):
+    """A BOUND: the count of its entries, then a gap for each, with a flag where y/κ follows in its own column. Returns (n, n_y)."""
     N = kappa.shape[0]
+    structure[n] = BOUND
+    count_at = n + 1
+    count = 0
+    n += 2
+    before = -1
+    for i in range(N):
+        t = steps[at + FIRST + i] / kappa[i]
+        grid = np.int64(np.rint(t / Y_GRID))
+        if grid == 0 if kappa[i] < 0.0 else steps[at + FIRST + N + i] == 0.0:
+            continue
+        explicit = t != 1.0
+        structure[n] = 2 * (index[i] - before - 1) + (1 if explicit else 0)
+        n += 1
+        if explicit:
+            ys[n_y] = grid
+            n_y += 1
+        before = index[i]
+        count += 1
+    structure[count_at] = count
+    return n, n_y
+
+
+@njit(cache=True)
+def _write_tightening(steps, at, index, path, structure, n, mus, n_mu):
+    """A TIGHTEN but for ρ: the point and its side, the count of signs, then a gap along the path for each. Returns (n, n_mu)."""
+    structure[n] = TIGHTEN
+    structure[n + 1] = 2 * index[point_of(steps, at)] + (1 if steps[at + SIDE] < 0.0 else 0)
+    count_at = n + 2
+    count = 0
+    n += 3
+    place = -1
+    before = -1
+    for p in range(at + PAIRS, step_end(steps, at), 2):  # the steps list them along the path
+        mu = np.int64(np.rint(abs(steps[p + 1]) / MU_GRID))
+        j = int(steps[p])
+        place += 1
+        while path[place] != j:
+            place += 1
+        if mu == 0:
+            continue
+        structure[n] = place - before - 1
+        mus[n_mu] = mu
+        before = place
+        n += 1
+        n_mu += 1
+        count += 1
+    structure[count_at] = count
+    return n, n_mu
+
+
+@njit(cache=True)
+def _branch(steps, offset, need, kappa, index, depth):
+    """The columns of a branch-and-bound tree from its steps (tree_language.py), of which `need` are written."""
     total = offset.shape[0] - 1
-    # The columns.
     size = 0
     for q in range(total):
         if need[q]:
-            size += int(events[offset[q] + 1]) + 6
-    steps, n = np.empty(size, np.int64), 0
+            size += int(steps[offset[q] + COUNT]) + 6
+    structure, n = np.empty(size, np.int64), 0
     ys, n_y = np.empty(size, np.int64), 0
     rhos, n_rho = np.empty(total, np.int64), 0
     mus, n_mu = np.empty(size, np.int64), 0
@@ -214,57 +283,17 @@ def _branch(events, offset, need, kappa, index, depth):
         if not need[q]:
             continue
         at = offset[q]
-        kind = int(events[at])
-        if kind == 1:
-            steps[n] = 1
-            count_at = n + 1
-            count = 0
-            n += 2
-            before = -1
-            for i in range(N):
-                t = events[at + 2 + i] / kappa[i]
-                grid = np.int64(np.rint(t / Y_GRID))
-                if grid == 0 if kappa[i] < 0.0 else events[at + 2 + N + i] == 0.0:
-                    continue
-                explicit = t != 1.0
-                steps[n] = 2 * (index[i] - before - 1) + (1 if explicit else 0)
-                n += 1
-                if explicit:
-                    ys[n_y] = grid
-                    n_y += 1
-                before = index[i]
-                count += 1
-            steps[count_at] = count
-        elif kind == 0:
-            m = (int(events[at + 1]) - 4) // 2
-            steps[n] = 2
-            steps[n + 1] = 2 * index[int(events[at + 2])] + (1 if events[at + 3] < 0.0 else 0)
-            count_at = n + 2
-            count = 0
-            n += 3
-            rhos[n_rho] = np.int64(np.rint(events[at + 4] / RHO_GRID))
+        kind = kind_of(steps, at)
+        if kind == BOUND:
+            n, n_y = _write_bound(steps, at, kappa, index, structure, n, ys, n_y)
+        elif kind == TIGHTEN:
+            rhos[n_rho] = np.int64(np.rint(steps[at + RHO] / RHO_GRID))
             n_rho += 1
-            place = -1
-            before = -1
-            for p in range(m):  # the events list them along the path
-                mu = np.int64(np.rint(abs(events[at + 7 + 2 * p]) / MU_GRID))
-                j = int(events[at + 6 + 2 * p])
-                place += 1
-                while path[top, place] != j:
-                    place += 1
-                if mu == 0:
-                    continue
-                steps[n] = place - before - 1
-                mus[n_mu] = mu
-                before = place
-                n += 1
-                n_mu += 1
-                count += 1
-            steps[count_at] = count
-        elif kind == 2:
-            i = int(abs(events[at + 2])) - 1
-            steps[n] = 4
-            steps[n + 1] = 2 * index[i] + (1 if events[at + 2] < 0.0 else 0)
+            n, n_mu = _write_tightening(steps, at, index, path[top], structure, n, mus, n_mu)
+        elif kind == BRANCH:
+            i = point_of(steps, at)
+            structure[n] = BRANCH
+            structure[n + 1] = 2 * index[i] + (0 if plus_first(steps, at) else 1)
             n += 2
             path[top, length[top]] = i
             length[top] += 1
@@ -272,12 +301,10 @@ def _branch(events, offset, need, kappa, index, depth):
             length[top + 1] = length[top]
             top += 1
         else:
-            if events[at + 1] > 0.0:
-                steps[n] = 3
-                steps[n + 1] = index[int(events[at + 2])]
-                n += 2
-            else:
-                steps[n] = 0
+            structure[n] = kind
+            n += 1
+            if kind == EMPTY:
+                structure[n] = index[point_of(steps, at)]
                 n += 1
             top -= 1
-    return steps[:n].copy(), ys[:n_y].copy(), rhos[:n_rho].copy(), mus[:n_mu].copy()
+    return structure[:n].copy(), ys[:n_y].copy(), rhos[:n_rho].copy(), mus[:n_mu].copy()

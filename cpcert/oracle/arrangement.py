@@ -38,7 +38,8 @@ import numpy as np
 from numba import njit
 
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch_kernels import FLOOR, INFINITE, Workspace, evaluate, min_norm
+from cpcert.oracle.branch_kernels import FLOOR
+from cpcert.oracle.least_norm import INFINITE, Workspace, evaluate, min_norm
 from cpcert.oracle.spectral import EPS, row_norms
 
 # A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from cpcert.oracle.branch_kernels import Workspace, ascent_step
+from cpcert.oracle.least_norm import Workspace, ascent_step
 
 STEPS = 60
 

@@ -53,7 +53,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Stack, Workspace, advance
+from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.oracle.least_norm import Workspace
 from cpcert.parallel import HERE, Task, Workers, late, wait
 
 NODES_PER_CALL = 500
@@ -61,7 +62,7 @@ NODES_PER_CALL = 500
 FIRST_NODES, TASK_NODES = 1000, 250
 # Tasks given to the workers in advance.
 TASKS_PER_WORKER = 2
-EVENT_BUFFER = 8 * 10**6
+STEP_BUFFER = 8 * 10**6
 NODES_AFTER_ATOM = 200
 
 
@@ -81,44 +82,22 @@ class BranchProof:
     cutoff: float
     tree: np.ndarray
 
-    def steps(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Replay the search and yield its elementary steps, each a kind and an array of numbers.
-
-        "tighten": [i, side, ρ, new bound, (j, μ_j), …]: inequality (2) with d = side·x_i, ĉ and ς from the last "bound";
-        "bound": y (N,): inequality (1); "branch": [±(i + 1)]; "close": [] (the last bound is ≤ cutoff) or [i]
-        (l_i > u_i). Raises AssertionError if the replay visits another tree.
-        """
-        for events in self.events():
-            p = 0
-            while p < len(events):
-                length = int(events[p + 1])
-                kind = EVENTS[int(events[p])]
-                numbers = events[p + 2 : p + 2 + length].copy()
-                yield kind, numbers[: length // 2] if kind == "bound" else numbers
-                p += 2 + length
-
-    def events(self) -> Iterator[np.ndarray]:
-        """The steps as the search records them, some nodes at a time: kind (place in EVENTS), length, numbers; and again.
-
-        A bound has 2N numbers: after y come flags, 0 where y is the slope that the interval alone decides (κ where
-        l ≥ 0, else 0 where u ≤ 0, else the chord; 0 for κ < 0), 1 where it is a number of its own.
+    def steps(self) -> Iterator[np.ndarray]:
+        """Replay the search and yield its steps (tree_language.py), those of some nodes at a time.
 
         The arrays are overwritten by the next. Raises AssertionError if the replay visits another tree.
         """
         search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
         N, depth = len(self.kappa), len(search.stack.low)
-        nodes = max(1, min(NODES_PER_CALL, len(search.events) // (ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4)))
+        nodes = max(1, min(NODES_PER_CALL, len(search.steps) // (ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4)))
         at = 0
         while True:
-            status, tree, events = search.advance(nodes)
+            status, tree, steps = search.advance(nodes)
             assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
             at += len(tree)
-            yield events
+            yield steps
             if status != RUNNING:
                 return
-
-
-EVENTS = ("tighten", "bound", "branch", "close")
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +155,9 @@ class _Search:
         start: OpenNode | None = None,
     ) -> None:
         N, r = points.shape
-        self.points, self.kappa, self.linear, self.cutoff = points, kappa, linear, cutoff
-        self.square = np.einsum("ij,ij->i", points, points)
-        self.norms = np.sqrt(self.square) * (1.0 + (r + 6) * EPS)
+        square = np.einsum("ij,ij->i", points, points)
+        norms = np.sqrt(square) * (1.0 + (r + 6) * EPS)
+        self.claim = Claim(points, norms, square, kappa, linear, cutoff)
         depth = int((kappa > 0.0).sum()) + 3
         self.stack = Stack(
             low=np.zeros((depth, N)),
@@ -192,7 +171,7 @@ class _Search:
         )
         if start is None:
             none = np.zeros(0)
-            start = OpenNode(-self.norms, self.norms, 0.5 * kappa, none, none, math.inf)
+            start = OpenNode(-norms, norms, 0.5 * kappa, none, none, math.inf)
         self.stack.low[0], self.stack.high[0], self.stack.y[0] = start.low, start.high, start.y
         signs = len(start.path)
         self.stack.path[0, :signs], self.stack.sign[0, :signs] = start.path, start.sign
@@ -200,20 +179,16 @@ class _Search:
         self.stack.counts[0] = 1
         size = max(N, r) + 2
         self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
-        self.atoms = np.zeros((max_atoms, r))
-        self.values = np.zeros(max_atoms)
+        self.found = Found(np.zeros((max_atoms, r)), np.zeros(max_atoms))
         worst = ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4  # of one node
-        self.events = np.zeros(max(EVENT_BUFFER, worst) if record else 0)
+        self.steps = np.zeros(max(STEP_BUFFER, worst) if record else 0)
 
     def advance(self, nodes: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """Returns the status, the tree entries of this call, and its events."""
+        """Returns the status, the tree entries of this call, and its steps."""
         tree = np.zeros(nodes, np.int32)
-        status = advance(
-            self.points, self.norms, self.square, self.kappa, self.linear, self.cutoff, self.stack, self.work,
-            self.atoms, self.values, tree, self.events, NODES_AFTER_ATOM,
-        )  # fmt: skip
+        status = advance(self.claim, self.stack, self.work, self.found, tree, self.steps, NODES_AFTER_ATOM)
         count = self.stack.counts
-        return status, tree[: count[3]], self.events[: count[4]]
+        return status, tree[: count[3]], self.steps[: count[4]]
 
     def open_nodes(self) -> list[OpenNode]:
         """The nodes that are still open, the next one last."""
@@ -256,7 +231,7 @@ def explore(
     found = int(search.stack.counts[1])
     return Explored(
         np.concatenate(pieces), search.open_nodes(), float(search.stack.worst[0]),
-        search.atoms[:found], search.values[:found],
+        search.found.atoms[:found], search.found.values[:found],
     )  # fmt: skip
 
 

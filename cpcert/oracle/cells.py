@@ -30,7 +30,7 @@ from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.arrangement import IMPLIED, cell_count, implied_sign, scaled_points
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch_kernels import INFINITE, Workspace
+from cpcert.oracle.least_norm import INFINITE, Workspace
 from cpcert.oracle.relaxation import Multipliers, certify, relax, solve
 from cpcert.oracle.spectral import EPS, row_norms, spectral_bound
 
