@@ -135,182 +135,273 @@ def implied_sign(points, norms, square, x, size, witness, path, lower, upper, de
     return side, math.sqrt(norm) * (1.0 + (r + 6) * EPS) + (used + 4) * EPS * total
 
 
+class _Function(NamedTuple):
+    """f(w) = linearᵀw + Σ κ_i relu(x_iᵀw), and the points with κ_i > 0 in the order of the tree."""
+
+    points: np.ndarray  # (N, r)
+    norms: np.ndarray  # (N,)
+    square: np.ndarray  # (N,)
+    kappa: np.ndarray  # (N,)
+    linear: np.ndarray  # (r,)
+    order: np.ndarray  # (P,)
+
+
+class _Output(NamedTuple):
+    """What a call of the kernel writes: the arrays of ArrangementProof; signs (k, P) and witnesses (k, r) of cells when they are
+    listed instead of bounded."""
+
+    tree: np.ndarray
+    count: np.ndarray
+    index: np.ndarray
+    weight: np.ndarray
+    signs: np.ndarray
+    witnesses: np.ndarray
+
+
+class _Cell(NamedTuple):
+    """The node that is being visited: signs s of order[:at], a witness w, the points split on, and the box of the multipliers."""
+
+    s: np.ndarray  # (P,) int8
+    w: np.ndarray  # (r,)
+    path: np.ndarray  # (P + 1,)
+    lower: np.ndarray  # (N,)
+    upper: np.ndarray  # (N,)
+    mu: np.ndarray  # (N,)
+    e: np.ndarray  # (r,)
+    c: np.ndarray  # (r,)
+    free: np.ndarray  # (2N + 1,)
+
+
 @njit(cache=True)
-def _enumerate(
-    points, norms, square, kappa, linear, order, solve, tree, count, index, weight, signs, witnesses, stack, work
-):
+def _load(function, stack, top, cell):
+    """The node of row `top`: (next entry of order, splits so far, Σ κ_iε_i)."""
+    at = stack.level[top, 0]
+    depth = stack.level[top, 1]
+    for k in range(cell.w.shape[0]):
+        cell.w[k] = stack.witness[top, k]
+    for p in range(at):
+        cell.s[p] = stack.sign[top, p]
+    for q in range(depth):
+        cell.path[q] = stack.path[top, q]
+    for p in range(at):
+        i = function.order[p]
+        cell.lower[i] = 0.0 if cell.s[p] > 0 else -INFINITE
+        cell.upper[i] = INFINITE if cell.s[p] > 0 else 0.0
+    return at, depth, stack.alpha[top]
+
+
+@njit(cache=True)
+def _write_implied(cell, depth, out, used):
+    """The multipliers of an implied sign."""
+    n = np.int64(0)
+    for q in range(depth):
+        j = cell.path[q]
+        if cell.mu[j] != 0.0:
+            out.index[used[3] + n] = j
+            out.weight[used[3] + n] = cell.mu[j]
+            n += 1
+    out.count[used[2]] = n
+    used[2] += 1
+    used[3] += n
+
+
+@njit(cache=True)
+def _push_other_child(function, stack, top, cell, at, depth, alpha, side):
+    """The child with the other sign, for later: e lies in its closure, w pulls it inside."""
+    i = function.order[at]
+    w, e = cell.w, cell.e
+    r = w.shape[0]
+    for p in range(at):
+        stack.sign[top, p] = cell.s[p]
+    stack.sign[top, at] = -cell.s[at]
+    for q in range(depth):
+        stack.path[top, q] = cell.path[q]
+    stack.path[top, depth] = i
+    stack.level[top, 0] = at + 1
+    stack.level[top, 1] = depth + 1
+    stack.alpha[top] = alpha
+    d = 0.0
+    square_e = 0.0
+    for k in range(r):
+        d += side * function.points[i, k] * w[k]
+        square_e += e[k] * e[k]
+    pull = 0.5 * square_e / d if d > 0.0 else 1.0
+    witness = stack.witness[top]
+    length = 0.0
+    for k in range(r):
+        witness[k] = e[k] + pull * w[k]
+        length += witness[k] ** 2
+    length = math.sqrt(length)
+    # e = −pull·w leaves nothing: the parent's witness then serves as a guess (witnesses prove nothing).
+    for k in range(r):
+        witness[k] = witness[k] / length if length > 0.0 else w[k]
+    stack.used[0] += 1
+
+
+@njit(cache=True)
+def _descend(function, stack, top, cell, out, work):
+    """From the node of row `top` down to a leaf, the other children onto the stack. Returns (splits on the path, Σ κ_iε_i)."""
+    points, norms, square, kappa, order = (
+        function.points,
+        function.norms,
+        function.square,
+        function.kappa,
+        function.order,
+    )
+    s, w, path, lower, upper, mu, e = cell.s, cell.w, cell.path, cell.lower, cell.upper, cell.mu, cell.e
+    used = stack.used
+    at, depth, alpha = _load(function, stack, top, cell)
+    while at < order.shape[0]:
+        i = order[at]
+        side, small = implied_sign(
+            points, norms, square, points[i], norms[i], w, path, lower, upper, depth, mu, e, False, work
+        )
+        s[at] = 1 if side > 0.0 else -1
+        if small <= IMPLIED:
+            out.tree[used[1]] = s[at]
+            _write_implied(cell, depth, out, used)
+            alpha += kappa[i] * small
+        else:
+            out.tree[used[1]] = 2 * s[at]
+            _push_other_child(function, stack, top, cell, at, depth, alpha, side)
+            top += 1
+            path[depth] = i
+            depth += 1
+            lower[i] = 0.0 if side > 0.0 else -INFINITE
+            upper[i] = INFINITE if side > 0.0 else 0.0
+        used[1] += 1
+        at += 1
+    out.tree[used[1]] = LEAF
+    used[1] += 1
+    return depth, alpha
+
+
+@njit(cache=True)
+def _leaf_box(function, cell, depth, y):
+    """Start problem (1): the box of y, y within it, ĉ for it. Returns how many coordinates may move."""
+    points, kappa, linear, order = function.points, function.kappa, function.linear, function.order
+    lower, upper, mu, c, free = cell.lower, cell.upper, cell.mu, cell.c, cell.free
+    n = np.int64(0)
+    for k in range(c.shape[0]):
+        c[k] = linear[k]
+    for q in range(depth):
+        i = cell.path[q]
+        if lower[i] == 0.0:
+            lower[i] = kappa[i]
+            y[i] = max(y[i], kappa[i])
+        else:
+            y[i] = min(y[i], 0.0)
+        free[n] = i
+        n += 1
+        mu[i] = 1.0
+    for p in range(order.shape[0]):
+        i = order[p]
+        if mu[i] != 1.0:
+            y[i] = kappa[i] if cell.s[p] > 0 else 0.0
+    for q in range(depth):
+        mu[cell.path[q]] = 0.0
+    for i in range(kappa.shape[0]):
+        if kappa[i] < 0.0:
+            lower[i] = kappa[i]
+            upper[i] = 0.0
+            free[n] = i
+            n += 1
+        for k in range(c.shape[0]):
+            c[k] += y[i] * points[i, k]
+    return n
+
+
+@njit(cache=True)
+def _solve_leaf(function, cell, depth, alpha, stack, norm_linear, work):
+    """Problem (1) of a leaf, and the incumbent and the largest bound after it; its multipliers are stack.y."""
+    points, norms, kappa, linear = function.points, function.norms, function.kappa, function.linear
+    y, best, c, e = stack.y, stack.best, cell.c, cell.e
+    N, r = points.shape
+    n = _leaf_box(function, cell, depth, y)
+    bound = norm = 0.0
+    for attempt in range(2):
+        # First far enough for the incumbent; then, if that fails, to the end.
+        target = best[0] * (1.0 - 2e-14) - alpha if attempt == 0 else 0.0
+        tolerance = 1e-9 if attempt == 0 else 1e-15
+        min_norm(
+            points, function.square, cell.free, n, cell.lower, cell.upper, y, c, np.int64(2000), target, tolerance, work
+        )
+        total = norm_linear
+        for k in range(r):
+            c[k] = linear[k]
+        for i in range(N):
+            if y[i] != 0.0:
+                total += abs(y[i]) * norms[i]
+                for k in range(r):
+                    c[k] += y[i] * points[i, k]
+        norm = 0.0
+        for k in range(r):
+            norm += c[k] * c[k]
+        norm = math.sqrt(norm)
+        bound = (alpha + norm) * (1.0 + (function.order.shape[0] + r + 8) * EPS) + (N + 4) * EPS * total
+        if bound <= best[0] or norm == 0.0:
+            break
+    if bound > best[0] and norm > 0.0:
+        for k in range(r):
+            e[k] = c[k] / norm
+        v = evaluate(points, kappa, linear, e)
+        if v > best[0]:
+            best[0] = v
+            for k in range(r):
+                stack.atom[k] = e[k]
+    if not bound <= best[1]:  # so written, a NaN cannot be lost
+        best[1] = bound
+
+
+@njit(cache=True)
+def _write_leaf(kappa, y, out, used):
+    """The multipliers that differ from their default."""
+    n = np.int64(0)
+    for i in range(kappa.shape[0]):
+        default = 0.0
+        if kappa[i] > 0.0 and y[i] >= kappa[i]:
+            default = kappa[i]
+        if y[i] != default:
+            out.index[used[3] + n] = i
+            out.weight[used[3] + n] = y[i]
+            n += 1
+    out.count[used[2]] = n
+    used[2] += 1
+    used[3] += n
+
+
+@njit(cache=True)
+def _enumerate(function, solve, stack, out, work):
     """Visit nodes until none is open (returns True) or a buffer is full (False). With `solve`, leaves are bounded;
     without, their signs and witnesses are listed."""
-    N, r = points.shape
-    P = order.shape[0]
-    sign, witness, path, level, alpha, y, best, atom, used = stack
-    lower = np.empty(N)
-    upper = np.empty(N)
-    mu = np.zeros(N)
-    e = np.empty(r)
-    c = np.empty(r)
-    free = np.empty(2 * N + 1, np.int64)
-    s = np.empty(P, np.int8)
-    w = np.empty(r)
-    steps = np.empty(P + 1, np.int64)
+    N, r = function.points.shape
+    P = function.order.shape[0]
+    used = stack.used
+    cell = _Cell(
+        np.empty(P, np.int8), np.empty(r), np.empty(P + 1, np.int64), np.empty(N), np.empty(N), np.zeros(N),
+        np.empty(r), np.empty(r), np.empty(2 * N + 1, np.int64),
+    )  # fmt: skip
     norm_linear = 0.0
     for k in range(r):
-        norm_linear += linear[k] * linear[k]
+        norm_linear += function.linear[k] * function.linear[k]
     norm_linear = math.sqrt(norm_linear)
     for k in range(1, 5):
         used[k] = 0
     while used[0] > 0:
-        if used[1] + P + 2 > tree.shape[0] or used[2] + P + 2 > count.shape[0]:
+        if used[1] + P + 2 > out.tree.shape[0] or used[2] + P + 2 > out.count.shape[0]:
             return False
-        if used[3] + (P + 2) * (N + 1) > index.shape[0] or (not solve and used[4] + 1 > signs.shape[0]):
+        if used[3] + (P + 2) * (N + 1) > out.index.shape[0] or (not solve and used[4] + 1 > out.signs.shape[0]):
             return False
         used[0] -= 1
-        top = used[0]
-        at = level[top, 0]
-        depth = level[top, 1]
-        a = alpha[top]
-        for k in range(r):
-            w[k] = witness[top, k]
-        for p in range(at):
-            s[p] = sign[top, p]
-        for q in range(depth):
-            steps[q] = path[top, q]
-        for p in range(at):
-            i = order[p]
-            lower[i] = 0.0 if s[p] > 0 else -INFINITE
-            upper[i] = INFINITE if s[p] > 0 else 0.0
-        while at < P:
-            i = order[at]
-            side, small = implied_sign(
-                points, norms, square, points[i], norms[i], w, steps, lower, upper, depth, mu, e, False, work
-            )
-            s[at] = 1 if side > 0.0 else -1
-            if small <= IMPLIED:
-                tree[used[1]] = s[at]
-                n = np.int64(0)
-                for q in range(depth):
-                    j = steps[q]
-                    if mu[j] != 0.0:
-                        index[used[3] + n] = j
-                        weight[used[3] + n] = mu[j]
-                        n += 1
-                count[used[2]] = n
-                used[2] += 1
-                used[3] += n
-                a += kappa[i] * small
-            else:
-                tree[used[1]] = 2 * s[at]
-                # The other child, for later: e lies in its closure, w pulls it inside.
-                for p in range(at):
-                    sign[top, p] = s[p]
-                sign[top, at] = -s[at]
-                for q in range(depth):
-                    path[top, q] = steps[q]
-                path[top, depth] = i
-                level[top, 0] = at + 1
-                level[top, 1] = depth + 1
-                alpha[top] = a
-                d = 0.0
-                square_e = 0.0
-                for k in range(r):
-                    d += side * points[i, k] * w[k]
-                    square_e += e[k] * e[k]
-                pull = 0.5 * square_e / d if d > 0.0 else 1.0
-                length = 0.0
-                for k in range(r):
-                    witness[top, k] = e[k] + pull * w[k]
-                    length += witness[top, k] ** 2
-                length = math.sqrt(length)
-                # e = −pull·w leaves nothing: the parent's witness then serves as a guess (witnesses prove nothing).
-                for k in range(r):
-                    witness[top, k] = witness[top, k] / length if length > 0.0 else w[k]
-                used[0] += 1
-                top += 1
-                steps[depth] = i
-                depth += 1
-                lower[i] = 0.0 if side > 0.0 else -INFINITE
-                upper[i] = INFINITE if side > 0.0 else 0.0
-            used[1] += 1
-            at += 1
-        tree[used[1]] = LEAF
-        used[1] += 1
-        if not solve:
+        depth, alpha = _descend(function, stack, used[0], cell, out, work)
+        if solve:
+            _solve_leaf(function, cell, depth, alpha, stack, norm_linear, work)
+            _write_leaf(function.kappa, stack.y, out, used)
+        else:
             for p in range(P):
-                signs[used[4], p] = s[p]
+                out.signs[used[4], p] = cell.s[p]
             for k in range(r):
-                witnesses[used[4], k] = w[k]
-            used[4] += 1
-            continue
-        # The leaf: problem (1).
-        n = np.int64(0)
-        for k in range(r):
-            c[k] = linear[k]
-        for q in range(depth):
-            i = steps[q]
-            if lower[i] == 0.0:
-                lower[i] = kappa[i]
-                y[i] = max(y[i], kappa[i])
-            else:
-                y[i] = min(y[i], 0.0)
-            free[n] = i
-            n += 1
-            mu[i] = 1.0
-        for p in range(P):
-            i = order[p]
-            if mu[i] != 1.0:
-                y[i] = kappa[i] if s[p] > 0 else 0.0
-        for q in range(depth):
-            mu[steps[q]] = 0.0
-        for i in range(N):
-            if kappa[i] < 0.0:
-                lower[i] = kappa[i]
-                upper[i] = 0.0
-                free[n] = i
-                n += 1
-            for k in range(r):
-                c[k] += y[i] * points[i, k]
-        for attempt in range(2):
-            # First far enough for the incumbent; then, if that fails, to the end.
-            target = best[0] * (1.0 - 2e-14) - a if attempt == 0 else 0.0
-            tolerance = 1e-9 if attempt == 0 else 1e-15
-            min_norm(points, square, free, n, lower, upper, y, c, np.int64(2000), target, tolerance, work)
-            total = norm_linear
-            for k in range(r):
-                c[k] = linear[k]
-            for i in range(N):
-                if y[i] != 0.0:
-                    total += abs(y[i]) * norms[i]
-                    for k in range(r):
-                        c[k] += y[i] * points[i, k]
-            norm = 0.0
-            for k in range(r):
-                norm += c[k] * c[k]
-            norm = math.sqrt(norm)
-            bound = (a + norm) * (1.0 + (P + r + 8) * EPS) + (N + 4) * EPS * total
-            if bound <= best[0] or norm == 0.0:
-                break
-        if bound > best[0] and norm > 0.0:
-            for k in range(r):
-                e[k] = c[k] / norm
-            v = evaluate(points, kappa, linear, e)
-            if v > best[0]:
-                best[0] = v
-                for k in range(r):
-                    atom[k] = e[k]
-        if not bound <= best[1]:  # so written, a NaN cannot be lost
-            best[1] = bound
-        n = np.int64(0)
-        for i in range(N):
-            default = 0.0
-            if kappa[i] > 0.0 and y[i] >= kappa[i]:
-                default = kappa[i]
-            if y[i] != default:
-                index[used[3] + n] = i
-                weight[used[3] + n] = y[i]
-                n += 1
-        count[used[2]] = n
-        used[2] += 1
-        used[3] += n
+                out.witnesses[used[4], k] = cell.w[k]
         used[4] += 1
     return True
 
@@ -324,6 +415,7 @@ def _search(points, kappa, linear, solve, value, atom):
     # Heavy points first: their kinks matter most.
     order = positive[np.argsort(-kappa[positive] * norms[positive], kind="stable")]
     P = len(order)
+    function = _Function(points, norms, square, kappa, linear, order)
     stack = _Stack(
         sign=np.zeros((P + 2, P), np.int8),
         witness=np.zeros((P + 2, r)),
@@ -342,33 +434,20 @@ def _search(points, kappa, linear, solve, value, atom):
     pieces: list[tuple[np.ndarray, ...]] = []
     done = False
     while not done:
-        tree = np.zeros(BUFFER + P + 2, np.int8)
-        count = np.zeros(BUFFER + P + 2, np.int32)
-        index = np.zeros(multipliers, np.int32)
-        weight = np.zeros(multipliers)
-        signs = np.zeros((0 if solve else 1 << 12, P), np.int8)
-        witnesses = np.zeros((len(signs), r))
-        done = _enumerate(
-            points,
-            norms,
-            square,
-            kappa,
-            linear,
-            order,
-            solve,
-            tree,
-            count,
-            index,
-            weight,
-            signs,
-            witnesses,
-            stack,
-            work,
+        out = _Output(
+            tree=np.zeros(BUFFER + P + 2, np.int8),
+            count=np.zeros(BUFFER + P + 2, np.int32),
+            index=np.zeros(multipliers, np.int32),
+            weight=np.zeros(multipliers),
+            signs=np.zeros((0 if solve else 1 << 12, P), np.int8),
+            witnesses=np.zeros((0 if solve else 1 << 12, r)),
         )
+        done = _enumerate(function, solve, stack, out, work)
         _, nodes, lists, entries, leaves = stack.used.tolist()
-        pieces.append(
-            (tree[:nodes], count[:lists], index[:entries], weight[:entries], signs[:leaves], witnesses[:leaves])
-        )
+        pieces.append((
+            out.tree[:nodes], out.count[:lists], out.index[:entries], out.weight[:entries], out.signs[:leaves],
+            out.witnesses[:leaves],
+        ))  # fmt: skip
     arrays = tuple(np.concatenate(list(column)) for column in zip(*pieces, strict=True))
     return order, *arrays, stack.best, stack.atom
 

@@ -18,173 +18,207 @@ Compiled loops instead of a general conic solver: several times faster at these 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from cpcert.oracle.small_matrices import (
+    FAST,
+    backward,
+    cholesky,
+    congruence,
+    entry_room,
+    forward,
+    inner,
+    jacobi_eigen,
+    refined_solve,
+    room_in_cone,
+    smat,
+    svec,
+)
+
 ITERATIONS = 60
 STEP = 0.97
 INFINITE = 1e300
-# Sums may be reordered: nothing here is proven.
-FAST = {"reassoc", "contract", "arcp", "nsz"}
+
+
+class _Program(NamedTuple):
+    """The two problems of the module's docstring. B (1 + u, T): the rows svec B_i. V (f, T): see there."""
+
+    C: np.ndarray
+    F: np.ndarray
+    allowed: np.ndarray
+    B: np.ndarray
+    V: np.ndarray
+
+
+class _Point(NamedTuple):
+    """An iterate, or a step from it: Y, Z (d, d), the slacks S and multipliers ν of the inequalities N (f, f), μ = (ρ, λ)."""
+
+    Y: np.ndarray
+    Z: np.ndarray
+    S: np.ndarray
+    N: np.ndarray
+    mu: np.ndarray
+
+
+class _Residual(NamedTuple):
+    """What is violated: slack (f, f), equalities (1 + u,); sums: ρB_0 + Σλ_iB_i (d, d); gap: ⟨Y, Z⟩ + ⟨S, N⟩ over the pairs;
+    primal, dual: the largest entries; Z: what Z should be (d, d)."""
+
+    slack: np.ndarray
+    equalities: np.ndarray
+    sums: np.ndarray
+    Z: np.ndarray
+    gap: float
+    primal: float
+    dual: float
+
+
+class _Newton(NamedTuple):
+    """What both solutions of a step share. LY, LZ: factors of Y and Z; R, A, spectrum: the scaling; D = N/S; M, LM, jacobi: the
+    matrix and its scaled factor; W = M⁻¹B; LS: the factor of BW."""
+
+    LY: np.ndarray
+    LZ: np.ndarray
+    R: np.ndarray
+    A: np.ndarray
+    spectrum: np.ndarray
+    D: np.ndarray
+    M: np.ndarray
+    LM: np.ndarray
+    jacobi: np.ndarray
+    W: np.ndarray
+    LS: np.ndarray
 
 
 @njit(cache=True, fastmath=FAST)
-def _cholesky(A, L):
-    """L with LLᵀ = A; False if A is not positive definite."""
-    n = A.shape[0]
-    for i in range(n):
-        for j in range(i + 1):
-            s = A[i, j]
-            for k in range(j):
-                s -= L[i, k] * L[j, k]
-            if i == j:
-                if not s > 0.0:
-                    return False
-                L[i, i] = math.sqrt(s)
+def _equalities(X, d):
+    """svec of B_0 = I_w and of B_i = e_i e_iᵀ − x_i x_iᵀ, as rows."""
+    u, r = X.shape
+    B = np.zeros((1 + u, d * (d + 1) // 2))
+    block = np.zeros((d, d))
+    for e in range(1 + u):
+        for i in range(d):
+            for j in range(d):
+                block[i, j] = 0.0
+        if e == 0:
+            for i in range(r):
+                block[i, i] = 1.0
+        else:
+            block[r + e - 1, r + e - 1] = 1.0
+            for i in range(r):
+                for j in range(r):
+                    block[i, j] = -X[e - 1, i] * X[e - 1, j]
+        svec(block, B[e])
+    return B
+
+
+@njit(cache=True, fastmath=FAST)
+def _products(F):
+    """V[a, (i, k)] = F_ai F_ak."""
+    f, d = F.shape
+    V = np.empty((f, d * (d + 1) // 2))
+    for a in range(f):
+        t = 0
+        for i in range(d):
+            for j in range(i + 1):
+                V[a, t] = F[a, i] * F[a, j]
+                t += 1
+    return V
+
+
+@njit(cache=True, fastmath=FAST)
+def _start(program, X, witness):
+    """A start that satisfies the equalities: half the witness, half a multiple of the identity in w."""
+    C, F, allowed = program.C, program.F, program.allowed
+    u, r = X.shape
+    f, d = F.shape
+    length = 0.0
+    for i in range(r):
+        length += witness[i] * witness[i]
+    length = math.sqrt(length)
+    lifted = np.empty(d)
+    Y = np.zeros((d, d))
+    for i in range(r):
+        lifted[i] = witness[i] / length
+        Y[i, i] = 0.5 / r
+    for q in range(u):
+        s = 0.0
+        square = 0.0
+        for i in range(r):
+            s += X[q, i] * lifted[i]
+            square += X[q, i] * X[q, i]
+        lifted[r + q] = abs(s)
+        Y[r + q, r + q] = 0.5 * square / r
+    for i in range(d):
+        for j in range(d):
+            Y[i, j] += 0.5 * lifted[i] * lifted[j]
+    mu = np.zeros(1 + u)
+    mu[0] = inner(C, Y)
+    tau = max(mu[0], 1e-3) / d
+    S = congruence(F, Y)
+    floor = 1e-3
+    for a in range(f):
+        floor = max(floor, 0.1 * S[a, a])
+    N = np.zeros((f, f))
+    for a in range(f):
+        for b in range(f):
+            if allowed[a, b] != 0.0:
+                S[a, b] = max(S[a, b], floor)
+                N[a, b] = tau / S[a, b]
             else:
-                L[i, j] = s / L[j, j]
-        for j in range(i + 1, n):
-            L[i, j] = 0.0
-    return True
+                S[a, b] = 1.0
+    L = np.zeros((d, d))
+    Z = np.zeros((d, d))
+    cholesky(Y, L)
+    for i in range(d):
+        Z[i, i] = tau
+        forward(L, Z[i])
+        backward(L, Z[i])
+    return _Point(Y, Z, S, N, mu)
 
 
 @njit(cache=True, fastmath=FAST)
-def _forward(L, x):
-    """x ← L⁻¹x."""
-    for i in range(L.shape[0]):
-        s = x[i]
-        for k in range(i):
-            s -= L[i, k] * x[k]
-        x[i] = s / L[i, i]
-
-
-@njit(cache=True, fastmath=FAST)
-def _backward(L, x):
-    """x ← L⁻ᵀx."""
-    for i in range(L.shape[0] - 1, -1, -1):
-        t = x[i] / L[i, i]
-        x[i] = t
-        for k in range(i):
-            x[k] -= t * L[i, k]
-
-
-@njit(cache=True, fastmath=FAST)
-def _eigen(A, U):
-    """Jacobi's method: A becomes diagonal, the columns of U its eigenvectors (pass U of shape (0, 0) to do without)."""
-    n = A.shape[0]
-    vectors = U.shape[0] > 0
-    for i in range(U.shape[0]):
-        for j in range(n):
-            U[i, j] = 1.0 if i == j else 0.0
-    for _ in range(30):
-        off = 0.0
-        total = 0.0
-        for i in range(n):
-            total += A[i, i] * A[i, i]
-            for j in range(i):
-                off += A[i, j] * A[i, j]
-        if off <= 1e-30 * total:
-            return
-        for p in range(n - 1):
-            for q in range(p + 1, n):
-                a = A[p, q]
-                if a == 0.0:
-                    continue
-                theta = (A[q, q] - A[p, p]) / (2.0 * a)
-                t = 1.0 / (abs(theta) + math.sqrt(theta * theta + 1.0))
-                if theta < 0.0:
-                    t = -t
-                c = 1.0 / math.sqrt(t * t + 1.0)
-                s = t * c
-                for k in range(n):
-                    x = A[p, k]
-                    y = A[q, k]
-                    A[p, k] = c * x - s * y
-                    A[q, k] = s * x + c * y
-                for k in range(n):
-                    x = A[k, p]
-                    y = A[k, q]
-                    A[k, p] = c * x - s * y
-                    A[k, q] = s * x + c * y
-                if vectors:
-                    for k in range(n):
-                        x = U[k, p]
-                        y = U[k, q]
-                        U[k, p] = c * x - s * y
-                        U[k, q] = s * x + c * y
-
-
-@njit(cache=True, fastmath=FAST)
-def _room(L, direction, none):
-    """The largest α ≤ 10⁶ with LLᵀ + α·direction ⪰ 0."""
-    n = L.shape[0]
-    A = direction.copy()
-    for i in range(n):
-        _forward(L, A[i])
-    A = A.T.copy()
-    for i in range(n):
-        _forward(L, A[i])
-    _eigen(A, none)
-    lowest = 0.0
-    for i in range(n):
-        lowest = min(lowest, A[i, i])
-    return 1e6 if lowest > -1e-6 else -1.0 / lowest
-
-
-@njit(cache=True, fastmath=FAST)
-def _entry_room(values, direction, allowed):
-    """The largest α ≤ 10⁶ with values + α·direction ≥ 0 on the pairs."""
-    room = 1e6
-    for a in range(values.shape[0]):
-        for b in range(a):
-            if allowed[a, b] != 0.0 and direction[a, b] < 0.0:
-                room = min(room, -values[a, b] / direction[a, b])
-    return room
-
-
-@njit(cache=True, fastmath=FAST)
-def _congruence(F, A):
-    """FAFᵀ, exactly symmetric."""
-    P = np.dot(np.dot(F, A), F.T)
-    for i in range(P.shape[0]):
-        for j in range(i):
-            s = 0.5 * (P[i, j] + P[j, i])
-            P[i, j] = s
-            P[j, i] = s
-    return P
-
-
-@njit(cache=True, fastmath=FAST)
-def _inner(A, B):
-    s = 0.0
-    for i in range(A.shape[0]):
-        for j in range(A.shape[1]):
-            s += A[i, j] * B[i, j]
-    return s
-
-
-@njit(cache=True, fastmath=FAST)
-def _svec(A, v):
-    t = 0
-    for i in range(A.shape[0]):
-        for j in range(i):
-            v[t] = (A[i, j] + A[j, i]) * math.sqrt(0.5)
-            t += 1
-        v[t] = A[i, i]
-        t += 1
-
-
-@njit(cache=True, fastmath=FAST)
-def _smat(v, A):
-    t = 0
-    for i in range(A.shape[0]):
-        for j in range(i):
-            A[i, j] = v[t] * math.sqrt(0.5)
-            A[j, i] = A[i, j]
-            t += 1
-        A[i, i] = v[t]
-        t += 1
+def _residual(program, now):
+    """How far an iterate is from feasible, and its gap."""
+    C, F, allowed, B = program.C, program.F, program.allowed, program.B
+    Y, Z, S, N, mu = now
+    f, d = F.shape
+    E, T = B.shape
+    slack = congruence(F, Y)
+    primal = 0.0
+    gap = inner(Y, Z)
+    for a in range(f):
+        for b in range(f):
+            slack[a, b] = (slack[a, b] - S[a, b]) * allowed[a, b]
+            primal = max(primal, abs(slack[a, b]))
+            gap += 0.5 * S[a, b] * N[a, b]
+    y = np.zeros(T)
+    svec(Y, y)
+    equalities = np.zeros(E)
+    for e in range(E):
+        s = 1.0 if e == 0 else 0.0
+        for t in range(T):
+            s -= B[e, t] * y[t]
+        equalities[e] = s
+        primal = max(primal, abs(s))
+    for t in range(T):
+        s = 0.0
+        for e in range(E):
+            s += mu[e] * B[e, t]
+        y[t] = s
+    sums = np.zeros((d, d))
+    smat(y, sums)
+    FN = congruence(F.T.copy(), N)
+    dual = 0.0
+    block = np.zeros((d, d))
+    for i in range(d):
+        for j in range(d):
+            block[i, j] = sums[i, j] - C[i, j] - 0.5 * FN[i, j]
+            dual = max(dual, abs(block[i, j] - Z[i, j]))
+    return _Residual(slack, equalities, sums, block, gap, primal, dual)
 
 
 @njit(cache=True, fastmath=FAST)
@@ -213,212 +247,56 @@ def _normal_matrix(A, Q, M):
 
 
 @njit(cache=True, fastmath=FAST)
-def _solve(M, L, jacobi, right, x):
-    """Rows of x ← M⁻¹ rows of right, with LLᵀ ≈ diag(jacobi) M diag(jacobi) and one step of refinement."""
+def _regularised(M, jacobi, LM):
+    """The factor of M after Jacobi scaling, with a ridge that grows until it exists; refinement takes the ridge's effect back."""
     T = M.shape[0]
-    rest = np.empty(T)
-    for row in range(right.shape[0]):
+    scaled = np.zeros((T, T))
+    for t in range(T):
+        jacobi[t] = 1.0 / math.sqrt(M[t, t])
+    for t in range(T):
+        for q in range(T):
+            scaled[t, q] = M[t, q] * jacobi[t] * jacobi[q]
+    ridge = 1e-15
+    while ridge < 1e-6:
         for t in range(T):
-            rest[t] = right[row, t] * jacobi[t]
-        _forward(L, rest)
-        _backward(L, rest)
-        for t in range(T):
-            x[row, t] = rest[t] * jacobi[t]
-        for t in range(T):
-            s = right[row, t]
-            for q in range(T):
-                s -= M[t, q] * x[row, q]
-            rest[t] = s * jacobi[t]
-        _forward(L, rest)
-        _backward(L, rest)
-        for t in range(T):
-            x[row, t] += rest[t] * jacobi[t]
+            scaled[t, t] = 1.0 + ridge
+        if cholesky(scaled, LM):
+            return True
+        ridge *= 30.0
+    return False
 
 
 @njit(cache=True, fastmath=FAST)
-def maximise(C, F, allowed, X, witness, tolerance):
-    """Approximate solutions of both problems: (ρ, λ (u,), ν (f, f) symmetric, Y (d, d)).
-
-    C (d, d); F (f, d); allowed (f, f): symmetric, 1.0 for the pairs; X (u, r): the x_i; witness (r,): a point in the cone. Stops
-    when gap and residuals are below `tolerance`, or earlier when it is clear on which side of 1 the value lies.
-    """
-    d = C.shape[0]
-    u, r = X.shape
-    f = F.shape[0]
-    T = d * (d + 1) // 2
-    E = 1 + u
-    none = np.empty((0, 0))
-    B = np.zeros((E, T))
-    block = np.zeros((d, d))
-    for e in range(E):
+def _factorise(program, now):
+    """(whether it succeeded, the Newton system at an iterate)."""
+    B, V = program.B, program.V
+    Y, Z, S, N, _ = now
+    f, d = program.F.shape
+    E, T = B.shape
+    LY, LZ, U = np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d))
+    spectrum, D = np.zeros(d), np.zeros((f, f))
+    M, LM, jacobi = np.zeros((T, T)), np.zeros((T, T)), np.zeros(T)
+    W, schur, LS = np.zeros((E, T)), np.zeros((E, E)), np.zeros((E, E))
+    if not (cholesky(Y, LY) and cholesky(Z, LZ)):
+        return False, _Newton(LY, LZ, U, U, spectrum, D, M, LM, jacobi, W, LS)
+    middle = congruence(LZ.T.copy(), Y)
+    jacobi_eigen(middle, U)
+    for k in range(d):
+        spectrum[k] = math.sqrt(max(middle[k, k], 1e-300))
+    R = np.dot(U.T.copy(), LZ.T.copy())
+    for k in range(d):
+        root = 1.0 / math.sqrt(spectrum[k])
         for i in range(d):
-            for j in range(d):
-                block[i, j] = 0.0
-        if e == 0:
-            for i in range(r):
-                block[i, i] = 1.0
-        else:
-            block[r + e - 1, r + e - 1] = 1.0
-            for i in range(r):
-                for j in range(r):
-                    block[i, j] = -X[e - 1, i] * X[e - 1, j]
-        _svec(block, B[e])
-    V = np.empty((f, T))
-    for a in range(f):
-        t = 0
-        for i in range(d):
-            for j in range(i + 1):
-                V[a, t] = F[a, i] * F[a, j]
-                t += 1
-    VT = V.T.copy()
-    n = float(d)
-    for a in range(f):
-        for b in range(a):
-            n += allowed[a, b]
-    # A start that satisfies the equalities: half the witness, half a multiple of the identity in w.
-    length = 0.0
-    for i in range(r):
-        length += witness[i] * witness[i]
-    length = math.sqrt(length)
-    lifted = np.empty(d)
-    Y = np.zeros((d, d))
-    for i in range(r):
-        lifted[i] = witness[i] / length
-        Y[i, i] = 0.5 / r
-    for q in range(u):
-        s = 0.0
-        square = 0.0
-        for i in range(r):
-            s += X[q, i] * lifted[i]
-            square += X[q, i] * X[q, i]
-        lifted[r + q] = abs(s)
-        Y[r + q, r + q] = 0.5 * square / r
-    for i in range(d):
-        for j in range(d):
-            Y[i, j] += 0.5 * lifted[i] * lifted[j]
-    mu = np.zeros(E)
-    mu[0] = _inner(C, Y)
-    tau = max(mu[0], 1e-3) / d
-    S = _congruence(F, Y)
-    floor = 1e-3
-    for a in range(f):
-        floor = max(floor, 0.1 * S[a, a])
-    N = np.zeros((f, f))
+            R[k, i] *= root
+    A = np.dot(R.T.copy(), R)
     for a in range(f):
         for b in range(f):
-            if allowed[a, b] != 0.0:
-                S[a, b] = max(S[a, b], floor)
-                N[a, b] = tau / S[a, b]
-            else:
-                S[a, b] = 1.0
-    L = np.zeros((d, d))
-    Z = np.zeros((d, d))
-    _cholesky(Y, L)
-    for i in range(d):
-        Z[i, i] = tau
-        _forward(L, Z[i])
-        _backward(L, Z[i])
-    LY = np.zeros((d, d))
-    LZ = np.zeros((d, d))
-    U = np.zeros((d, d))
-    R = np.zeros((d, d))
-    K = np.zeros((d, d))
-    M = np.zeros((T, T))
-    scaled = np.zeros((T, T))
-    LM = np.zeros((T, T))
-    W = np.zeros((E, T))
-    schur = np.zeros((E, E))
-    LS = np.zeros((E, E))
-    D = np.zeros((f, f))
-    dS = np.zeros((f, f))
-    dN = np.zeros((f, f))
-    pull = np.zeros((f, f))
-    bend = np.zeros((f, f))
-    dY = np.zeros((d, d))
-    dZ = np.zeros((d, d))
-    curve = np.zeros((d, d))
-    sums = np.zeros((d, d))
-    y = np.zeros(T)
-    rb = np.zeros(E)
-    dmu = np.zeros(E)
-    spectrum = np.zeros(d)
-    jacobi = np.zeros(T)
-    right = np.zeros((1, T))
-    v = np.zeros((1, T))
-    best = INFINITE
-    kept_mu, kept_N, kept_Y = mu.copy(), N.copy(), Y.copy()
-    for _ in range(ITERATIONS):
-        slack = _congruence(F, Y)
-        primal = 0.0
-        gap = _inner(Y, Z)
-        for a in range(f):
-            for b in range(f):
-                slack[a, b] = (slack[a, b] - S[a, b]) * allowed[a, b]
-                primal = max(primal, abs(slack[a, b]))
-                gap += 0.5 * S[a, b] * N[a, b]
-        tau = gap / n
-        _svec(Y, y)
-        for e in range(E):
-            s = 1.0 if e == 0 else 0.0
-            for t in range(T):
-                s -= B[e, t] * y[t]
-            rb[e] = s
-            primal = max(primal, abs(s))
-        for t in range(T):
-            s = 0.0
-            for e in range(E):
-                s += mu[e] * B[e, t]
-            y[t] = s
-        _smat(y, sums)
-        FN = _congruence(F.T.copy(), N)
-        dual = 0.0
-        for i in range(d):
-            for j in range(d):
-                block[i, j] = sums[i, j] - C[i, j] - 0.5 * FN[i, j]
-                dual = max(dual, abs(block[i, j] - Z[i, j]))
-        value = _inner(C, Y)
-        scale = max(1.0, abs(mu[0]))
-        merit = (abs(mu[0] - value) + dual) / scale + primal
-        below = mu[0] <= 0.98 and _cholesky(block, L)
-        above = primal <= 1e-7 and dual <= 1e-5 * scale and value > 1.001 and mu[0] - value <= 0.02 * mu[0]
-        if merit < best or below or above:
-            best = merit
-            kept_mu, kept_N, kept_Y = mu.copy(), N.copy(), Y.copy()
-        if merit <= tolerance or below or above or merit > 1e3 * best or not merit < INFINITE:
-            break
-        if not (_cholesky(Y, LY) and _cholesky(Z, LZ)):
-            break
-        middle = _congruence(LZ.T.copy(), Y)
-        _eigen(middle, U)
-        for k in range(d):
-            spectrum[k] = math.sqrt(max(middle[k, k], 1e-300))
-        R = np.dot(U.T.copy(), LZ.T.copy())
-        for k in range(d):
-            root = 1.0 / math.sqrt(spectrum[k])
-            for i in range(d):
-                R[k, i] *= root
-        A = np.dot(R.T.copy(), R)
-        for a in range(f):
-            for b in range(f):
-                D[a, b] = N[a, b] / S[a, b]
-        Q = np.dot(VT, np.dot(D, V))
-        _normal_matrix(A, Q, M)
-        # Jacobi scaling, and a ridge that grows until the factorisation succeeds; refinement takes its effect back.
-        for t in range(T):
-            jacobi[t] = 1.0 / math.sqrt(M[t, t])
-        for t in range(T):
-            for q in range(T):
-                scaled[t, q] = M[t, q] * jacobi[t] * jacobi[q]
-        ridge = 1e-15
-        done = False
-        while not done and ridge < 1e-6:
-            for t in range(T):
-                scaled[t, t] = 1.0 + ridge
-            done = _cholesky(scaled, LM)
-            ridge *= 30.0
-        if not done:
-            break
-        _solve(M, LM, jacobi, B, W)
+            D[a, b] = N[a, b] / S[a, b]
+    Q = np.dot(V.T.copy(), np.dot(D, V))
+    _normal_matrix(A, Q, M)
+    done = _regularised(M, jacobi, LM)
+    if done:
+        refined_solve(M, LM, jacobi, B, W)
         for e in range(E):
             for g in range(E):
                 s = 0.0
@@ -429,81 +307,146 @@ def maximise(C, F, allowed, X, witness, tolerance):
             for g in range(e):
                 schur[g, e] = schur[e, g]
             schur[e, e] *= 1.0 + 1e-14
-        if not _cholesky(schur, LS):
+        done = cholesky(schur, LS)
+    return done, _Newton(LY, LZ, R, A, spectrum, D, M, LM, jacobi, W, LS)
+
+
+@njit(cache=True, fastmath=FAST)
+def _direction(program, now, residual, newton, aim, curve, bend):
+    """The step to YZ = aim·I, s ν = aim; curve (d, d), bend (f, f): second-order terms of the corrector."""
+    C, F, allowed, B = program.C, program.F, program.allowed, program.B
+    S, N, D, spectrum = now.S, now.N, newton.D, newton.spectrum
+    f, d = F.shape
+    E, T = B.shape
+    pull = np.zeros((f, f))
+    for a in range(f):
+        for b in range(f):
+            pull[a, b] = (aim / S[a, b] - D[a, b] * residual.slack[a, b] - bend[a, b]) * allowed[a, b]
+    K = np.zeros((d, d))
+    for i in range(d):
+        for j in range(d):
+            K[i, j] = ((aim if i == j else 0.0) - curve[i, j]) * 2.0 / (spectrum[i] + spectrum[j])
+    K = congruence(newton.R.T.copy(), K)
+    FP = congruence(F.T.copy(), pull)
+    block = np.zeros((d, d))
+    for i in range(d):
+        for j in range(d):
+            block[i, j] = C[i, j] - residual.sums[i, j] + 0.5 * FP[i, j] + K[i, j]
+    right, v = np.zeros((1, T)), np.zeros((1, T))
+    svec(block, right[0])
+    refined_solve(newton.M, newton.LM, newton.jacobi, right, v)
+    dmu = np.zeros(E)
+    for e in range(E):
+        s = -residual.equalities[e]
+        for t in range(T):
+            s += B[e, t] * v[0, t]
+        dmu[e] = s
+    forward(newton.LS, dmu)
+    backward(newton.LS, dmu)
+    y = np.zeros(T)
+    for t in range(T):
+        s = v[0, t]
+        for e in range(E):
+            s -= dmu[e] * newton.W[e, t]
+        y[t] = s
+    dY = np.zeros((d, d))
+    smat(y, dY)
+    dS = congruence(F, dY)
+    dZ = congruence(newton.A, dY)
+    for i in range(d):
+        for j in range(d):
+            dZ[i, j] = K[i, j] - now.Z[i, j] - dZ[i, j]
+    dN = np.zeros((f, f))
+    for a in range(f):
+        for b in range(f):
+            dS[a, b] = (dS[a, b] + residual.slack[a, b]) * allowed[a, b]
+            dN[a, b] = (aim / S[a, b] - N[a, b] - bend[a, b] - D[a, b] * dS[a, b]) * allowed[a, b]
+    return _Point(dY, dZ, dS, dN, dmu)
+
+
+@njit(cache=True, fastmath=FAST)
+def _lengths(program, now, step, newton):
+    """How far the step may go in (Y, S) and in (Z, N)."""
+    none = np.empty((0, 0))
+    alpha = min(1.0, STEP * room_in_cone(newton.LY, step.Y, none), STEP * entry_room(now.S, step.S, program.allowed))
+    beta = min(1.0, STEP * room_in_cone(newton.LZ, step.Z, none), STEP * entry_room(now.N, step.N, program.allowed))
+    return alpha, beta
+
+
+@njit(cache=True, fastmath=FAST)
+def _corrector(program, now, step, newton, tau, gap, curve, bend):
+    """What Mehrotra's corrector aims at; its second-order terms into curve and bend.
+
+    In the scaled space Y and Z are both diag(spectrum).
+    """
+    f, d = program.F.shape
+    alpha, beta = _lengths(program, now, step, newton)
+    after = 0.0
+    for i in range(d):
+        for j in range(d):
+            after += (now.Y[i, j] + alpha * step.Y[i, j]) * (now.Z[i, j] + beta * step.Z[i, j])
+    for a in range(f):
+        for b in range(f):
+            slack, nu = now.S[a, b] + alpha * step.S[a, b], now.N[a, b] + beta * step.N[a, b]
+            after += 0.5 * slack * nu * program.allowed[a, b]
+            bend[a, b] = step.N[a, b] * step.S[a, b] / now.S[a, b]
+    move = congruence(newton.R, step.Y)
+    product = np.dot(move, move)
+    for i in range(d):
+        for j in range(d):
+            curve[i, j] = -product[i, j] - 0.5 * (newton.spectrum[i] + newton.spectrum[j]) * move[i, j]
+    return tau * min(1.0, max(after / gap, 1e-6)) ** 3
+
+
+@njit(cache=True, fastmath=FAST)
+def maximise(C, F, allowed, X, witness, tolerance):
+    """Approximate solutions of both problems: (ρ, λ (u,), ν (f, f) symmetric, Y (d, d)).
+
+    C (d, d); F (f, d); allowed (f, f): symmetric, 1.0 for the pairs; X (u, r): the x_i; witness (r,): a point in the cone. Stops
+    when gap and residuals are below `tolerance`, or earlier when it is clear on which side of 1 the value lies.
+    """
+    f, d = F.shape
+    program = _Program(C, F, allowed, _equalities(X, d), _products(F))
+    now = _start(program, X, witness)
+    pairs = float(d)
+    for a in range(f):
+        for b in range(a):
+            pairs += allowed[a, b]
+    L = np.zeros((d, d))
+    best = INFINITE
+    kept_mu, kept_N, kept_Y = now.mu.copy(), now.N.copy(), now.Y.copy()
+    for _ in range(ITERATIONS):
+        residual = _residual(program, now)
+        tau = residual.gap / pairs
+        rho, value = now.mu[0], inner(C, now.Y)
+        scale = max(1.0, abs(rho))
+        merit = (abs(rho - value) + residual.dual) / scale + residual.primal
+        below = rho <= 0.98 and cholesky(residual.Z, L)
+        feasible = residual.primal <= 1e-7 and residual.dual <= 1e-5 * scale
+        above = feasible and value > 1.001 and rho - value <= 0.02 * rho
+        if merit < best or below or above:
+            best = merit
+            kept_mu, kept_N, kept_Y = now.mu.copy(), now.N.copy(), now.Y.copy()
+        if merit <= tolerance or below or above or merit > 1e3 * best or not merit < INFINITE:
             break
-        aim = 0.0
-        alpha = 1.0
-        beta = 1.0
-        for i in range(d):
-            for j in range(d):
-                curve[i, j] = 0.0
-        for a in range(f):
-            for b in range(f):
-                bend[a, b] = 0.0
-        for phase in range(2):
-            for a in range(f):
-                for b in range(f):
-                    pull[a, b] = (aim / S[a, b] - D[a, b] * slack[a, b] - bend[a, b]) * allowed[a, b]
-            for i in range(d):
-                for j in range(d):
-                    K[i, j] = ((aim if i == j else 0.0) - curve[i, j]) * 2.0 / (spectrum[i] + spectrum[j])
-            K = _congruence(R.T.copy(), K)
-            FP = _congruence(F.T.copy(), pull)
-            for i in range(d):
-                for j in range(d):
-                    block[i, j] = C[i, j] - sums[i, j] + 0.5 * FP[i, j] + K[i, j]
-            _svec(block, right[0])
-            _solve(M, LM, jacobi, right, v)
-            for e in range(E):
-                s = -rb[e]
-                for t in range(T):
-                    s += B[e, t] * v[0, t]
-                dmu[e] = s
-            _forward(LS, dmu)
-            _backward(LS, dmu)
-            for t in range(T):
-                s = v[0, t]
-                for e in range(E):
-                    s -= dmu[e] * W[e, t]
-                y[t] = s
-            _smat(y, dY)
-            dS = _congruence(F, dY)
-            dZ = _congruence(A, dY)
-            for i in range(d):
-                for j in range(d):
-                    dZ[i, j] = K[i, j] - Z[i, j] - dZ[i, j]
-            for a in range(f):
-                for b in range(f):
-                    dS[a, b] = (dS[a, b] + slack[a, b]) * allowed[a, b]
-                    dN[a, b] = (aim / S[a, b] - N[a, b] - bend[a, b] - D[a, b] * dS[a, b]) * allowed[a, b]
-            alpha = min(1.0, STEP * _room(LY, dY, none), STEP * _entry_room(S, dS, allowed))
-            beta = min(1.0, STEP * _room(LZ, dZ, none), STEP * _entry_room(N, dN, allowed))
-            if phase == 0:
-                # The corrector's second-order terms; in the scaled space Y and Z are both diag(spectrum).
-                after = 0.0
-                for i in range(d):
-                    for j in range(d):
-                        after += (Y[i, j] + alpha * dY[i, j]) * (Z[i, j] + beta * dZ[i, j])
-                for a in range(f):
-                    for b in range(f):
-                        after += 0.5 * (S[a, b] + alpha * dS[a, b]) * (N[a, b] + beta * dN[a, b]) * allowed[a, b]
-                        bend[a, b] = dN[a, b] * dS[a, b] / S[a, b]
-                aim = tau * min(1.0, max(after / gap, 1e-6)) ** 3
-                move = _congruence(R, dY)
-                product = np.dot(move, move)
-                for i in range(d):
-                    for j in range(d):
-                        curve[i, j] = -product[i, j] - 0.5 * (spectrum[i] + spectrum[j]) * move[i, j]
+        done, newton = _factorise(program, now)
+        if not done:
+            break
+        curve, bend = np.zeros((d, d)), np.zeros((f, f))
+        step = _direction(program, now, residual, newton, 0.0, curve, bend)
+        aim = _corrector(program, now, step, newton, tau, residual.gap, curve, bend)
+        step = _direction(program, now, residual, newton, aim, curve, bend)
+        alpha, beta = _lengths(program, now, step, newton)
         if not (alpha > 1e-8 and beta > 1e-8):
             break
         for i in range(d):
             for j in range(d):
-                Y[i, j] += alpha * dY[i, j]
-                Z[i, j] += beta * dZ[i, j]
+                now.Y[i, j] += alpha * step.Y[i, j]
+                now.Z[i, j] += beta * step.Z[i, j]
         for a in range(f):
             for b in range(f):
-                S[a, b] += alpha * dS[a, b]
-                N[a, b] += beta * dN[a, b]
-        for e in range(E):
-            mu[e] += beta * dmu[e]
+                now.S[a, b] += alpha * step.S[a, b]
+                now.N[a, b] += beta * step.N[a, b]
+        for e in range(now.mu.shape[0]):
+            now.mu[e] += beta * step.mu[e]
     return kept_mu[0], kept_mu[1:].copy(), kept_N, kept_Y
