@@ -9,7 +9,8 @@ Text is read the way it was written, when that is certain, and refused in one se
     header       the first line, after lines that start with #; numbers alone are no header (except 0, 1, 2, …)
     decimals     points or commas, one of the two in the whole table; a table in which every 1,234 may also be a thousand
                  is refused until the instance says `decimal`
-    an index     a first column without a name whose entries all differ is the index that pandas and R write: left out
+    an index     a first column without a name that numbers the rows, or holds texts that all differ, is the index that
+                 pandas and R write: left out; one called id or index that numbers the rows is refused
     missing      an empty cell, NA, NaN, ? and their like are errors, with row and column
 
 A number is a decimal (cpcert/numbers.py): 2020_01, 0x1F, infinity and 1 000 are text. Labels become targets by the loss:
@@ -56,6 +57,7 @@ _MARKS = (
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "?", "-", "."))
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*|__index_level_\d+__)?", re.ASCII)
+_INDEX_NAMES = frozenset(("id", "index", "idx", "row", "rowid", "row_id", "rownames", "no", "nr", "#"))
 _NUMBER_LIKE = re.compile(r"[-+]?[0-9.,]*[0-9][0-9.,]*([eE][-+]?[0-9]+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}([.,][0-9]{3})+")
 
@@ -267,13 +269,17 @@ def arrays_of(
         raise InputError(f"data.targets: takes every column of {table.path}; leave at least one as a feature")
     chosen = names or [rest[j] for j in chosen_features(len(rest), features)]
     if not names:
-        _check_header(table, chosen)
+        _check_header(table, [name for name in table.names if name not in left_out], targets)
     mark = _decimal_mark(table, [*chosen, *targets], decimal)
     X = np.column_stack([_numbers(table, name, mark) for name in chosen])
     Y, classes, encoding = _targets(table, targets, mark, loss)
-    counting = [name for name, x in zip(chosen, X.T, strict=True) if len(chosen) > 1 and _counts(x)]
-    for name in counting:
-        notes.append(f"the feature {name!r} only numbers the rows: if it is an index, list the others in data.features")
+    for name, x in zip(chosen, X.T, strict=True):
+        if not names and len(chosen) > 1 and _counts(x):
+            if name.lower() in _INDEX_NAMES:
+                raise InputError(
+                    f"data.features: column {name!r} of {table.path} only numbers the rows; list the columns to use"
+                )
+            notes.append(f"the feature {name!r} only numbers the rows; if it is an index, list the others as features")
     if mark == ",":
         notes.append("numbers have decimal commas")
     return X, Y, Columns(tuple(chosen), tuple(targets), classes, (*table.notes, *notes, *encoding))
@@ -336,9 +342,9 @@ def _index(table: Table, used: set[str]) -> tuple[set[str], list[str]]:
         if all(cell in ("", None) for cell in cells):
             notes.append(f"{called} and no values: left out")
         elif stated:
-            notes.append(f"column {j}, {name!r}, is the index of the table, not a feature: left out")
-        elif leading and len(set(map(str, cells))) == len(cells) and not any(map(_fractional, cells)):
-            notes.append(f"{called}, and its entries all differ: an index, not a feature: left out")
+            notes.append(f"column {j}, {name!r}, is the index of the table, not a feature, left out")
+        elif leading and _is_index(cells):
+            notes.append(f"{called} and numbers or names the rows: an index, not a feature, left out")
         else:
             raise InputError(
                 f"data.path: {called} in {table.path}; if it is an index, delete it (pandas: to_csv(..., index=False)), "
@@ -348,20 +354,22 @@ def _index(table: Table, used: set[str]) -> tuple[set[str], list[str]]:
     return left_out, notes
 
 
-def _fractional(cell: Cell) -> bool:
-    """Whether the cell is a number that is no integer, in either notation: no entry of an index."""
-    if isinstance(cell, str):
-        return _NUMBER_LIKE.fullmatch(cell) is not None and not cell.strip("+-").isdigit()
-    return isinstance(cell, float | Decimal) and cell != int(cell) if cell == cell else True
+def _is_index(cells: list[Cell]) -> bool:
+    """Whether the cells are what an index holds: 0, 1, 2, … or 1, 2, 3, … in any order, or texts that all differ."""
+    texts = [str(cell) for cell in cells]
+    if all(text.isascii() and text.isdigit() for text in texts):
+        return _counts(np.sort(np.array([float(text) for text in texts])))
+    return len(set(texts)) == len(texts) and not any(_NUMBER_LIKE.fullmatch(text) for text in texts)
 
 
-def _check_header(table: Table, features: list[str]) -> None:
-    """Raises InputError when the header looks like the first point: numbers, and not those that number columns."""
-    if table.lines is None or not all(_NUMBER_LIKE.fullmatch(name) for name in features):
+def _check_header(table: Table, names: list[str], targets: list[str]) -> None:
+    """Raises InputError when the header looks like the first point: numbers, and among the targets numbers or labels."""
+    values = {name for name in targets if name in {str(cell).strip() for cell in table.column(name)}}
+    if table.lines is None or not all(_NUMBER_LIKE.fullmatch(name) or name in values for name in names):
         return
-    if not all(name.isdecimal() for name in features) or not _counts(np.array([float(name) for name in features])):
+    if not all(name.isdecimal() for name in names) or not _counts(np.array([float(name) for name in names])):
         raise InputError(
-            f"data.path: the header line of {table.path} holds numbers ({', '.join(features[:3])}); if it is the first "
+            f"data.path: the header line of {table.path} holds numbers ({', '.join(names[:3])}); if it is the first "
             "point, add a line with the names of the columns above it; if these are names, list them in data.features"
         )
 
@@ -385,8 +393,8 @@ def _decimal_mark(table: Table, used: list[str], decimal: str | None) -> str:
             f"data.path: some numbers of {table.path} have a comma ({commas[0]!r}) and some a point ({points[0]!r}); write "
             "all with one decimal mark and without thousands separators"
         )
-    # With semicolons the table may come from a place where 1.234 is a thousand; else points are decimal points.
-    doubtful = commas or (points if table.separator == ";" else [])
+    # Where commas do not separate, the table may come from a place where 1.234 is a thousand.
+    doubtful = commas or (points if table.separator in (";", "\t", "|") else [])
     if doubtful and all(_THOUSANDS.fullmatch(cell) for cell in doubtful):
         raise InputError(
             f"data.decimal: is missing: {doubtful[0]!r} in {table.path} may have a decimal mark or one for thousands; "
@@ -499,6 +507,6 @@ def _labels(table: Table, name: str, mark: str) -> tuple[np.ndarray, tuple[str, 
         raise InputError(
             f"data.targets: two labels in column {name!r} of {table.path} differ in case only; write them alike"
         )
-    classes = sorted(set(values))  # type: ignore[type-var]
+    classes = sorted(set(values))
     place_of = {value: k for k, value in enumerate(classes)}
     return np.array([place_of[value] for value in values]), tuple(map(str, classes))
