@@ -335,8 +335,8 @@ _PENALTIES = {
     "(weight_decay/2)‖w‖²: with cross_entropy, or with one output, give lambda = weight_decay/2; mse and logistic with "
     "torch's mean over m outputs: lambda = m·weight_decay/2",
     "alpha": "scikit-learn adds (alpha/2N)‖W‖² without the biases, and halves the squared error: with cross_entropy or "
-    "logistic give lambda = alpha/(2N), with mse and m outputs lambda = m·alpha/N, N the number of points; the biases "
-    "count here",
+    "logistic give lambda = alpha/(2N), with mse and m outputs lambda = m·alpha/N, N the number of points (sgd and adam: "
+    "of a batch); here the biases count too",
 }
 
 

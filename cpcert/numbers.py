@@ -9,14 +9,14 @@ import math
 import re
 from fractions import Fraction
 
-_DECIMAL = "0123456789+-.eE"
+# Of texts in these characters, `float` accepts exactly the decimals.
+DECIMAL_CHARACTERS = "0123456789+-.eE"
 _RATIO = re.compile(r"[-+]?[0-9]+/[0-9]+")
 
 
 def parse_float(text: str) -> float:
     """The float64 nearest to a decimal like -12, .5 or 1e-3. Raises ValueError for any other text, and beyond 1.8e308."""
-    # Of texts in these characters, `float` accepts exactly the decimals.
-    if text.strip(_DECIMAL):
+    if text.strip(DECIMAL_CHARACTERS):
         raise ValueError(f"{text!r} is not a decimal number")
     value = float(text)
     if math.isinf(value):

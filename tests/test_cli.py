@@ -90,7 +90,7 @@ def test_version(capsys):
         (["solve", "{small}", "--method", "fast"], "corrective"),
         (["solve", "{small}", "--gap", "small"], "--gap"),
         (["solve", "{small}", "--gap", "-1"], "--gap: is -1.0; give the relative gap to prove, a number >= 0"),
-        (["solve", "{small}", "--gap", "nan"], "--gap: is nan"),
+        (["solve", "{small}", "--gap", "nan"], "--gap: 'nan' is not a decimal number"),
         (["solve", "{small}", "--time-limit", "0"], "--time-limit: is 0.0; give a number of seconds > 0"),
         (["solve", "{small}", "--node-limit", "0"], "--node-limit: is 0; give a number of branch-and-bound nodes"),
         (["solve", "{small}", "--seed", "-1"], "--seed: is -1; give an integer >= 0"),
