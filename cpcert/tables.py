@@ -197,12 +197,11 @@ def _parsed(path: Path, text: str, wanted: Sequence[str], notes: tuple[str, ...]
     found = [_split(lines, start, separator) for separator in separators]
     tables = [split for split in found if len(split.header) > 1]
     if not tables:
-        first = lines[start].strip()[:60] if start < len(lines) else ""
+        if start == len(lines):
+            raise InputError(f"data.path: {path} has no data; give a header line and at least one line of numbers")
         raise InputError(
-            f"data.path: {path} is no table: its header line {first!r} has one column; separate the columns by comma, "
-            "semicolon, tab or |"
-            if first
-            else f"data.path: {path} has no data; give a header line and at least one line of numbers"
+            f"data.path: {path} is no table: its header line {lines[start].strip()[:60]!r} has one column; separate the "
+            "columns by comma, semicolon, tab or |"
         )
     named = [split for split in tables if set(wanted) <= set(split.header)]
     fitting = [split for split in named or tables if split.fault is None]
@@ -380,7 +379,7 @@ def _counts(x: np.ndarray) -> bool:
 
 
 def _decimal_mark(table: Table, used: list[str], decimal: str | None) -> str:
-    """ "." or ",". Raises InputError when the numbers of the table do not decide."""
+    """The decimal mark, a point or a comma. Raises InputError when the numbers of the table do not decide."""
     if decimal is not None:
         return "," if decimal == "comma" else "."
     positions = [table.names.index(name) for name in used]
@@ -465,13 +464,11 @@ def _targets(
     wants_labels = loss in ("cross_entropy", "logistic") and len(targets) == 1
     if not wants_labels:
         for name in targets:
+            fix = "give a number there; labels need the loss cross_entropy, or logistic for two classes"
+            if loss in ("cross_entropy", "logistic"):
+                fix = "give labels in one column"
             for i, cell in enumerate(table.column(name)):
                 if isinstance(cell, str) and not _missing(cell) and not _NUMBER_LIKE.fullmatch(cell.strip()):
-                    fix = (
-                        "give labels in one column"
-                        if loss in ("cross_entropy", "logistic")
-                        else "give a number there; labels need the loss cross_entropy, or logistic for two classes"
-                    )
                     raise InputError(
                         f"data.targets: {table.place(name, i)} holds {cell!r}, and the loss is {loss}; {fix}"
                     )
@@ -511,7 +508,7 @@ def _labels(table: Table, name: str, mark: str) -> tuple[np.ndarray, tuple[str, 
                 raise InputError(f"{place} holds {cell!r}; give labels as text or integers") from None
             values.append(str(cell).strip())
             continue
-        if number != int(number):
+        if number != int(number) or abs(number) >= 2**53:
             raise InputError(f"{place} holds {cell!r}; class numbers are integers (for other numbers use the loss mse)")
         values.append(int(number))
     texts = [value for value in values if isinstance(value, str)]

@@ -285,6 +285,7 @@ def test_class_numbers_become_one_column_per_class_in_their_order(tmp_path):
         (["1", "−1", "1", "−1"], "logistic", "mixes text .'−1'. and numbers .1.; give one kind"),
         (["Yes", "yes", "no", "no"], "cross_entropy", "differ in case only"),
         (["0.2", "0.8", "0.2", "0.8"], "logistic", "class numbers are integers"),
+        (["9007199254740993", "9007199254740992", "1", "1"], "cross_entropy", "class numbers are integers"),
     ],
 )
 def test_labels_that_are_refused(tmp_path, cells, loss, message):

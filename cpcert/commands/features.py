@@ -190,7 +190,7 @@ def _files(checkpoints: list[Path]) -> list[Path]:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """step-9 before step-10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
 
 
 def train_one(
