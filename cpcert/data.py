@@ -28,10 +28,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from cpcert.columns import arrays_of, chosen_features
 from cpcert.errors import InputError
 from cpcert.files import read_idx_images, read_npz, read_shipped
 from cpcert.problem import LARGEST_NUMBER, Columns
-from cpcert.tables import PARQUET, TEXT, arrays_of, chosen_features, read_table, suffix_of
+from cpcert.tables import PARQUET, TEXT, read_table, suffix_of
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -267,8 +268,8 @@ class File(Source):
     """Your own data: `path`, relative to the instance file, of a table (.csv, .tsv, .parquet) or of an .npz.
 
     A table has a header with the names of its columns; `targets` lists those that make up Y, `features` those that make up
-    X (default: all others, an index left out). What is read, and how, is in cpcert/tables.py; .csv and .tsv may be
-    compressed. One column of labels becomes the targets of cross_entropy or logistic. An .npz holds X (N, n0) and Y (N, m)
+    X (default: all others, an index left out). How it is read is in cpcert/tables.py and columns.py; .csv and .tsv may
+    be compressed. One column of labels becomes the targets of cross_entropy or logistic. An .npz holds X (N, n0) and Y (N, m)
     or (N,).
     """
 
