@@ -9,12 +9,28 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from types import NoneType
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter, Token, convert
 
 from cpcert import __version__
 from cpcert.commands import BAD_INPUT, BUG, DONE, NO, features, matrices, networks, solving, training
 from cpcert.errors import InputError
+from cpcert.numbers import parse_float, parse_integer
+
+
+def _option(kind: Any, tokens: Sequence[Token]) -> Any:
+    """The value of an option. Numbers are decimals and nothing else: cyclopts also takes 1_0 for 10 and 2.7 for 3."""
+    kinds = set(get_args(kind) or (kind,)) - {NoneType}
+    for number, parse in ((float, parse_float), (int, parse_integer)):
+        if kinds == {number} and len(tokens) == 1:
+            try:
+                return parse(tokens[0].value)
+            except ValueError as error:
+                raise ValueError(f"{error}.") from None
+    return convert(kind, tokens)
+
 
 app = App(
     name="cpcert",
@@ -22,6 +38,7 @@ app = App(
     version=f"cpcert {__version__}",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(converter=_option),
 )
 for command in (
     solving.solve, solving.verify, solving.path, solving.width,

@@ -28,9 +28,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from cpcert.columns import arrays_of, chosen_features
 from cpcert.errors import InputError
-from cpcert.files import read_csv, read_idx_images, read_npz, read_scikit_learn
-from cpcert.problem import LARGEST_NUMBER
+from cpcert.files import read_idx_images, read_npz, read_shipped
+from cpcert.problem import LARGEST_NUMBER, Columns
+from cpcert.tables import PARQUET, TEXT, read_table, suffix_of
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -62,7 +64,7 @@ class Source(BaseModel):
 
 
 class Diabetes(Source):
-    """The diabetes data of scikit-learn (Efron et al. 2004): 442 patients, 10 features, one output.
+    """The diabetes data (Efron et al. 2004): 442 patients, 10 features, one output.
 
     Features: 0 age, 1 sex, 2 body mass index, 3 blood pressure, 4 to 9 blood serum. By default features and target
     are standardised, so that the network that is 0 everywhere has mean squared error 1.
@@ -76,7 +78,7 @@ class Diabetes(Source):
     standardize_targets: StandardizeTargets = True
 
     def arrays(self, folder: Path) -> Arrays:
-        X, y = read_scikit_learn("diabetes")
+        X, y = read_shipped("diabetes")
         rows = _choose(len(X), self.points, self.seed, self.source)
         X, Y = _select_features(X, self.features)[rows], y[rows, np.newaxis]
         return _standardized(X, self.standardize), _standardized(Y, self.standardize_targets)
@@ -94,12 +96,12 @@ class Digits(Source):
     targets: ClassTargets = None
 
     def arrays(self, folder: Path) -> Arrays:
-        X, labels = read_scikit_learn("digits")
+        X, labels = read_shipped("digits")
         return _labelled(self, X / 16.0, labels)
 
 
 class Iris(Source):
-    """The iris data of scikit-learn (Fisher 1936): 150 flowers, 4 features, 3 classes, standardised by default.
+    """The iris data (Fisher 1936): 150 flowers, 4 features, 3 classes, standardised by default.
 
     Features: 0 sepal length, 1 sepal width, 2 petal length, 3 petal width.
     Classes: 0 setosa, 1 versicolor, 2 virginica.
@@ -114,7 +116,7 @@ class Iris(Source):
     targets: ClassTargets = None
 
     def arrays(self, folder: Path) -> Arrays:
-        return _labelled(self, *read_scikit_learn("iris"))
+        return _labelled(self, *read_shipped("iris"))
 
 
 class Gaussian(Source):
@@ -263,48 +265,65 @@ class FashionMnist(_IdxImages):
 
 
 class File(Source):
-    """Your own data: `path`, relative to the instance file, of an `.npz` with arrays X and Y, or of a `.csv`.
+    """Your own data: `path`, relative to the instance file, of a table (.csv, .tsv, .parquet) or of an .npz.
 
-    An .npz holds X (N, n0) and Y (N, m) or (N,). A .csv has one header line with the names of its columns; `targets`
-    lists the columns that make up Y, `features` those that make up X (default: all others). Every cell is a number.
+    A table has a header with the names of its columns; `targets` lists those that make up Y, `features` those that make up
+    X (default: all others, an index left out). How it is read is in cpcert/tables.py and columns.py; .csv and .tsv may
+    be compressed. One column of labels becomes the targets of cross_entropy or logistic. An .npz holds X (N, n0) and Y (N, m)
+    or (N,).
     """
 
     source: Literal["file"]
-    path: Annotated[str, Field(min_length=1, description="give the path of an .npz or .csv file")]
+    path: Annotated[str, Field(min_length=1, description="give the path of a .csv, .tsv, .parquet or .npz file")]
     targets: Annotated[
-        list[str] | None, Field(min_length=1, description="give the list of the columns of a .csv that make up Y")
+        list[str] | None, Field(min_length=1, description="give the list of the columns of a table that make up Y")
     ] = None
     features: Annotated[
         int | list[int] | list[str] | None,
-        Field(description="give how many features to keep, or a list of indices, or (.csv) a list of columns"),
+        Field(description="give how many features to keep, or a list of indices, or (of a table) a list of columns"),
+    ] = None
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        Field(description="give point or comma, the decimal mark of the numbers in a .csv or .tsv"),
     ] = None
     points: Points = None
     seed: Seed = 0
     standardize: Standardize = False
     standardize_targets: StandardizeTargets = False
 
-    def arrays(self, folder: Path) -> Arrays:
-        path = folder / Path(self.path).expanduser()
-        names = [name for name in self._feature_list() if isinstance(name, str)]
-        if path.suffix == ".csv":
-            if self.targets is None:
-                raise InputError(f"data.targets: is missing, and a .csv needs it; {_right(File, 'targets')}")
-            X, Y = read_csv(path, self.targets, names)
-        elif path.suffix == ".npz":
-            for key, given in (("targets", self.targets), ("features", names)):
-                if given:
-                    raise InputError(f"data.{key}: names columns of a .csv, but {path.name} has no column names")
-            X, Y = read_npz(path)
-        else:
-            raise InputError(f"data.path: {path} is neither .npz nor .csv; {_right(File, 'path')}")
-        if not names:
-            indices = [index for index in self._feature_list() if isinstance(index, int)]
-            X = _select_features(X, indices if isinstance(self.features, list) else self.features)
-        rows = _choose(len(X), self.points, self.seed, path.name)
-        return _standardized(X[rows], self.standardize), _standardized(Y[rows], self.standardize_targets)
+    def arrays(self, folder: Path, loss: str = "mse") -> Arrays:
+        return self.read(folder, loss)[:2]
 
-    def _feature_list(self) -> list[int] | list[str]:
-        return self.features if isinstance(self.features, list) else []
+    def read(self, folder: Path, loss: str) -> tuple[np.ndarray, np.ndarray, Columns | None]:
+        """X, Y and what the columns are (None for an .npz). The loss decides what labels become."""
+        path = folder / Path(self.path).expanduser()
+        suffix = suffix_of(path)
+        columns = None
+        if suffix in TEXT or suffix in PARQUET:
+            if self.targets is None:
+                raise InputError(f"data.targets: is missing, and a {suffix} needs it; {_right(File, 'targets')}")
+            table = read_table(path, [*self.targets, *self._names()])
+            X, Y, columns = arrays_of(table, self.targets, self.features, self.decimal, loss)
+            if columns.classes and self.standardize_targets:
+                raise InputError("data.standardize_targets: is true, and the targets are classes; leave it out")
+        elif path.suffix == ".npz":
+            for key, given in (("targets", self.targets), ("features", self._names()), ("decimal", self.decimal)):
+                if given:
+                    raise InputError(f"data.{key}: is about the columns of a table, and {path.name} has no columns")
+            X, Y = read_npz(path)
+            X = _select_features(X, self.features)
+        elif suffix == ".npy":
+            raise InputError(
+                f"data.path: {path} is a single array; save its columns as X and Y, such as "
+                "np.savez('points.npz', X=A[:, :-1], Y=A[:, -1])"
+            )
+        else:
+            raise InputError(f"data.path: {path} is neither .csv, .tsv, .parquet nor .npz; {_right(File, 'path')}")
+        rows = _choose(len(X), self.points, self.seed, path.name)
+        return _standardized(X[rows], self.standardize), _standardized(Y[rows], self.standardize_targets), columns
+
+    def _names(self) -> list[str]:
+        return [name for name in self.features if isinstance(name, str)] if isinstance(self.features, list) else []
 
 
 class Inline(Source):
@@ -338,22 +357,8 @@ def _choose(available: int, points: int | None, seed: int, what: str) -> np.ndar
     return _generator(seed).choice(available, size=points, replace=False)
 
 
-def _select_features(X: np.ndarray, features: int | list[int] | None) -> np.ndarray:
-    available = X.shape[1] if X.ndim == 2 else 0
-    if features is None:
-        return X
-    if isinstance(features, int):
-        if not 1 <= features <= available:
-            raise InputError(f"data.features: is {features}; give a number from 1 to {available}, or a list of indices")
-        return X[:, :features]
-    if not features:
-        raise InputError("data.features: is an empty list; give at least one index, or leave it out for all")
-    for index in features:
-        if not 0 <= index < available:
-            raise InputError(f"data.features: {index} is not an index; give indices from 0 to {available - 1}")
-    if len(set(features)) < len(features):
-        raise InputError(f"data.features: {features} names a feature twice; give each index once")
-    return X[:, features]
+def _select_features(X: np.ndarray, features: int | list[int] | list[str] | None) -> np.ndarray:
+    return X if features is None else X[:, chosen_features(X.shape[1], features)]
 
 
 def _standardized(A: np.ndarray, wanted: bool) -> np.ndarray:

@@ -1,13 +1,11 @@
-"""Readers of data files: scikit-learn's own, IDX (MNIST and its kin), .npz and .csv.
+"""Readers of arrays: the data sets that come with cpcert, IDX (MNIST and its kin) and .npz. Tables are in tables.py.
 
 All raise InputError naming the file and its fault.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-import importlib.util
 import io
 import math
 import zipfile
@@ -19,29 +17,14 @@ import numpy as np
 from cpcert.errors import InputError
 
 
-def read_scikit_learn(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """X (N, n0) and y (N,) of a data set inside scikit-learn, as measured: diabetes, digits or iris.
+def read_shipped(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """X (N, n0) and y (N,), as measured, of a data set that comes with cpcert: diabetes, digits or iris.
 
-    The files are read without importing scikit-learn, which takes seconds; tests compare with its own loaders.
+    The numbers are scikit-learn's, bit for bit; sources and license in cpcert/datasets/LICENSE. Class numbers are integers.
     """
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        raise InputError(
-            f"data.source: {name} comes with scikit-learn, which is not installed; pip install scikit-learn"
-        )
-    folder = Path(spec.origin).parent / "datasets" / "data"
-    try:
-        if name == "diabetes":
-            return np.loadtxt(folder / "diabetes_data_raw.csv.gz"), np.loadtxt(folder / "diabetes_target.csv.gz")
-        if name == "digits":
-            table = np.loadtxt(folder / "digits.csv.gz", delimiter=",")
-        else:
-            table = np.loadtxt(folder / "iris.csv", delimiter=",", skiprows=1)
-    except OSError:
-        raise InputError(
-            f"data.source: {name} is not in {folder}; install scikit-learn as constraints.txt says"
-        ) from None
-    return table[:, :-1], table[:, -1].astype(np.int64)
+    table = np.loadtxt(Path(__file__).parent / "datasets" / f"{name}.csv.gz", delimiter=",", skiprows=1)
+    X, y = table[:, :-1], table[:, -1]
+    return X, y if name == "diabetes" else y.astype(np.int64)
 
 
 def read_idx_images(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -108,45 +91,3 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(X) != len(Y):
         raise InputError(f"data.path: {path} has {len(X)} rows in X and {len(Y)} in Y; give one of each per point")
     return X.astype(np.float64), Y.astype(np.float64)
-
-
-def read_csv(path: Path, targets: list[str], features: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """X (N, n0) and Y (N, m) from a .csv with one header line: the columns `features` (if empty, all that are not
-    targets) and `targets`. Columns not in use may hold anything; every other cell must be a number.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            table = [row for row in csv.reader(lines) if row]
-    except OSError as error:
-        raise InputError(f"data.path: cannot read {path} ({error.strerror or error}); give a readable file") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"data.path: {path} is not a .csv in UTF-8 ({error}); save it as one") from None
-    if len(table) < 2:
-        raise InputError(f"data.path: {path} has no data; give a header line and at least one line of numbers")
-    header = [name.strip() for name in table[0]]
-    if len(set(header)) < len(header):
-        raise InputError(f"data.path: {path} has two columns of the same name in {header}; rename one")
-    for key, columns in (("targets", targets), ("features", features)):
-        for column in columns:
-            if column not in header:
-                raise InputError(f"data.{key}: {path} has no column {column!r}; its columns are {header}")
-        if len(set(columns)) < len(columns):
-            raise InputError(f"data.{key}: {columns} names a column twice; give each column once")
-    chosen = features or [name for name in header if name not in targets]
-    if not chosen:
-        raise InputError(f"data.targets: takes every column of {path}; leave at least one as a feature")
-    for name in chosen:
-        if name in targets:
-            raise InputError(f"data.features: {name!r} is also one of data.targets; give a column to one of them")
-    in_use = [header.index(name) for name in chosen + targets]
-    A = np.empty((len(table) - 1, len(in_use)))
-    for i, row in enumerate(table[1:]):
-        if len(row) != len(header):
-            raise InputError(f"data.path: data row {i} of {path} has {len(row)} cells, the header {len(header)}")
-        for k, j in enumerate(in_use):
-            try:
-                A[i, k] = float(row[j])
-            except ValueError:
-                place = f"column {header[j]!r} of data row {i}"
-                raise InputError(f"data.path: {place} of {path} holds {row[j]!r}; give a number there") from None
-    return A[:, : len(chosen)], A[:, len(chosen) :]

@@ -24,12 +24,14 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from cpcert.data import AnySource, File, Source
 from cpcert.errors import InputError
-from cpcert.problem import Problem
+from cpcert.numbers import parse_integer
+from cpcert.problem import Columns, Problem
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -118,9 +120,9 @@ class Instance(BaseModel):
         return self
 
     def problem(self) -> Problem:
-        """The Problem of this instance. Reads files and scikit-learn's data; raises InputError naming the key."""
+        """The Problem of this instance. Reads the files it names; raises InputError naming the key."""
         try:
-            X, Y = self.data.arrays(self._folder)
+            X, Y, columns = self.read(self.data)
             return Problem(
                 X,
                 Y,
@@ -131,9 +133,16 @@ class Instance(BaseModel):
                 beta=self.beta,
                 depth=self.depth,
                 name=self.name,
+                columns=columns,
             )
         except InputError as error:
             raise InputError(f"{self._file}: {error}" if self._file else str(error)) from None
+
+    def read(self, source: Source) -> tuple[np.ndarray, np.ndarray, Columns | None]:
+        """X, Y and what the columns are, of this instance's data or of a variant of them (other points, say)."""
+        if isinstance(source, File):
+            return source.read(self._folder, self.loss)
+        return *source.arrays(self._folder), None
 
     @property
     def _folder(self) -> Path:
@@ -201,12 +210,14 @@ _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoade
 
 # The core schema of YAML 1.2. PyYAML's own rules are those of YAML 1.1, where 1e-2 is text, no is false, 010 is 8 and
 # 1:30 is 90.
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_NO_NUMBER = r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 _CORE_SCHEMA = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("float", _FLOAT, list("-+.0123456789")),
+    ("float", _NO_NUMBER, list("-+.")),
 )
 
 
@@ -239,10 +250,15 @@ _TAG = "tag:yaml.org,2002:"
 for _kind, _pattern, _first in _CORE_SCHEMA:
     _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), _first)
     _Dumper.add_implicit_resolver(_TAG + _kind, re.compile(rf"^(?:{_pattern})$"), _first)
-_Loader.add_constructor(_TAG + "int", lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor(
-    _TAG + "float", lambda loader, node: float(re.sub(r"\.(?=[inIN])", "", loader.construct_scalar(node)))
-)
+_Loader.add_constructor(_TAG + "int", lambda loader, node: parse_integer(loader.construct_scalar(node)))
+_Loader.add_constructor(_TAG + "float", lambda loader, node: _yaml_float(loader.construct_scalar(node)))
+
+
+def _yaml_float(text: str) -> float:
+    """A number as the schema writes it, also under an explicit tag: `!!float 1_000` is an error."""
+    if not re.fullmatch(f"{_FLOAT}|{_NO_NUMBER}", text):
+        raise ValueError(f"{text!r} is not a number")
+    return float(re.sub(r"\.(?=[inIN])", "", text))
 
 
 def _node_text(node: yaml.Node) -> str:
@@ -313,8 +329,21 @@ def _sentence(model: type[BaseModel], raw: Any, error: Any) -> str:
     return f"{where}: is {_shown(value)}; {right}{_did_you_mean(value, known)}"
 
 
+# What other programs call the penalty, and what it is there.
+_PENALTIES = {
+    "weight_decay": "torch's optimisers add weight_decay·w to the gradient (AdamW does not), which penalises "
+    "(weight_decay/2)‖w‖²: with cross_entropy, or with one output, give lambda = weight_decay/2; mse and logistic with "
+    "torch's mean over m outputs: lambda = m·weight_decay/2",
+    "alpha": "scikit-learn adds (alpha/2N)‖W‖² without the biases, and halves the squared error: with cross_entropy or "
+    "logistic give lambda = alpha/(2N), with mse and m outputs lambda = m·alpha/N, N the number of points (sgd and adam: "
+    "of a batch); here the biases count too",
+}
+
+
 def _unknown_key(where: str, key: str, known: Sequence[str]) -> str:
     inside = f" of {where}" if where else ""
+    if key in _PENALTIES:
+        return f"{where}{'.' if where else ''}{key}: is not a key{inside}; the penalty is lambda. {_PENALTIES[key]}"
     closest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
     full = f"{where}.{key}" if where else key
     return f"{full}: is not a key{inside}; did you mean {closest}? (the keys are {', '.join(known)})"

@@ -31,6 +31,20 @@ SMALLEST_NUMBER = 1e-60
 LARGEST_NUMBER = 1e60
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table became: names for people, of which the mathematics knows nothing.
+
+    classes: the names of the classes, if the targets are labels (cross_entropy: one output each; logistic: -1, +1).
+    notes: sentences about how the table was read.
+    """
+
+    features: tuple[str, ...]
+    targets: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Problem:
     """An immutable, validated problem: `Problem(X, Y, lam=1e-2)`.
@@ -43,6 +57,7 @@ class Problem:
     Activation.
     beta: the weight β of the biases, of any sign; 0 means no biases.
     depth: the number L ≥ 2 of weight matrices. name: what reports call the problem.
+    columns: the names of the features and targets, for reports.
 
     Raises InputError, naming the argument, what is wrong with it and what would be right.
     """
@@ -55,6 +70,7 @@ class Problem:
     beta: float
     depth: int
     name: str
+    columns: Columns | None
 
     def __init__(
         self,
@@ -67,6 +83,7 @@ class Problem:
         beta: float = 1.0,
         depth: int = 2,
         name: str = "problem",
+        columns: Columns | None = None,
     ) -> None:
         values: dict[str, Any] = {
             "loss": loss if isinstance(loss, Loss) else loss_by_name(loss),
@@ -75,6 +92,7 @@ class Problem:
             "beta": _number("beta", beta, "give a finite number; 0 means no biases"),
             "depth": _depth(depth),
             "name": _name(name),
+            "columns": columns,
         }
         values["lam"] = _lam(lam, values["loss"])
         values["Y"] = _targets(Y, values["X"], values["loss"])
@@ -120,7 +138,7 @@ class Problem:
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256, in hex, of everything that defines the mathematical problem (all but the name).
+        """The SHA-256, in hex, of everything that defines the mathematical problem (all but the names).
 
         The bytes hashed are the words below in ASCII with one space between them, then a newline, then the entries of
         X and of Y as little-endian float64, row by row. <hex> is the exact notation of `float.hex`.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
-    from cpcert.problem import Problem
+    from cpcert.problem import Columns, Problem
     from cpcert.training.check import CheckResult
 MATRIX_CLAIMS = {
     "completely_positive": "the matrix of order {order} in the file is completely positive",
@@ -142,6 +142,28 @@ def describe(problem: Problem) -> str:
     )
 
 
+def describe_columns(columns: Columns) -> list[str]:
+    """What the columns of a table became, and how it was read, a line each."""
+    roles = (("feature", columns.features), ("target", columns.targets))
+    names = "; ".join(f"{_plural(len(names), role)} {_listed(names)}" for role, names in roles)
+    return [names, *columns.notes]
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= 20:
+        return ", ".join(names)
+    return f"{', '.join(names[:10])}, … {names[-1]} ({len(names)} of them)"
+
+
+def column_names(problem: Problem) -> dict[str, list[str] | None]:
+    """For the JSON objects: the names of features, targets and classes; null where the data have none."""
+    columns = problem.columns
+    if columns is None:
+        return {"features": None, "targets": None, "classes": None}
+    classes = None if columns.classes is None else list(columns.classes)
+    return {"features": list(columns.features), "targets": list(columns.targets), "classes": classes}
+
+
 def _plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}s"
 
@@ -217,6 +239,7 @@ def result_object(result: SolveResult, model: Path | None, certificate: Path | N
     return {
         "instance": result.problem.name,
         "sha256": result.problem.sha256,
+        **column_names(result.problem),
         "status": result.status,
         "scope": result.scope,
         "upper": _finite(result.upper),
@@ -394,7 +417,7 @@ def write_result(
     result: SolveResult, folder: Path, certificate: Certificate | None = None, *, everything: bool = True
 ) -> dict[str, Any]:
     """Write NAME.cpcert (if there is a certificate) into `folder`, and if `everything` NAME.json, NAME.safetensors (if there
-    is a network), NAME-trace.csv and NAME-trace.parquet.
+    is a network) and NAME-trace.csv.
 
     Each file appears complete or not at all. Returns the JSON object, its `model` and `certificate` the paths.
     Raises OSError when the disk refuses.
@@ -409,9 +432,7 @@ def write_result(
         result.network.save(model)
     written = result_object(result, model, proof)
     if everything:
-        columns = _trace_columns(result.trace)
-        write_file(folder / f"{name}-trace.csv", _csv_bytes(columns))
-        write_file(folder / f"{name}-trace.parquet", _parquet_bytes(columns))
+        write_file(folder / f"{name}-trace.csv", _csv_bytes(_trace_columns(result.trace)))
         write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
 
@@ -471,18 +492,3 @@ def _csv_bytes(columns: dict[str, list[Any]]) -> bytes:
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue().encode()
-
-
-def _parquet_bytes(columns: dict[str, list[Any]]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    arrays = {}
-    for name, values in columns.items():
-        # Stated, not inferred: a column that is empty so far has the type it would have with numbers in it.
-        kind = pa.int64() if all(isinstance(v, int) for v in values) else pa.float64()
-        kind = pa.string() if any(isinstance(v, str) for v in values) else kind
-        arrays[name] = pa.array(values, type=kind)
-    sink = io.BytesIO()
-    pq.write_table(pa.table(arrays), sink)
-    return sink.getvalue()

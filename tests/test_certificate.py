@@ -239,7 +239,7 @@ def kill_at_random(times, folder, seed):
             elif path.suffix == ".json":
                 assert json.loads(path.read_text())["status"] == "optimal"
             else:
-                assert path.suffix in (".safetensors", ".csv", ".parquet", ".tmp")
+                assert path.suffix in (".safetensors", ".csv", ".tmp")
     return complete
 
 

@@ -1,6 +1,7 @@
 """Data sources: what each one means, that a seed fixes it, and what is said when it cannot be."""
 
 import gzip
+import hashlib
 import math
 import struct
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from cpcert.errors import InputError
-from cpcert.files import read_scikit_learn
+from cpcert.files import read_shipped
 from cpcert.instance import parse_instance
 
 
@@ -26,16 +27,18 @@ def test_diabetes_is_standardised_on_the_chosen_points():
         np.testing.assert_allclose((A**2).mean(axis=0), 1, rtol=1e-14)
 
 
-def test_the_files_of_scikit_learn_are_read_as_it_reads_them():
+def test_the_shipped_data_sets_are_those_of_scikit_learn_bit_for_bit():
     from sklearn.datasets import load_diabetes, load_digits, load_iris
 
-    for name, load in (
-        ("diabetes", lambda: load_diabetes(return_X_y=True, scaled=False)),
-        ("digits", lambda: load_digits(return_X_y=True)),
-        ("iris", lambda: load_iris(return_X_y=True)),
+    for name, load, digest in (
+        ("diabetes", lambda: load_diabetes(return_X_y=True, scaled=False), "839c546b0b4ac02c"),
+        ("digits", lambda: load_digits(return_X_y=True), "30aa855cd90427ff"),
+        ("iris", lambda: load_iris(return_X_y=True), "6e592aace77bce22"),
     ):
-        for ours, theirs in zip(read_scikit_learn(name), load(), strict=True):
+        X, y = read_shipped(name)
+        for ours, theirs in zip((X, y), load(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+        assert hashlib.sha256(np.c_[X, y].astype("<f8").tobytes()).hexdigest().startswith(digest)
 
 
 def test_diabetes_as_measured():
@@ -263,26 +266,29 @@ def test_csv(tmp_path):
     [
         ({"path": "d.csv"}, "data.targets: is missing, and a .csv needs it"),
         ({"path": "d.csv", "targets": ["z"]}, "data.targets: .* has no column 'z'; its columns are"),
-        ({"path": "d.csv", "targets": ["y"]}, "data.path: column 'name' of data row 0 of .* holds 'anna'"),
+        ({"path": "d.csv", "targets": ["y"]}, "data.path: column 'name' of data row 0 .line 2. of .* holds 'anna'"),
         ({"path": "d.csv", "targets": ["y", "y"]}, "data.targets: .* names a column twice"),
         ({"path": "d.csv", "targets": ["y"], "features": ["a", "y"]}, "data.features: 'y' is also one of data.targets"),
         ({"path": "d.csv", "targets": ["a", "b", "name", "y"]}, "data.targets: takes every column"),
-        ({"path": "ragged.csv", "targets": ["y"]}, "data.path: data row 1 of .* has 1 cells, the header 2"),
+        (
+            {"path": "ragged.csv", "targets": ["y"]},
+            "data.path: .*, separated by comma: line 3 has 1 cells, the header 2",
+        ),
         ({"path": "head.csv", "targets": ["y"]}, "data.path: .* has no data"),
         ({"path": "twice.csv", "targets": ["y"]}, "data.path: .* two columns of the same name"),
-        ({"path": "latin.csv", "targets": ["y"]}, "data.path: .* is not a .csv in UTF-8"),
+        ({"path": "latin.csv", "targets": ["y"]}, "data.targets: column 'y' of data row 0 .* holds 'é'"),
         ({"path": "no.csv", "targets": ["y"]}, "data.path: cannot read .*no.csv"),
         ({"path": "no.npz"}, "data.path: cannot read .*no.npz"),
         ({"path": "folder.npz"}, "data.path: cannot read .*folder.npz"),
-        ({"path": "d.txt"}, "data.path: .* is neither .npz nor .csv"),
+        ({"path": "d.txt"}, "data.path: .* is neither .csv, .tsv, .parquet nor .npz"),
         ({"path": "broken.npz"}, "data.path: .* is not an .npz of numbers"),
         ({"path": "single.npz"}, "data.path: .* is a single array"),
         ({"path": "noY.npz"}, "data.path: .* no Y; save it with np.savez"),
         ({"path": "object.npz"}, "data.path: .* is not an .npz of numbers"),
         ({"path": "rows.npz"}, "data.path: .* has 3 rows in X and 2 in Y"),
         ({"path": "shape.npz"}, r"data.path: X in .* has shape \(2,\)"),
-        ({"path": "rows.npz", "targets": ["y"]}, "data.targets: names columns of a .csv"),
-        ({"path": "rows.npz", "features": ["x"]}, "data.features: names columns of a .csv"),
+        ({"path": "rows.npz", "targets": ["y"]}, "data.targets: is about the columns of a table"),
+        ({"path": "rows.npz", "features": ["x"]}, "data.features: is about the columns of a table"),
         ({"path": "good.npz", "features": 3}, "data.features: is 3; give a number from 1 to 2"),
         ({"path": "good.npz", "features": [2]}, "data.features: 2 is not an index; give indices from 0 to 1"),
         ({"path": "good.npz", "features": [0, 0]}, "data.features: .* names a feature twice"),
@@ -309,13 +315,15 @@ def test_files_that_are_wrong(tmp_path, keys, message):
         arrays(tmp_path, source="file", **keys)
 
 
-def test_what_is_not_a_number_in_a_file_reaches_the_problem(tmp_path):
+def test_a_missing_value_is_named_with_its_row_and_column(tmp_path):
     (tmp_path / "d.csv").write_text("x,y\n1,2\nnan,3\n")
     instance = tmp_path / "i.yaml"
     instance.write_text("data: {source: file, path: d.csv, targets: [y], standardize: true}\nlambda: 1\n")
     from cpcert.instance import load_instance
 
-    with pytest.raises(InputError, match="X: row 1, column 0 is nan"):
+    with pytest.raises(
+        InputError, match=r"i\.yaml: data\.path: column 'x' of data row 1 \(line 3\) of .* is missing \('nan'\)"
+    ):
         load_instance(instance).problem()
 
 

@@ -16,6 +16,7 @@ from cpcert.errors import InputError
 
 if TYPE_CHECKING:
     from cpcert.instance import Instance, SolveSettings
+    from cpcert.problem import Problem
 
 DONE, NO, BAD_INPUT, BUG = 0, 1, 2, 70
 
@@ -35,6 +36,17 @@ def settings_from_options(instance: Instance, **options: Any) -> SolveSettings:
     except InputError as error:
         setting, _, fault = str(error).partition(":")
         raise InputError(f"--{setting.replace('_', '-')}:{fault}") from None
+
+
+def problem_of(instance: Instance) -> Problem:
+    """The problem of the instance; what the columns of its table became is said on stderr. Raises InputError."""
+    problem = instance.problem()
+    if problem.columns is not None:
+        from cpcert.report import describe_columns
+
+        for line in describe_columns(problem.columns):
+            print(f"{problem.name}: {line}", file=sys.stderr, flush=True)
+    return problem
 
 
 def announce_compilation() -> None:

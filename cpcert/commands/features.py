@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.commands import DONE, NO, AsJson, Flag, deliver
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def forces(
         raise InputError("--width: belongs to a network that is trained here; leave it or the model out")
     if out is not None or plot or animate:
         report.prepare_folder(out or Path())
-    problem = loaded.problem()
+    problem = problem_of(loaded)
 
     from cpcert.formulations.forces import check_parameters, forces_line, forces_object, layer_forces
     from cpcert.training.models import load_model
@@ -190,7 +190,7 @@ def _files(checkpoints: list[Path]) -> list[Path]:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """step-9 before step-10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
 
 
 def train_one(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, settings_from_options
+from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
 
 
@@ -56,7 +56,7 @@ def check(
 
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
-    problem = loaded.problem()
+    problem = problem_of(loaded)
     if out is not None:
         report.prepare_folder(out)
     if improve is not None:
@@ -145,7 +145,7 @@ def reduce(
     loaded = load_instance(instance)
     if out is not None or plot:
         report.prepare_folder(out or Path())
-    problem = loaded.problem()
+    problem = problem_of(loaded)
     network = Network.load(model, activation=problem.activation, beta=problem.beta)
     if plot and problem.n0 != 1:
         raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, settings_from_options
+from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def solve(
     )
     if out is not None or plot or certificate:
         report.prepare_folder(out or Path())
-    problem = loaded.problem()
+    problem = problem_of(loaded)
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
 
@@ -249,7 +249,7 @@ def path(
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, seed=seed)
     if out is not None or plot:
         report.prepare_folder(out or Path())
-    problem = loaded.problem()
+    problem = problem_of(loaded)
 
     from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
 
@@ -325,7 +325,7 @@ def width(
     settings = settings_from_options(loaded, gap=smallest_gap, time_limit=time_limit, seed=seed)
     if out is not None:
         report.prepare_folder(out)
-    problem = loaded.problem()
+    problem = problem_of(loaded)
 
     from cpcert.frank_wolfe.solve import solve as solve_problem
     from cpcert.rank.plateau import plateau_bounds, plateau_line, plateau_object

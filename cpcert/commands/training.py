@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, settings_from_options
+from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
+from cpcert.numbers import parse_float
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ def train(
     as_json
         Print one JSON object instead of a table.
     out
-        Write tables (CSV, parquet), the best network of each width and checkpoints into this folder.
+        Write a table (CSV), the best network of each width and checkpoints into this folder.
     plot
         Draw the losses against the width, into the folder of --out or the current one.
     """
@@ -191,7 +192,7 @@ def plateau(
     as_json
         Print one JSON object instead of a table.
     out
-        Write tables (CSV, parquet), the best network of each width and checkpoints into this folder.
+        Write a table (CSV), the best network of each width and checkpoints into this folder.
     plot
         Draw the figure, into the folder of --out or the current one.
     """
@@ -308,18 +309,18 @@ def _sweep(
 def _problem(loaded: Instance) -> Problem:
     """The problem of the instance; for MNIST that is not there, the error also says what else there is."""
     try:
-        return loaded.problem()
+        return problem_of(loaded)
     except InputError as error:
         if loaded.data.source != "mnist" or "data.folder" not in str(error):
             raise
-        raise InputError(f"{error}; or take figure2-digits.yaml: the digits of scikit-learn, always there") from None
+        raise InputError(f"{error}; or take figure2-digits.yaml: the digits that come with cpcert") from None
 
 
 def _numbers(text: str | None) -> list[float] | None:
     if text is None:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        return [parse_float(part.strip()) for part in text.split(",")]
     except ValueError:
         raise InputError(f"lambdas: {text!r} is no list of numbers; give numbers > 0 like 1e-2,1e-3") from None
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.report import STATUS, describe, outward, rounded_up, write_file
+from cpcert.report import STATUS, column_names, describe, outward, rounded_up, write_file
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
@@ -82,6 +82,7 @@ def deep_object(
     return {
         "instance": result.problem.name,
         "sha256": result.problem.sha256,
+        **column_names(result.problem),
         "status": result.status,
         "scope": result.scope,
         "upper": result.upper if result.upper is not None and math.isfinite(result.upper) else None,

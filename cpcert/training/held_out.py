@@ -29,9 +29,9 @@ def held_out(instance: Instance) -> Arrays | None:
         if source.split != "train":
             return None
         raw, own = {"standardize": False}, instance.problem().X
-        chosen = source.model_copy(update=raw).arrays(instance._folder)[0]
+        chosen = instance.read(source.model_copy(update=raw))[0]
         everything = source.model_copy(update={**raw, "points": None, "split": "test"})
-        X, Y = everything.arrays(instance._folder)
+        X, Y, _ = instance.read(everything)
         X = _like(X, chosen, own)
     elif isinstance(source, Diabetes | Digits | Iris | File):
         if source.points is None:
@@ -39,8 +39,8 @@ def held_out(instance: Instance) -> Arrays | None:
         raw = {"standardize": False}
         if isinstance(source, Diabetes | File):
             raw["standardize_targets"] = False
-        every_x, every_y = source.model_copy(update={**raw, "points": None}).arrays(instance._folder)
-        own_x, own_y = source.arrays(instance._folder)
+        every_x, every_y, _ = instance.read(source.model_copy(update={**raw, "points": None}))
+        own_x, own_y, _ = instance.read(source)
         used = _choose(len(every_x), source.points, source.seed, source.source)
         rest = np.setdiff1d(np.arange(len(every_x)), used)
         X = _like(every_x[rest], every_x[used], own_x)

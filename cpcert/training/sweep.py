@@ -87,7 +87,7 @@ def parse_widths(text: str) -> list[int]:
     right = "give widths like 1:64, or 1:8,10:50:10,100"
     widths: set[int] = set()
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,9})(?::(\d{1,9})(?::(\d{1,9}))?)?\s*", part)
+        found = re.fullmatch(r"\s*(\d{1,9})(?::(\d{1,9})(?::(\d{1,9}))?)?\s*", part, re.ASCII)
         if found is None:
             raise InputError(f"widths: {part!r} is not a width or a range; {right}")
         first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
@@ -376,9 +376,9 @@ def sweep_lines(written: dict[str, Any]) -> str:
 def write_sweep(
     problem: Problem, results: Sequence[Result], written: dict[str, Any], folder: Path, kind: str
 ) -> dict[str, Any]:
-    """NAME-KIND.json, .csv and .parquet, and the best network of each width, NAME-KIND-WIDTH.safetensors (with several λ:
+    """NAME-KIND.json and .csv, and the best network of each width, NAME-KIND-WIDTH.safetensors (with several λ:
     NAME-KIND-WIDTH-lambda-K). Returns the JSON object with the names. Raises OSError when the disk refuses."""
-    from cpcert.report import _csv_bytes, _parquet_bytes
+    from cpcert.report import _csv_bytes
 
     stem = f"{problem.name}-{kind}"
     lambdas = list(dict.fromkeys(result.trial.lam for result in results))
@@ -392,6 +392,5 @@ def write_sweep(
     rows = written["results"]
     columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
     write_file(folder / f"{stem}.csv", _csv_bytes(columns))
-    write_file(folder / f"{stem}.parquet", _parquet_bytes(columns))
     write_file(folder / f"{stem}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
