@@ -20,7 +20,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 # Nodes with more leaves below them are not trimmed: every trial evaluates all of these leaves.
 LEAVES = 16

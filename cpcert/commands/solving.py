@@ -337,8 +337,11 @@ def width(
         result = solve_problem(problem, callback=callback, **settings.model_dump())
     if result.network is None or result.lower is None:
         message = f"nothing is proven about the width: {result.message}"
-        nothing = {"instance": problem.name, "lower": None, "upper": None, "status": result.status, "message": message}
-        return deliver(NO, nothing, lambda _: message, as_json)
+        print(f"cpcert: {message}", file=sys.stderr)
+        if as_json:
+            answer = {"instance": problem.name, "lower": None, "upper": None, "status": result.status, "note": message}
+            print(json.dumps(answer))
+        return NO
     bounds = plateau_bounds(problem, result, settings.time_limit, settings.gap)
     seconds = time.monotonic() - start
     answer = plateau_object(problem, bounds, seconds)

@@ -9,7 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 EPS = 2.0**-52
 INFINITE = 1e300

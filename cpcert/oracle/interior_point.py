@@ -20,7 +20,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 ITERATIONS = 60
 STEP = 0.97
