@@ -138,7 +138,7 @@ def plateau_bounds(
         note = "interpolate: no lower end but 0"
         most = _exact_width(problem, network)
         if most > network.width:
-            note += f"; the network found has {network.width} neurons, and fits up to rounding only"
+            note += f"; the network found, of width {network.width}, fits up to rounding only"
     else:
         divide = arcs if space.points.shape[1] <= 2 else cones
         caps = divide(space.points, problem.activation, _directions(problem, space, result))
@@ -410,8 +410,7 @@ def plateau_line(bounds: PlateauBounds, seconds: float) -> str:
         "rank": "rank",
         "none": "no width is less than 0" if bounds.upper == 0 else "nothing proven",
     }[bounds.proof]
-    above = f"the minimum to a relative {rounded_up(bounds.tolerance)}"
-    if bounds.loss == 0.0:
-        above = f"the minimum to an absolute {rounded_up(bounds.tolerance)}"
+    kind = "a relative" if bounds.loss else "an absolute"
+    above = f"the minimum to {kind} {rounded_up(bounds.tolerance)}" if bounds.tolerance else "the minimum"
     note = f"\n{bounds.note}" if bounds.note else ""
     return f"least width with a loss of at most {whole(bounds.loss)} ({above}): {width}, {seconds:.1f} s; lower: {proof}{note}"

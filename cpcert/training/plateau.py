@@ -223,7 +223,7 @@ def plateau_lines(written: dict[str, Any]) -> str:
         if searched:
             lowered = searched.count("found")
             lines.append(
-                f"  with one more neuron, {lowered} of {len(searched)} above the target get a lower loss (proven)"
+                f"  one more neuron lowers the loss, proven, of at least {lowered} of {len(searched)} above the target"
             )
         if one["note"]:
             lines.append(f"  {one['note']}")
