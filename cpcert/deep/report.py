@@ -11,11 +11,13 @@ import json
 import math
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.printing import at_most, rounded_up, whole
 from cpcert.report import STATUS, describe, write_file
+from cpcert.rounding import round_down
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
@@ -61,9 +63,9 @@ def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[C
             least = 0.0
             if found is not None and found.lower is not None:
                 # What the certificate proves less than the solver counts in the units of the block.
-                unit = 1.0 if bound.block.last else result.problem.lam
-                less = max(bound.result.dual.value - found.lower, 0.0) * unit * (1.0 + 2.0**-50)
-                least = max(math.nextafter(bound.lower - less, -math.inf), 0.0) if less else bound.lower
+                unit = Fraction(1) if bound.block.last else Fraction(result.problem.lam)
+                less = max(Fraction(bound.result.dual.value) - Fraction(found.lower), Fraction(0)) * unit
+                least = max(round_down(Fraction(bound.lower) - less), 0.0)
             bound = replace(bound, lower=least)
         layers.append(bound)
         certificates.append(found)
