@@ -44,7 +44,9 @@ def main() -> None:
     solved = solve(problem)
     result = check_network(problem, network, solved.lower, solved.upper, gap=1e-4)
     print(f"the global minimum is {enclosure(solved.lower, solved.upper)} (proven)")
-    print(f"{result.verdict}: the loss, at most {at_most(result.loss)}, is above it by at most {rounded_up(result.suboptimality[1])}")
+    print(
+        f"{result.verdict}: the loss, at most {at_most(result.loss)}, is above it by at most {rounded_up(result.suboptimality[1])}"
+    )
     if result.descent is not None:
         print(f"one more neuron lowers the loss to at most {at_most(result.descent.loss_after)} (proven)")
 
