@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"the file names of this system ({error.encoding}) have no {letters!r}; set PYTHONUTF8=1 or another locale",
             BAD_INPUT,
         )
-    except Exception:  # anything else is our mistake, and the user is told so
+    except Exception as error:  # anything else is our mistake, and the user is told so
+        if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib
+            return _fail("~: there is no such home directory; set HOME, or give paths without ~", BAD_INPUT)
         traceback.print_exc()
         return _fail("this is a bug in cpcert, and nothing was proven; please report the lines above", BUG)
 

@@ -307,3 +307,10 @@ def test_weights_whose_squares_underflow(tenth, tmp_path, capsys):
     )
     assert main(["check", str(tmp_path / "faint.safetensors"), tenth]) == 1
     assert "suboptimal: the loss, at most 1, is" in capsys.readouterr().out
+
+
+def test_no_home(tmp_path, capsys):
+    path = tmp_path / "away.yaml"
+    path.write_text("data: {source: file, path: ~nobody-of-this-name/x.npz}\nlambda: 0.1\n")
+    assert main(["solve", str(path)]) == 2
+    assert capsys.readouterr().err == "cpcert: ~: there is no such home directory; set HOME, or give paths without ~\n"
