@@ -19,7 +19,8 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.errors import InputError
-from cpcert.report import describe, outward
+from cpcert.printing import about, enclosure, whole
+from cpcert.report import describe
 
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
@@ -131,14 +132,8 @@ def _interval_title(result: SolveResult) -> str:
     name = result.problem.name
     if result.status == "infeasible":
         return f"{name}: no network fits these targets (proven)"
-    if result.lower is not None and result.upper is not None and math.isfinite(result.upper):
-        lower, upper = outward(result.lower, result.upper)
-        return f"{name}: global minimum in [{lower}, {upper}]"
-    if result.lower is not None:
-        return f"{name}: global minimum at least {outward(result.lower, result.lower)[0]}"
-    if result.upper is not None and math.isfinite(result.upper):
-        return f"{name}: global minimum at most {outward(result.upper, result.upper)[1]}"
-    return f"{name}: nothing proven"
+    where = enclosure(result.lower, result.upper)
+    return f"{name}: nothing proven" if where is None else f"{name}: global minimum {where}"
 
 
 # -- one feature -----------------------------------------------------------------------------------------------------
@@ -199,7 +194,7 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
     problem = result.problem
     axes.set_title("the dual curve and the neurons of the network", fontsize=TEXT, loc="left")
     limit = 2.0 * problem.lam
-    axes.axhline(limit, color=UPPER, linestyle="--", linewidth=1.2, label=rf"$2\lambda = {limit:g}$", zorder=1)
+    axes.axhline(limit, color=UPPER, linestyle="--", linewidth=1.2, label=rf"$2\lambda$ = {whole(limit)}", zorder=1)
     axes.set_ylabel(r"$\|G\,\sigma(\tilde{X}^{\top} w)\|$")
     axes.set_ylim(0.0, 1.3 * limit)
     if result.dual is None:
@@ -254,7 +249,8 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
         raise InputError(f"plot_reduction: the data have {problem.n0} features; it draws functions of one")
     titles = ["before", *(stage.argument.split(":")[0] for stage in reduction.stages)]
     figure = _figure(4.6 * len(titles), 4.4)
-    figure.suptitle(f"{problem.name}: same outputs on the data, smaller norm", fontsize=TEXT, x=0.01, ha="left")
+    kept = "same outputs on the data" if reduction.kept else "outputs or norm have changed"
+    figure.suptitle(f"{problem.name}: {kept} (in floating point)", fontsize=TEXT, x=0.01, ha="left")
     panels = figure.subplots(1, len(titles), sharey=True)
     left, right = _range(problem)
     for axes, network, title in zip(panels, reduction.networks, titles, strict=True):
@@ -268,7 +264,7 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
         for bend in inside:
             axes.axvline(bend, ymax=0.04, color=UPPER, linewidth=0.8, zorder=4)
         neurons = "neuron" if network.width == 1 else "neurons"
-        line = f"{network.width} {neurons}, squared norm {network.norm_squared():.6g}"
+        line = f"{network.width} {neurons}, squared norm about {about(network.norm_squared())}"
         axes.set_title(f"{title}\n{line}", fontsize=TEXT, loc="left")
         axes.set_xlim(left, right)
         axes.set_xlabel("x (ticks: cusps)")
@@ -284,9 +280,7 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
     """
     problem = results[0].problem
     figure = _figure(13.0 if problem.n0 == 1 else 8.6, 4.6)
-    figure.suptitle(
-        f"{problem.name}: {len(results)} values of λ, each interval proven", fontsize=TEXT, x=0.01, ha="left"
-    )
+    figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
     panels = list(figure.subplots(1, 3 if problem.n0 == 1 else 2))
     from matplotlib import colormaps
 
@@ -301,11 +295,11 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
                 bends = kinks(result.network)
                 grid = np.sort(np.concatenate([np.linspace(left, right, 401), bends[(bends > left) & (bends < right)]]))
                 axes.plot(grid, result.network.predict(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
-                          label=f"{result.problem.lam:.2g}: {result.width}")  # fmt: skip
+                          label=f"{about(result.problem.lam, 2)}: {result.width}")  # fmt: skip
         axes.set_xlabel("x")
         axes.set_ylabel("output" if problem.m == 1 else "output 1")
         axes.set_title("the function", fontsize=TEXT, loc="left")
-        axes.legend(title="λ: neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False, loc="best")
+        axes.legend(title="λ (about): neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False, loc="best")
     bounds, gaps = panels
     lams = np.array([result.problem.lam for result in results])
     values = {

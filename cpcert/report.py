@@ -1,7 +1,7 @@
 """What people and programs read: the running trace, the closing line, the JSON object, the files.
 
-Numbers that are claims are rounded outward, exactly (`decimal`): a printed lower bound is never above the proven one, a
-printed upper bound or gap never below it.
+Numbers that are claims are rounded outward or printed whole (printing.py): a printed lower bound is never above the proven
+one, a printed upper bound or gap never below it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.errors import InputError
+from cpcert.printing import about, at_least, at_most, enclosure, outward, rounded_down, rounded_up, whole
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
@@ -52,10 +52,10 @@ _COLUMNS = (
     # heading, width, cell, also on a terminal of 80 columns
     ("iter", 4, lambda r: str(r.iteration), True),
     ("step", 10, lambda r: r.step, False),
-    ("upper", 12, lambda r: _number(r.upper, ".9g"), True),
-    ("lower", 12, lambda r: _number(r.lower, ".9g"), True),
-    ("gap", 8, lambda r: _number(r.gap, ".1e"), True),
-    ("oracle/2λ", 12, lambda r: _number(r.oracle_ratio, ".9g"), False),
+    ("upper", 12, lambda r: _cell(r.upper, at_most, 9), True),
+    ("lower", 12, lambda r: _cell(r.lower, at_least, 9), True),
+    ("gap", 8, lambda r: _cell(r.gap, rounded_up), True),
+    ("oracle/2λ", 12, lambda r: _cell(r.oracle_ratio, about, 9), False),
     ("rung", 12, lambda r: r.rung or "-", True),
     ("nodes", 8, lambda r: str(r.nodes), True),
     ("active", 6, lambda r: str(r.active), False),
@@ -68,8 +68,7 @@ _GAP_BETWEEN_COLUMNS = 2
 def running_trace(problem: Problem) -> Iterator[Callable[[TraceRecord], None]]:
     """A callback for `solve` that shows each iteration on stderr: a live table on a terminal, else a line each.
 
-    Nothing is printed before the first iteration, so that a problem which `solve` refuses gets one message only. The
-    numbers are for orientation: rounded to nearest, not claims.
+    Nothing is printed before the first iteration, so that a problem which `solve` refuses gets one message only.
     """
     terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with ExitStack() as until_the_end:
@@ -124,21 +123,21 @@ def _live_table() -> Iterator[Callable[[TraceRecord], None]]:
         yield show
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None or not math.isfinite(value) else format(value, form)
+def _cell(value: float | None, text: Callable[..., str], *digits: int) -> str:
+    return "-" if value is None or not math.isfinite(value) else text(value, *digits)
 
 
 def describe(problem: Problem) -> str:
     """One line: `diabetes-40: 40 points, 4 features, 1 output; mse, relu, depth 2, beta = 1, lambda = 0.01`."""
-    slope = f" (slope {problem.activation.a_minus:g})" if problem.activation.name == "leaky_relu" else ""
-    penalty = "" if problem.loss.name == "interpolate" else f", lambda = {problem.lam:g}"
+    slope = f" (slope {whole(problem.activation.a_minus)})" if problem.activation.name == "leaky_relu" else ""
+    penalty = "" if problem.loss.name == "interpolate" else f", lambda = {whole(problem.lam)}"
     shape = ", ".join(
         f"{count} {_plural(count, noun)}"
         for count, noun in ((problem.N, "point"), (problem.n0, "feature"), (problem.m, "output"))
     )
     return (
         f"{problem.name}: {shape}; {problem.loss.name}, {problem.activation.name}{slope}, "
-        f"depth {problem.depth}, beta = {problem.beta:g}{penalty}"
+        f"depth {problem.depth}, beta = {whole(problem.beta)}{penalty}"
     )
 
 
@@ -171,44 +170,6 @@ def _plural(count: int, noun: str) -> str:
 # -- the closing line ------------------------------------------------------------------------------------------------
 
 
-def outward(lower: float, upper: float) -> tuple[str, str]:
-    """Decimals with lower_text ≤ lower and upper ≤ upper_text, exactly, and digits enough to show the difference.
-
-    At least 4 and at most 16 significant digits of the larger number; both sides have the same last place.
-    """
-    low, high = Decimal(lower), Decimal(upper)
-    top = max(low.copy_abs(), high.copy_abs()).adjusted() if lower or upper else 0
-    width = high - low
-    place = width.adjusted() - 1 if width else top - 15
-    place = min(max(place, top - 15), top - 3)
-    low = low.quantize(Decimal(1).scaleb(place), rounding=ROUND_FLOOR)
-    high = high.quantize(Decimal(1).scaleb(place), rounding=ROUND_CEILING)
-    # 64.00000000000000 is just 64.
-    while place < 0 and not any(int(d.scaleb(-place)) % 10 for d in (low, high)):
-        place += 1
-        low, high = (d.quantize(Decimal(1).scaleb(place)) for d in (low, high))
-    form = "f" if -5 <= top < 16 else "e"
-    return format(low, form), format(high, form)
-
-
-def rounded_up(value: float) -> str:
-    """Two significant digits, not less than `value` ≥ 0."""
-    return _two_digits(value, ROUND_CEILING)
-
-
-def _rounded_down(value: float) -> str:
-    """Two significant digits, not more than `value` ≥ 0."""
-    return _two_digits(value, ROUND_FLOOR)
-
-
-def _two_digits(value: float, rounding: str) -> str:
-    exact = Decimal(value)
-    if not exact:
-        return "0"
-    place = Decimal(1).scaleb(exact.adjusted() - 1)
-    return format(exact.quantize(place, rounding=rounding), ".1e")
-
-
 def closing_line(result: SolveResult, requested_gap: float) -> str:
     """What was proven, in one line; after the deadline also why no more, and what to change."""
     effort = f"{result.seconds:.1f} s"
@@ -216,19 +177,15 @@ def closing_line(result: SolveResult, requested_gap: float) -> str:
     if result.status == "infeasible":
         return f"infeasible, {effort}: {result.message or reason}"
     what = "global minimum" if result.scope == "global" else f"{result.scope} minimum"
-    if result.lower is not None and result.upper is not None and math.isfinite(result.upper):
-        claim = f"{what} in [{', '.join(outward(result.lower, result.upper))}]"
-    elif result.lower is not None:
-        claim = f"{what} at least {outward(result.lower, result.lower)[0]}"
-    elif result.upper is not None and math.isfinite(result.upper):
-        claim = f"{what} at most {outward(result.upper, result.upper)[1]}, no lower bound proven"
-    else:
-        claim = f"nothing proven about the {what}"
+    where = enclosure(result.lower, result.upper)
+    claim = f"nothing proven about the {what}" if where is None else f"{what} {where}"
+    if where is not None and result.lower is None:
+        claim += ", no lower bound proven"
     neurons = "" if result.width is None else f", {result.width} {_plural(result.width, 'neuron')}"
     if result.status == "optimal":
         return f"{claim}{neurons}, {effort}"
     gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {rounded_up(result.gap)}"
-    return f"{claim}{gap} (asked for {requested_gap:g}){neurons}, {effort}: {reason}"
+    return f"{claim}{gap} (asked for {whole(requested_gap)}){neurons}, {effort}: {reason}"
 
 
 # -- for programs ----------------------------------------------------------------------------------------------------
@@ -371,26 +328,31 @@ def check_object(result: CheckResult, neurons: list[dict[str, Any]]) -> dict[str
 def check_line(written: dict[str, Any]) -> str:
     """The verdict of `cpcert check` in a sentence."""
     least, most = written["suboptimality"]["lower"], written["suboptimality"]["upper"]
-    line = f"{written['verdict']}: the loss {written['loss']:.10g} is "
+    descent = written["descent_neuron"]
+    line = f"{written['verdict']}: the loss, at most {at_most(written['loss'])}, is "
     if least > 0.0:
-        line += f"above the global minimum by at least {_rounded_down(least)}"
+        line += f"above the global minimum by at least {rounded_down(least)}"
         line += ", proven" if most is None else f" and at most {rounded_up(most)}, proven"
     elif most is not None:
         line += f"within {rounded_up(max(most, 0.0))} of the global minimum, proven"
     else:
-        line += "at an unknown distance from the global minimum: no neuron that lowers it was found in any layer"
-    descent = written["descent_neuron"]
+        line += "at an unknown distance from the global minimum"
+        line += "" if descent else ": no neuron that lowers it was found in any layer"
     if descent is not None and written["verdict"] != "optimal":
         where = f" in hidden layer {descent['layer']}" if len(written["layers"]) > 1 else ""
-        line += f"; one more neuron{where} lowers it to {descent['loss_after']:.10g}"
+        line += f"; one more neuron{where} lowers it to at most {at_most(descent['loss_after'])}"
     if "improved" in written:
         improved = written["improved"]
-        line += f"; improved to {improved['loss']:.10g} ({improved['verdict']}), {improved['width']} neurons, in {improved['model']}"
+        line += f"; improved to at most {at_most(improved['loss'])} ({improved['verdict']}), "
+        line += f"{improved['width']} {_plural(improved['width'], 'neuron')}, in {improved['model']}"
     return line
 
 
 def print_neurons(written: dict[str, Any]) -> None:
-    """The table of neurons of `cpcert check`, and what was found in each layer of a deeper network, to stderr."""
+    """The table of neurons of `cpcert check`, and what was found in each layer of a deeper network, to stderr.
+
+    Floating-point values, no claims; the heading says so.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -399,14 +361,15 @@ def print_neurons(written: dict[str, Any]) -> None:
     )
     for entry in written["neurons"]:
         numbers = [entry["incoming"], entry["outgoing"], entry["balance"], entry["contact"]]
-        cells = ["-" if v is None else f"{v:.6g}" for v in numbers]
+        cells = [_cell(v, about) for v in numbers]
         group = "dead" if entry["dead"] else str(entry["group"])
         table.add_row(str(entry["layer"]), str(entry["neuron"]), *cells, group)
     console = Console(stderr=True)
+    console.print("floating-point values of the neurons", highlight=False, soft_wrap=True)
     console.print(table)
     if len(written["layers"]) > 1:
         for found in written["layers"]:
-            line = f"hidden layer {found['layer']}: the largest contact value found is {found['contact']:.6g}"
+            line = f"hidden layer {found['layer']}: the largest contact value found is about {about(found['contact'])}"
             kinks = found["kinks"]
             if kinks:
                 line += f" (one-sided: {kinks} {_plural(kinks, 'value')} of the next layer at a kink)"
@@ -447,15 +410,16 @@ def path_object(results: Sequence[SolveResult], models: Sequence[Path] | None) -
 
 
 def path_table(results: Sequence[SolveResult]) -> str:
-    """One line for each lambda: the interval, rounded outward, the gap, and the width."""
-    lines = [f"{'lambda':>10}  {'lower':>18}  {'upper':>18}  {'gap':>8}  {'width':>5}"]
+    """One line for each lambda, which is whole: the interval, rounded outward, the gap, and the width."""
+    rows = [("lambda", "lower", "upper", "gap", "width")]
     for result in results:
-        lower, upper = "-", "-"
-        if result.lower is not None and result.upper is not None:
+        lower, upper = _cell(result.lower, at_least), _cell(result.upper, at_most)
+        if "-" not in (lower, upper) and result.lower is not None and result.upper is not None:
             lower, upper = outward(result.lower, result.upper)
-        gap = "-" if result.gap is None else rounded_up(result.gap)
-        lines.append(f"{result.problem.lam:>10.4g}  {lower:>18}  {upper:>18}  {gap:>8}  {result.width or 0:>5}")
-    return "\n".join(lines)
+        gap, width = _cell(result.gap, rounded_up), "-" if result.width is None else str(result.width)
+        rows.append((whole(result.problem.lam), lower, upper, gap, width))
+    widths = [max(least, *(len(row[k]) for row in rows)) for k, least in enumerate((10, 18, 18, 8, 5))]
+    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 def write_path(results: Sequence[SolveResult], folder: Path) -> dict[str, Any]:

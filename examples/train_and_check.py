@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from cpcert import load_instance, solve
+from cpcert.printing import about, at_most, enclosure, rounded_up
 from cpcert.training.check import check_network
 from cpcert.training.models import load_model
 
@@ -29,7 +30,7 @@ def train(X: torch.Tensor, Y: torch.Tensor, lam: float, width: int = 20, steps: 
         loss.backward()
         optimizer.step()
         schedule.step()
-    print(f"trained: loss {loss.item():.8f}")
+    print(f"trained: loss about {about(loss.item(), 8)}")
     return model
 
 
@@ -42,10 +43,12 @@ def main() -> None:
     network = load_model(MODEL, problem)
     solved = solve(problem)
     result = check_network(problem, network, solved.lower, solved.upper, gap=1e-4)
-    print(f"the global minimum lies in [{solved.lower:.10f}, {solved.upper:.10f}] (proven)")
-    print(f"{result.verdict}: the loss {result.loss:.10f} is above it by at most {result.suboptimality[1]:.3g}")
+    print(f"the global minimum is {enclosure(solved.lower, solved.upper)} (proven)")
+    print(
+        f"{result.verdict}: the loss, at most {at_most(result.loss)}, is above it by at most {rounded_up(result.suboptimality[1])}"
+    )
     if result.descent is not None:
-        print(f"one more neuron lowers the loss to {result.descent.loss_after:.10f} (proven)")
+        print(f"one more neuron lowers the loss to at most {at_most(result.descent.loss_after)} (proven)")
 
 
 if __name__ == "__main__":

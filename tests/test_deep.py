@@ -78,6 +78,28 @@ def test_the_instance_of_a_block_is_within_its_proven_errors(beta):
     assert block(problem, network, 3).instance.m == 1
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_points_that_nearly_coincide_stay_as_they_are(beta):
+    X = [[1.0], [1.0 + 2.0**-50], [2.0]]
+    problem = Problem(X, [1.0, 2.0, -1.0], lam=0.1, depth=3, beta=beta)
+    network = random_network(problem, 2, np.random.default_rng(0))
+    now = block(problem, network, 1)
+    assert now.instance.X.tolist() == X and not now.input_error.any()
+    assert now.instance.Y[0].tolist() == now.instance.Y[1].tolist(), "outputs are made equal, and the error says so"
+    assert (now.output_error[:, 1] > 0.0).all()
+
+
+@pytest.mark.parametrize("x", [0.0, 1.5])
+def test_one_point_many_times(x):
+    """Without biases all outputs are one number, and with x = 0 it is 0."""
+    problem = Problem([[x]] * 3, [1.0, 2.0, 3.0], lam=1e-3, depth=3, beta=0.0)
+    result = solve_deep(problem, gap=1e-6, time_limit=20.0)
+    assert result.status == "optimal" and result.upper is not None
+    spread = 2.0 / 3.0
+    assert result.upper >= (spread + 4.0 if x == 0.0 else spread) * (1.0 - 1e-12)
+    assert "within the gap of 1.0000000000000002e-06" in deep_line(result, 1.0000000000000002e-06)
+
+
 @pytest.mark.parametrize("name", ["relu", "abs", "leaky_relu"])
 def test_no_dual_point_proves_more_than_a_layer_costs(name):
     sigma = activation(name, 0.2 if name == "leaky_relu" else None)

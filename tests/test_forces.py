@@ -250,7 +250,7 @@ def test_the_command_trains_and_settles(small, capsys):
         assert main(["forces", str(models[1]), str(path), *options]) == 0
         lines = capsys.readouterr().out.splitlines()
         residuals = [float(re.search(r"identity to (\S+)", line)[1]) for line in lines[1:]]
-        found.append((max(residuals), float(re.search("loss (.*),", lines[0])[1])))
+        found.append((max(residuals), float(re.search("loss about (.*),", lines[0])[1])))
     assert found[1][0] < 0.1 * found[0][0] and found[1][1] <= found[0][1]
 
 

@@ -373,9 +373,11 @@ def test_width_command(capsys, tmp_path):
     assert json.loads((tmp_path / "diabetes-1-width.json").read_text())["lower"] == 3
     assert (tmp_path / "diabetes-1.safetensors").exists()
     assert main(["width", f"{INSTANCES}/diabetes-2.yaml", "--time-limit", "1e-3"]) == 1
-    assert "nothing proven" in capsys.readouterr().out
+    assert "the minimum to a relative 9.6e-1): exactly 0" in capsys.readouterr().out
     assert main(["width", f"{INSTANCES}/infeasible-duplicates.yaml"]) == 1
     assert "nothing is proven" in capsys.readouterr().err
+    assert main(["width", f"{INSTANCES}/infeasible-duplicates.yaml", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["status"] == "infeasible"
     assert main(["width", f"{INSTANCES}/diabetes-1.yaml", "--gap", "-1"]) == 2
 
 

@@ -171,7 +171,7 @@ def test_the_plain_trace_is_one_line_per_iteration_on_stderr(capsys):
     assert heading.split() == [
         "iter", "step", "upper", "lower", "gap", "oracle/2λ", "rung", "nodes", "active", "seconds",
     ]  # fmt: skip
-    assert first.split() == ["1", "corrective", "0.5", "0.25", "5.0e-01", "1.25", "branch", "7", "3", "0.12"]
+    assert first.split() == ["1", "corrective", "0.5", "0.25", "5.0e-1", "1.25", "branch", "7", "3", "0.12"]
     assert second.split()[2:5] == ["-", "-", "-"]
     assert len(heading) == len(first) == len(second)
 
@@ -187,7 +187,7 @@ def test_the_live_table_fits_a_narrow_terminal(monkeypatch):
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setattr("sys.stderr", Terminal())
         with report.running_trace(result().problem) as show:
-            show(Record(upper=0.123456789123, lower=0.123456789, gap=1e-9))
+            show(Record(upper=0.1234567891, lower=0.1234567891, gap=1e-9))
         text = report.sys.stderr.getvalue()
-        assert "0.123456789" in text and "…" not in text
+        assert "0.123456790" not in text and "0.12345679 " in text and "0.123456789" in text and "…" not in text
         assert ("active" in text) != narrow

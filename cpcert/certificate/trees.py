@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from cpcert.certificate import trimming
 from cpcert.certificate.recorded_tree import Tree, needed
+from cpcert.compiled import njit
 from cpcert.oracle.arrangement import IMPLIED_NODE, LEAF, ArrangementProof
 from cpcert.oracle.branch import BranchProof
 from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID

@@ -50,10 +50,11 @@ def problem_of(instance: Instance) -> Problem:
 
 
 def announce_compilation() -> None:
-    """Say that the first run takes longer, if this is one."""
+    """Say that the first run takes longer, if this is one. (Without a cache every run does: compiled.py says so.)"""
+    from cpcert.compiled import in_memory
     from cpcert.oracle.ladder import kernels_are_compiled
 
-    if not kernels_are_compiled():
+    if not in_memory() and not kernels_are_compiled():
         print("compiling the kernels (about a minute, once)", file=sys.stderr, flush=True)
 
 

@@ -221,4 +221,4 @@ def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, 
         return answer
 
     code = DONE if all(step.lower == step.upper for step in steps) else NO
-    return deliver(code, answer, path_lines, as_json, save)
+    return deliver(code, answer, lambda _: path_lines(steps), as_json, save)

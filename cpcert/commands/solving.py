@@ -252,6 +252,7 @@ def path(
     problem = problem_of(loaded)
 
     from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
+    from cpcert.printing import whole
 
     first = 10.0 * problem.lam if largest is None else largest
     last = problem.lam / 100.0 if smallest is None else smallest
@@ -263,7 +264,7 @@ def path(
     for result in lambda_path(problem, lambdas, **settings.model_dump()):
         results.append(result)
         print(
-            f"lambda = {result.problem.lam:.4g}: {report.closing_line(result, settings.gap)}",
+            f"lambda = {whole(result.problem.lam)}: {report.closing_line(result, settings.gap)}",
             file=sys.stderr,
             flush=True,
         )
@@ -335,10 +336,15 @@ def width(
     with report.running_trace(problem) as callback:
         result = solve_problem(problem, callback=callback, **settings.model_dump())
     if result.network is None or result.lower is None:
-        print(f"cpcert: {result.message}: nothing is proven about the width", file=sys.stderr)
+        message = f"nothing is proven about the width: {result.message}"
+        print(f"cpcert: {message}", file=sys.stderr)
+        if as_json:
+            answer = {"instance": problem.name, "lower": None, "upper": None, "status": result.status, "note": message}
+            print(json.dumps(answer))
         return NO
     bounds = plateau_bounds(problem, result, settings.time_limit, settings.gap)
-    answer = plateau_object(problem, bounds, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    answer = plateau_object(problem, bounds, seconds)
     network = bounds.network
 
     def save() -> dict[str, Any]:
@@ -351,4 +357,4 @@ def width(
         return written
 
     code = DONE if bounds.lower == bounds.upper and result.status == "optimal" else NO
-    return deliver(code, answer, plateau_line, as_json, save)
+    return deliver(code, answer, lambda _: plateau_line(bounds, seconds), as_json, save)

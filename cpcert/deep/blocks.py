@@ -181,10 +181,13 @@ def _row_space(Z: np.ndarray, dual: np.ndarray | None, allowed: float) -> tuple[
 
 
 def _snapped(A: np.ndarray, key: np.ndarray | None = None) -> np.ndarray:
-    """A (n, N) with entries near 0 set to 0 and nearly equal columns made equal: those of A, or where those of `key` are."""
+    """A (n, N) with entries near 0 set to 0 and nearly equal columns made equal: those of A, or where those of `key` are.
+
+    Neither argument changes: `key` may be the points of the problem, or inputs whose error is already bounded.
+    """
     size = float(np.abs(A).max(initial=0.0))
     A = np.where(np.abs(A) <= SNAP * size, 0.0, A)
-    key = A if key is None else key
+    key = A if key is None else key.copy()
     close = SNAP * float(np.abs(key).max(initial=0.0))
     for j in range(1, A.shape[1]):
         same = np.flatnonzero(np.all(np.abs(key[:, :j] - key[:, j : j + 1]) <= close, axis=0))

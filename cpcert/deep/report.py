@@ -11,10 +11,13 @@ import json
 import math
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.report import STATUS, column_names, describe, outward, rounded_up, write_file
+from cpcert.printing import at_most, rounded_up, whole
+from cpcert.report import STATUS, column_names, describe, write_file
+from cpcert.rounding import round_down
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def show_progress(problem: Problem) -> Any:
-    """A callback for `solve_deep`: a line on stderr for every step. The numbers are for orientation, not claims."""
+    """A callback for `solve_deep`: a line on stderr for every step."""
     shown = False
 
     def show(progress: Progress) -> None:
@@ -32,9 +35,9 @@ def show_progress(problem: Problem) -> Any:
             print(describe(problem), file=sys.stderr)
             shown = True
         what = progress.step if progress.layer is None else f"layer {progress.layer} {progress.step}"
-        gap = "" if progress.gap is None else f"  gap {progress.gap:.1e} ({progress.rung or 'trivial'})"
+        gap = "" if progress.gap is None else f"  gap {rounded_up(progress.gap)} ({progress.rung or 'trivial'})"
         shape = "-".join(map(str, progress.widths))
-        line = f"{progress.seconds:8.2f} s  {what:24}  best loss {progress.upper:.9g}  {shape}{gap}"
+        line = f"{progress.seconds:8.2f} s  {what:24}  best loss {at_most(progress.upper, 9)}  {shape}{gap}"
         print(line, file=sys.stderr, flush=True)
 
     return show
@@ -60,9 +63,9 @@ def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[C
             least = 0.0
             if found is not None and found.lower is not None:
                 # What the certificate proves less than the solver counts in the units of the block.
-                unit = 1.0 if bound.block.last else result.problem.lam
-                less = max(bound.result.dual.value - found.lower, 0.0) * unit * (1.0 + 2.0**-50)
-                least = max(math.nextafter(bound.lower - less, -math.inf), 0.0) if less else bound.lower
+                unit = Fraction(1) if bound.block.last else Fraction(result.problem.lam)
+                less = max(Fraction(bound.result.dual.value) - Fraction(found.lower), Fraction(0)) * unit
+                least = max(round_down(Fraction(bound.lower) - less), 0.0)
             bound = replace(bound, lower=least)
         layers.append(bound)
         certificates.append(found)
@@ -112,14 +115,14 @@ def deep_line(result: DeepResult, requested_gap: float) -> str:
         return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
     shape = "-".join(map(str, result.network.widths))
     gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
-    found = f"loss at most {outward(result.upper, result.upper)[1]} by a network {shape}, {result.seconds:.1f} s; "
+    found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
     if result.status == "optimal":
         return (
-            f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {requested_gap:g} ({gaps}); "
+            f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {whole(requested_gap)} ({gaps}); "
             "this is necessary for a global minimum, not sufficient"
         )
     return (
-        f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {requested_gap:g}): "
+        f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {whole(requested_gap)}): "
         f"{STATUS.get(result.status, result.status)}"
     )
 

@@ -72,8 +72,7 @@ class LayerBound:
     def gap(self) -> float:
         """(cost − lower)/cost, rounded up."""
         gap = relative_gap(self.cost, self.lower)
-        assert gap is not None
-        return gap
+        return math.inf if gap is None else gap
 
     @property
     def rung(self) -> str | None:

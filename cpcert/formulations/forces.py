@@ -46,6 +46,7 @@ import numpy as np
 from cpcert.errors import InputError
 from cpcert.formulations.representations import relative_residual
 from cpcert.network import Network, features
+from cpcert.printing import about
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -302,15 +303,18 @@ def forces_object(problem: Problem, network: Network, layers: list[LayerForces])
 
 
 def forces_line(written: dict[str, Any]) -> str:
-    """One line a hidden layer, for people."""
-    lines = [f"{written['instance']}: loss {written['loss']:.8g}, {written['points']} points"]
+    """One line a hidden layer, for people: floating-point values, no claims."""
+    points = written["points"]
+    lines = [
+        f"{written['instance']}: loss about {about(written['loss'], 8)}, {points} {'point' if points == 1 else 'points'}"
+    ]
     for layer in written["layers"]:
         rays = len(layer["rays"])
         cancel = "should cancel" if layer["forces_should_cancel"] else f"need not cancel, rank {layer['rank']} < points"
         lines.append(
             f"layer {layer['layer']}: {layer['neurons']} neurons on {rays} {'ray' if rays == 1 else 'rays'}; "
-            f"attraction {layer['attraction']:.4g}, repulsion {layer['repulsion']:.4g}; "
-            f"identity to {layer['identity_residual']:.1e} ({layer['kinks']} kinks); "
-            f"forces to {layer['cancellation_residual']:.1e} ({cancel})"
+            f"attraction {about(layer['attraction'], 4)}, repulsion {about(layer['repulsion'], 4)}; "
+            f"identity to {about(layer['identity_residual'], 2)} ({layer['kinks']} kinks); "
+            f"forces to {about(layer['cancellation_residual'], 2)} ({cancel})"
         )
     return "\n".join(lines)

@@ -19,6 +19,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -49,6 +50,7 @@ from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
+from cpcert.rounding import round_up
 
 STARTS = 60
 NEW_NEURONS = 20
@@ -94,11 +96,11 @@ class SolveResult:
 
 
 def relative_gap(upper: float | None, lower: float | None) -> float | None:
-    """(upper − lower)/|upper|, rounded up; absolute if upper is 0; None if a side is missing."""
-    if upper is None or lower is None:
+    """(upper − lower)/|upper|, rounded up once; absolute if upper is 0; None if a side is missing or infinite."""
+    if upper is None or lower is None or not (math.isfinite(upper) and math.isfinite(lower)):
         return None
-    gap = upper - lower if upper == 0.0 else (upper - lower) / abs(upper)
-    return max(math.nextafter(gap * (1.0 + 2.0**-50), math.inf), 0.0) if gap > 0.0 else 0.0
+    difference = max(Fraction(upper) - Fraction(lower), Fraction(0))
+    return round_up(difference / (abs(Fraction(upper)) or 1))
 
 
 def solve(

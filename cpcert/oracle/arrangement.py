@@ -35,8 +35,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch_kernels import FLOOR
 from cpcert.oracle.least_norm import INFINITE, Workspace, evaluate, min_norm

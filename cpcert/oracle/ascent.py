@@ -16,8 +16,8 @@ outputs, û = Gσ/‖Gσ‖ is renewed after each step (the value ‖Gσ(X̃ᵀw
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.least_norm import Workspace, ascent_step
 
 STEPS = 60

@@ -24,9 +24,9 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from cpcert.activations import Activation
+from cpcert.compiled import njit
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.arrangement import IMPLIED, cell_count, implied_sign, scaled_points
 from cpcert.oracle.ascent import ascend, starting_points

@@ -27,9 +27,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from cpcert.activations import Activation
+from cpcert.compiled import njit
 
 EPS = 2.0**-52
 # Added to bounds that underflow could have touched; far below the rounding of any bound that means something.

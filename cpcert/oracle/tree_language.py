@@ -16,7 +16,8 @@ Nodes come depth first, so that a subtree is a range of steps; each ends with CL
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 CLOSE, BOUND, TIGHTEN, EMPTY, BRANCH = range(5)
 # Places after `at`: the count, the first number; and those of a TIGHTEN, whose pairs (j, μ_j) start at PAIRS.

@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 
+from cpcert.printing import about
 from cpcert.rank.bounds import CpRankBounds
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
 from cpcert.rank.matrices import ExactMatrix
@@ -223,13 +224,19 @@ def graph_lines(written: dict[str, Any]) -> str:
     """The same, a line for each quantity."""
     lower, upper = written["cp_rank"]["lower"], written["cp_rank"]["upper"]
     rank = str(lower) if lower == upper else f"between {lower} and {upper}"
+    start = f"widths from {rank} on reach the minimum, no smaller one does"
+    if lower != upper:
+        start = f"the least width that reaches the minimum is {rank}"
     rows = [
         ("graph", f"{written['graph']}: {written['N']} vertices, {written['edges']} edges"),
         ("cp-rank", f"{rank}, proven; lower: {written['lower_proof']}; upper: one atom for each edge or fewer"),
         ("Rank_sigma", f"{rank}, of the optimal pair K = K_sigma = A (X = I, Y = A, beta = 0)"),
         ("representation cost", f"{written['representation_cost']} = 2 Tr A, exactly"),
-        ("cost with W1 ~ I", f"{written['identity_network_cost']:.6g} ({written['N']} neurons, floating point)"),
-        ("plateau", f"widths from {rank} on reach the minimum, no smaller one does"),
+        (
+            "cost with W1 ~ I",
+            f"about {about(written['identity_network_cost'])} ({written['N']} neurons, floating point)",
+        ),
+        ("plateau", start),
     ]
     return "\n".join(f"{name:<20} {value}" for name, value in rows) + "".join(f"\n{note}" for note in written["notes"])
 

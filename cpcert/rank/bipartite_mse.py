@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from cpcert.printing import decimal
 from cpcert.rank.answers import describe
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.matrices import Rows
@@ -87,7 +88,7 @@ def rank_along_path(N: int, lam: Fraction, seconds: float, seed: int = 0) -> Pat
 
 
 def path_object(N: int, steps: list[PathStep], seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert bipartite --path`."""
+    """The JSON object of `cpcert bipartite --path`; `exact` has λ and the minimum as decimals without rounding."""
     return {
         "graph": f"bipartite-{N}",
         "N": N,
@@ -96,6 +97,7 @@ def path_object(N: int, steps: list[PathStep], seconds: float) -> dict[str, Any]
             {
                 "lambda": float(step.lam),
                 "minimum": float(step.minimum),
+                "exact": {"lambda": decimal(step.lam), "minimum": decimal(step.minimum)},
                 "rank_sigma": {"lower": step.lower, "upper": step.upper},
                 "lower_proof": step.lower_proof,
                 "upper_proof": step.upper_proof,
@@ -106,14 +108,12 @@ def path_object(N: int, steps: list[PathStep], seconds: float) -> dict[str, Any]
     }
 
 
-def path_lines(written: dict[str, Any]) -> str:
-    """The same as a table."""
+def path_lines(steps: list[PathStep]) -> str:
+    """The same as a table, every number exact."""
     rows = [("lambda", "minimum", "Rank_sigma", "lower bound", "upper bound")]
-    for step in written["path"]:
-        lower, upper = step["rank_sigma"]["lower"], step["rank_sigma"]["upper"]
-        rank = str(lower) if lower == upper else f"{lower} to {upper}"
-        proofs = step["lower_proof"], step["upper_proof"]
-        rows.append((f"{step['lambda']:g}", f"{step['minimum']:.9g}", rank, *proofs))
+    for step in steps:
+        rank = str(step.lower) if step.lower == step.upper else f"{step.lower} to {step.upper}"
+        rows.append((decimal(step.lam), decimal(step.minimum), rank, step.lower_proof, step.upper_proof))
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -60,10 +60,11 @@ from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.corrective import Columns, Neurons, correct
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap
 from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
-from cpcert.network import Network, loss_upper
+from cpcert.network import Network, loss_upper, residual_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import Limits, find_neurons
 from cpcert.oracle.spectral import EPS, operator_norm
+from cpcert.printing import rounded_up, whole
 from cpcert.problem import Problem
 from cpcert.rank.caps import Arcs, Cones, arcs, cones, opposite_pairs
 
@@ -96,9 +97,9 @@ class Needed:
 class PlateauBounds:
     """lower ≤ w(U) ≤ upper for the least width w(U) with a loss ≤ U; an exact optimum has at least `lower` neurons.
 
-    loss: U. network: of `upper` neurons and a proven loss ≤ U. tolerance: (U − L)/U for the proven lower bound L of P*, how far U
-    may be from P*. proof: "caps", "rank" or "none". caps: the division, if there is one; needed: the needed sets. complete:
-    the search ended by itself. note: what was left out, and why.
+    loss: U. network: of `upper` neurons and a proven loss ≤ U (interpolate: it fits up to rounding only, and `upper` may be more).
+    tolerance: (U − L)/U for the proven lower bound L of P*, how far U may be from P*. proof: "caps", "rank" or "none". caps: the
+    division, if there is one; needed: the needed sets. complete: the search ended by itself. note: what was left out, and why.
     """
 
     lower: int
@@ -132,8 +133,12 @@ def plateau_bounds(
     assert gap is not None
     caps, lower, complete, note = None, 0, False, ""
     needed: tuple[Needed, ...] = ()
+    most = network.width
     if problem.loss.name == "interpolate":
         note = "interpolate: no lower end but 0"
+        most = _exact_width(problem, network)
+        if most > network.width:
+            note += f"; the network found, of width {network.width}, fits up to rounding only"
     else:
         divide = arcs if space.points.shape[1] <= 2 else cones
         caps = divide(space.points, problem.activation, _directions(problem, space, result))
@@ -145,12 +150,24 @@ def plateau_bounds(
         if search.best is not None and caps is not None:
             narrower = _narrower(problem, space, caps.points, search.best, upper)
             if narrower is not None and narrower.width < network.width:
-                network = narrower
+                network, most = narrower, narrower.width
     proof = "caps" if lower else "none"
     rank = rank_bound(problem, upper)
     if rank > lower:
         lower, proof = rank, "rank"
-    return PlateauBounds(lower, network.width, upper, gap, network, proof, caps, needed, complete, note)
+    return PlateauBounds(lower, most, upper, gap, network, proof, caps, needed, complete, note)
+
+
+def _exact_width(problem: Problem, network: Network) -> int:
+    """Proven: as many neurons as a network needs at most that fits Y exactly at a cost ≤ that proven with `network`.
+
+    The proof repairs what `network` misses by at most N neurons more (frank_wolfe/interpolation.py), and mN neurons are always
+    enough (Carathéodory on the outputs).
+    """
+    residual, error = residual_bound(network, problem)
+    if not residual.any() and not error.any():
+        return network.width
+    return min(network.width + problem.N, problem.m * problem.N)
 
 
 def _directions(problem: Problem, space: Coordinates, result: SolveResult) -> np.ndarray:
@@ -350,8 +367,11 @@ def rank_bound(problem: Problem, upper: float) -> int:
     if skew > 1e-6:
         return 0
     s = np.maximum(singular * (1.0 - skew) * (1.0 - 8.0 * EPS) - rest * (1.0 + 8.0 * EPS), 0.0)
-    c = 2.0 * problem.lam / (lipschitz * operator_norm(problem.X_tilde)) * (1.0 - 8.0 * EPS)
-    with np.errstate(over="ignore"):
+    norm = operator_norm(problem.X_tilde)
+    if norm == 0.0:  # all points are 0, so Z = βb1ᵀ and a neuron changes nothing
+        return 0
+    c = 2.0 * problem.lam / (lipschitz * norm) * (1.0 - 8.0 * EPS)
+    with np.errstate(over="ignore", invalid="ignore"):  # c is infinite for points near 0
         free = s * s / N
         paid = np.where(s >= 0.5 * c * N, c * s - 0.25 * c * c * N, free)
     # A difference in `paid` is off by little of c·s, which is at most 2·paid where it is used.
@@ -381,19 +401,16 @@ def plateau_object(problem: Problem, bounds: PlateauBounds, seconds: float) -> d
     }
 
 
-def plateau_line(written: dict[str, Any]) -> str:
-    """The same in a sentence."""
-    lower, upper = written["lower"], written["upper"]
-    width = f"exactly {lower}" if lower == upper else f"between {lower} and {upper}"
+def plateau_line(bounds: PlateauBounds, seconds: float) -> str:
+    """The same in a sentence. U is whole: rounded up it would need fewer neurons, rounded down perhaps more."""
+    width = f"exactly {bounds.lower}" if bounds.lower == bounds.upper else f"between {bounds.lower} and {bounds.upper}"
+    sets = len(bounds.needed)
     proof = {
-        "caps": "one set of caps that needs a neuron"
-        if len(written["needed"]) == 1
-        else f"{len(written['needed'])} sets of caps that each need a neuron",
+        "caps": "one set of caps that needs a neuron" if sets == 1 else f"{sets} sets of caps that each need a neuron",
         "rank": "rank",
-        None: "nothing proven",
-    }
-    note = f"\n{written['note']}" if written["note"] else ""
-    return (
-        f"least width with a loss of at most {written['loss']:.9g} (the minimum to a relative {written['tolerance']:.1e}): {width}, "
-        f"{written['seconds']:.1f} s; lower: {proof[written['lower_proof']]}{note}"
-    )
+        "none": "no width is less than 0" if bounds.upper == 0 else "nothing proven",
+    }[bounds.proof]
+    kind = "a relative" if bounds.loss else "an absolute"
+    above = f"the minimum to {kind} {rounded_up(bounds.tolerance)}" if bounds.tolerance else "the minimum"
+    note = f"\n{bounds.note}" if bounds.note else ""
+    return f"least width with a loss of at most {whole(bounds.loss)} ({above}): {width}, {seconds:.1f} s; lower: {proof}{note}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.network import Network
+from cpcert.printing import about
 from cpcert.problem import Problem
 from cpcert.rank.caratheodory import Stage, reduce_covariances, reduce_outputs
 from cpcert.rank.one_dim import Merge, merge_neurons
@@ -99,14 +100,16 @@ def reduction_object(reduction: Reduction, instance: str, model: Path | None) ->
 
 
 def reduction_line(reduction: Reduction) -> str:
-    """What was done, in one line."""
+    """What was done, in one line. Norms and outputs are measured in floating point; only the number of neurons is proven."""
     before, after = reduction.networks[0], reduction.networks[-1]
     widths = " → ".join(str(network.width) for network in reduction.networks)
     line = (
-        f"{widths} neurons (at most {reduction.bound} by proof), squared norm {before.norm_squared():.9g} → "
-        f"{after.norm_squared():.9g}, outputs changed by at most {reduction.max_output_change:.1e}"
+        f"{widths} neurons (at most {reduction.bound} by proof); in floating point: squared norm {about(before.norm_squared(), 9)} "
+        f"→ {about(after.norm_squared(), 9)}, outputs changed by {about(reduction.max_output_change, 2)}"
     )
-    return line if reduction.kept else f"{line}: more than rounding should; the weights are too ill conditioned"
+    if not reduction.kept:
+        line += ": outputs or norm changed more than rounding should; the weights are too ill conditioned"
+    return line
 
 
 def write_reduction(reduction: Reduction, name: str, folder: Path) -> dict[str, Any]:

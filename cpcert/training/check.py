@@ -241,8 +241,9 @@ def _candidates(problem: Problem, network: Network, seed: int) -> tuple[list[_Ca
             continue
         space = coordinates(A)
         incoming = network.weights[layer - 1]
-        rows = incoming[np.any(incoming != 0.0, axis=1)]
-        warm = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ space.basis
+        lengths = np.linalg.norm(incoming, axis=1)
+        alive = lengths > 0.0  # not of the weights: their squares may underflow
+        warm = (incoming[alive] / lengths[alive, np.newaxis]) @ space.basis
         lifted = space.lift(find_neurons(space, G, problem.activation, warm, STARTS, seed).W[:TRIED])
         pushes = problem.activation(lifted @ A) @ G.T
         ratios = np.linalg.norm(pushes, axis=1)

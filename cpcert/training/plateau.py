@@ -7,9 +7,10 @@ trained loss stands in for it). The *target* is upper + tolerance·|upper|, and
 - **proven** are bounds of the least width that reaches the target: from below by rank/plateau.py (for that target instead of
   `upper`), from above by every network whose loss is proven to reach it, trained or of `solve`.
 
-So proven lower ≤ proven upper ≤ observed. A trial above the target has *failed*. What the failed look like is said by
-training/stationary.py, in floating point and without proof; that one more neuron lowers the loss of a failed trial, by
-training/check.py, with proof: then it is no minimum of the problem with a neuron more, even if one of its own width.
+So proven lower ≤ proven upper ≤ observed, the last up to the rounding of trained losses. A trial above the target has *failed*.
+What the failed look like is said by training/stationary.py, in floating point and without proof; that one more neuron lowers the
+loss of a failed trial, by training/check.py, with proof: then it is no minimum of the problem with a neuron more, even if one of
+its own width.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cpcert.network import loss_upper
+from cpcert.printing import enclosure, whole
 from cpcert.problem import Problem
-from cpcert.report import outward
 from cpcert.training.stationary import LARGEST_RESIDUAL, Hint, hint
 from cpcert.training.sweep import Result, best_per_width, device_name, result_row
 
@@ -201,10 +202,11 @@ def plateau_lines(written: dict[str, Any]) -> str:
         if one["certified"] is None:
             floor = "no proven floor; the target is measured from the best trained loss"
         else:
-            lower, upper = outward(one["certified"]["lower"], one["certified"]["upper"])
-            floor = f"proven floor in [{lower}, {upper}]"
+            floor = f"proven floor {enclosure(one['certified']['lower'], one['certified']['upper'])}"
         observed = "not observed" if start["observed"] is None else f"observed from width {start['observed']}"
-        lines.append(f"lambda = {one['lambda']:g}: {floor}; target {one['target']:.6g} (+{written['tolerance']:.1g})")
+        # λ and the target are whole: what is proven is about them.
+        target = f"target {whole(one['target'])} (+{whole(written['tolerance'])})"
+        lines.append(f"lambda = {whole(one['lambda'])}: {floor}; {target}")
         proven = start["proven"]
         if proven is not None:
             exact = proven["lower"] == proven["upper"]
@@ -221,7 +223,7 @@ def plateau_lines(written: dict[str, Any]) -> str:
         if searched:
             lowered = searched.count("found")
             lines.append(
-                f"  with one more neuron, {lowered} of {len(searched)} above the target get a lower loss (proven)"
+                f"  one more neuron lowers the loss, proven, of at least {lowered} of {len(searched)} above the target"
             )
         if one["note"]:
             lines.append(f"  {one['note']}")

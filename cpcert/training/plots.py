@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cpcert.plots import LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, _figure, _note, _save, _sober
+from cpcert.printing import whole
 from cpcert.report import describe
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def plot_sweep(problem: Problem, results: Sequence[Result], path: str | os.PathL
         color = OUTPUTS[number % len(OUTPUTS)]
         axes.plot([r.trial.width for r in chosen], [r.loss for r in chosen], "o", color=color, markersize=3.5,
                   markeredgewidth=0, alpha=0.35, zorder=2)  # fmt: skip
-        _draw_best(axes, chosen, color, f"best of each width, λ = {lam:g}")
+        _draw_best(axes, chosen, color, f"best of each width, λ = {whole(lam)}")
     _width_axes(axes, results)
     axes.set_title(describe(problem), fontsize=SMALL, loc="left")
     axes.legend(fontsize=SMALL, frameon=False)
@@ -58,7 +59,7 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, pa
         _draw_best(axes, one.results, LOWER, "best of each width")
         _draw_trials(axes, one, 0.0, 1.0)
         _draw_proven(axes, one)
-        axes.set_title(f"λ = {one.lam:g}", fontsize=TEXT, loc="left")
+        axes.set_title(f"λ = {whole(one.lam)}", fontsize=TEXT, loc="left")
         axes.legend(fontsize=SMALL - 1, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         _width_axes(axes, one.results)
         if rows == 2:
@@ -66,7 +67,7 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, pa
             _draw_excess(grid[1, column], one)
     floor = "the floor" if rows == 2 else "the best loss"
     what = describe(problem).split(", lambda")[0]
-    figure.suptitle(f"{what}; plateau: within {tolerance:g} of {floor}", fontsize=SMALL, x=0.01, ha="left")
+    figure.suptitle(f"{what}; plateau: within {whole(tolerance)} of {floor}", fontsize=SMALL, x=0.01, ha="left")
     _save(figure, path)
 
 

@@ -31,8 +31,9 @@ import torch
 from cpcert.errors import InputError
 from cpcert.network import Network, loss_upper
 from cpcert.parallel import HERE, Task, Workers, wait
+from cpcert.printing import about, at_most, whole
 from cpcert.problem import Problem
-from cpcert.report import outward, write_file
+from cpcert.report import write_file
 from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
 from cpcert.training.optimiser import STATUSES, Settings, Training
 
@@ -354,17 +355,20 @@ def _finite(value: float | None) -> float | None:
 
 
 def sweep_lines(written: dict[str, Any]) -> str:
-    """The best network of every λ and width, a line each."""
-    lines = [f"{'lambda':>10}  {'width':>5}  {'seed':>4}  {'loss':>16}  {'gradient':>8}  {'steps':>6}  status"]
+    """The best network of every λ and width, a line each: floating-point values; then what is proven, rounded outward."""
+    space = max(10, *(len(whole(row["lambda"])) for row in written["best"]))
+    lines = [
+        f"{'lambda':>{space}}  {'width':>5}  {'seed':>4}  {'loss (about)':>16}  {'gradient':>8}  {'steps':>6}  status"
+    ]
     for row in written["best"]:
         loss, norm = (math.inf if row[key] is None else row[key] for key in ("loss", "gradient_norm"))
         lines.append(
-            f"{row['lambda']:>10.4g}  {row['width']:>5}  {row['seed']:>4}  {loss:>16.10g}  "
-            f"{norm:>8.1e}  {row['steps']:>6}  {row['status']}"
+            f"{whole(row['lambda']):>{space}}  {row['width']:>5}  {row['seed']:>4}  {about(loss, 10):>16}  "
+            f"{about(norm, 2):>8}  {row['steps']:>6}  {row['status']}"
         )
     for least in (entry for entry in written["minimum"] if entry["upper"] is not None):
         lines.append(
-            f"lambda = {least['lambda']:.4g}: global minimum at most {outward(least['upper'], least['upper'])[1]} (proven)"
+            f"lambda = {whole(least['lambda'])}: global minimum at most {at_most(least['upper'], 16)} (proven)"
         )
     lines.append(
         f"{len(written['results'])} networks on {written['device']}, {written['seconds']:.1f} s"
