@@ -22,7 +22,10 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(**options)(function)
+            compiled = numba.njit(**options)(function)
+            if options.get("cache"):
+                _forget_what_cannot_be_read(compiled)
+            return compiled
         except RuntimeError as error:
             if not options.get("cache") or "cannot cache" not in str(error):
                 raise
@@ -30,6 +33,21 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return numba.njit(**{**options, "cache": False})(function)
 
     return decorate
+
+
+def _forget_what_cannot_be_read(compiled: Any) -> None:
+    """Compile again where the cache names types that are gone: it was written by an older version of a module that this one uses."""
+    cache = compiled._cache
+    load = cache.load_overload
+
+    def load_or_forget(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except (AttributeError, ImportError, TypeError, ValueError, EOFError):
+            cache.flush()
+            return None
+
+    cache.load_overload = load_or_forget
 
 
 def in_memory() -> bool:

@@ -151,8 +151,8 @@ class _Output(NamedTuple):
     listed instead of bounded."""
 
     tree: np.ndarray
-    count: np.ndarray
-    index: np.ndarray
+    counts: np.ndarray
+    indices: np.ndarray
     weight: np.ndarray
     signs: np.ndarray
     witnesses: np.ndarray
@@ -197,10 +197,10 @@ def _write_implied(cell, depth, out, used):
     for q in range(depth):
         j = cell.path[q]
         if cell.mu[j] != 0.0:
-            out.index[used[3] + n] = j
+            out.indices[used[3] + n] = j
             out.weight[used[3] + n] = cell.mu[j]
             n += 1
-    out.count[used[2]] = n
+    out.counts[used[2]] = n
     used[2] += 1
     used[3] += n
 
@@ -362,10 +362,10 @@ def _write_leaf(kappa, y, out, used):
         if kappa[i] > 0.0 and y[i] >= kappa[i]:
             default = kappa[i]
         if y[i] != default:
-            out.index[used[3] + n] = i
+            out.indices[used[3] + n] = i
             out.weight[used[3] + n] = y[i]
             n += 1
-    out.count[used[2]] = n
+    out.counts[used[2]] = n
     used[2] += 1
     used[3] += n
 
@@ -388,9 +388,9 @@ def _enumerate(function, solve, stack, out, work):
     for k in range(1, 5):
         used[k] = 0
     while used[0] > 0:
-        if used[1] + P + 2 > out.tree.shape[0] or used[2] + P + 2 > out.count.shape[0]:
+        if used[1] + P + 2 > out.tree.shape[0] or used[2] + P + 2 > out.counts.shape[0]:
             return False
-        if used[3] + (P + 2) * (N + 1) > out.index.shape[0] or (not solve and used[4] + 1 > out.signs.shape[0]):
+        if used[3] + (P + 2) * (N + 1) > out.indices.shape[0] or (not solve and used[4] + 1 > out.signs.shape[0]):
             return False
         used[0] -= 1
         depth, alpha = _descend(function, stack, used[0], cell, out, work)
@@ -436,8 +436,8 @@ def _search(points, kappa, linear, solve, value, atom):
     while not done:
         out = _Output(
             tree=np.zeros(BUFFER + P + 2, np.int8),
-            count=np.zeros(BUFFER + P + 2, np.int32),
-            index=np.zeros(multipliers, np.int32),
+            counts=np.zeros(BUFFER + P + 2, np.int32),
+            indices=np.zeros(multipliers, np.int32),
             weight=np.zeros(multipliers),
             signs=np.zeros((0 if solve else 1 << 12, P), np.int8),
             witnesses=np.zeros((0 if solve else 1 << 12, r)),
@@ -445,7 +445,7 @@ def _search(points, kappa, linear, solve, value, atom):
         done = _enumerate(function, solve, stack, out, work)
         _, nodes, lists, entries, leaves = stack.used.tolist()
         pieces.append((
-            out.tree[:nodes], out.count[:lists], out.index[:entries], out.weight[:entries], out.signs[:leaves],
+            out.tree[:nodes], out.counts[:lists], out.indices[:entries], out.weight[:entries], out.signs[:leaves],
             out.witnesses[:leaves],
         ))  # fmt: skip
     arrays = tuple(np.concatenate(list(column)) for column in zip(*pieces, strict=True))
