@@ -32,8 +32,10 @@ FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 2
 ARRAYS, EXPONENT, DIGITS, HEADER_DIGITS = 64, 1100, 100_000, 400
 # What a file of s bytes may cost (SPEC.md, "Limits"): WORK + WORK_RATE·s² units of about a nanosecond, and
 # MEMORY + MEMORY_RATE·s bytes, up to MEMORY_MOST.
-WORK, WORK_RATE = 10**10, 32
+WORK, WORK_RATE = 10**10, 8
 MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
+# Steps of a tree are paid for together, as soon as so much is due.
+CHUNK = 10**6
 # Open nodes of a tree times the numbers that each of them holds; vertices of the first cone of a cover of directions.
 OPEN, RANK = 1 << 24, 12
 # Python may be told to refuse decimal integers from 640 digits on.
@@ -150,7 +152,7 @@ def _short_integer(text: str) -> int:
 
 def _shown(value: Any) -> str:
     """A value of the header for a message: of a text the beginning, else only what it is."""
-    return repr(value[:60]) if isinstance(value, str) else f"({type(value).__name__})"
+    return ascii(value[:60]) if isinstance(value, str) else f"({type(value).__name__})"
 
 
 def _decompress(data: bytes, most: int, name: str) -> bytes:
@@ -556,7 +558,7 @@ def _rational(text: Any) -> Fraction:
     require(isinstance(text, str) and len(text) <= DIGITS, "a rational is not a string, or too long")
     match = re.fullmatch(r"(-?)([0-9]+)(?:/([1-9][0-9]*))?", text)
     if match is None:
-        raise Rejected(f"{text[:40]!r} is not a rational number")
+        raise Rejected(f"{_shown(text)} is not a rational number")
     spend(1000 * len(text) + (len(text) ** 2 >> 6), len(text))
     sign, numerator, denominator = match.groups("1")
     value = Fraction(_decimal(numerator), _decimal(denominator))
@@ -998,12 +1000,15 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     pair_cost = multiplications(2, weight_bits, gram_bits + weight_bits)
     term_cost = 1000 + multiplications(n + 1, forest.bits, c_bits) + multiplications(2, weight_bits, gram_bits + c_bits)
     node_size = 2 * storage(N, end) + 500
-    budget = BUDGET.get()
+    least = -(1 << end)
     spend(100 * N, node_size)
+    work = 0
     nodes: list[tuple[Vector, Vector, list[tuple[int, int]]]] = [([-v for v in forest.radius], list(forest.radius), [])]
     while nodes:
         low, high, path = nodes.pop()
-        spend(0, -node_size - 8 * len(path))
+        depth = len(path)
+        spend(work, -node_size - 8 * depth)
+        work = 0
         room = square = cap = cap_square = 0
         bounded = False
         C: Vector = []
@@ -1021,16 +1026,17 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 terms = [(i, side << q)]
                 at = -1
                 count = take()
-                if not 0 <= count <= len(path):
+                if not 0 <= count <= depth:
                     raise Rejected("tree: more multipliers than constraints")
-                budget.work -= tighten_cost + (count + 1) * (term_cost + count * pair_cost)
-                if budget.work < 0:
-                    spend(0)
+                work += tighten_cost + (count + 1) * (term_cost + count * pair_cost)
+                if work > CHUNK:
+                    spend(work)
+                    work = 0
                 for _ in range(count):
                     gap = take()
                     at += gap + 1
                     mu = take_mu() << mu_shift
-                    if not (gap >= 0 and at < len(path) and mu >= 0):
+                    if gap < 0 or at >= depth or mu < 0:
                         raise Rejected("tree: a negative multiplier, or one of no constraint")
                     j, s = path[at]
                     mu *= s
@@ -1057,7 +1063,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                     total += rho * inner
                 # ⌈(√total − ρς)/2**q⌉
                 value = -((rho * cap - isqrt(total) - 1) >> q)
-                if value.bit_length() > end:
+                if value < least:
                     raise Rejected("tree: an interval ends beyond all points")
                 if side > 0:
                     if value < high[i]:
@@ -1070,9 +1076,10 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 count = take()
                 if not 0 <= count <= N:
                     raise Rejected("tree: more multipliers than points")
-                budget.work -= bound_cost + 500 * count
-                if budget.work < 0:
-                    spend(0)
+                work += bound_cost + 500 * count
+                if work > CHUNK:
+                    spend(work)
+                    work = 0
                 for _ in range(count):
                     entry = take()
                     if entry < 0:
@@ -1118,8 +1125,8 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 i = take()
                 i, first = i >> 1, 1 - 2 * (i & 1)
                 require(0 <= i < N and kappa[i] != 0, "tree: a branching on nothing")
-                require(len(path) < N and len(nodes) * N <= OPEN, "tree: too deep")
-                spend(5000 + 100 * N, 2 * (node_size + 8 * len(path) + 8))
+                require(depth < N and len(nodes) * N <= OPEN, "tree: too deep")
+                spend(5000 + 100 * N, 2 * (node_size + 8 * depth + 8))
                 for s in (-first, first):
                     child_low, child_high = low.copy(), high.copy()
                     if s > 0:
@@ -1130,6 +1137,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 break
             else:
                 raise Rejected("tree: unknown step")
+    spend(work)
 
 
 # -- directions: several outputs of small rank -------------------------------------------------------------------------
