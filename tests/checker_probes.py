@@ -183,16 +183,17 @@ def relations(m):
         assert rejected(m, m._relation, problem, entries), entries
     for entries in ([[0, "1"], [0, "1"]], [(0, "1")], [5], [[0, 1]], ["01"]):
         assert rejected(m, m._relation, problem, entries), entries
-    assert m._relation(problem, [[0, "1"], [2, "-1/2"], [1, "0"]]) == {0: 1, 2: Fraction(-1, 2), 1: 0}
+    assert m._relation(problem, [[0, "1"], [2, "-1/2"], [1, "0"]]) == {0: 2, 2: -1, 1: 0}
+    assert m._relation(problem, [[0, "1/6"], [2, "-3/4"], [1, "2"]]) == {0: 2, 2: -9, 1: 24}
 
 
 def _relation_holds(m, X, relation, a=(1, 0), beta=1):
     a_plus, a_minus = map(Fraction, a)
     problem = _Numbers(
         X=[[*row, beta] if beta else row for row in X], a_plus=a_plus, a_minus=a_minus, kink=a_plus - a_minus,
-        beta=Fraction(beta), n=len(X[0]) + bool(beta),
+        beta=Fraction(beta), n=len(X[0]) + bool(beta), m=1,
     )  # fmt: skip
-    return not rejected(m, m.check_relation, problem, {i: Fraction(c) for i, c in relation.items()})
+    return not rejected(m, m.check_relation, problem, relation)
 
 
 def relations_of_networks(m):
@@ -293,7 +294,7 @@ def activations(m):
     for beta in (0.1, 4.0, -0.375, 0.0):
         for a_plus, a_minus in ((1.0, 0.0), (1.0, -0.3)):
             problem = _Numbers(
-                X=[[3], [-5]], x=-1, a_plus=Fraction(a_plus), a_minus=Fraction(a_minus), beta=Fraction(beta), N=2
+                X=[[3], [-5]], x=-1, a_plus=Fraction(a_plus), a_minus=Fraction(a_minus), beta=Fraction(beta), N=2, n=1, m=1
             )
             Z, e = m.network_outputs(problem, [[2]], -2, [[7, 3] if beta else [7]], -3)
             for z, x in zip(Z[0], (Fraction(3, 2), Fraction(-5, 2)), strict=True):
