@@ -10,6 +10,8 @@ from array import array
 from decimal import Context, Decimal
 from fractions import Fraction
 
+from kept_certificates import ANSWERS, FOLDER, spent
+
 PRECISE = Context(prec=80)
 
 
@@ -303,7 +305,32 @@ def activations(m):
                 assert z * Fraction(2) ** e == Fraction(7, 8) * hidden + Fraction(3, 8) * Fraction(beta)
 
 
+def costs(m):
+    """What is paid for the steps of each kind of proof, and that a budget ends a check as soon as it is spent."""
+    for name, answer in ANSWERS.items():
+        if name.endswith(".cpcert"):
+            content = (FOLDER / name).read_bytes()
+            assert spent(m, content) == answer["cost"], name
+    for work, memory, good in ((7, 5, True), (6, 5, False), (7, 4, False)):
+        token = m.BUDGET.set(m.Budget(work, memory))
+        assert rejected(m, m.spend, 7, 5) == (not good)
+        m.BUDGET.reset(token)
+    assert m.BUDGET.get().work == m.BUDGET.get().memory == math.inf
+    assert (m.multiplications(3, 2048, 1024), m.storage(3, 70), m.width([[1, -8], [3]])) == (3 * (64 + 2048), 150, 4)
+    assert m.width([]) == m.width([[]]) == 0
+    longest = "9" * 400
+    assert m._short_integer(longest) == 10**400 - 1
+    for text in (longest + "9", "1" * 5000):
+        try:
+            m._short_integer(text)
+        except ValueError:
+            continue
+        raise AssertionError
+    assert m._shown("é" * 70) == "'" + "\\xe9" * 60 + "'" and m._shown([]) == "(list)"
+
+
 PROBES = [
+    costs,
     activations,
     roots, exact_numbers, factors, logarithms, exponentials, integers, values_of_json, relations, relations_of_networks,
     spreads, angles,

@@ -1521,7 +1521,8 @@ def _claim(content: bytes) -> dict[str, Any]:
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file, or of its beginning if it is too long to be a certificate; OSError if it cannot be read."""
+    """The bytes of a file, only the first if it is no certificate; OSError if it cannot be read."""
+    require(path.stat().st_size < FILE_BYTES, "the file is too long")
     with path.open("rb") as file:
         content = file.read(len(MAGIC))
         # Other files are rejected for their first bytes: no more is needed of them.

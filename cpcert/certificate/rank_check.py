@@ -1266,7 +1266,9 @@ def _short_integer(text: str) -> int:
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file, or its beginning if it is too large or no JSON object; OSError if it cannot be read."""
+    """The bytes of a file, only the first if it is no JSON object; OSError if it cannot be read."""
+    if path.stat().st_size >= LARGEST_FILE:
+        raise Rejected("the file is too large")
     with path.open("rb") as file:
         content = file.read(1 << 12)
         return content + file.read(LARGEST_FILE - len(content)) if content.lstrip().startswith(b"{") else content

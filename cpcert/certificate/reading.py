@@ -18,14 +18,13 @@ def read_claim(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size >= check.FILE_BYTES:
+                raise check.Rejected("the file is too long")
             content = file.read(1 << 12)
             certificate = content.startswith(check.MAGIC)
             if not certificate and not content.lstrip().startswith(b"{"):
                 raise check.Rejected("it is neither a certificate of `solve` nor a proof in JSON")
-            most = check.FILE_BYTES if certificate else rank_check.LARGEST_FILE
-            if os.fstat(file.fileno()).st_size >= most:
-                raise check.Rejected("the file is too long")
-            content += file.read(most - len(content))
+            content += file.read(check.FILE_BYTES - len(content))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
