@@ -296,7 +296,14 @@ def activations(m):
     for beta in (0.1, 4.0, -0.375, 0.0):
         for a_plus, a_minus in ((1.0, 0.0), (1.0, -0.3)):
             problem = _Numbers(
-                X=[[3], [-5]], x=-1, a_plus=Fraction(a_plus), a_minus=Fraction(a_minus), beta=Fraction(beta), N=2, n=1, m=1
+                X=[[3], [-5]],
+                x=-1,
+                a_plus=Fraction(a_plus),
+                a_minus=Fraction(a_minus),
+                beta=Fraction(beta),
+                N=2,
+                n=1,
+                m=1,
             )
             Z, e = m.network_outputs(problem, [[2]], -2, [[7, 3] if beta else [7]], -3)
             for z, x in zip(Z[0], (Fraction(3, 2), Fraction(-5, 2)), strict=True):

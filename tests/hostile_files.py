@@ -51,7 +51,9 @@ def written(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
     return b"".join([MAGIC, len(text).to_bytes(8, "little"), text, *blobs])
 
 
-def problem_of(loss: str, slopes: tuple[float, float], beta: float, shape: tuple[int, int, int], X, Y) -> dict[str, Any]:
+def problem_of(
+    loss: str, slopes: tuple[float, float], beta: float, shape: tuple[int, int, int], X, Y
+) -> dict[str, Any]:
     """The problem with its hash."""
     N, n0, m = shape
     words = (
@@ -95,7 +97,9 @@ class Maker:
     def make(self) -> tuple[str, bytes]:
         """(what it is, the file)."""
         rng = self.rng
-        kind = rng.choice(("plane", "spectral", "tree", "tree", "directions", "cells", "network", "repaired", "infeasible"))
+        kind = rng.choice(
+            ("plane", "spectral", "tree", "tree", "directions", "cells", "network", "repaired", "infeasible")
+        )
         loss = rng.choice(("mse", "mse", "logistic", "cross_entropy", "interpolate"))
         if kind in ("repaired", "infeasible"):
             loss = "interpolate"
@@ -134,7 +138,8 @@ class Maker:
         count = min(N, self.size(min(self.most, 3.0)))
         ones, rng = "1" * digits, self.rng
         return [
-            [i, rng.choice((ones, "-1", "0", f"1/{ones[: -i % digits + 1]}", f"{ones}/{2 * i + 3}"))] for i in range(count)
+            [i, rng.choice((ones, "-1", "0", f"1/{ones[: -i % digits + 1]}", f"{ones}/{2 * i + 3}"))]
+            for i in range(count)
         ]
 
     def network(self, header, arrays, kind, shape, beta) -> None:
@@ -145,7 +150,9 @@ class Maker:
         arrays["W1"], arrays["W2"] = self.floats(k * n), self.floats(m * (k + (beta != 0)))
         if kind == "repaired":
             dropped = min(N, self.rng.choice((0, 1, 3)))
-            relations = [[i, [[i, "1"], *([[j, "-1"] for j in range(dropped, min(N, dropped + 1))])]] for i in range(dropped)]
+            relations = [
+                [i, [[i, "1"], *([[j, "-1"] for j in range(dropped, min(N, dropped + 1))])]] for i in range(dropped)
+            ]
             header["upper"] |= {"kind": "repaired", "relations": relations}
             K = self.size() // max(n, N)
             arrays["repair_W"], arrays["repair_B"] = self.floats(K * n), self.floats(K * (N - dropped))
@@ -246,21 +253,26 @@ class Maker:
             op = rng.choices((1, 2, 0), weights)[0]
             if op == 1:
                 k = rng.choice((0, depth, self.integer()))
-                proof.extend([1, rng.randrange(N), rng.randrange(2), k, *([0, rng.choice((1, 1 << 62))] * max(0, min(k, 1000)))])
+                proof.extend(
+                    [1, rng.randrange(N), rng.randrange(2), k, *([0, rng.choice((1, 1 << 62))] * max(0, min(k, 1000)))]
+                )
             elif op == 2:
                 proof.extend([2, j])
                 j = (j + 1) % (N + extra)
                 depth += 1
             else:
                 chosen, pairs = rng.choice((0, 1, self.size(4))) if depth else 0, rng.choice((0, 1, self.size(4)))
-                proof.extend([0, rng.choice((0, 52, 4400, -4400)), rng.choice((0, 1, 1 << 62)), chosen, *([0] * chosen)])
+                proof.extend(
+                    [0, rng.choice((0, 52, 4400, -4400)), rng.choice((0, 1, 1 << 62)), chosen, *([0] * chosen)]
+                )
                 proof.extend([rng.choice((0, 1))] * min(N, 10**5))
-                proof.extend([pairs, *([0, 1, rng.choice((0, 1, 1 << 62))] * pairs), 0, *([0] * min(10**5, (n + N) ** 2 // 2))])
+                proof.extend(
+                    [pairs, *([0, 1, rng.choice((0, 1, 1 << 62))] * pairs), 0, *([0] * min(10**5, (n + N) ** 2 // 2))]
+                )
                 leaves += 1
                 if not depth:
                     break
         return proof
-
 
     # -- claims about matrices -----------------------------------------------------------------------------------------
 
@@ -269,8 +281,10 @@ class Maker:
         if rng.random() < 0.7:
             return rng.choice((0, 1, 1, 2, -1))
         digits = self.digits
-        return rng.choice((1, -1)) * rng.randrange(10**digits) if rng.random() < 0.3 else (
-            f"{rng.randrange(10**digits)}/{rng.randrange(1, 10 ** rng.choice((1, digits)))}"
+        return (
+            rng.choice((1, -1)) * rng.randrange(10**digits)
+            if rng.random() < 0.3
+            else (f"{rng.randrange(10**digits)}/{rng.randrange(1, 10 ** rng.choice((1, digits)))}")
         )
 
     def vector(self, n: int) -> list[int | str]:
@@ -280,7 +294,9 @@ class Maker:
     def symmetric(self, n: int) -> list[list[int | str]]:
         few = self.vector(self.rng.choice((1, 3, n * n)))
         ones = self.rng.random() < 0.5
-        return [[2 if ones and i == j else few[(min(i, j) * n + max(i, j)) % len(few)] for j in range(n)] for i in range(n)]
+        return [
+            [2 if ones and i == j else few[(min(i, j) * n + max(i, j)) % len(few)] for j in range(n)] for i in range(n)
+        ]
 
     def make_claim(self) -> tuple[str, bytes]:
         """(what it is, the JSON of a claim about a matrix)."""
@@ -293,18 +309,36 @@ class Maker:
             claim = {"claim": "completely_positive", "A": A, "proof": self.upper(A, kind)}
         elif kind in ("not_psd", "copositive"):
             size = min(n, 16)
-            proof = {"kind": kind, "v": self.vector(n)} if kind == "not_psd" else {"kind": kind, "S": self.symmetric(size)}
+            proof = (
+                {"kind": kind, "v": self.vector(n)} if kind == "not_psd" else {"kind": kind, "S": self.symmetric(size)}
+            )
             if n > size:
                 proof = {"kind": "principal", "indices": list(range(size)), "proof": proof}
             claim = {"claim": "not_completely_positive", "A": A, "proof": proof}
         elif kind == "lower":
-            claim = {"claim": "cp_rank", "A": A, "lower": 0, "lower_proof": self.below(n), "upper": None, "upper_proof": None}
+            claim = {
+                "claim": "cp_rank",
+                "A": A,
+                "lower": 0,
+                "lower_proof": self.below(n),
+                "upper": None,
+                "upper_proof": None,
+            }
         else:
             numbers = {name: self.rational() for name in ("beta", "a_plus", "a_minus")}
             proof = {"kind": "lifted", "node": self.node(2 * n, n * (n + 1), 4)}
-            claim = {"claim": "rank_sigma", "K": A, "K_sigma": self.symmetric(n), **numbers, "lower": 0, "lower_proof": proof}
-            claim |= {"upper": n, "upper_proof": self.upper(A, "atoms")} if rng.random() < 0.3 else (
-                {"upper": None, "upper_proof": None}
+            claim = {
+                "claim": "rank_sigma",
+                "K": A,
+                "K_sigma": self.symmetric(n),
+                **numbers,
+                "lower": 0,
+                "lower_proof": proof,
+            }
+            claim |= (
+                {"upper": n, "upper_proof": self.upper(A, "atoms")}
+                if rng.random() < 0.3
+                else ({"upper": None, "upper_proof": None})
             )
         return f"{kind} of order {n} with {self.digits} digits", json.dumps(claim).encode()
 
@@ -317,7 +351,9 @@ class Maker:
             ]
             return {"kind": "atoms", "atoms": atoms}
         n = min(n, 8)
-        columns = [{"basis": [self.vector(len(A)) for _ in range(n)], "center": self.vector(n)} for _ in range(min(count, 20))]
+        columns = [
+            {"basis": [self.vector(len(A)) for _ in range(n)], "center": self.vector(n)} for _ in range(min(count, 20))
+        ]
         equations = n * (n + 1) // 2
         inverse = [self.vector(equations) for _ in range(equations)]
         rows = self.rng.choice((list(range(n)), list(range(len(A)))[:30]))
@@ -335,9 +371,20 @@ class Maker:
             return {"kind": kind, "S": self.symmetric(n), "node": self.node(n, n * (n + 1) // 2, 4)}
         m = n * (n + 1) // 2
         if kind == "tau_sos" and m < 80:
-            return {"kind": kind, "l": self.vector(m), "D": self.vector(m), "Omega": self.symmetric(m), "W": self.symmetric(m)}
+            return {
+                "kind": kind,
+                "l": self.vector(m),
+                "D": self.vector(m),
+                "Omega": self.symmetric(m),
+                "W": self.symmetric(m),
+            }
         part = {"vertices": list(range(n)), "s": self.vector(n), "d": self.symmetric(n), "Omega": self.symmetric(n)}
-        return {"kind": "ideal_sparse", "Y": self.symmetric(n), "u": ["99999999999999999999"] * n, "cliques": [part] * self.size(1)}
+        return {
+            "kind": "ideal_sparse",
+            "Y": self.symmetric(n),
+            "u": ["99999999999999999999"] * n,
+            "cliques": [part] * self.size(1),
+        }
 
     def cover(self, pairs: list[list[int]]) -> dict[str, Any]:
         return self.rng.choice((

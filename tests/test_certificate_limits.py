@@ -190,7 +190,12 @@ def test_common_denominators_are_limited(monkeypatch):
 
 
 def test_floats_and_long_integers_are_refused():
-    for number, reason in (("1.0", "no integer"), ("1e5", "no integer"), ("9" * 2001, "too long"), ("Infinity", "not a")):
+    for number, reason in (
+        ("1.0", "no integer"),
+        ("1e5", "no integer"),
+        ("9" * 2001, "too long"),
+        ("Infinity", "not a"),
+    ):
         text = f'{{"claim": "completely_positive", "A": [[{number}]], "proof": {{"kind": "atoms", "atoms": []}}}}'
         with pytest.raises(rank_check.Rejected, match=reason):
             rank_check.check(text.encode())
@@ -253,7 +258,9 @@ def test_every_other_file_gets_one_sentence(tmp_path, capsys):
 
 
 def test_check_says_the_same_of_its_certificate(tmp_path, capsys):
-    Path("one.yaml").write_text("data: {source: inline, X: [[1.0], [2.0]], Y: [[1.0], [3.0]]}\nloss: mse\nlambda: 0.1\n")
+    Path("one.yaml").write_text(
+        "data: {source: inline, X: [[1.0], [2.0]], Y: [[1.0], [3.0]]}\nloss: mse\nlambda: 0.1\n"
+    )
     assert main(["solve", "one.yaml", "--out", str(tmp_path)]) == 0
     model = next(tmp_path.glob("*.safetensors"))
     capsys.readouterr()
@@ -271,6 +278,8 @@ def test_check_says_the_same_of_its_certificate(tmp_path, capsys):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
 def test_a_pipe_is_read_once(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "cpcert", "verify", "/dev/stdin"], input=(KEPT / "plane.cpcert").read_bytes(), capture_output=True
+        [sys.executable, "-m", "cpcert", "verify", "/dev/stdin"],
+        input=(KEPT / "plane.cpcert").read_bytes(),
+        capture_output=True,
     )
     assert done.returncode == 0 and done.stdout.startswith(b"accepted")

@@ -66,7 +66,8 @@ class Budget:
 
 
 # Functions that are called from elsewhere may take what they like.
-BUDGET: ContextVar[Budget] = ContextVar("budget", default=Budget(math.inf, math.inf))
+WITHOUT_END = Budget(math.inf, math.inf)
+BUDGET: ContextVar[Budget] = ContextVar("budget", default=WITHOUT_END)
 
 
 def spend(work: float, memory: float = 0) -> None:
@@ -485,7 +486,10 @@ def network_loss(problem: Problem, kind: Any, relations: Any, arrays: dict[str, 
     """A rational ≥ the loss of the network in the file, exact for mse; for interpolate the cost after its repair."""
     require(kind == "repaired" or relations == [], "upper: relations are for a repaired network")
     W1, e1, W2, e2 = _weights(problem, arrays)
-    spend(multiplications(len(W1) * problem.n, width(W1), width(W1)) + multiplications(len(W1) * problem.m, width(W2), width(W2)))
+    spend(
+        multiplications(len(W1) * problem.n, width(W1), width(W1))
+        + multiplications(len(W1) * problem.m, width(W2), width(W2))
+    )
     cost = sum(dot(w, w) for w in W1) * power(2 * e1) + sum(dot(w, w) for w in W2) * power(2 * e2)
     Z, z = network_outputs(problem, W1, e1, W2, e2)
     # Z and Y over one power of two.
@@ -535,7 +539,11 @@ def check_relation(problem: Problem, relation: dict[int, int]) -> None:
     """Σ c_i z_i = 0 for the outputs of every network (SPEC.md, "Relations")."""
     support = [i for i, c in relation.items() if c]
     bits, entries = width([relation.values()]), len(support) * (problem.n + problem.m + 1)
-    spend(100 * (problem.n + problem.m) + multiplications(4 * entries, max(bits, width(problem.X)), width(problem.X)) + 3000 * entries)
+    spend(
+        100 * (problem.n + problem.m)
+        + multiplications(4 * entries, max(bits, width(problem.X)), width(problem.X))
+        + 3000 * entries
+    )
     groups: dict[str, list[int]] = {}
     for i in support if problem.kink else ():
         divisor = math.gcd(*problem.X[i])
@@ -620,7 +628,10 @@ def check_repair(problem: Problem, residual: Fraction, relations: Any, arrays: d
     spend(multiplications(len(kept) * K * (problem.n + 2), bits, bits), storage(2 * len(kept) * K, 2 * large))
     A, a = activate(problem, [[dot(row, problem.X[i]) for row in W] for i in kept])
     large = width(A) + small + K.bit_length()
-    spend(multiplications(len(kept) ** 2 * K, width(A), small) + multiplications(len(kept) ** 2 + K * len(kept), large, large))
+    spend(
+        multiplications(len(kept) ** 2 * K, width(A), small)
+        + multiplications(len(kept) ** 2 + K * len(kept), large, large)
+    )
     e = w + problem.x + a + b
     columns = list(zip(*B, strict=True)) if K else [()] * len(kept)
     one = 1 << -e
@@ -789,7 +800,10 @@ def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
     """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e, e ≤ 0."""
     one = 1 << (-2 * e)
     bits, k = width(columns), len(columns)
-    spend(multiplications(k * k * len(columns[0]), bits, bits) + multiplications(k * k, 2 * bits - 2 * e + 32, 2 * bits - 2 * e + 32))
+    spend(
+        multiplications(k * k * len(columns[0]), bits, bits)
+        + multiplications(k * k, 2 * bits - 2 * e + 32, 2 * bits - 2 * e + 32)
+    )
     square = sum((dot(a, b) - one * (i == j)) ** 2 for i, a in enumerate(columns) for j, b in enumerate(columns))
     return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
 
@@ -818,10 +832,13 @@ def check_spectral(
         require(all(abs(e) <= EXPONENT for e in exponents), "spectral: an exponent is too large")
         least = min(exponents, default=0)
         most = max(exponents, default=0)
-        points, weights, size = width(space.points), width(G), len(used)
-        spend(multiplications(2 * size * space.n * problem.m, points, weights) + size * (space.n + problem.m) * (500 + most - least))
-        spend(0, storage(size * space.n, points + most - least) + storage(size * problem.m, weights + most - least))
-        spend(0, storage(problem.m * space.n, points + weights + size.bit_length()))
+        points, weights, many = width(space.points), width(G), len(used)
+        spend(
+            multiplications(2 * many * space.n * problem.m, points, weights)
+            + many * (space.n + problem.m) * (500 + most - least)
+        )
+        spend(0, storage(many * space.n, points + most - least) + storage(many * problem.m, weights + most - least))
+        spend(0, storage(problem.m * space.n, points + weights + many.bit_length()))
         X = [[v << (e - least) for v in space.points[i]] for i, e in zip(used, exponents, strict=True)]
         H = [[row[i] << (most - e) for i, e in zip(used, exponents, strict=True)] for row in G]
         product = [
@@ -860,7 +877,10 @@ def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
     low = min(2 * e, -2 * (t.denominator.bit_length() - 1))
     k, bits = len(rows), width(rows)
     large = max(2 * bits + 2 * e, 2 * t.numerator.bit_length()) - low + 32
-    spend(multiplications(k * k * (len(rows[0]) if rows else 0), bits, bits) + k * k * (500 + large), storage(k * k, large))
+    spend(
+        multiplications(k * k * (len(rows[0]) if rows else 0), bits, bits) + k * k * (500 + large),
+        storage(k * k, large),
+    )
     spend(0, 8 * len(A) * k)
     square = int(t * t * power(-low))
     return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
@@ -975,7 +995,10 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     unit = k + p + T
     bits = max((v.bit_length() + k + shift for v, shift in zip(raw, shifts, strict=True)), default=0)
     lane = max(bits + forest.bits, width([linear]) + unit + base) + 64 + T + N.bit_length() + 16
-    spend(multiplications(len(used) * (n + 1), bits, forest.bits) + len(used) * n * lane, storage(3 * (len(used) + 2) * (n + 1), lane))
+    spend(
+        multiplications(len(used) * (n + 1), bits, forest.bits) + len(used) * n * lane,
+        storage(3 * (len(used) + 2) * (n + 1), lane),
+    )
     for i, v, shift in zip(used, raw, shifts, strict=True):
         kappa[i] = v << (k + shift)
     start = [v << (unit + base) for v in linear]
@@ -993,10 +1016,16 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     cap_bits, c_bits, weight_bits = max(room_bits - coarse, n.bit_length()) + 1, max(lane - coarse, 1), q + 64
     gram_bits = 2 * forest.bits + n.bit_length()
     total_bits = 2 * (weight_bits + max(forest.bits, c_bits) + N.bit_length() + n.bit_length())
-    bound_cost = 2000 + len(used) * (1500 + multiplications(4, bits, end + 128) + (n * lane >> 3)) + multiplications(n + 1, lane, lane)
+    bound_cost = (
+        2000
+        + len(used) * (1500 + multiplications(4, bits, end + 128) + (n * lane >> 3))
+        + multiplications(n + 1, lane, lane)
+    )
     bound_cost += multiplications(1, room_bits, room_bits)
     tighten_cost = 5000 + multiplications(n + 1, c_bits, c_bits) + multiplications(4, total_bits, total_bits)
-    tighten_cost += multiplications(2, weight_bits, max(cap_bits, 2 * c_bits + n.bit_length())) + n * (coarse.bit_length() + c_bits)
+    tighten_cost += multiplications(2, weight_bits, max(cap_bits, 2 * c_bits + n.bit_length())) + n * (
+        coarse.bit_length() + c_bits
+    )
     pair_cost = multiplications(2, weight_bits, gram_bits + weight_bits)
     term_cost = 1000 + multiplications(n + 1, forest.bits, c_bits) + multiplications(2, weight_bits, gram_bits + c_bits)
     node_size = 2 * storage(N, end) + 500
@@ -1353,8 +1382,13 @@ class Leaf:
         fine = unit - scale - 2 * q
         columns = list(zip(*K, strict=True))
         bits, weight = width(columns), max(square.bit_length(), 64) + 2
-        large = max(2 * bits + unit - 2 * (k + p - a), weight + 2 * cover.bits + unit - scale) + len(pairs).bit_length() + 8
-        spend(multiplications(problem.m * d * d, bits, bits) + d * d * (500 + large), storage(d * d + problem.m * d, large))
+        large = (
+            max(2 * bits + unit - 2 * (k + p - a), weight + 2 * cover.bits + unit - scale) + len(pairs).bit_length() + 8
+        )
+        spend(
+            multiplications(problem.m * d * d, bits, bits) + d * d * (500 + large),
+            storage(d * d + problem.m * d, large),
+        )
         spend(len(self.undecided) * multiplications(2 * n * n, cover.bits, weight + 2 * cover.bits + fine))
         spend(len(pairs) * (200 * d + (2 * n + 2) * multiplications(4 * d, cover.bits, weight + cover.bits + fine)))
         S = [[-dot(x, y) << (unit - 2 * (k + p - a)) for y in columns] for x in columns]

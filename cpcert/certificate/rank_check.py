@@ -149,7 +149,8 @@ class Budget:
 
 
 # `check` sets it; whoever calls another function may take what it likes.
-BUDGET: ContextVar[Budget] = ContextVar("budget", default=Budget(inf, inf))
+WITHOUT_END = Budget(inf, inf)
+BUDGET: ContextVar[Budget] = ContextVar("budget", default=WITHOUT_END)
 
 
 def _spend(work: float, memory: float = 0) -> None:
@@ -503,7 +504,9 @@ def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
         raise Rejected("rho: negative")
     defect, R_squared = _right_inverse(J, M)
     V_squared = max((sum(v * v for i in rows for v in V_k[i]) for V_k in V), default=0)
-    bits = 2 * max((v.numerator.bit_length() + v.denominator.bit_length() for v in R_squared.values()), default=0) + bits
+    bits = (
+        2 * max((v.numerator.bit_length() + v.denominator.bit_length() for v in R_squared.values()), default=0) + bits
+    )
     _spend(_fractions(2 * n * unknowns + len(F) + 8, bits + _bits([rho])))
     moved = _root_above(sum(f * f for f in F)) + _root_above(defect) * rho
     if moved + V_squared * sum(R_squared.values()) * rho * rho > rho:
@@ -571,8 +574,11 @@ def _right_inverse(J: list[dict[Pair, Number]], M: Matrix) -> tuple[Fraction, di
             if value:
                 gram[e][f] = gram[f][e] = value
     unit = scale_J * scale_J * scale_M
-    large = 2 * J_bits + M_bits
-    _spend(_multiplications(size * sum(map(len, gram)), 2 * J_bits, M_bits) + _multiplications(size * size, large, large))
+    defect_bits = 2 * J_bits + M_bits
+    _spend(
+        _multiplications(size * sum(map(len, gram)), 2 * J_bits, M_bits)
+        + _multiplications(size * size, defect_bits, defect_bits)
+    )
     _spend(_multiplications(size * len({s for row in J for s in row}), J_bits + M_bits, J_bits + M_bits))
     defect = 0
     for e, row_e in enumerate(gram):
@@ -639,7 +645,12 @@ def minimal_zeros(S: Matrix) -> list[list[int]]:
     bits = max(v.bit_length() for row in T for v in row) + n.bit_length()
     if n * bits > LARGEST_MINOR:
         raise Rejected(f"S: its minors have {n * bits} bits; up to {LARGEST_MINOR} can be checked")
-    _spend(sum(comb(n, k) * (5000 + _multiplications(k * k * (k + 1), k * bits // 2, k * bits // 2)) for k in range(1, n + 1)))
+    _spend(
+        sum(
+            comb(n, k) * (5000 + _multiplications(k * k * (k + 1), k * bits // 2, k * bits // 2))
+            for k in range(1, n + 1)
+        )
+    )
     zeros = []
     for size in range(1, n + 1):
         for support in combinations(range(n), size):
@@ -830,7 +841,9 @@ def zeros_system(S: Matrix, A: Matrix) -> System:
         for v in range(u, len(zeros)):
             p = zeros[v]
             if _dot(images[u], p) == 0:
-                _spend(len(upper_triangle) * (500 + bits), len(upper_triangle) * 100 + _storage(len(upper_triangle), bits))
+                _spend(
+                    len(upper_triangle) * (500 + bits), len(upper_triangle) * 100 + _storage(len(upper_triangle), bits)
+                )
                 entries = (q[i] * q[j] if u == v else q[i] * p[j] + q[j] * p[i] for i, j in upper_triangle)
                 columns[u, v] = {e: value for e, value in enumerate(entries) if value}
     return System(columns, [A[i][j] for i, j in upper_triangle], frozenset(), bits)
