@@ -88,6 +88,8 @@ EQUIVALENT: dict[str, str] = {
     r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (
         "the other end of the edge of a first vertex is still no vertex, so it lies in no cone"
     ),
+    r"^check_plane: 1 → 0 in if not rays or ray": "the same ray twice: an arc of no width more",
+    r"^check_tree: work > CHUNK → ": "when steps are paid for: together, or one by one",
     r"^check_plane: .* in events = ": "any rays that leave no arc of half a turn",
     r"^check_plane: \(x or y\) and any\(weights\[i\]\) → x or y ": "rays of points without weight: more arcs",
     r"^check_plane: one >= 0 and .* → (one|two) >= 0 and \(mixed": "each ray is an end of two arcs",
