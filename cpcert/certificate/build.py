@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from cpcert import __version__
-from cpcert.certificate import check, trees
+from cpcert.certificate import check, moments, trees
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
 from cpcert.frank_wolfe.interpolation import relations, repair_neurons
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap
+from cpcert.moments.repair import MomentProof
 from cpcert.network import Network
 from cpcert.oracle.cells import CellProof
 from cpcert.oracle.coordinates import Coordinates, coordinates
@@ -240,6 +241,10 @@ def _oracle(
         oracle, arrays = _signed(problem, space.points, dual.G, proof, trim)
     elif isinstance(proof, DirectionProof):
         oracle, arrays = _directions(problem, space.points, dual, proof, slack, trim)
+    elif isinstance(proof, MomentProof):
+        written = moments.written(exact_problem(problem), problem, space.points, dual.G, proof)
+        if written is not None:
+            oracle, arrays = {"kind": "moments"}, written
     elif isinstance(proof, CellProof):
         oracle, arrays = _cells(problem, space.points, dual.G, proof, slack)
     if oracle is None:

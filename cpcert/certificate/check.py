@@ -740,6 +740,9 @@ def check_oracle(
     elif kind == "cells":
         _fields(oracle, ("kind",), "cells")
         check_cells(problem, space, G, g, u, arrays)
+    elif kind == "moments":
+        _fields(oracle, ("kind",), "moments")
+        check_moments(problem, space, G, g, u, arrays)
     elif kind == "plane":
         _fields(oracle, ("kind",), "plane")
         check_plane(problem, space, G, g, u)
@@ -1418,6 +1421,193 @@ class Leaf:
         require(all(weight >= 0 for _, _, weight in pairs), "cells: a negative multiplier")
         S, _ = self.matrix(scale, square, linear, F, pairs)
         require(semidefinite(S, stream.take), "cells: the matrix of a leaf is not positive semidefinite")
+
+
+# -- moments: one matrix for all neurons ---------------------------------------------------------------------------------
+
+
+def packed(row: Sequence[int], size: int) -> int:
+    """Σ row_k 2**(8·size·k): sums of such integers add all entries at once."""
+    middle = 1 << (8 * size - 1)
+    lanes = b"".join((v + middle).to_bytes(size, "little") for v in row)
+    return int.from_bytes(lanes, "little") - middle * _ones(len(row), size)
+
+
+def unpacked(value: int, count: int, size: int) -> Vector:
+    """The entries of a packed row, each below 2**(8·size − 1) in size."""
+    middle = 1 << (8 * size - 1)
+    raw = (value + middle * _ones(count, size)).to_bytes(size * count, "little")
+    return [int.from_bytes(raw[d : d + size], "little") - middle for d in range(0, size * count, size)]
+
+
+def _ones(count: int, size: int) -> int:
+    return int.from_bytes((b"\x01" + bytes(size - 1)) * count, "little")
+
+
+class Moments:
+    """What the parts share: the points over 2**−p with R_i ≥ ‖x̂_i‖, and ĝ_i = g_i·2**e_i over 2**−k."""
+
+    def __init__(self, problem: Problem, space: Space, G: Matrix, g: int, arrays: dict[str, Any]) -> None:
+        self.problem, self.n, self.N = problem, space.n, problem.N
+        forest = Forest(problem, space, _array(arrays, "exponents", int), [0, 0, 0])
+        self.points, self.lengths, self.p, self.bits = forest.points, forest.radius, forest.p, forest.bits + 1
+        exponents = forest.exponents
+        self.k = max((-(g + exponents[i]) for i in range(self.N) if any(row[i] for row in G)), default=0)
+        require(abs(self.k) <= 8 * EXPONENT, "moments: the weights differ too much in size")
+        shifts = [self.k + g + e for e in exponents]
+        self.wide = width(G) + max(0, *shifts)
+        spend(self.N * problem.m * (500 + self.wide), storage(self.N * problem.m, self.wide))
+        self.weights = [[v << shift if v else 0 for v, shift in zip(row, shifts, strict=True)] for row in G]
+
+    def form(self, a: int) -> tuple[int, int, int, int]:
+        """(i, multiple of ν over 2**−p, of x̂_iᵀw, of z_i) of form a."""
+        kind, i = divmod(a - 1, self.N)
+        if a == 0:
+            return 0, 1 << self.p, 0, 0
+        return i, self.lengths[i] if kind == 2 else 0, (1, -1, 0)[kind], (1, 1, -1)[kind]
+
+
+def check_moments(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, arrays: dict[str, Any]) -> None:
+    """γ(G) ≤ u by a quadratic form in the moments of a neuron (SPEC.md, "Moments")."""
+    shared = Moments(problem, space, G, g, arrays)
+    stream = Stream(_array(arrays, "proof", int))
+    for sign in (1, -1) if problem.m == 1 else (0,):
+        check_moment_part(shared, sign, u, stream)
+    stream.end()
+
+
+def check_moment_part(shared: Moments, sign: int, u: Fraction, stream: Stream) -> None:
+    """One part; sign: that of v for one output, else 0."""
+    take = stream.take
+    scale = take()
+    require(abs(scale) <= 4 * EXPONENT, "moments: the scale is too large")
+    c_nu = take()
+    c_v = 0 if sign else take()
+    c_w = take()
+    require((c_nu + c_v + c_w) * power(-scale) <= u, "moments: the costs exceed the bound")
+    linear = [take() for _ in range(shared.N)]
+    size = 3 * shared.N + 1
+    products: list[tuple[int, int, int]] = []
+    at = -1
+    count = take()
+    require(0 <= count <= size * size, "moments: more products than there are")
+    spend(3000 * count, 200 * count)
+    for _ in range(count):
+        gap, weight = take(), take()
+        at += gap + 1
+        require(gap >= 0 and at < size * size, "moments: a product of forms that do not exist")
+        first, second = divmod(at, size)
+        require(first <= second, "moments: a product is given twice")
+        require(weight >= 0, "moments: a negative multiplier of a product")
+        products.append((first, second, weight))
+    cones: list[tuple[int, int, Vector]] = []
+    at = -1
+    count = take()
+    require(0 <= count <= size, "moments: more cones than forms")
+    spend(count * (3000 + 200 * shared.n), count * (200 + 48 * shared.n))
+    for _ in range(count):
+        gap, alpha = take(), take()
+        at += gap + 1
+        require(gap >= 0 and at < size, "moments: a cone of a form that does not exist")
+        beta = [take() for _ in range(shared.n)]
+        require(alpha >= 0 and dot(beta, beta) <= alpha * alpha, "moments: a multiplier outside the cone")
+        cones.append((at, alpha, beta))
+    S = moment_matrix(shared, sign, scale, (c_nu, c_v, c_w), linear, products, cones)
+    require(semidefinite(S, take), "moments: the matrix is not positive semidefinite")
+
+
+def moment_matrix(
+    shared: Moments,
+    sign: int,
+    scale: int,
+    cost: tuple[int, int, int],
+    linear: Sequence[int],
+    products: Sequence[tuple[int, int, int]],
+    cones: Sequence[tuple[int, int, Vector]],
+) -> Matrix:
+    """4S of SPEC.md, "Moments", in the variables (ν, v, w, z), over a power of two; the multipliers over 2**−scale."""
+    N, n, p, points = shared.N, shared.n, shared.p, shared.points
+    m = 0 if sign else shared.problem.m
+    order = 1 + m + n + N
+    (plus, minus), a = dyadic([float(shared.problem.a_plus), float(shared.problem.a_minus)])
+    # Over 2**−scale times the units of the forms: νν, νz, ν·x̂, zz, z·x̂, x̂·x̂.
+    nu_nu, nu_z, nu_x = 0, [0] * N, [0] * N
+    z_z: list[dict[int, int]] = [{} for _ in range(N)]
+    z_x: list[dict[int, int]] = [{} for _ in range(N)]
+    x_x: list[dict[int, int]] = [{} for _ in range(N)]
+    spend(2000 * N + order * order * 8, 400 * N + 8 * order * order)
+    for i, value in enumerate(linear):
+        z_z[i][i], x_x[i][i] = 4 * value, -4 * value
+    for first, second, weight in products:
+        i, nu_a, x_a, z_a = shared.form(first)
+        j, nu_b, x_b, z_b = shared.form(second)
+        weight *= -2
+        nu_nu += 2 * weight * nu_a * nu_b
+        nu_z[j] += weight * nu_a * z_b
+        nu_z[i] += weight * nu_b * z_a
+        nu_x[j] += weight * nu_a * x_b
+        nu_x[i] += weight * nu_b * x_a
+        for table, one, two in ((z_z, z_a, z_b), (x_x, x_a, x_b)):
+            table[i][j] = table[i].get(j, 0) + weight * one * two
+            table[j][i] = table[j].get(i, 0) + weight * one * two
+        z_x[i][j] = z_x[i].get(j, 0) + weight * z_a * x_b
+        z_x[j][i] = z_x[j].get(i, 0) + weight * z_b * x_a
+    # All of S over 2**−unit; sums of the points over 2**−(scale + 2p) in lanes.
+    unit = max(scale + 2 * p, shared.k + p - a)
+    fine = unit - scale - 2 * p
+    coefficients = max(width(row.values() for row in z_x), width(row.values() for row in x_x), width([nu_x]) - p, 66)
+    lane = (coefficients + 2 * max(shared.bits, p) + 3 * N.bit_length() + len(cones).bit_length() + 24) // 8
+    entries = sum(map(len, z_x)) + sum(map(len, x_x))
+    spend((entries + N * (n + 3) + len(cones) * (2 * n + 4)) * multiplications(n, coefficients, shared.bits + 64))
+    large = 8 * lane + fine
+    spend(order * order * (500 + large), storage(order * order + N * n, large))
+    rows = [packed(row, lane) for row in points]
+    w_w, nu_w = [0] * n, sum(map(mul, nu_x, rows))
+    z_w = [sum(value * rows[j] for j, value in row.items()) << p for row in z_x]
+    for i, row in enumerate(x_x):
+        image = sum(value * rows[j] for j, value in row.items())
+        if image:
+            for k, x in enumerate(points[i]):
+                w_w[k] += x * image
+    for number, alpha, beta in cones:
+        i, nu_a, x_a, z_a = shared.form(number)
+        along = packed(beta, lane)
+        nu_nu -= 4 * nu_a * alpha << p
+        nu_z[i] -= 2 * z_a * alpha << p
+        nu_w -= 2 * ((x_a * alpha * rows[i] << p) + (nu_a * along << p))
+        z_w[i] -= 2 * z_a * along << 2 * p
+        if x_a:
+            for k, (x, b) in enumerate(zip(points[i], beta, strict=True)):
+                w_w[k] -= 2 * x_a * (x * along + b * rows[i]) << p
+    S = [[0] * order for _ in range(order)]
+    w, z = 1 + m, 1 + m + n
+    S[0][0] = (nu_nu << fine) + (4 * cost[0] << (fine + 2 * p))
+    for j in range(1, w):
+        S[j][j] = 4 * cost[1] << (fine + 2 * p)
+    S[0][w:z] = [v << fine for v in unpacked(nu_w, n, lane)]
+    for k, value in enumerate(w_w):
+        S[w + k][w:z] = [v << fine for v in unpacked(value, n, lane)]
+        S[w + k][w + k] += 4 * cost[2] << (fine + 2 * p)
+    for i in range(N):
+        S[0][z + i] = nu_z[i] << (p + fine)
+        for k, v in enumerate(unpacked(z_w[i], n, lane)):
+            S[w + k][z + i] = v << fine
+        for j, value in z_z[i].items():
+            S[z + i][z + j] = value << (2 * p + fine)
+    # The objective: over 2**(a − k) for z, over 2**(a − k − p) for w.
+    shift = unit - shared.k + a
+    factor = sign or 1
+    for j, weights in enumerate(shared.weights):
+        row = S[0] if sign else S[1 + j]
+        for i, weight in enumerate(weights):
+            row[z + i] -= factor * (plus - minus) * weight << shift
+        spend(multiplications(N * (n + 1), shared.wide, shared.bits))
+        for k, column in enumerate(zip(*points, strict=True)):
+            row[w + k] -= factor * (plus + minus) * dot(weights, column) << (shift - p)
+    for i in range(order):
+        for j in range(i):
+            S[i][j] = S[j][i]
+    return S
 
 
 # -- plane: one or two dimensions --------------------------------------------------------------------------------------

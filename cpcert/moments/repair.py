@@ -189,12 +189,12 @@ def _least_cost(S: np.ndarray, c_v: float, m: int, r: int) -> tuple[float, float
     low, high = -values[0], -values[0] + math.sqrt(float(squares.sum())) + 1e-300
     for _ in range(60):
         middle = 0.5 * (low + high)
-        if float(np.sum(squares / np.maximum(values + middle, 1e-300) ** 2)) > 1.0:
+        if float(np.sum(squares / np.maximum(values + middle, 1e-150) ** 2)) > 1.0:
             low = middle
         else:
             high = middle
     c_w = high
-    c_nu = float(np.sum(squares / np.maximum(values + c_w, 1e-300))) - float(rest[0, 0])
+    c_nu = float(np.sum(squares / np.maximum(values + c_w, 1e-150))) - float(rest[0, 0])
     return (c_nu, c_w) if math.isfinite(c_nu) and math.isfinite(c_w) else None
 
 
