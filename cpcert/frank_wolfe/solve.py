@@ -18,12 +18,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value, needed_oracle_bound
 from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.frank_wolfe.interpolation import (
@@ -178,6 +179,7 @@ class _Run:
     nodes: int = 0
     iteration: int = 0
     early_ratio: float = 4.0
+    relaxed: bool = False
     note: str = ""
     trace: list[TraceRecord] = field(default_factory=list)
 
@@ -195,6 +197,7 @@ class _Run:
         if now is None:
             self.note = "no network that fits the data was found, though one exists: the data are too ill conditioned"
             return "iteration_limit"
+        now = self._relax(space, now)
         step = corrective_step
         if self.method != "corrective":
             step = classical_step(self.method, objective(problem, space.points, now.neurons) / (2.0 * problem.lam))
@@ -207,7 +210,7 @@ class _Run:
             goal = self.upper - 0.9 * self.gap * abs(self.upper) if self.upper is not None else -math.inf
             needed = needed_oracle_bound(problem, G, goal)
             answer, full = self._prove(space, G, top, needed)
-            stopped = self._record(now, answer, top, G)
+            stopped = self._record(now, answer, top)
             if self._closed():
                 self._simplify(space)
                 return "optimal"
@@ -252,6 +255,33 @@ class _Run:
         if problem.loss.name != "interpolate" or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
         return corrective_step(problem, points, start, W, U) if len(W) else start
+
+    def _relax(self, space: Coordinates, start: Iterate) -> Iterate:
+        """Where searches are hopeless: trained networks and the moment relaxation first (large.py); the better start."""
+        problem, points = self.problem, space.points
+        if self.cost_upper is not None or self.method != "corrective" or self.max_iterations == 0:
+            return start
+        if not large.suits(problem, points):
+            return start
+        now = start
+        for neurons in large.trained(problem, points, self.seed, self.started + large.TRAINING * self.time_limit):
+            if objective(problem, points, neurons) < objective(problem, points, now.neurons):
+                gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
+                now = Iterate(neurons, (gradient,), "T")
+        self._improve_upper(space, now.neurons)
+
+        def gap_left() -> float:
+            return math.inf if self.upper is None or self.dual is None else self.upper - self.dual.value
+
+        deadline = self.started + large.RELAXING * self.time_limit
+        for found in large.moment_bounds(problem, space, now.neurons, gap_left, deadline, self.seed):
+            if self.dual is None or found.value > self.dual.value:
+                self.dual = found
+                answer = OracleAnswer(points[:0], np.zeros(0), found.oracle_bound, found.rung)
+                if self._record(replace(now, step="M"), answer, None) or self._closed():
+                    break
+        self.relaxed = True
+        return now
 
     # -- the two sides of the interval ----------------------------------------------------------------------------------
 
@@ -354,7 +384,7 @@ class _Run:
     def _use_reserve(self, space: Coordinates, G: np.ndarray, top: float) -> None:
         """Spend what is left of the time on proofs of this G, from loose to tight."""
         deadline = self.started + self.time_limit
-        if top <= 0.0:  # nothing was found that a cutoff could be measured by
+        if top <= 0.0 or self.relaxed:  # nothing to measure a cutoff by, or too large for a search
             return
         for stage in STAGES:
             if time.monotonic() > deadline or self._nodes_left() == 0 or self._closed():
@@ -414,14 +444,15 @@ class _Run:
         gap = relative_gap(self.upper, self.lower)
         return gap is not None and gap <= self.gap
 
-    def _record(self, now: Iterate, answer: OracleAnswer, top: float, G: np.ndarray) -> bool:
+    def _record(self, now: Iterate, answer: OracleAnswer, top: float | None) -> bool:
+        values = [*answer.values.tolist(), *([] if top is None else [top])]
         record = TraceRecord(
             iteration=self.iteration,
             step=now.step,
             upper=self.upper,
             lower=self.lower,
             gap=relative_gap(self.upper, self.lower),
-            oracle_ratio=max(top, float(answer.values.max(initial=0.0))) / (2.0 * self.problem.lam),
+            oracle_ratio=max(values) / (2.0 * self.problem.lam) if values else None,
             rung=answer.rung if answer.upper_bound is not None else None,
             nodes=self.nodes,
             active=len(now.neurons.W),

@@ -94,7 +94,7 @@ class Relaxation:
         self.mass = max(float(masses.sum()), 1e-12)
         self.objective_unit = 1.0 / (2.0 * problem.lam * self.mass)
         self.output_unit = self.mass * self.unit
-        self.with_cone = F.N >= POINTS_PER_DIMENSION * F.r
+        self.with_cone = POINTS_PER_DIMENSION * F.r <= F.N
         self.penalty = PENALTY
         self.products = np.zeros((blocks, 1 + 3 * F.N, 1 + 3 * F.N))
         self.cone = (np.zeros((blocks, 3 * F.N)), np.zeros((blocks, 3 * F.N, F.r)))

@@ -1,7 +1,7 @@
 """From approximate multipliers to a proof of γ(G) ≤ u, rounding included.
 
-Points are scaled by powers of two, x̂_i = x_i2^{−e_i} of size about 1, ĝ_i = g_i2^{e_i}; R_i ≥ ‖x̂_i‖. In the variables y = (ν, v, w, z),
-for one output and a sign ± without v (v = ±ν),
+Points are scaled by powers of two, x̂_i = x_i2^{−e_i} of size about 1, ĝ_i = g_i2^{e_i}; R_i ≥ ‖x̂_i‖. In the variables
+y = (ν, v, w, z), for one output and a sign ± without v (v = ±ν),
 
     S = c_νν² + c_v‖v‖² + c_w‖w‖² − vᵀΣ_i ĝ_i(½(a₊ + a₋)x̂_iᵀw + ½(a₊ − a₋)z_i) + Σ_i λ_i(z_i² − (x̂_iᵀw)²)
         − Σ_ab L_ab f_a f_b − Σ_a f_a(α_aν + β_aᵀw),     f = (ν, z + X̂w, z − X̂w, Rν − z).                                      (S)
@@ -280,7 +280,10 @@ def prove(draft: Draft, activation: Activation) -> MomentProof | None:
             steps = math.ceil(shift / unit)
             linear = part.linear + steps * unit
             more = math.ceil(steps * (1.0 + total)) * unit
-            cost = [math.ceil(c / unit) * unit + e for c, e in zip(part.cost, (steps * unit, steps * unit, more), strict=True)]
+            cost = [
+                math.ceil(c / unit) * unit + e
+                for c, e in zip(part.cost, (steps * unit, steps * unit, more), strict=True)
+            ]
             if inner == 0:
                 cost[1] = 0.0
             S = _with_linear(plain, linear, at)

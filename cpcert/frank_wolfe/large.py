@@ -1,0 +1,161 @@
+"""What `solve` does first where the rank is large: train a network, then the moment relaxation.
+
+With rank above about ten, or many points, a search over signs or directions proves nothing in any time one has. There the
+moment relaxation (cpcert/moments/) chooses G and its proof together. It starts from a trained network, which is also
+the upper side of the interval until Frank-Wolfe steps mend its kinks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value
+from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.frank_wolfe.steps import objective
+from cpcert.moments.relaxation import Candidate, Relaxation, candidates
+from cpcert.moments.repair import Draft, estimate, prove
+from cpcert.oracle.coordinates import Coordinates
+from cpcert.problem import Problem
+
+# Sizes from which the relaxation comes before the searches: rank; points; rank times points; and outputs at a smaller rank.
+RANK, LEAST_RANK, POINTS, SIZE, OUTPUTS = 13, 7, 50, 800, 4
+# Beyond so many points its matrices do not fit.
+MOST_POINTS = 1500
+# Shares of the time limit: for training, and until when the relaxation may go on.
+TRAINING, RELAXING = 0.2, 0.7
+# It stops when so many candidates together have not raised the bound by this share of the gap.
+PATIENCE, PROGRESS = 40, 0.01
+# Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
+WIDTH, TRAINING_STEPS, NETWORKS, VAIN = 60, 3000, 50, 5
+
+
+def suits(problem: Problem, points: np.ndarray) -> bool:
+    """Whether the relaxation is the rung for points (N, r)."""
+    N, r = points.shape
+    if not POINTS <= N <= MOST_POINTS or problem.activation.kink == 0.0:
+        return False
+    return r >= RANK or (r >= LEAST_RANK and (N * r >= SIZE or problem.m >= OUTPUTS))
+
+
+# -- the upper side ----------------------------------------------------------------------------------------------------
+
+
+def train(problem: Problem, points: np.ndarray, width: int, seed: int, deadline: float) -> Neurons:
+    """A network of `width` neurons by L-BFGS on all its weights from a random start. points (N, r)."""
+    rng = np.random.default_rng(seed)
+    r = points.shape[1]
+    m, sigma, Y = problem.m, problem.activation, problem.targets
+    size = width * r
+    scale = 1.0 / math.sqrt(float(np.mean(np.sum(points**2, axis=1))) + 1e-300)
+    start = np.concatenate([scale * rng.standard_normal(size), 0.3 * rng.standard_normal(m * width), np.zeros(m)])
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        W, V, b = x[:size].reshape(width, r), x[size:-m].reshape(m, width), x[-m:]
+        inner = W @ points.T
+        hidden = sigma(inner)
+        Z = V @ hidden + problem.beta * b[:, np.newaxis]
+        slope = problem.loss.gradient(Z, Y)
+        back = (V.T @ slope) * np.where(inner > 0.0, sigma.a_plus, sigma.a_minus)
+        two = 2.0 * problem.lam
+        slopes = (back @ points + two * W, slope @ hidden.T + two * V, problem.beta * slope.sum(axis=1) + two * b)
+        value = problem.loss.value(Z, Y) + problem.lam * float(x @ x if problem.beta else x[:-m] @ x[:-m])
+        return value, np.concatenate([part.ravel() for part in slopes])
+
+    def late(_: np.ndarray) -> None:
+        if time.monotonic() > deadline:
+            raise StopIteration
+
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=late, options={"maxiter": TRAINING_STEPS})
+    W, V = found.x[:size].reshape(width, r), found.x[size:-m].reshape(m, width)
+    lengths = np.linalg.norm(W, axis=1)
+    masses = lengths * np.linalg.norm(V, axis=0)
+    live = masses > 1e-9 * max(float(masses.max(initial=0.0)), 1e-300)
+    W, V = W[live] / lengths[live, np.newaxis], V[:, live] * lengths[live]
+    b = found.x[-m:] if problem.beta else np.zeros(m)
+    return Neurons(W, V, b, W @ points.T > 0.0)
+
+
+def trained(problem: Problem, points: np.ndarray, seed: int, deadline: float) -> Iterator[Neurons]:
+    """Trained networks until the deadline, at least one; none for interpolate, which no training reaches."""
+    if problem.loss.name == "interpolate":
+        return
+    best, vain = math.inf, 0
+    for number in range(NETWORKS):
+        neurons = train(problem, points, min(WIDTH, max(problem.m * problem.N, 1)), seed + 7919 * number, deadline)
+        value = objective(problem, points, neurons)
+        vain = 0 if value < best * (1.0 - 1e-4) else vain + 1
+        best = min(best, value)
+        yield neurons
+        if time.monotonic() > deadline or vain >= VAIN:
+            return
+
+
+# -- the lower side ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Judge:
+    """Repairs candidates and remembers the last draft."""
+
+    problem: Problem
+    points: np.ndarray
+    draft: Draft | None = None
+
+    def __call__(self, candidate: Candidate) -> tuple[float, float]:
+        self.draft = estimate(self.points, candidate, self.problem.activation)
+        if self.draft is None or not candidate.objective > 0.0:
+            return math.inf, 0.0
+        excess = self.draft.bound / (2.0 * self.problem.lam) - 1.0
+        return excess, abs(1.0 - dual_value(self.problem, candidate.G) / candidate.objective)
+
+
+def moment_bounds(
+    problem: Problem,
+    space: Coordinates,
+    neurons: Neurons,
+    gap_left: Callable[[], float],
+    deadline: float,
+    seed: int,
+) -> Iterator[DualBound]:
+    """Proven lower bounds, each better than those before, until the deadline or until they no longer rise.
+
+    neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment.
+    """
+    if not len(neurons.W):
+        return
+    judge = _Judge(problem, space.points)
+    relaxation = Relaxation(problem, space.points, neurons.W, neurons.V, seed)
+    best, idle, reference = -math.inf, 0, -math.inf
+    for candidate in candidates(relaxation, judge, lambda: time.monotonic() > deadline):
+        draft = judge.draft
+        idle += 1
+        if draft is not None and math.isfinite(draft.bound) and draft.bound > 0.0:
+            limit = 2.0 * problem.lam / draft.bound
+            if dual_value(problem, best_scale(problem, candidate.G, limit) * candidate.G) > best:
+                found = _proven(problem, space, candidate, draft)
+                if found is not None and found.value > best:
+                    best = found.value
+                    yield found
+        if not best - reference <= PROGRESS * gap_left():
+            reference, idle = best, 0
+        if idle >= PATIENCE:
+            return
+
+
+def _proven(problem: Problem, space: Coordinates, candidate: Candidate, draft: Draft) -> DualBound | None:
+    proof = prove(draft, problem.activation)
+    if proof is None:
+        return None
+    lipschitz = problem.activation.lipschitz
+    bound = space.upper_bound(proof.bound, candidate.G, lipschitz)
+    defect = problem.loss.exact_dual_defect(candidate.G)
+    if defect > 0.0:
+        bound = (bound + defect * space.norm * lipschitz) * (1.0 + 2.0**-50)
+    found = dual_lower_bound(problem, candidate.G, bound, "moments", proof)
+    return found if math.isfinite(found.value) else None
