@@ -120,10 +120,10 @@ def moment_bounds(
     space: Coordinates,
     neurons: Neurons,
     gap_left: Callable[[], float],
-    deadline: float,
+    stop: Callable[[], bool],
     seed: int,
 ) -> Iterator[DualBound]:
-    """Proven lower bounds, each better than those before, until the deadline or until they no longer rise.
+    """Proven lower bounds, each better than those before, until `stop` or until they no longer rise.
 
     neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment.
     """
@@ -132,7 +132,7 @@ def moment_bounds(
     judge = _Judge(problem, space.points)
     relaxation = Relaxation(problem, space.points, neurons.W, neurons.V, seed)
     best, idle, reference = -math.inf, 0, -math.inf
-    for candidate in candidates(relaxation, judge, lambda: time.monotonic() > deadline):
+    for candidate in candidates(relaxation, judge, stop):
         draft = judge.draft
         idle += 1
         if draft is not None and math.isfinite(draft.bound) and draft.bound > 0.0:

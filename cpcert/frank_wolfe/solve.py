@@ -49,7 +49,7 @@ from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
-from cpcert.parallel import HERE, Workers
+from cpcert.parallel import HERE, Workers, late
 from cpcert.problem import Problem
 from cpcert.rounding import round_up
 
@@ -274,7 +274,7 @@ class _Run:
             return math.inf if self.upper is None or self.dual is None else self.upper - self.dual.value
 
         deadline = self.started + large.RELAXING * self.time_limit
-        for found in large.moment_bounds(problem, space, now.neurons, gap_left, deadline, self.seed):
+        for found in large.moment_bounds(problem, space, now.neurons, gap_left, lambda: late(deadline), self.seed):
             if self.dual is None or found.value > self.dual.value:
                 self.dual = found
                 answer = OracleAnswer(points[:0], np.zeros(0), found.oracle_bound, found.rung)
