@@ -23,7 +23,7 @@ HARMLESS = {
 
 def crafted(made) -> Iterator[tuple[str, bytes]]:
     """(name, content) of each."""
-    for function in (problems, dual_points, networks, planes, spectral, trees, directions, cells, files):
+    for function in (problems, dual_points, networks, planes, spectral, trees, directions, cells, moments, files):
         for name, content in function(made):
             yield f"good {name}" if name in HARMLESS else name, content
 
@@ -437,6 +437,59 @@ def _if_rejected(name, content):
         check.check(content)
     except check.Rejected:
         yield name, content
+
+
+def moments(made):
+    one = made["moments"]
+    header, arrays = one.read()
+    proof, N = arrays["proof"].tolist(), header["problem"]["N"]
+    # The first part: scale, c_ν, c_w, λ, the products, no cones, the factor.
+    at = 3 + N
+    count = proof[at]
+    order = 1 + (header["problem"]["n0"] + 1) + N
+    cones = at + 1 + 2 * count
+    end = cones + 2 + order * (order + 1) // 2
+    assert proof[cones] == 0 and count > 2 and len(proof) > end
+
+    def changed(*entries):
+        numbers = list(proof)
+        for place, value in entries:
+            numbers[place] = value
+        return edited(one, _numbers("proof", numbers))
+
+    largest = max(range(count), key=lambda k: proof[at + 2 + 2 * k])
+    weight = at + 2 + 2 * largest
+    yield "moments: a negative product", changed((weight, -proof[weight]))
+    yield "moments: a product twice as large", changed((weight, 2 * proof[weight]))
+    yield "moments: lambda undone", changed(*((3 + i, 0) for i in range(N)))
+    yield "moments: lambda of one point moved to another", changed((3, proof[4]), (4, proof[3]))
+    yield "moments: costs above the bound", changed((2, proof[2] + (proof[2] >> 10)))
+    yield "moments: costs of less", changed((2, proof[2] - (proof[2] >> 4)), (1, proof[1] - (proof[1] >> 4)))
+    # What is allowed for z + Xw and z − Xw of one point, for those of two points: place (1, N + 2).
+    size = 3 * N + 1
+    stray = [1 * size + N + 2, -(1 << 20)]
+    yield (
+        "moments: a free multiplier of two points",
+        edited(one, _numbers("proof", [*proof[:at], 1, *stray, *proof[cones:]])),
+    )
+    yield "moments: one sign only", edited(one, _numbers("proof", proof[:end]))
+    yield "moments: one sign twice", edited(one, _numbers("proof", proof[:end] * 2))
+    yield "moments: three parts", edited(one, _numbers("proof", proof + proof[:end]))
+    G = arrays["G"].tolist()
+    yield "moments: another dual point", edited(one, _numbers("G", [v * 1.01 for v in G]))
+    yield "moments: a sign of the dual point", edited(one, _numbers("G", [-G[0], *G[1:]]))
+    two = made["moments-two"]
+    numbers = two.read()[1]["proof"].tolist()
+    yield "moments: no cost of v", edited(two, _numbers("proof", [*numbers[:2], 0, *numbers[3:]]))
+    cone = made["moments-cone"]
+    header, arrays = cone.read()
+    numbers, N = arrays["proof"].tolist(), header["problem"]["N"]
+    place = 4 + N + 2 * numbers[3 + N]
+    assert numbers[place] > 0
+    yield (
+        "moments: outside the cone",
+        edited(cone, _numbers("proof", [*numbers[: place + 2], numbers[place + 2] // 2, *numbers[place + 3 :]])),
+    )
 
 
 def files(made):

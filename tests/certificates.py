@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -12,8 +13,8 @@ from cpcert import Network, Problem, solve
 from cpcert.certificate import check
 from cpcert.certificate.build import Certificate, certify
 from cpcert.frank_wolfe import large
+from cpcert.frank_wolfe.bounds import DualBound
 from cpcert.frank_wolfe.corrective import Neurons
-from cpcert.frank_wolfe.solve import SolveResult
 from cpcert.oracle.coordinates import coordinates
 
 # loss, activation, slope, β, N, n0, m, what the points are, seed; names say what each is there for.
@@ -146,23 +147,27 @@ def make_problem(name: str) -> Problem:
     return Problem(X, Y, lam=lam, loss=loss, activation=activation, slope=slope, beta=beta, name=name)
 
 
-def relaxed(problem: Problem, count: int = 12) -> SolveResult:
-    """The result with the best of so many bounds of the moment relaxation, which `solve` keeps for larger problems."""
+def moment_bound(problem: Problem, count: int = 12) -> DualBound | None:
+    """The best of so many bounds of the moment relaxation, which `solve` keeps for larger problems."""
     space = coordinates(problem.X_tilde)
-    rng = np.random.default_rng(0)
-    W = rng.standard_normal((6, space.points.shape[1]))
-    start = Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ space.points.T > 0.0)
+    if problem.loss.name != "interpolate":
+        start = large.train(problem, space.points, 20, 0, math.inf)
+    else:
+        rng = np.random.default_rng(0)
+        W = rng.standard_normal((6, space.points.shape[1]))
+        start = Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ space.points.T > 0.0)
     calls = iter(range(count))
     bounds = large.moment_bounds(problem, space, start, lambda: 1.0, lambda: next(calls, None) is None, 0)
-    best = max(bounds, key=lambda bound: bound.value)
-    return replace(solve(problem, max_iterations=0, time_limit=1), dual=best, lower=best.value)
+    return max(bounds, key=lambda bound: bound.value, default=None)
 
 
 def make(name: str) -> Made:
     """Solve and certify."""
     problem = make_problem(name)
     if name.startswith("moments"):
-        result = relaxed(problem)
+        dual = moment_bound(problem)
+        assert dual is not None
+        result = replace(solve(problem, max_iterations=0, time_limit=1), dual=dual, lower=dual.value)
     else:
         result = solve(problem, gap=1e-2, time_limit=20)
     certificate = certify(result)

@@ -448,7 +448,7 @@ def oracle_kind_changed(header, arrays, rng):
     oracle = inner(header)
     if not oracle:
         raise NothingToChange
-    kinds = ["spectral", "tree", "directions", "cells", "plane", "none", None, 1, ["plane"]]
+    kinds = ["spectral", "tree", "directions", "cells", "plane", "moments", "none", None, 1, ["plane"]]
     kinds.remove(oracle["kind"])
     oracle["kind"] = kinds[rng.integers(len(kinds))]
 
@@ -1081,7 +1081,7 @@ def test_the_certificates_are_varied(made):
         "output_basis", "cells", "planes", "coordinates", "infeasible", "upper network", "upper repaired", "relations",
     }  # fmt: skip
     inside = {inner(one.read()[0]).get("kind") for one in made.values() if "coordinates" in one.kinds}
-    assert inside >= {"plane", "tree", "cells", "directions"}
+    assert inside >= {"plane", "tree", "cells", "directions", "moments"}
     assert {one.problem.loss.name for one in made.values()} == set(check.LOSSES)
     assert {np.sign(one.problem.beta) for one in made.values()} == {-1.0, 0.0, 1.0}
     for one in made.values():

@@ -1453,7 +1453,6 @@ class Moments:
         self.points, self.lengths, self.p, self.bits = forest.points, forest.radius, forest.p, forest.bits + 1
         exponents = forest.exponents
         self.k = max((-(g + exponents[i]) for i in range(self.N) if any(row[i] for row in G)), default=0)
-        require(abs(self.k) <= 8 * EXPONENT, "moments: the weights differ too much in size")
         shifts = [self.k + g + e for e in exponents]
         self.wide = width(G) + max(0, *shifts)
         spend(self.N * problem.m * (500 + self.wide), storage(self.N * problem.m, self.wide))
