@@ -98,7 +98,7 @@ class Maker:
         """(what it is, the file)."""
         rng = self.rng
         kind = rng.choice(
-            ("plane", "spectral", "tree", "tree", "directions", "cells", "network", "repaired", "infeasible")
+            ("plane", "spectral", "tree", "tree", "directions", "cells", "moments", "network", "repaired", "infeasible")
         )
         loss = rng.choice(("mse", "mse", "logistic", "cross_entropy", "interpolate"))
         if kind in ("repaired", "infeasible"):
@@ -173,7 +173,7 @@ class Maker:
             proof = [rng.choice((0, 1, 1, 2)), *([rng.choice((0, 0, 1100, -1100))] * N)]
             arrays["proof"] = array("q", proof) + array("q", [rng.choice((0, 0, 1))]) * self.size()
             arrays["norms"] = self.floats(rng.choice((0, 3, 6)))
-        if kind in ("tree", "directions", "cells"):
+        if kind in ("tree", "directions", "cells", "moments"):
             exponents = array("q", [rng.choice((0, 0, 1, -1100, 2200, -2200))]) * N
             if rng.random() < 0.3:
                 exponents[rng.randrange(N)] = rng.choice((0, 1100, -2200))
@@ -203,6 +203,37 @@ class Maker:
             extra = self.size() // n if rng.random() < 0.5 else 0
             arrays["planes"] = self.floats(extra * n)
             arrays["proof"] = self.cells(N, extra, n)
+        if kind == "moments":
+            arrays["proof"] = self.moments(N, m, n)
+
+    def moments(self, N: int, m: int, n: int) -> array[int]:
+        """Parts with many products and cones, of extreme numbers."""
+        rng = self.rng
+        proof = array("q")
+        size = 3 * N + 1
+        for _ in range(1 if m > 1 else 2):
+            proof.extend([rng.choice((0, 0, 40, 4400, -4400)), *([rng.choice((0, 1, 1 << 62))] * (3 if m > 1 else 2))])
+            proof.extend([rng.choice((0, 1, -1, 1 << 62))] * N)
+            products = min(self.size(), size * (size + 1) // 2)
+            gap, weight = rng.choice((0, 1, size)), rng.choice((0, 1, 1 << 62))
+            proof.append(products)
+            # One row of the upper triangle after another: a place below the diagonal would end the check.
+            place, row = 0, 0
+            last = -1
+            for _ in range(products):
+                place += 1 + gap if place else 0
+                while row < size and place >= (row + 1) * size:
+                    row += 1
+                place = max(place, row * size + row)
+                if row >= size:
+                    break
+                proof.extend([place - last - 1, weight])
+                last = place
+                place += not last
+            cones = rng.choice((0, 1, min(size, self.size() // (n + 2))))
+            proof.extend([cones, *([0, 1 << 62, *([rng.choice((0, 1, 1 << 30))] * n)] * cones)])
+            proof.extend([0, *([rng.choice((0, 1))] * min(10**6, (1 + m + n + N) ** 2 // 2))])
+        return proof
 
     def tree(self, arrays, N: int, steps: int) -> None:
         """Steps until they are spent, then the ends that are due."""

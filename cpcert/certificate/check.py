@@ -1562,9 +1562,9 @@ def moment_matrix(
     spend(order * order * (500 + large), storage(order * order + N * n, large))
     rows = [packed(row, lane) for row in points]
     w_w, nu_w = [0] * n, sum(map(mul, nu_x, rows))
-    z_w = [sum(value * rows[j] for j, value in row.items()) << p for row in z_x]
-    for i, row in enumerate(x_x):
-        image = sum(value * rows[j] for j, value in row.items())
+    z_w = [sum(value * rows[j] for j, value in table.items()) << p for table in z_x]
+    for i, table in enumerate(x_x):
+        image = sum(value * rows[j] for j, value in table.items())
         if image:
             for k, x in enumerate(points[i]):
                 w_w[k] += x * image
