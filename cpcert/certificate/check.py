@@ -1597,12 +1597,12 @@ def moment_matrix(
     shift = unit - shared.k + a
     factor = sign or 1
     for j, weights in enumerate(shared.weights):
-        row = S[0] if sign else S[1 + j]
+        into = S[0] if sign else S[1 + j]
         for i, weight in enumerate(weights):
-            row[z + i] -= factor * (plus - minus) * weight << shift
+            into[z + i] -= factor * (plus - minus) * weight << shift
         spend(multiplications(N * (n + 1), shared.wide, shared.bits))
         for k, column in enumerate(zip(*points, strict=True)):
-            row[w + k] -= factor * (plus + minus) * dot(weights, column) << (shift - p)
+            into[w + k] -= factor * (plus + minus) * dot(weights, column) << (shift - p)
     for i in range(order):
         for j in range(i):
             S[i][j] = S[j][i]

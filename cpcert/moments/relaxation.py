@@ -37,6 +37,8 @@ SIZE = 4.0
 STEPS, MEMORY = 30, 20
 # σ to begin with, where it stays, and the factor of a change.
 PENALTY, LEAST_PENALTY, LARGEST_PENALTY, CHANGE = 300.0, 1.0, 1e5, 1.2
+# It does not fall before so many updates: the first candidates are far from everything.
+YOUNG = 12
 # σ is left alone while the excess of the repaired bound over 2λ is between these multiples of what D(G) lacks.
 CLOSE, FAR = 0.5, 2.0
 # Columns of R for one output and for several; more are added when all are used.
@@ -95,7 +97,7 @@ class Relaxation:
         self.objective_unit = 1.0 / (2.0 * problem.lam * self.mass)
         self.output_unit = self.mass * self.unit
         self.with_cone = POINTS_PER_DIMENSION * F.r <= F.N
-        self.penalty = PENALTY
+        self.penalty, self.updates = PENALTY, 0
         self.products = np.zeros((blocks, 1 + 3 * F.N, 1 + 3 * F.N))
         self.cone = (np.zeros((blocks, 3 * F.N)), np.zeros((blocks, 3 * F.N, F.r)))
         self.costs = np.full((blocks, 2), 0.5 if self.m == 1 else 1.0 / 3.0)
@@ -298,7 +300,8 @@ class Relaxation:
 
         excess: u/2λ − 1 of the repair. lack: |1 − D(G)/objective| before G is scaled for it.
         """
-        if excess > FAR * max(lack, 0.01):
+        self.updates += 1
+        if excess > FAR * max(lack, 0.01) and self.updates > YOUNG:
             self.penalty = max(self.penalty / CHANGE, LEAST_PENALTY)
         elif excess < CLOSE * lack:
             self.penalty = min(self.penalty * CHANGE, LARGEST_PENALTY)
