@@ -1546,9 +1546,9 @@ def moment_matrix(
         nu_z[i] += weight * nu_b * z_a
         nu_x[j] += weight * nu_a * x_b
         nu_x[i] += weight * nu_b * x_a
-        for table, one, two in ((z_z, z_a, z_b), (x_x, x_a, x_b)):
-            table[i][j] = table[i].get(j, 0) + weight * one * two
-            table[j][i] = table[j].get(i, 0) + weight * one * two
+        for both, one, two in ((z_z, z_a, z_b), (x_x, x_a, x_b)):
+            both[i][j] = both[i].get(j, 0) + weight * one * two
+            both[j][i] = both[j].get(i, 0) + weight * one * two
         z_x[i][j] = z_x[i].get(j, 0) + weight * z_a * x_b
         z_x[j][i] = z_x[j].get(i, 0) + weight * z_b * x_a
     # All of S over 2**−unit; sums of the points over 2**−(scale + 2p) in lanes.
