@@ -26,9 +26,9 @@ from cpcert.problem import Problem
 # Sizes from which the relaxation comes before the searches: rank; points; rank times points; and outputs at a smaller rank.
 RANK, LEAST_RANK, POINTS, SIZE, OUTPUTS = 13, 7, 50, 800, 4
 # Beyond so many points its matrices do not fit.
-MOST_POINTS = 1500
-# Shares of the time limit: for training, and until when the relaxation may go on.
-TRAINING, RELAXING = 0.2, 0.7
+MOST_POINTS = 1000
+# Shares of the time limit: for training, until when the relaxation may go on, and until when training goes on after it.
+TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
 PATIENCE, PROGRESS = 40, 0.01
 # Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
@@ -81,8 +81,13 @@ def train(problem: Problem, points: np.ndarray, width: int, seed: int, deadline:
     return Neurons(W, V, b, W @ points.T > 0.0)
 
 
-def trained(problem: Problem, points: np.ndarray, seed: int, deadline: float) -> Iterator[Neurons]:
-    """Trained networks until the deadline, at least one; none for interpolate, which no training reaches."""
+def trained(
+    problem: Problem, points: np.ndarray, seed: int, deadline: float, patience: int = VAIN
+) -> Iterator[Neurons]:
+    """Trained networks until the deadline, at least one; none for interpolate, which no training reaches.
+
+    patience: so many in a row without a better one are enough.
+    """
     if problem.loss.name == "interpolate":
         return
     best, vain = math.inf, 0
@@ -92,7 +97,7 @@ def trained(problem: Problem, points: np.ndarray, seed: int, deadline: float) ->
         vain = 0 if value < best * (1.0 - 1e-4) else vain + 1
         best = min(best, value)
         yield neurons
-        if time.monotonic() > deadline or vain >= VAIN:
+        if time.monotonic() > deadline or vain >= patience:
             return
 
 

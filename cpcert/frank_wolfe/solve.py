@@ -263,12 +263,7 @@ class _Run:
             return start
         if not large.suits(problem, points):
             return start
-        now = start
-        for neurons in large.trained(problem, points, self.seed, self.started + large.TRAINING * self.time_limit):
-            if objective(problem, points, neurons) < objective(problem, points, now.neurons):
-                gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
-                now = Iterate(neurons, (gradient,), "T")
-        self._improve_upper(space, now.neurons)
+        now = self._train(space, start, self.seed, large.TRAINING, large.VAIN)
 
         def gap_left() -> float:
             return math.inf if self.upper is None or self.dual is None else self.upper - self.dual.value
@@ -281,6 +276,16 @@ class _Run:
                 if self._record(replace(now, step="M"), answer, None) or self._closed():
                     break
         self.relaxed = True
+        return now
+
+    def _train(self, space: Coordinates, start: Iterate, seed: int, share: float, patience: int) -> Iterate:
+        """Networks until this share of the time is over; the best of them, if it is better than the start."""
+        problem, points, now = self.problem, space.points, start
+        for neurons in large.trained(problem, points, seed, self.started + share * self.time_limit, patience):
+            if objective(problem, points, neurons) < objective(problem, points, now.neurons):
+                gradient = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
+                now = Iterate(neurons, (gradient,), "T")
+        self._improve_upper(space, now.neurons)
         return now
 
     # -- the two sides of the interval ----------------------------------------------------------------------------------
@@ -384,7 +389,11 @@ class _Run:
     def _use_reserve(self, space: Coordinates, G: np.ndarray, top: float) -> None:
         """Spend what is left of the time on proofs of this G, from loose to tight."""
         deadline = self.started + self.time_limit
-        if top <= 0.0 or self.relaxed:  # nothing to measure a cutoff by, or too large for a search
+        if self.relaxed and self.neurons is not None:  # too large for a search: more networks
+            now = Iterate(self.neurons, (G,), "T")
+            self._train(space, now, self.seed + 1, large.FINISHING, large.NETWORKS)
+            return
+        if top <= 0.0:  # nothing was found that a cutoff could be measured by
             return
         for stage in STAGES:
             if time.monotonic() > deadline or self._nodes_left() == 0 or self._closed():
