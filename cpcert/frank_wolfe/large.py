@@ -71,7 +71,8 @@ def train(problem: Problem, points: np.ndarray, width: int, seed: int, deadline:
         if time.monotonic() > deadline:
             raise StopIteration
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=late, options={"maxiter": TRAINING_STEPS})
+    with np.errstate(over="ignore", invalid="ignore"):  # of data far from 1, whose networks are of no use here
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=late, options={"maxiter": TRAINING_STEPS})
     W, V = found.x[:size].reshape(width, r), found.x[size:-m].reshape(m, width)
     lengths = np.linalg.norm(W, axis=1)
     masses = lengths * np.linalg.norm(V, axis=0)

@@ -32,9 +32,10 @@ from cpcert.oracle.spectral import EPS, cholesky
 # Bits of the largest multiplier; products below this share of it are dropped.
 GRID_BITS = 40
 DUST = 2.0**-26
-# How much λ is raised, relative to u, and c_v against that of the candidate.
-RAISES = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
-STRETCHES = (1.0, 1.05, 1.2)
+# How much λ is raised: relative to u, and beyond what z needs; c_v against that of the candidate, and against u.
+RAISES = (1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+MORE_RAISES = (1e-2, 0.1, 1.0)
+STRETCHES, SHARES = (1.0, 1.05), (0.5, 0.75)
 # Least shift of S, relative to its largest diagonal entry: room for a Cholesky factor of few bits.
 ROOM = 2.0**-38
 HUGE = 1e100
@@ -109,8 +110,8 @@ def _on_grid(given: Multipliers, at: Scaled, sign: float) -> Part | None:
     if given.cone is not None:
         rows = np.flatnonzero(given.cone[0] > 0.0) + 1
         alpha, beta = given.cone[0][rows - 1] * d[rows], given.cone[1][rows - 1] * d[rows, np.newaxis]
-    every = (np.abs(T).max(), np.abs(linear).max(), np.abs(alpha).max(initial=0.0), *np.abs(given.cost))
-    largest = float(max(every))
+    every = np.concatenate([T.ravel(), linear, alpha, beta.ravel(), given.cost, at.G.ravel()])
+    largest = float(np.abs(every[: every.size - at.G.size]).max()) if np.all(np.isfinite(every)) else math.inf
     if not 1.0 / HUGE < largest < HUGE:
         return None
     scale = GRID_BITS - math.frexp(largest)[1]
@@ -230,11 +231,15 @@ def estimate(points: np.ndarray, candidate: Candidate, activation: Activation) -
         base = _with_linear(plain, part.linear, at)
         need = max(-float(np.linalg.eigvalsh(base[z, z])[0]), 0.0)
         best: tuple[float, float, tuple[float, float, float]] | None = None
-        for raised in RAISES:
-            t = math.ceil((need * (1.0 + 1e-9) + raised * 1e-2 * total) / unit) * unit
+        raises = [need * (1.0 + 1e-9) + raised * total for raised in RAISES]
+        raises += [need * (1.0 + raised) for raised in MORE_RAISES if need > 0.0]
+        costs = (
+            [stretch * given.cost[1] for stretch in STRETCHES] + [share * total for share in SHARES] if inner else [0.0]
+        )
+        for raised in raises:
+            t = math.ceil(raised / unit) * unit
             S = _with_linear(base, np.full(N, t), at)
-            for stretch in STRETCHES if inner else (1.0,):
-                c_v = stretch * given.cost[1] if inner else 0.0
+            for c_v in costs:
                 found = _least_cost(S, c_v, inner, r)
                 if found is not None and (best is None or sum(found) + c_v < best[0]):
                     best = (sum(found) + c_v, t, (found[0], c_v, found[1]))
