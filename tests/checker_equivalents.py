@@ -18,6 +18,11 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
     r"^check_directions: k <= RANK → k < RANK": "a limit: others would do",
+    r"^(Moments\.__init__|check_moment_part|moment_matrix): .* in (spend\(|large = |self\.wide = )": "what a step is said to cost",
+    r"^Moments\.__init__: 0 → 1 in forest = ": "the grid of trees, of which there are none",
+    r"^(Moments\.__init__: forest\.bits|moment_matrix: .* in (coefficients|lane) = )": (
+        "lanes have more than two bytes to spare, and wider ones are as good"
+    ),
     # Python.
     r"^: .* in sys\.exit\(main": "the file as a program, which tests/test_certificate.py runs",
     r"^check: raise Rejected\(f'the numbers cannot be computed": "no file is known that comes here",

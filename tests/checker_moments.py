@@ -185,6 +185,7 @@ def parts(m):
     # Cones: ν(αν + βw) with |β| ≤ α.
     cone = part(4, 10, 1, cones=[(0, 2, 2)])
     exact(m, 14, lambda u: check(u, cone, good))
+    exact(m, 10, lambda u: check(u, part(cones=[(0, 0, 0)] * 4), good))
     for alpha, beta in ((1, 2), (2, -3), (-2, 2), (0, 1)):
         says(m, "outside the cone", check, 99, part(9, 90, 9, cones=[(0, alpha, beta)]), good)
     says(m, "does not exist", check, 99, part(cones=[(4, 0, 0)]), good)
