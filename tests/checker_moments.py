@@ -169,6 +169,8 @@ def parts(m):
     says(m, "goes on after its end", check, 10, good, good, [0])
     for scale in (4401, -4401):
         says(m, "scale is too large", check, 10, part(scale=scale), good)
+    says(m, "exceed the bound", check, 10, part(scale=-4400), good)
+    says(m, "not positive semidefinite", check, 10, part(scale=4400), good)
     fine = part(2, 18, 2, scale=1)
     exact(m, 10, lambda u: check(u, fine, fine))
     # The free product of z + 3w and z − 3w (place 4·1 + 2) undoes λ. A negative weight is refused, whatever it would do.
