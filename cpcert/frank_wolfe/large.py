@@ -30,7 +30,7 @@ MOST_POINTS = 1000
 # Shares of the time limit: for training, until when the relaxation may go on, and until when training goes on after it.
 TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
-PATIENCE, PROGRESS = 40, 0.01
+PATIENCE, PROGRESS = 100, 0.01
 # Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
 WIDTH, TRAINING_STEPS, NETWORKS, VAIN = 60, 3000, 50, 5
 
