@@ -463,7 +463,7 @@ def moments(made):
     yield "moments: a product twice as large", changed((weight, 2 * proof[weight]))
     yield "moments: lambda undone", changed(*((3 + i, 0) for i in range(N)))
     yield "moments: lambda of one point moved to another", changed((3, proof[4]), (4, proof[3]))
-    yield "moments: costs above the bound", changed((2, proof[2] + (proof[2] >> 10)))
+    yield "moments: costs above the bound", changed((2, 3 * proof[2]))
     yield "moments: costs of less", changed((2, proof[2] - (proof[2] >> 4)), (1, proof[1] - (proof[1] >> 4)))
     # What is allowed for z + Xw and z − Xw of one point, for those of two points: place (1, N + 2).
     size = 3 * N + 1

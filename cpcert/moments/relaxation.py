@@ -7,7 +7,7 @@ With all neurons balanced and Y = Σ yyᵀ over them (forms.py), the problem of 
                ‖(FYFᵀ)_{f,w}‖ ≤ (FYFᵀ)_{f,ν} for f among p, q, s               (*)
 
 where Z_ji(Y) = a₊(FYFᵀ)_{v_j,p_i} − a₋(FYFᵀ)_{v_j,q_i}; one output: one Y for each sign of v. (*) is fwᵀ as a vector no
-longer than fν; it pays where the rank is small against N, and is left out elsewhere. The multipliers of these conditions
+longer than fν; it is left out where the rank is near N. The multipliers of these conditions
 are a dual point G = −∇C(Z) with a proof of γ(G) ≤ 2λ, as far as the quadratic form S of repair.py is positive semidefinite.
 
 **Method.** Y has small rank at the optimum (6 for two classes of digits, N = 100), and few products are active (4 %). So
@@ -44,7 +44,7 @@ CLOSE, FAR = 0.5, 2.0
 # Columns of R for one output and for several; more are added when all are used.
 COLUMNS, MORE_COLUMNS = (16, 32), 8
 # (*) from so many points per dimension on.
-POINTS_PER_DIMENSION = 4
+POINTS_PER_DIMENSION = 1.5
 
 
 @dataclass(frozen=True, eq=False)
