@@ -16,6 +16,8 @@ from cpcert.errors import InputError
 
 if TYPE_CHECKING:
     from cpcert.instance import Instance, SolveSettings
+    from cpcert.network import Network
+    from cpcert.problem import Problem
 
 DONE, NO, BAD_INPUT, BUG = 0, 1, 2, 70
 
@@ -35,6 +37,16 @@ def settings_from_options(instance: Instance, **options: Any) -> SolveSettings:
     except InputError as error:
         setting, _, fault = str(error).partition(":")
         raise InputError(f"--{setting.replace('_', '-')}:{fault}") from None
+
+
+def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
+    """The network of the file; on stderr, what had to be assumed to read it."""
+    from cpcert.models.read import read
+
+    reading = read(model, problem, layers)
+    if reading.assumed:
+        print(reading.assumed, file=sys.stderr, flush=True)
+    return reading.network
 
 
 def announce_compilation() -> None:
