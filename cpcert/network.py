@@ -441,7 +441,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
         elif kind in ("F16", "F32", "F64"):
             flat = np.frombuffer(raw, f"<f{int(kind[1:]) // 8}")
         else:
-            raise InputError(f"{path}: {name} has type {kind}; weights must be floating point numbers (F64, F32, F16, BF16)")
+            raise InputError(
+                f"{path}: {name} has type {kind}; weights must be floating point numbers (F64, F32, F16, BF16)"
+            )
         tensors[name] = flat.reshape(entry["shape"])
     return tensors, metadata
 

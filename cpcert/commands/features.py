@@ -117,8 +117,8 @@ def forces(
         frames = frames or trained
     if settle:
         network = settled(problem, network)
-    layers = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
-    answer = forces_object(problem, network, layers) | {"seed": None if given else seed, "complete": complete}
+    found = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
+    answer = forces_object(problem, network, found) | {"seed": None if given else seed, "complete": complete}
     classes = [str(label) for label in getattr(loaded.data, "classes", [])]
 
     def save() -> dict[str, Any]:
@@ -126,7 +126,7 @@ def forces(
         if plot or animate:
             from cpcert.formulations.plots import animate_forces, plot_forces
         if plot:
-            plot_forces(problem, layers, folder / f"{problem.name}-forces.png", classes)
+            plot_forces(problem, found, folder / f"{problem.name}-forces.png", classes)
             written["plot"] = str(folder / f"{problem.name}-forces.png")
         if animate:
             history = [(title, layer_forces(problem, net, rcond, tikhonov, kink_tolerance)) for title, net in frames]
@@ -189,9 +189,7 @@ def _files(checkpoints: list[Path]) -> list[Path]:
             continue
         inside = [file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")]
         if not inside:
-            raise InputError(
-                f"--checkpoints: {path} has no model in it; give files ending in {', '.join(SUFFIXES)}"
-            )
+            raise InputError(f"--checkpoints: {path} has no model in it; give files ending in {', '.join(SUFFIXES)}")
         found += sorted(inside, key=_natural)
     return found
 

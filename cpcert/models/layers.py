@@ -63,7 +63,9 @@ def network_of(layers: Sequence[Layer], problem: Problem, source: str) -> Networ
 # -- what the arrays are -----------------------------------------------------------------------------------------------
 
 
-def linear_layers(state: Mapping[str, np.ndarray], source: str, tensors: Mapping[str, Hashable] | None = None) -> list[Layer]:
+def linear_layers(
+    state: Mapping[str, np.ndarray], source: str, tensors: Mapping[str, Hashable] | None = None
+) -> list[Layer]:
     """The Linear layers NAME.weight (out, in), NAME.bias (out,), in the order of the mapping.
 
     tensors: for each key something equal where the memory is the same. Raises InputError for arrays that are anything else, saying
@@ -138,20 +140,24 @@ def ordered(
     twice = [(a, b) for i, a in enumerate(layers) for b in layers[:i] if a.tensor == b.tensor]
     if twice:
         a, b = twice[0][1].name, twice[0][0].name
-        raise InputError(f"{source}: {a} and {b} are the same tensor (one layer under two names, or tied weights); {advice}")
+        raise InputError(
+            f"{source}: {a} and {b} are the same tensor (one layer under two names, or tied weights); {advice}"
+        )
     for layer in layers:
         if layer.bias is None and re.search("emb", layer.name, re.IGNORECASE):
-            raise InputError(f"{source}: {layer} is an embedding by its name; only Linear layers are read. If it is one, {advice}")
+            raise InputError(
+                f"{source}: {layer} is an embedding by its name; only Linear layers are read. If it is one, {advice}"
+            )
     if len(layers) != problem.depth:
         raise InputError(
             f"{source}: has depth {len(layers)}, with the layers {names}; the instance has depth {problem.depth}"
         )
     _require_activations(layers, problem, source, advice)
     if len(layers) > MOST_TRIED:
-        # No need to try others: were these not the numbers of one container, there would be several orders.
         by_number = _by_number(layers)
-        fitting = [by_number] if by_number is not None and _chains(by_number, problem) else []
-        several = True
+        if by_number is None:
+            raise InputError(f"{source}: the numbers in the names {names} do not order all layers; {advice}")
+        fitting, several = [by_number] if _chains(by_number, problem) else [], True
     else:
         every = list(_chained(list(layers), problem.n0, problem.m))
         fitting = [each for each in every if not any(_before(b, a) for i, b in enumerate(each) for a in each[:i])]
@@ -164,8 +170,12 @@ def ordered(
     if len(fitting) == 1 and not (several and contradicted):
         return fitting[0]
     if not fitting:
-        raise InputError(f"{source}: the shapes of {names} do not chain in the order of the numbers in the names; {advice}")
-    raise InputError(f"{source}: the layers {names} chain in more than one order, and neither shapes nor numbers decide; {advice}")
+        raise InputError(
+            f"{source}: the shapes of {names} do not chain in the order of the numbers in the names; {advice}"
+        )
+    raise InputError(
+        f"{source}: the layers {names} chain in more than one order, and neither shapes nor numbers decide; {advice}"
+    )
 
 
 def _chosen(layers: Sequence[Layer], problem: Problem, source: str, order: Sequence[str]) -> list[Layer]:
@@ -270,7 +280,9 @@ def require_same_function(
     found = np.asarray(function(X), dtype=np.float64)
     expected = network.predict(X) if head is None else head(network.predict(X))
     if found.size != expected.size:
-        raise InputError(f"{source}: has outputs of shape {found.shape} at {count} points; {problem.m} at each are needed")
+        raise InputError(
+            f"{source}: has outputs of shape {found.shape} at {count} points; {problem.m} at each are needed"
+        )
     size = np.abs(network.inputs(X))
     for index, W in enumerate(network.weights):
         size = np.abs(W) @ size
@@ -291,14 +303,14 @@ def require_same_function(
 def head_of(name: str, problem: Problem, source: str) -> Callable[[np.ndarray], np.ndarray]:
     """The function (K, m) -> (K, m) that turns outputs into probabilities, if the loss of the problem has the same inside.
 
-    The network is what it is applied to. Raises InputError for another loss, or a name that is none of Softmax, LogSoftmax and Sigmoid.
+    The network is what it is applied to. Raises InputError for another loss and another name than these.
     """
     losses = {"Softmax": "cross_entropy", "LogSoftmax": "cross_entropy", "Sigmoid": "logistic"}
     if name not in losses:
-        raise InputError(f"{source}: ends with {name}, which is not read; end with the last linear layer")
+        raise InputError(f"{source}: has {name}, which is not read; end with the last linear layer")
     if losses[name] != problem.loss.name:
         raise InputError(
-            f"{source}: ends with {name}, which belongs to the loss {losses[name]}; the instance has the loss {problem.loss.name}"
+            f"{source}: has {name}, which may end a network with the loss {losses[name]}; the instance has the loss {problem.loss.name}"
         )
     return {"Softmax": lambda Z: np.exp(_log_softmax(Z)), "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid}[name]
 

@@ -113,9 +113,7 @@ def read_onnx(path: str, problem: Problem) -> Network:
 # -- one node ----------------------------------------------------------------------------------------------------------
 
 
-def _step(
-    model: Any, node: Any, chain: _Chain, others: Mapping[str, np.ndarray], problem: Problem, path: str
-) -> None:
+def _step(model: Any, node: Any, chain: _Chain, others: Mapping[str, np.ndarray], problem: Problem, path: str) -> None:
     """Follow the data through one node."""
     operator = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
     if operator in ("Gemm", "MatMul"):
@@ -185,7 +183,9 @@ def _linear(node: Any, chain: _Chain, others: Mapping[str, np.ndarray], problem:
 
 def _bias(node: Any, constant: np.ndarray, chain: _Chain, path: str) -> tuple[np.ndarray, tuple[int, ...]]:
     """What is added to every point, (k,), and the shape of the sum."""
-    wrong = f"{path}: {_words(node)} has a bias of shape {constant.shape} for {chain.entries} rows, or one for each point"
+    wrong = (
+        f"{path}: {_words(node)} has a bias of shape {constant.shape} for {chain.entries} rows, or one for each point"
+    )
     try:
         shape = np.broadcast_shapes(constant.shape, chain.shape)
     except ValueError:
@@ -273,7 +273,9 @@ def _fetch(tensor: Any, path: str) -> None:
     try:
         file = (folder / location).resolve()
         if not location or not file.is_relative_to(folder) or Path(location).is_absolute():
-            raise InputError(f"{path}: {tensor.name} is kept in {location!r}, outside the folder of the model; that is not read")
+            raise InputError(
+                f"{path}: {tensor.name} is kept in {location!r}, outside the folder of the model; that is not read"
+            )
         if not file.is_file():
             raise InputError(f"{path}: {tensor.name} is kept in {location}, which is missing; put it beside the model")
         load_external_data_for_tensor(tensor, str(folder))

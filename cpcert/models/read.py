@@ -45,7 +45,7 @@ def read_model(model: Any, problem: Problem, layers: Sequence[str] | str | None 
 
     float16, bfloat16 and float32 weights become float64 exactly; biases are divided by β, rounded. The functions of modules, ONNX
     files and scikit-learn models are compared with that of the network read; a state dict does not say what happens between its
-    layers. scikit-learn does not penalise biases, and halves its alpha and its squared loss, so its optimum is not that of the problem.
+    layers. scikit-learn does not penalise biases, so the minimum that it looks for is not that of the problem.
 
     Raises InputError, which names what was found, for anything that is not such a network or does not fit the problem.
     """
@@ -78,7 +78,9 @@ def _names(layers: Sequence[str] | str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in layers.split(",")] if isinstance(layers, str) else list(layers)
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"layers: {layers!r} is no list of names; give them in the order in which the layers act: first,second")
+        raise InputError(
+            f"layers: {layers!r} is no list of names; give them in the order in which the layers act: first,second"
+        )
     return names
 
 
@@ -124,7 +126,9 @@ def _suffix(path: str) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     if suffix in (".pkl", ".pickle", ".joblib"):
-        raise InputError(f"{path}: is a pickle, which is a program; load it in Python and give the model to cpcert.read_model")
+        raise InputError(
+            f"{path}: is a pickle, which is a program; load it in Python and give the model to cpcert.read_model"
+        )
     if start[8:9] == b"{":
         return ".safetensors"
     if start[:2] in (b"PK", b"\x80\x02"):
@@ -167,10 +171,12 @@ def _read_sklearn(model: Any, problem: Problem) -> Network:
     sigma = problem.activation
     if {"relu": (1.0, 0.0), "identity": (1.0, 1.0)}.get(model.activation) != (sigma.a_plus, sigma.a_minus):
         raise InputError(f"{source}: has the activation {model.activation}, the instance {sigma.name}")
-        end = {"softmax": "Softmax", "logistic": "Sigmoid"}.get(model.out_activation_, model.out_activation_)
+    end = {"softmax": "Softmax", "logistic": "Sigmoid"}.get(model.out_activation_, model.out_activation_)
     head = None if end == "identity" else head_of(end, problem, source)
     pairs = zip(model.coefs_, model.intercepts_, strict=True)
-    layers = [Layer(f"coefs_[{k}]", np.asarray(W, np.float64).T, np.asarray(b, np.float64)) for k, (W, b) in enumerate(pairs)]
+    layers = [
+        Layer(f"coefs_[{k}]", np.asarray(W, np.float64).T, np.asarray(b, np.float64)) for k, (W, b) in enumerate(pairs)
+    ]
     network = network_of(layers, problem, source)
     unit_roundoff = float(np.finfo(model.coefs_[0].dtype).eps)
     require_same_function(network, lambda X: _sklearn_outputs(model, X), problem, source, unit_roundoff, head=head)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import zipfile
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def torch_layers(state: Mapping[str, Any], source: str) -> list[Layer]:
         if value.is_quantized:
             raise InputError(f"{source}: {key} is quantized ({value.dtype}); save the network in floating point")
         if value.is_meta or value.layout != torch.strided:
-            raise InputError(f"{source}: {key} is not a dense tensor with values; weights must be dense floating point numbers")
+            raise InputError(
+                f"{source}: {key} is not a dense tensor with values; weights must be dense floating point numbers"
+            )
         if value.is_complex() or not (value.is_floating_point() or str(key).endswith("num_batches_tracked")):
             raise InputError(f"{source}: {key} has type {value.dtype}; weights must be dense floating point numbers")
         value = value.detach().to("cpu")
@@ -77,7 +80,12 @@ def _load(path: str) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # an older format, or torch.load says what is wrong
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ):  # an older format, or torch.load says what is wrong
         names = []
     if "constants.pkl" in names:
         raise InputError(f"{path}: is a TorchScript archive, a program; {SAVE} of the network before torch.jit")
@@ -101,7 +109,9 @@ def _load(path: str) -> Any:
 def _state_dict_in(loaded: Any, path: str) -> Mapping[str, Any]:
     """The one mapping with matrices in what was loaded, which may be a checkpoint around it."""
     if isinstance(loaded, _Unknown):
-        raise InputError(f"{path}: is a whole {_kind(loaded)}, which is a program; {SAVE}, or give the module in Python")
+        raise InputError(
+            f"{path}: is a whole {_kind(loaded)}, which is a program; {SAVE}, or give the module in Python"
+        )
     if not isinstance(loaded, Mapping):
         raise InputError(f"{path}: is {_kind(loaded)}, not a state dict; {SAVE}")
     if _is_optimizer(loaded):
@@ -177,9 +187,8 @@ def read_module(module: Any, problem: Problem, order: Sequence[str] | None) -> t
             failure = failure or f"{type(error).__name__}: {error}"
             continue
         network, found = _by_calls(layers, calls, problem, source, order)
-        require_same_function(
-            network, lambda X, inner=inner, dtype=dtype: _outputs(inner, X, dtype), problem, source, torch.finfo(dtype).eps
-        )
+        function = partial(_outputs, inner, dtype)
+        require_same_function(network, function, problem, source, torch.finfo(dtype).eps)
         return network, found
     raise InputError(f"{source}: its forward pass fails on {problem.n0} features ({failure.splitlines()[0]})")
 
@@ -210,11 +219,11 @@ def _calls(module: Any, problem: Problem, dtype: Any) -> list[str]:
     for name, each in module.named_modules():
         if isinstance(each, torch.nn.Linear):
             each.register_forward_hook(lambda *_, name=name: calls.append(name or "weight"))
-    _outputs(module, problem.X[:2], dtype)
+    _outputs(module, dtype, problem.X[:2])
     return calls
 
 
-def _outputs(module: Any, X: np.ndarray, dtype: Any) -> np.ndarray:
+def _outputs(module: Any, dtype: Any, X: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.no_grad():

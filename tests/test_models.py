@@ -1,0 +1,494 @@
+"""Networks that others have trained: files, modules and scikit-learn models are read as what they are, or refused by name."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cpcert import InputError, Problem, read_model
+from cpcert.cli import main
+from cpcert.models.read import read
+
+FILES = Path(__file__).parent / "files" / "models"
+
+
+def problem(loss="mse", beta=1.0, n0=2, m=1, depth=2, activation="relu", slope=None):
+    rng = np.random.default_rng(3)
+    X, Z = rng.standard_normal((12, n0)), rng.standard_normal((12, m))
+    if loss == "logistic":
+        Z = np.where(Z > 0.0, 1.0, -1.0)
+    if loss == "cross_entropy":
+        Z = np.eye(m)[Z.argmax(axis=1)]
+    return Problem(X, Z, lam=1e-2, loss=loss, beta=beta, depth=depth, activation=activation, slope=slope)
+
+
+def random_state(widths, names, seed=0, dtype=np.float64):
+    """NAME.weight and NAME.bias for each layer of a chain of these widths."""
+    rng = np.random.default_rng(seed)
+    state = {}
+    for name, n, k in zip(names, widths, widths[1:], strict=False):
+        state[f"{name}.weight"] = rng.standard_normal((k, n)).astype(dtype)
+        state[f"{name}.bias"] = rng.standard_normal(k).astype(dtype)
+    return state
+
+
+def applied(state, names, X, activation=lambda Z: np.maximum(Z, 0.0)):
+    """The outputs of the layers `names` of a state dict, in this order."""
+    A = X
+    for name in names:
+        Z = A @ np.asarray(state[f"{name}.weight"], dtype=np.float64).T
+        if f"{name}.bias" in state:
+            Z = Z + np.asarray(state[f"{name}.bias"], dtype=np.float64)
+        A = activation(Z)
+    return Z
+
+
+# -- the order of the layers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "widths"),
+    [
+        (["out", "fc2", "fc1"], [2, 5, 4, 1]),  # the shapes decide, whatever the declaration
+        (["net.0", "net.2", "net.4"], [2, 2, 2, 1]),  # the numbers do
+        (["fc1", "fc2", "out"], [2, 2, 2, 1]),  # numbers for two of them, shapes for the last
+        (["out", "fc1", "fc2"], [2, 2, 2, 1]),
+        (["m.0.0", "m.1.0", "m.2"], [2, 2, 2, 1]),  # a Sequential inside another
+        (["layer9", "layer10", "layer11"], [1, 1, 1, 1]),
+    ],
+)
+def test_orders_that_are_decided(declared, widths):
+    names = sorted(declared, key=lambda name: (name in ("out", "m.2"), len(name), name))
+    p = problem(n0=widths[0], m=widths[-1], depth=3)
+    by_name = random_state(widths, names)
+    state = {key: by_name[key] for name in declared for key in (f"{name}.weight", f"{name}.bias")}
+    np.testing.assert_allclose(read_model(state, p).predict(p.X), applied(state, names, p.X), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("names", "widths", "message"),
+    [
+        (["second", "first", "head"], [2, 2, 2, 1], "second .2 → 2., first.*more than one order.*--layers"),
+        (["head", "second", "first"], [2, 2, 2, 1], "more than one order"),
+        (["a.0", "b.0", "a.2"], [2, 2, 2, 1], "more than one order"),
+        (["fc2", "fc1", "out"], [2, 2, 2, 1], "more than one order"),  # declared against the numbers
+        (["2", "0", "4"], [2, 5, 4, 1], "do not chain in the order of the numbers"),
+        (["0", "5", "2"], [2, 3, 4, 1], "do not chain in the order of the numbers"),
+        (["0", "1", "3"], [2, 3, 4, 1], "0 and 1 are neighbours in a Sequential"),
+        (["0", "2", "4"], [3, 3, 3, 1], "no order of the layers"),
+        (["0", "2"], [2, 3, 1], "has depth 2.*the instance has depth 3"),
+        (["embedding", "fc1", "fc2"], [2, 3, 4, 1], "embedding by its name"),
+        ([f"l{chr(97 + k)}" for k in range(9)], [2] * 9 + [1], "has depth 9"),
+    ],
+)
+def test_orders_that_are_not_decided(names, widths, message):
+    p = problem(depth=3)
+    state = random_state(widths, names)
+    if names[0] == "embedding":
+        del state["embedding.bias"]
+    with pytest.raises(InputError, match=message):
+        read_model(state, p)
+
+
+def test_long_networks_are_ordered_by_numbers_alone():
+    p = problem(depth=10)
+    widths = [2] * 10 + [1]
+    names = [f"body.{k}.lin" for k in range(10)]
+    state = random_state(widths, names)
+    np.testing.assert_allclose(read_model(state, p).predict(p.X), applied(state, names, p.X), rtol=1e-9)
+    for wrong in (random_state(widths, [f"l{chr(97 + k)}" for k in range(10)]), dict(reversed(state.items()))):
+        with pytest.raises(InputError, match="more than one order|do not order all layers"):
+            read_model(wrong, p)
+
+
+def test_the_user_says_the_order():
+    p = problem(depth=3)
+    state = random_state([2, 2, 2, 1], ["net.second", "net.first", "net.head"])
+    for layers, order in [
+        ("first, second,head", ["net.first", "net.second", "net.head"]),
+        (["net.second", "net.first", "net.head"], ["net.second", "net.first", "net.head"]),
+    ]:
+        found = read(state, p, layers)
+        np.testing.assert_allclose(found.network.predict(p.X), applied(state, order, p.X), rtol=1e-12)
+        assert all(name in found.assumed for name in order)
+    for layers, message in [
+        ("first,second", "names 2 layers"),
+        ("first,first,head", "twice"),
+        ("first,second,tail", "'tail' is not a layer.*net.second"),
+        ("head,first,second", "do not lead from 2 features"),
+        ("", "no list of names"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read_model(state, p, layers)
+    # Of two networks in one file, the one that is named.
+    both = random_state([2, 3, 1], ["actor.0", "actor.2"]) | random_state([2, 3, 1], ["critic.0", "critic.2"], seed=1)
+    q = problem()
+    found = read_model(both, q, "critic.0,critic.2").predict(q.X)
+    np.testing.assert_allclose(found, applied(both, ["critic.0", "critic.2"], q.X), rtol=1e-12)
+
+
+def test_state_dicts():
+    p = problem(beta=2.0)
+    rng = np.random.default_rng(0)
+    A, a, B, b = (
+        rng.standard_normal((4, 2)),
+        rng.standard_normal(4),
+        rng.standard_normal((1, 4)),
+        rng.standard_normal(1),
+    )
+    network = read_model({"0.weight": A, "0.bias": a, "2.weight": B, "2.bias": b}, p)
+    by_hand = np.maximum(p.X @ A.T + a, 0.0) @ B.T + b
+    np.testing.assert_allclose(network.predict(p.X), by_hand, rtol=1e-12)
+    assert network.norm_squared() == pytest.approx(sum(np.sum(W**2) for W in (A, B, a / 2.0, b / 2.0)))
+    free = problem(beta=0.0)
+    assert read_model({"a.weight": A, "b.weight": B}, free).weights[0].shape == (4, 2)
+    for state, message in [
+        ({"0.weight": A, "0.bias": a, "2.weight": B}, "beta = 0"),
+        ({"conv.weight": np.zeros((2, 2, 3, 3))}, "not part of a Linear layer"),
+        ({"0.weight": A, "1.running_mean": a}, "1 is a BatchNorm layer"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read_model(state, free)
+    with pytest.raises(InputError, match="has a bias but no weight"):
+        read_model({"0.weight": A, "2.weight": B, "5.bias": b}, p)
+
+
+def onnx_file(path, nodes, tensors, inputs=("x",), outputs=("y",)):
+    """An ONNX file of (operator, inputs, output, attributes) and named arrays."""
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    value = onnx.helper.make_tensor_value_info
+    made = [onnx.helper.make_node(op, given, [out], name=f"the-{out}", **more) for op, given, out, more in nodes]
+    graph = onnx.helper.make_graph(
+        made, "net", [value(name, 1, None) for name in inputs], [value(name, 1, None) for name in outputs],
+        [onnx.numpy_helper.from_array(array, name) for name, array in tensors.items()],
+    )  # fmt: skip
+    onnx.save(onnx.helper.make_model(graph), path)
+
+
+def test_onnx_files(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    p, path = problem(beta=2.0), tmp_path / "model.onnx"
+    rng = np.random.default_rng(0)
+    A, a = rng.standard_normal((4, 2)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
+    B, b = rng.standard_normal((1, 4)).astype(np.float32), rng.standard_normal(1).astype(np.float32)
+    tensors = {"A": A, "a": a, "AT": A.T.copy(), "B": B, "b": b, "BT": B.T.copy()}
+    expected = np.maximum(p.X @ A.T.astype(float) + a, 0.0) @ B.T.astype(float) + b
+    gemm = [
+        ("Gemm", ["x", "A", "a"], "h", {"transB": 1}),
+        ("Relu", ["h"], "r", {}),
+        ("Gemm", ["r", "BT", "b"], "y", {}),
+    ]
+    matmul = [
+        ("Identity", ["x"], "i", {}), ("MatMul", ["i", "AT"], "m", {}), ("Add", ["a", "m"], "h", {}), ("Relu", ["h"], "r", {}),
+        ("MatMul", ["r", "BT"], "n", {}), ("Add", ["n", "b"], "y", {}),
+    ]  # fmt: skip
+    for nodes in (gemm, matmul):
+        onnx_file(path, nodes, tensors)
+        np.testing.assert_allclose(read_model(path, p).predict(p.X), expected, rtol=1e-12)
+    leaky = [gemm[0], ("LeakyRelu", ["h"], "r", {"alpha": 0.3}), gemm[2]]
+    onnx_file(path, leaky, tensors)
+    slopes = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="leaky_relu", slope=0.3)
+    assert read_model(path, slopes).activation == slopes.activation
+    linear = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="linear")
+    onnx_file(path, [gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], tensors)
+    np.testing.assert_allclose(read_model(path, linear).predict(p.X), (p.X @ A.T + a) @ B.T + b, rtol=1e-6)
+    for nodes, message in [
+        (leaky, "LeakyRelu the-r has the left slope 0.3, the activation of the instance 0"),
+        ([gemm[0], ("Sigmoid", ["h"], "r", {}), gemm[2]], "has Sigmoid, which may end a network with the loss logistic"),
+        ([gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], "follows a linear layer without an activation"),
+        (gemm[:2], "does not end with a linear layer"),
+        ([("Relu", ["x"], "h", {}), *gemm[1:]], "comes before a linear layer"),
+        ([gemm[0], ("Relu", ["h"], "r", {}), ("Add", ["h", "r"], "s", {}), ("Gemm", ["s", "BT"], "y", {})], "is not a step"),
+        ([*gemm[:2], ("Gemm", ["r", "BT", "a"], "y", {})], "bias of shape"),
+        ([*gemm[:2], ("MatMul", ["r", "b"], "y", {})], "a matrix is needed"),
+        ([("Gemm", ["x", "BT", "b"], "h", {}), gemm[1], ("Gemm", ["r", "b"], "y", {})], "takes 4 numbers, and 2 come"),
+    ]:  # fmt: skip
+        onnx_file(path, nodes, tensors)
+        with pytest.raises(InputError, match=message):
+            read_model(path, p)
+    model = onnx.load(path)
+    del model.graph.node[0].output[:]
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="a node without an output"):
+        read_model(path, p)
+    onnx_file(path, gemm, tensors, inputs=("x", "z"))
+    with pytest.raises(InputError, match="has 2 inputs"):
+        read_model(path, p)
+    onnx_file(path, gemm, {**tensors, "A": np.array([["x", "y"]])})
+    with pytest.raises(InputError, match="A cannot be read|of shape .1, 2., type object"):
+        read_model(path, p)
+    onnx_file(path, gemm, tensors)
+    model = onnx.load(path)
+    model.graph.initializer[0].data_type = 99
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="A cannot be read|of shape .1, 2., type object"):
+        read_model(path, p)
+    path.write_bytes(b"no protobuf")
+    with pytest.raises(InputError, match="is not an ONNX file"):
+        read_model(path, p)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_model(str(tmp_path / "none.onnx"), p)
+
+
+def test_files_of_torch(tmp_path):
+    torch = pytest.importorskip("torch", reason="the extra train is not installed")
+    from torch.nn import BatchNorm1d, Conv2d, Linear, ReLU, Sequential
+
+    p, free = problem(beta=2.0), problem(beta=0.0)
+    path = tmp_path / "model.pt"
+    model = Sequential(Linear(2, 4), ReLU(), Linear(4, 1))
+    torch.save(model.state_dict(), path)
+    outputs = model.double()(torch.from_numpy(p.X.copy())).detach().numpy()
+    np.testing.assert_allclose(read_model(path, p).predict(p.X), outputs, rtol=1e-12)
+    torch.save(model.half().state_dict(), path)
+    np.testing.assert_allclose(read_model(path, p).predict(p.X), outputs, atol=1e-2)
+    torch.save(Sequential(Linear(2, 4, bias=False), ReLU(), Linear(4, 1, bias=False)).state_dict(), path)
+    assert read_model(path, free).widths == read_model(path, p).widths == (2, 4, 1)
+
+    ruined = Sequential(Linear(2, 4), ReLU(), Linear(4, 1)).state_dict()
+    ruined["0.weight"][1, 0] = float("nan")
+    for saved, message in [
+        (ruined, "W1: row 1, column 0 is nan"),
+        (model, "is a whole torch.nn.modules.container.Sequential"),
+        ({"model": model, "epoch": 3}, "model is a whole torch.nn.modules.container.Sequential.*save model.state_dict"),
+        (Sequential(Linear(3, 4), ReLU(), Linear(4, 1)).state_dict(), "no order of the layers 0 .3 → 4.,"),
+        (Sequential(Linear(2, 4), ReLU(), Linear(5, 1)).state_dict(), "no order of the layers .*5 → 1"),
+        (Sequential(Linear(2, 4), ReLU(), Linear(4, 4), ReLU(), Linear(4, 1)).state_dict(), "depth 3"),
+        (Sequential(Conv2d(1, 2, 3), Linear(2, 1)).state_dict(), "not part of a Linear layer"),
+        (Sequential(Linear(2, 4), BatchNorm1d(4, track_running_stats=False), Linear(4, 1)).state_dict(), "not part of"),
+        ({"scale": torch.tensor(1.0)}, "not part of a Linear layer"),
+        ({"0.weight": torch.ones(4, 2, dtype=torch.int64)}, "floating point"),
+        ({"0.weight": torch.ones(4, 2).to_sparse()}, "dense"),
+    ]:  # fmt: skip
+        torch.save(saved, path)
+        with pytest.raises(InputError, match=message):
+            read_model(path, p)
+    for content in (b"", b"no pickle", pickle.dumps(print), path.read_bytes()[:300]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is not a state dict that can be read safely"):
+            read_model(path, p)
+
+
+
+
+# -- files of PyTorch --------------------------------------------------------------------------------------------------
+
+
+class Options:
+    """What a training script puts into its checkpoint."""
+
+    def __init__(self):
+        self.rate = 0.1
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="the extra train is not installed")
+
+
+def tensors(torch, state, prefix=""):
+    return {prefix + key: torch.from_numpy(np.array(value)) for key, value in state.items()}
+
+
+def test_checkpoints(torch, tmp_path):
+    p, state = problem(), random_state([2, 4, 1], ["0", "2"])
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2, 2))])
+    optimizer.param_groups[0]["params"][0].sum().backward()
+    optimizer.step()
+    rest = {"optimizer": optimizer.state_dict(), "loss": np.float64(0.3), "history": np.ones(3), "args": Options()}
+    best = {"callbacks": {"best_k_models": {"/a/epoch=1.ckpt": torch.tensor(0.3)}}, "path": Path("a"), "epoch": 3}
+    expected = applied(state, ["0", "2"], p.X)
+    for suffix, wrap in [
+        (".pt", lambda s: s),
+        (".bin", lambda s: {"state_dict": s, **rest}),
+        (".ckpt", lambda s: {"state_dict": s, **best}),
+        (".pth.tar", lambda s: {"model": {"model_state_dict": s}, "epoch": 3}),
+        (".checkpoint", lambda s: {"weights": s}),
+    ]:
+        for prefix in ("", "net.", "module._orig_mod."):
+            path = tmp_path / f"model{suffix}"
+            torch.save(wrap(tensors(torch, state, prefix)), path)
+            np.testing.assert_allclose(read_model(path, p).predict(p.X), expected, rtol=1e-12)
+    torch.save({"state_dict": tensors(torch, state)}, path, _use_new_zipfile_serialization=False)
+    np.testing.assert_allclose(read_model(path, p).predict(p.X), expected, rtol=1e-12)
+
+
+def test_what_is_no_state_dict_is_named(torch, tmp_path):
+    from torch import nn
+    from torch.nn.utils import prune
+
+    p, path, state = problem(), tmp_path / "model.pt", tensors(torch, random_state([2, 4, 1], ["0", "2"]))
+    tied = dict(state, **{"4.weight": state["0.weight"]})
+    normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 4)), nn.ReLU(), nn.Linear(4, 1))
+    pruned = nn.Sequential(prune.identity(nn.Linear(2, 4), "weight"), nn.ReLU(), nn.Linear(4, 1))
+    for saved, message in [
+        ({"state": {}, "param_groups": []}, "the state of an optimizer"),
+        ({"model": state, "model_ema": state}, "several state dicts, model, model_ema"),
+        ({"epoch": 3, "loss": np.float64(0.1)}, r"holds no state dict, but epoch \(int\), loss \(numpy"),
+        ([state], "is list"),
+        (torch.ones(2), "is torch.Tensor"),
+        ({"state_dict": {**state, "0.weight": np.ones((4, 2))}}, "0.weight is numpy.*not a tensor"),
+        ({**state, "scale": 2.0}, "scale is float, not a tensor"),
+        ({**state, "scale": torch.tensor(2.0)}, "scale of shape .* is not part of a Linear layer"),
+        (tied, "0.* and 4.* are the same tensor"),
+        (nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).state_dict(), "1 is a BatchNorm layer"),
+        (nn.Sequential(nn.Linear(2, 4), nn.LayerNorm(4), nn.Linear(4, 1)).state_dict(), "perhaps of a normalization"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(2, 1)).state_dict(), "as in Conv2d"),
+        (nn.Sequential(nn.LSTM(2, 3)).state_dict(), "0 is a recurrent layer"),
+        (nn.Sequential(nn.MultiheadAttention(2, 1)).state_dict(), "0 is an attention layer"),
+        (normed.state_dict(), "parametrization"),
+        (pruned.state_dict(), "pruning"),
+        ({**state, "0.weight": torch.ones(4, 2, dtype=torch.complex64)}, "dense floating point"),
+        ({**state, "0.weight": torch.empty(4, 2, device="meta")}, "dense floating point"),
+    ]:
+        torch.save(saved, path)
+        with pytest.raises(InputError, match=message):
+            read_model(path, p)
+    for name in ("model.pkl", "model.h5"):
+        (tmp_path / name).write_bytes(b"\x89HDF 0123456789")
+        with pytest.raises(InputError, match="is a pickle|is no model that is read"):
+            read_model(tmp_path / name, p)
+
+
+def test_safetensors_with_the_names_of_pytorch(tmp_path):
+    from safetensors.numpy import save
+
+    p, path = problem(beta=2.0), tmp_path / "model.safetensors"
+    for dtype, names in [(np.float64, ["0", "2"]), (np.float16, ["net.fc1", "net.fc2"]), (np.float32, ["b", "a"])]:
+        state = random_state([2, 4, 1], names, dtype=dtype)
+        path.write_bytes(save(state))
+        network = read_model(path, p)
+        np.testing.assert_allclose(network.predict(p.X), applied(state, names, p.X), rtol=1e-12)
+        np.testing.assert_array_equal(network.weights[0][:, :2], state[f"{names[0]}.weight"].astype(np.float64))
+    # bfloat16 is what is left of a float32 without its lower half.
+    halves = {key: value.astype(np.float32).view(np.uint32) >> 16 for key, value in random_state([2, 4, 1], "ab").items()}
+    offset, header, body = 0, {}, b""
+    for key, value in halves.items():
+        header[key] = {"dtype": "BF16", "shape": value.shape, "data_offsets": [offset, offset + 2 * value.size]}
+        offset, body = offset + 2 * value.size, body + value.astype("<u2").tobytes()
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    exact = {key: (value.astype(np.uint32) << 16).view(np.float32) for key, value in halves.items()}
+    np.testing.assert_allclose(read_model(path, p).predict(p.X), applied(exact, "ab", p.X), rtol=1e-12)
+    path.write_bytes(save({"0.weight": np.ones((4, 2), dtype=np.int8)}))
+    with pytest.raises(InputError, match="0.weight has type I8"):
+        read_model(path, p)
+    # Sorted by name in the file, which says nothing about the order of the declaration.
+    q = problem(depth=3)
+    path.write_bytes(save(random_state([2, 2, 2, 1], ["fc9", "fc10", "fc11"])))
+    assert read_model(path, q).depth == 3
+    path.write_bytes(save(random_state([2, 2, 2, 1], ["a", "b", "c"])))
+    with pytest.raises(InputError, match="more than one order"):
+        read_model(path, q)
+
+
+# -- modules and scikit-learn ------------------------------------------------------------------------------------------
+
+
+def modules(torch):
+    """Modules as people write them; the last item is a part of the message where they are refused."""
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self, forward, **parts):
+            super().__init__()
+            for name, part in parts.items():
+                setattr(self, name, part)
+            self.rule = forward
+
+        def forward(self, x):
+            return self.rule(self, x)
+
+    def lin(n, k, **more):
+        return nn.Linear(n, k, **more)
+
+    relu = torch.relu
+    shared = lin(2, 4)
+    return [
+        (nn.Sequential(lin(2, 4), nn.ReLU(), nn.Dropout(0.5), lin(4, 1)), None),
+        (nn.Sequential(lin(2, 4), nn.ReLU(), lin(4, 1)).half(), None),
+        (Net(lambda s, x: s.head(relu(s.first(x))), head=lin(4, 1), first=lin(2, 4)), None),
+        (Net(lambda s, x: s.a(relu(s.b(x))).squeeze(-1), a=lin(2, 1), b=lin(2, 2)), None),
+        (Net(lambda s, x: s.b(relu(s.a(x))), a=shared, again=shared, b=lin(4, 1)), None),
+        (Net(lambda s, x: s.layers[1](relu(s.layers[0](x))), layers=nn.ModuleList([lin(2, 4), lin(4, 1)])), None),
+        (Net(lambda s, x: nn.functional.linear(relu(s.a(x)), s.b.weight), a=lin(2, 4), b=lin(4, 1, bias=False)), "b is no part"),
+        (nn.Sequential(lin(2, 4), nn.LeakyReLU(0.01), lin(4, 1)), "another function"),
+        (nn.Sequential(lin(2, 4), nn.ReLU6(), lin(4, 1)), "another function"),
+        (nn.Sequential(lin(2, 4), nn.Tanh(), lin(4, 1)), "another function"),
+        (nn.Sequential(lin(2, 4), nn.ReLU(), lin(4, 1), nn.Sigmoid()), "another function"),
+        (nn.Sequential(lin(2, 4), lin(4, 1)), "another function"),
+        (nn.Sequential(lin(2, 4), nn.BatchNorm1d(4), nn.ReLU(), lin(4, 1)), "BatchNorm"),
+        (Net(lambda s, x: s.b(relu(s.a(x))) + x[:, :1], a=lin(2, 4), b=lin(4, 1)), "another function"),
+        (Net(lambda s, x: s.b(relu(s.a(2 * x))), a=lin(2, 4), b=lin(4, 1)), "another function"),
+        (Net(lambda s, x: s.b(torch.dropout(relu(s.a(x)), 0.5, True)), a=lin(2, 4), b=lin(4, 1)), "another function"),
+        (Net(lambda s, x: s.b(relu(s.a(s.a(x)))), a=lin(2, 2), b=lin(2, 1)), "a is used 2 times"),
+        (Net(lambda s, x: s.b(relu(s.a(x))), a=lin(2, 4), b=lin(4, 1), spare=lin(4, 1)), "spare is no part"),
+        (Net(lambda s, x: (s.b(relu(s.a(x))),), a=lin(2, 4), b=lin(4, 1)), "it returns tuple"),
+        (Net(lambda s, x: s.b(relu(s.a(x[:, :1]))), a=lin(1, 4), b=lin(4, 1)), "do not lead from 2 features|no order"),
+        (nn.Sequential(lin(5, 4), nn.ReLU(), lin(4, 1)), "its forward pass fails on 2 features"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("beta", [1.0, -2.0])
+def test_modules(torch, beta):
+    torch.manual_seed(0)
+    p = problem(beta=beta)
+    for module, message in modules(torch):
+        before = module.training
+        if message is not None:
+            with pytest.raises(InputError, match=message):
+                read_model(module, p)
+            continue
+        found = read_model(module, p).predict(p.X)
+        assert module.training is before and not any(each._forward_hooks for each in module.modules())
+        expected = module.double().eval()(torch.from_numpy(p.X.copy())).detach().numpy()
+        np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-12, atol=1e-14)
+    spare = modules(torch)[-4][0]
+    assert read_model(spare, p, "a,b").widths == (2, 4, 1)
+    with pytest.raises(InputError, match="give a .safetensors"):
+        read_model(3, p)
+
+
+def test_scikit_learn():
+    sklearn = pytest.importorskip("sklearn.neural_network", reason="scikit-learn is not installed")
+    from sklearn.pipeline import make_pipeline
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12, 2))
+    Y = rng.standard_normal((12, 2))
+    labels = np.arange(12) % 3
+    made = dict(hidden_layer_sizes=(4,), max_iter=300, tol=1.0, n_iter_no_change=1)
+
+    def fitted(kind, targets, **more):
+        return getattr(sklearn, kind)(**{**made, **more}).fit(X, targets)
+
+    def at(loss, m, activation="relu"):
+        p = problem(loss, m=m, activation=activation)
+        return Problem(X, p.Y, lam=1e-2, loss=loss, activation=activation)
+
+    regressor = fitted("MLPRegressor", Y)
+    np.testing.assert_allclose(read_model(regressor, at("mse", 2)).predict(X), regressor.predict(X), rtol=1e-12)
+    binary = fitted("MLPClassifier", labels > 0)
+    Z = read_model(binary, at("logistic", 1)).predict(X)
+    np.testing.assert_allclose(1 / (1 + np.exp(-Z[:, 0])), binary.predict_proba(X)[:, 1], rtol=1e-12)
+    several = fitted("MLPClassifier", labels)
+    Z = np.exp(read_model(several, at("cross_entropy", 3)).predict(X))
+    np.testing.assert_allclose(Z / Z.sum(axis=1, keepdims=True), several.predict_proba(X), rtol=1e-12)
+    linear = fitted("MLPRegressor", Y[:, 0], activation="identity")
+    assert read_model(linear, at("mse", 1, "linear")).widths == (2, 4, 1)
+    for model, p, message in [
+        (sklearn.MLPRegressor(), at("mse", 1), "is not fitted"),
+        (make_pipeline(regressor), at("mse", 2), "a Pipeline of scikit-learn"),
+        (fitted("MLPRegressor", Y[:, 0], activation="tanh"), at("mse", 1), "has the activation tanh"),
+        (linear, at("mse", 1), "has the activation identity"),
+        (binary, at("mse", 1), "has Sigmoid"),
+        (several, at("mse", 3), "has Softmax"),
+        (regressor, at("mse", 1), "maps 2 inputs to 2 outputs"),
+        (fitted("MLPRegressor", Y[:, 0], hidden_layer_sizes=(3, 3)), at("mse", 1), "depth 3"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read_model(model, p)
+
+
