@@ -252,7 +252,7 @@ def test_files_of_torch(tmp_path):
     for saved, message in [
         (ruined, "W1: row 1, column 0 is nan"),
         (model, "is a whole torch.nn.modules.container.Sequential"),
-        ({"model": model, "epoch": 3}, "model is a whole torch.nn.modules.container.Sequential.*save model.state_dict"),
+        ({"model": model, "epoch": 3}, "a whole module: model .torch.nn.modules.container.Sequential.*save model.state_dict"),
         (Sequential(Linear(3, 4), ReLU(), Linear(4, 1)).state_dict(), "no order of the layers 0 .3 → 4.,"),
         (Sequential(Linear(2, 4), ReLU(), Linear(5, 1)).state_dict(), "no order of the layers .*5 → 1"),
         (Sequential(Linear(2, 4), ReLU(), Linear(4, 4), ReLU(), Linear(4, 1)).state_dict(), "depth 3"),
@@ -269,8 +269,6 @@ def test_files_of_torch(tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match="is not a state dict that can be read safely"):
             read_model(path, p)
-
-
 
 
 # -- files of PyTorch --------------------------------------------------------------------------------------------------
@@ -326,7 +324,7 @@ def test_what_is_no_state_dict_is_named(torch, tmp_path):
     for saved, message in [
         ({"state": {}, "param_groups": []}, "the state of an optimizer"),
         ({"model": state, "model_ema": state}, "several state dicts, model, model_ema"),
-        ({"epoch": 3, "loss": np.float64(0.1)}, r"holds no state dict, but epoch \(int\), loss \(numpy"),
+        ({"epoch": 3, "loss": np.float64(0.1)}, r"holds no state dict: epoch \(int\), loss \(numpy"),
         ([state], "is list"),
         (torch.ones(2), "is torch.Tensor"),
         ({"state_dict": {**state, "0.weight": np.ones((4, 2))}}, "0.weight is numpy.*not a tensor"),
@@ -363,7 +361,9 @@ def test_safetensors_with_the_names_of_pytorch(tmp_path):
         np.testing.assert_allclose(network.predict(p.X), applied(state, names, p.X), rtol=1e-12)
         np.testing.assert_array_equal(network.weights[0][:, :2], state[f"{names[0]}.weight"].astype(np.float64))
     # bfloat16 is what is left of a float32 without its lower half.
-    halves = {key: value.astype(np.float32).view(np.uint32) >> 16 for key, value in random_state([2, 4, 1], "ab").items()}
+    halves = {
+        key: value.astype(np.float32).view(np.uint32) >> 16 for key, value in random_state([2, 4, 1], "ab").items()
+    }
     offset, header, body = 0, {}, b""
     for key, value in halves.items():
         header[key] = {"dtype": "BF16", "shape": value.shape, "data_offsets": [offset, offset + 2 * value.size]}
@@ -492,3 +492,302 @@ def test_scikit_learn():
             read_model(model, p)
 
 
+# -- ONNX --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("torch-legacy-dynamic", "mse"),  # Shape, Gather, Unsqueeze, Concat, Reshape, Flatten; Squeeze at the end
+        ("torch-dynamo-dynamic", "mse"),
+        ("torch-external", "mse"),  # the weights are in torch-external.onnx.data
+        ("sklearn-regressor-2", "mse"),  # two outputs, which the last Reshape makes one column
+        ("sklearn-binary", "logistic"),
+        ("sklearn-classes", "cross_entropy"),
+    ],
+)
+def test_what_exporters_write(name, loss):
+    """outputs.json: what onnxruntime computes from these files at the points of `problem()`, probabilities for classifiers."""
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    expected = np.array(json.loads((FILES / "outputs.json").read_text())[f"{name}.onnx"])
+    m = {"sklearn-regressor-2": 2, "sklearn-classes": 3}.get(name, 1)
+    p = problem(loss, m=m)
+    Z = read_model(FILES / f"{name}.onnx", p).predict(p.X)
+    if loss == "logistic":
+        Z = 1.0 / (1.0 + np.exp(-np.hstack([-Z, Z])))
+    if loss == "cross_entropy":
+        Z = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(Z, expected, rtol=1e-5, atol=1e-6)
+    if loss != "mse":
+        with pytest.raises(InputError, match="the instance has the loss mse"):
+            read_model(FILES / f"{name}.onnx", problem(m=m))
+
+
+def test_numbers_in_other_files(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    p, folder = problem(), tmp_path / "inside"
+    folder.mkdir()
+    data = (FILES / "torch-external.onnx.data").read_bytes()
+    (tmp_path / "outside.data").write_bytes(data)
+    (folder / "link.data").symlink_to(tmp_path / "outside.data")
+    (folder / "short.data").write_bytes(data[:100])
+    for location, message in [
+        ("../outside.data", "outside the folder"),
+        (str(tmp_path / "outside.data"), "outside the folder"),
+        ("link.data", "outside the folder"),
+        ("", "outside the folder"),
+        ("none.data", "is missing"),
+        ("short.data", "cannot be read"),
+    ]:
+        model = onnx.load(FILES / "torch-external.onnx", load_external_data=False)
+        for tensor in model.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = location
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(InputError, match=message):
+            read_model(folder / "model.onnx", p)
+
+
+def gemms(**first):
+    return [("Gemm", ["x", "A", "a"], "h", {"transB": 1, **first}), ("Relu", ["h"], "r", {})]
+
+
+def test_nodes_that_do_nothing(tmp_path):
+    """What leaves points and entries in order is followed, on either side of a product; what does not is refused."""
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    p, path = problem(), tmp_path / "model.onnx"
+    state = random_state([2, 4, 1], "AB", dtype=np.float32)
+    A, a, B, b = (state[key] for key in ("A.weight", "A.bias", "B.weight", "B.bias"))
+    i64 = {"t": [-1, 2], "one": [1], "wide": [-1, 1, 2], "swap": [2, -1], "flat": [-1]}
+    given = {
+        "A": A,
+        "a": a,
+        "B": B,
+        "b": b,
+        "AT": A.T.copy(),
+        "col": a[:, None].copy(),
+        "bb": b[:, None],
+        "half": A / 2,
+    }
+    given |= {name: np.array(value, dtype=np.int64) for name, value in i64.items()}
+    last = ("Gemm", ["r", "B", "b"], "y", {"transB": 1})
+    expected = applied(state, "AB", p.X)
+    for nodes in [
+        [("Reshape", ["x", "t"], "x1", {}), ("Gemm", ["x1", "A", "a"], "h", {"transB": 1}), *gemms()[1:], last],
+        [("Unsqueeze", ["x", "one"], "u", {}), ("MatMul", ["u", "AT"], "m", {}), ("Add", ["m", "a"], "s", {}),
+         ("Relu", ["s"], "q", {}), ("Squeeze", ["q", "one"], "r", {}), last],
+        [("Cast", ["x"], "d", {"to": 11}), ("Cast", ["d"], "f", {"to": 1}), ("Gemm", ["f", "A", "a"], "h", {"transB": 1}),
+         *gemms()[1:], ("Gemm", ["r", "B", "b"], "z", {"transB": 1}), ("Reshape", ["z", "flat"], "y", {})],
+        [("Transpose", ["A"], "AT2", {"perm": [1, 0]}), ("Gemm", ["x", "AT2", "a"], "h", {}), *gemms()[1:], last],
+        [("Transpose", ["x"], "c", {}), ("Gemm", ["c", "A", "a"], "h", {"transA": 1, "transB": 1}), *gemms()[1:], last],
+        [("Transpose", ["x"], "c", {}), ("Gemm", ["A", "c", "col"], "h", {}), ("Relu", ["h"], "r1", {}),
+         ("MatMul", ["B", "r1"], "z", {}), ("Add", ["z", "bb"], "y1", {}), ("Transpose", ["y1"], "y", {})],
+        [("Gemm", ["AT", "x", "col"], "h", {"transA": 1, "transB": 1}), ("Relu", ["h"], "r1", {}),
+         ("Transpose", ["r1"], "r", {}), last],
+        [*[("Gemm", ["x", "half", "a"], "h", {"transB": 1, "alpha": 2.0})], *gemms()[1:], last],
+        [*gemms(), ("Dropout", ["r"], "r2", {}), ("Gemm", ["r2", "B", "b"], "y", {"transB": 1})],
+    ]:  # fmt: skip
+        onnx_file(path, nodes, given)
+        np.testing.assert_allclose(read_model(path, p).predict(p.X), expected, rtol=1e-12)
+    square = problem(n0=7)  # as many features as points in a batch: shapes alone do not say which is which
+    big = {"A": np.ones((4, 7), np.float32), "C": np.arange(49, dtype=np.float32).reshape(7, 7), "a": a, "B": B, "b": b,
+           "v": np.array([7, 7]), "e": np.array([1, 7, 7])}  # fmt: skip
+    for tensors_, q, nodes, message in [
+        (given, p, [("Reshape", ["x", "swap"], "x1", {}), ("Transpose", ["x1"], "x2", {}), ("Gemm", ["x2", "A", "a"], "h", {"transB": 1})], "mixes points"),
+        (given, p, [("Transpose", ["x"], "x1", {}), ("Reshape", ["x1", "t"], "x2", {}), ("MatMul", ["x2", "AT"], "h", {})], "does not act on"),
+        (big, square, [("Transpose", ["x"], "c", {}), ("Gemm", ["c", "A", "a"], "h", {"transB": 1}), *gemms()[1:], last], "does not act on"),
+        (big, square, [("MatMul", ["C", "x"], "m", {}), ("Gemm", ["m", "A", "a"], "h", {"transB": 1}), *gemms()[1:], last], "does not act on"),
+        (big, square, [("MatMul", ["x", "C"], "m", {}), ("Add", ["m", "C"], "h", {}), *gemms()[1:], last], "one for each point"),
+        (given, p, [*gemms(), ("Gemm", ["r", "B", "b"], "z", {"transB": 1}), ("Sigmoid", ["z"], "y", {})], "has Sigmoid"),
+        (given, p, [*gemms(), ("Mul", ["r", "b"], "q", {}), last], "Mul the-q is not read"),
+        (given, p, [*gemms(), ("Expand", ["b", "t"], "e", {}), last], "Expand the-e acts on constants"),
+        (given, p, [*gemms(), ("Cast", ["r"], "i", {"to": 7}), last], "something else than floating point"),
+        (given, p, [*gemms(), ("DynamicQuantizeLinear", ["r"], "i", {}), last], "save the network in floating point"),
+    ]:  # fmt: skip
+        onnx_file(path, nodes, tensors_)
+        with pytest.raises(InputError, match=message):
+            read_model(path, q)
+
+
+def test_another_function_is_never_read(tmp_path, monkeypatch):
+    """The comparison at the end stands by itself: a reader that forgets a bias is caught."""
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    from cpcert.models import onnx_files
+
+    p, path = problem(), FILES / "torch-dynamo-dynamic.onnx"
+    forgetful = lambda layers, *rest: onnx_files_network([*layers[:-1], onnx_files.Layer("y", layers[-1].W)], *rest)  # noqa: E731
+    onnx_files_network = onnx_files.network_of
+    monkeypatch.setattr(onnx_files, "network_of", forgetful)
+    with pytest.raises(InputError, match="another function"):
+        read_model(path, p)
+
+
+# -- many variants -----------------------------------------------------------------------------------------------------
+
+NAMES = {
+    "sequential": lambda L: [str(2 * k) for k in range(L)],
+    "inside": lambda L: [f"net.{2 * k + 1}" for k in range(L)],
+    "list": lambda L: [f"layers.{k}" for k in range(L)],
+    "list-and-head": lambda L: [*(f"hidden.{k}" for k in range(L - 1)), "output"],
+    "numbered": lambda L: [f"fc{k}" for k in range(1, L + 1)],
+    "blocks": lambda L: [f"blocks.{k}.linear" for k in range(8, 8 + L)],
+    "words": lambda L: ["first", "second", "third", "head"][:L],
+    "reversed": lambda L: [f"dec{L - k}" for k in range(L)],
+}
+
+
+def variant(torch, seed, folder):
+    """A file and the truth about it: (path, problem, loss, names in the order in which the layers act, whether it is decided)."""
+    rng = np.random.default_rng(seed)
+    depth, beta = int(rng.integers(2, 5)), float(rng.choice([0.0, 1.0, -0.5, 3.0]))
+    equal = bool(rng.integers(2))
+    widths = [3] * depth + [1] if equal else [3, *(5 + k for k in range(depth - 1)), int(rng.integers(1, 3))]
+    style = str(rng.choice(list(NAMES)))
+    names = NAMES[style](depth)
+    kind = torch.__dict__[str(rng.choice(["float64", "float32", "float16", "bfloat16"]))]
+    layers = {
+        name: (
+            torch.from_numpy(rng.standard_normal((k, n))).to(kind),
+            torch.from_numpy(rng.standard_normal(k)).to(kind),
+        )
+        for name, n, k in zip(names, widths, widths[1:], strict=False)
+    }
+    declared = list(rng.permutation(names)) if rng.integers(2) else names
+    prefix = str(rng.choice(["", "module.", "_orig_mod.", "model.net."]))
+    state = {}
+    for name in declared:
+        state[f"{prefix}{name}.weight"] = layers[name][0]
+        if beta:
+            state[f"{prefix}{name}.bias"] = layers[name][1]
+    wrappers = [
+        lambda s: s, lambda s: {"state_dict": s, "epoch": 1}, lambda s: {"model": s, "loss": np.float32(1)},
+        lambda s: {"net": {"model_state_dict": s}, "optimizer": {"state": {0: {"m": torch.ones(2, 2)}}, "param_groups": []}},
+    ]  # fmt: skip
+    wrapped = wrappers[rng.integers(4)](state)
+    sorted_file = bool(rng.integers(4) == 0)
+    path = (
+        folder / f"model{'.safetensors' if sorted_file else rng.choice(['.pt', '.pth', '.bin', '.ckpt', '.pth.tar'])}"
+    )
+    if sorted_file:
+        from safetensors.torch import save_file
+
+        save_file(state, path)
+    else:
+        torch.save(wrapped, path, _use_new_zipfile_serialization=bool(rng.integers(5)))
+    p = problem(n0=3, m=widths[-1], depth=depth, beta=beta)
+    A, norm = p.X, 0.0
+    for name in names:
+        W, b = (each.to(torch.float64).numpy() for each in layers[name])
+        Z = A @ W.T + (b if beta else 0.0)
+        A, norm = np.maximum(Z, 0.0), norm + np.sum(W * W) + (np.sum((b / beta) ** 2) if beta else 0.0)
+    loss = np.sum((Z - p.Y) ** 2) / p.N + p.lam * norm
+    by_number = style not in ("words", "reversed", "list-and-head")
+    in_order = declared == names or sorted_file
+    only_one_middle = equal and depth == 2
+    shapes = not equal or only_one_middle
+    decided = (shapes and style != "reversed") or (by_number and in_order) or (style == "list-and-head" and in_order)
+    # Within the words and where numbers are against the order nothing may be decided; "list" has neighbours only inside a list.
+    return path, p, loss, [prefix + name for name in names], decided, shapes
+
+
+def survey(torch, folder, seeds):
+    """How many variants were read, and refused; a wrong loss is an error."""
+    read_, refused = 0, 0
+    for seed in seeds:
+        path, p, loss, names, decided, _ = variant(torch, seed, folder)
+        try:
+            assert read_model(path, p).loss(p) == pytest.approx(loss, rel=1e-9), (seed, names)
+            read_ += 1
+        except InputError as error:
+            assert not decided, (seed, names, str(error))
+            assert all(name in str(error) for name in names)
+            refused += 1
+        assert read_model(path, p, names).loss(p) == pytest.approx(loss, rel=1e-9), (seed, names)
+    return read_, refused
+
+
+def test_variants_are_read_rightly_or_refused(torch, tmp_path):
+    read_, refused = survey(torch, tmp_path, range(60))
+    assert read_ > 30 and refused > 5
+
+
+@pytest.mark.campaign
+def test_many_variants_are_read_rightly_or_refused(torch, tmp_path):
+    print(survey(torch, tmp_path, range(100, 3000)))
+
+
+def damaged(content, rng):
+    raw = bytearray(content)
+    if rng.integers(3) == 0:
+        return bytes(raw[: rng.integers(len(raw))])
+    for _ in range(rng.integers(1, 6)):
+        raw[rng.integers(len(raw))] = rng.integers(256)
+    return bytes(raw)
+
+
+def damage(torch, folder, count):
+    """Damaged files are read or refused in one line; nothing else is raised."""
+    from safetensors.numpy import save
+
+    p = problem()
+    state = random_state([2, 4, 1], ["0", "2"], dtype=np.float32)
+    torch.save({"state_dict": tensors(torch, state), "loss": np.float64(1.0)}, folder / "zip.pt")
+    torch.save(tensors(torch, state), folder / "old.pt", _use_new_zipfile_serialization=False)
+    files = {
+        "a.pt": (folder / "zip.pt").read_bytes(),
+        "b.pt": (folder / "old.pt").read_bytes(),
+        "c.safetensors": save(state),
+    }
+    files |= {
+        f"{name}.onnx": (FILES / f"{name}.onnx").read_bytes()
+        for name in ("torch-legacy-dynamic", "torch-dynamo-dynamic")
+    }
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(count):
+        for name, content in files.items():
+            (folder / name).write_bytes(damaged(content, rng))
+            try:
+                with np.errstate(all="ignore"):
+                    read_model(folder / name, p)
+            except InputError as error:
+                assert "\n" not in str(error)
+                refused += 1
+    return refused
+
+
+def test_damaged_files(torch, tmp_path):
+    assert damage(torch, tmp_path, 30) > 50
+
+
+@pytest.mark.campaign
+def test_many_damaged_files(torch, tmp_path):
+    print(damage(torch, tmp_path, 1000))
+
+
+# -- the commands ------------------------------------------------------------------------------------------------------
+
+
+def test_commands_read_what_check_reads(torch, tmp_path, capsys):
+    p = problem(depth=3)
+    state = random_state([2, 2, 2, 1], ["net.second", "net.first", "net.head"])
+    model, instance = tmp_path / "model.ckpt", tmp_path / "small.yaml"
+    torch.save({"state_dict": tensors(torch, state), "loss": np.float64(0.5)}, model)
+    data = f"data: {{source: inline, X: {p.X.tolist()}, Y: {p.Y.tolist()}}}\n"
+    instance.write_text(data + "loss: mse\nlambda: 0.01\ndepth: 3\n")
+    for command in ("check", "reduce", "forces"):
+        assert main([command, str(model), str(instance)]) == 2
+        captured = capsys.readouterr()
+        assert "--layers NAME,NAME" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+        assert main([command, str(model), str(instance), "--layers", "first,second,head", "--json"]) in (0, 1)
+        captured = capsys.readouterr()
+        assert "read as net.first (2 → 2), net.second (2 → 2), net.head (2 → 1) with relu between" in captured.err
+        written = json.loads(captured.out)
+        if command == "check":
+            fit = np.mean((applied(state, ["net.first", "net.second", "net.head"], p.X) - p.Y) ** 2)
+            norm = sum(np.sum(value**2) for value in state.values())
+            assert written["loss"] == pytest.approx(fit + 0.01 * norm, rel=1e-12)
+        assert main([command, "--help"]) == 0
+        assert ".pth.tar" in capsys.readouterr().out
+    assert main(["forces", str(instance), "--layers", "a,b"]) == 2
+    assert "--layers: belongs to a model file" in capsys.readouterr().err

@@ -76,12 +76,11 @@ def linear_layers(
         name, _, kind = key.rpartition(".")
         modules.setdefault(name, {})[kind] = value
     layers = []
-    for name, parts in modules.items():
-        if "parametrizations" in name.split("."):
-            raise InputError(f"{source}: {_others(name, parts)}")
+    # A parametrized layer has its bias where it always is, and its weights elsewhere: say the latter first.
+    for name, parts in sorted(modules.items(), key=lambda item: "parametrizations" not in item[0].split(".")):
         if parts.keys() == {"bias"} and parts["bias"].ndim == 1:
             raise InputError(f"{source}: {name} has a bias but no weight")
-        linear = parts.keys() <= {"weight", "bias"} and parts["weight"].ndim == 2
+        linear = "weight" in parts and parts.keys() <= {"weight", "bias"} and parts["weight"].ndim == 2
         if not linear or ("bias" in parts and parts["bias"].ndim != 1):
             raise InputError(f"{source}: {_others(name, parts)}")
         bias = np.asarray(parts["bias"], dtype=np.float64) if "bias" in parts else None

@@ -117,8 +117,7 @@ def _state_dict_in(loaded: Any, path: str) -> Mapping[str, Any]:
     if _is_optimizer(loaded):
         raise InputError(f"{path}: is the state of an optimizer, without the network; {SAVE}")
     found = list(_with_matrices(loaded, "", DEEPEST))
-    whole = [f"{key} is a whole {_kind(value)}" for key, value in loaded.items() if isinstance(value, _Unknown)]
-    whole = [text for text in whole if "torch.nn" in text or not found]
+    whole = any(_kind(value).startswith("torch.nn.") for value in loaded.values())
     if len(found) == 1 and not whole:
         return found[0][1]
     if found and not whole:
@@ -130,8 +129,8 @@ def _state_dict_in(loaded: Any, path: str) -> Mapping[str, Any]:
     packed = [str(key) for key in loaded if "_packed_params" in str(key)]
     if packed:
         raise InputError(f"{path}: {packed[0]} is a quantized layer; save the network in floating point")
-    text = "; ".join(whole) or "holds no state dict, but " + (", ".join(entries[:8]) or "nothing")
-    raise InputError(f"{path}: {text}; {SAVE}")
+    what = "a whole module" if whole else "no state dict"
+    raise InputError(f"{path}: holds {what}: {', '.join(entries[:8]) or 'nothing'}; {SAVE}")
 
 
 def _with_matrices(mapping: Mapping[Any, Any], name: str, deepest: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
