@@ -205,14 +205,24 @@ def _common_prefix(names: Sequence[str]) -> str:
 
 
 def _require_activations(layers: Sequence[Layer], problem: Problem, source: str, advice: str) -> None:
-    """The names 0 and 1 are those of a Sequential, where nothing stands between these two: the activation is missing."""
+    """Raise InputError where numbers say that two layers follow each other in a Sequential with nothing between.
+
+    0 and 1 without a prefix are the names of a Sequential. net.0 and net.1 may be those of a ModuleList, whose members are all
+    layers; where net.3 comes next they are not.
+    """
     if (problem.activation.a_plus, problem.activation.a_minus) == (1.0, 1.0):
         return
-    names = {layer.name for layer in layers}
-    for name in names:
-        if name.isdecimal() and str(int(name) + 1) in names:
+    numbers: dict[str, set[int]] = {}
+    for layer in layers:
+        prefix, _, last = layer.name.rpartition(".")
+        if re.fullmatch("[0-9]{1,9}", last):
+            numbers.setdefault(prefix, set()).add(int(last))
+    for prefix, found in numbers.items():
+        neighbours = [k for k in sorted(found) if k + 1 in found]
+        if neighbours and (prefix == "" or len(neighbours) < len(found) - 1):
+            first, second = (f"{prefix}.{k}".lstrip(".") for k in (neighbours[0], neighbours[0] + 1))
             raise InputError(
-                f"{source}: {name} and {int(name) + 1} are neighbours in a Sequential, with no activation between; "
+                f"{source}: {first} and {second} are neighbours in a Sequential, with no activation between; "
                 f"if there is one, {advice}"
             )
 
@@ -309,7 +319,8 @@ def head_of(name: str, problem: Problem, source: str) -> Callable[[np.ndarray], 
         raise InputError(f"{source}: has {name}, which is not read; end with the last linear layer")
     if losses[name] != problem.loss.name:
         raise InputError(
-            f"{source}: has {name}, which may end a network with the loss {losses[name]}; the instance has the loss {problem.loss.name}"
+            f"{source}: has {name}, which may end a network with the loss {losses[name]}; "
+            f"the instance has the loss {problem.loss.name}"
         )
     return {"Softmax": lambda Z: np.exp(_log_softmax(Z)), "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid}[name]
 

@@ -5,8 +5,8 @@ float32 there; what is read is the network with the slope of the instance, if th
 
 The nodes are followed for a batch of K points. Every value on the way is a matrix of K points, one to a row or one to a column, in
 some shape; a node that only rearranges is tried on distinct numbers, and must leave the points and their entries in order. What
-does not depend on the inputs (shapes, constants) is evaluated. At the end the file's own outputs, computed by onnx's reference
-evaluator, are compared with those of the network that was read.
+does not depend on the inputs (shapes, constants) is evaluated. At the end what the file computes, by onnx's reference evaluator, is
+compared with the network that was read. A softmax or sigmoid at the end is the one inside the loss: the network is what precedes it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def read_onnx(path: str, problem: Problem) -> Network:
             # A constant, although of the data: the batch is fixed.
             constants[node.output[0]] = _evaluated(model, node, {names[0]: np.zeros(shapes[names[0]])}, path)[0]
         elif chain.head is not None:
-            if node.op_type not in AFTER_HEAD:
+            if node.op_type not in AFTER_HEAD or shapes.keys() & names:
                 raise InputError(f"{path}: {_words(node)} comes after {chain.head}; end with it")
         elif all(name in constants for name in names):
             if node.op_type not in FOLDED:
@@ -94,19 +94,17 @@ def read_onnx(path: str, problem: Problem) -> Network:
             if names.count(chain.value) != 1 or len(others) != len(names) - 1:
                 raise InputError(f"{path}: {_words(node)} is not a step of {READ}")
             _step(model, node, chain, others, problem, path)
-            chain.value, last = node.output[0], index
-            shapes[chain.value] = chain.shape
+            if chain.head is None:
+                chain.value, last = node.output[0], index
+                shapes[chain.value] = chain.shape
     outputs = [value.name for value in graph.output]
     if chain.head is None and outputs != [chain.value]:
         raise InputError(f"{path}: does not end with a linear layer as its only output; give {READ}")
     if not chain.layers or chain.free:
         raise InputError(f"{path}: does not end with a linear layer; give {READ}")
     network = network_of(chain.layers, problem, path)
-    head = None if chain.head is None else head_of(chain.head, problem, path)
-    if head is not None and not (chain.rows and chain.shape[-1] == problem.m):
-        raise InputError(f"{path}: {chain.head} does not act on the {problem.m} outputs of each point")
     function = _function(model, given, shapes[given.name], chain, last, path)
-    require_same_function(network, function, problem, path, _unit_roundoff(model, given), chain.points, head)
+    require_same_function(network, function, problem, path, _unit_roundoff(model, given), chain.points)
     return network
 
 
@@ -133,9 +131,9 @@ def _step(model: Any, node: Any, chain: _Chain, others: Mapping[str, np.ndarray]
     elif operator in REARRANGING:
         _rearrange(model, node, chain, others, path)
     elif operator in ("Softmax", "LogSoftmax", "Sigmoid") and chain.layers and not chain.free:
-        default = -1 if _opset(model) >= 13 else 1
-        axis = _options(node).get("axis", default)
-        if operator != "Sigmoid" and axis not in (-1, len(chain.shape) - 1):
+        axis = _options(node).get("axis", -1 if _opset(model) >= 13 else 1)
+        along = axis in (-1, len(chain.shape) - 1) and chain.rows and chain.shape[-1] == chain.entries
+        if operator != "Sigmoid" and not along:
             raise InputError(f"{path}: {_words(node)} acts along axis {axis}, not along the outputs of each point")
         head_of(operator, problem, path)
         chain.head = operator
@@ -256,8 +254,17 @@ def _load(path: str) -> Any:
             model = inline_local_functions(model)
         except Exception as error:  # the inliner is C++ and raises what it likes
             raise InputError(f"{path}: has functions that cannot be put in place ({type(error).__name__})") from None
-    tensors = list(model.graph.initializer)
-    tensors += [each.t for node in model.graph.node for each in node.attribute if each.type == each.TENSOR]
+    graph = model.graph
+    texts = [
+        text
+        for n in graph.node
+        for text in (n.op_type, n.domain, n.name, *n.input, *n.output, *(a.name for a in n.attribute))
+    ]
+    texts += [each.name for each in (*graph.input, *graph.output, *graph.initializer)]
+    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes where text is not UTF-8
+        raise InputError(f"{path}: is a damaged ONNX file, with names that are no text")
+    tensors = list(graph.initializer)
+    tensors += [each.t for node in graph.node for each in node.attribute if each.type == each.TENSOR]
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _fetch(tensor, path)

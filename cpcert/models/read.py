@@ -58,6 +58,7 @@ def read(model: Any, problem: Problem, layers: Sequence[str] | str | None = None
     if isinstance(model, str | os.PathLike):
         return _read_file(os.fspath(model), problem, order)
     if isinstance(model, Network):
+        _refuse_order(order, "a Network")
         model.check_fits(problem)
         return Reading(model)
     torch = sys.modules.get("torch")

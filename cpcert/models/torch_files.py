@@ -21,6 +21,14 @@ from cpcert.problem import Problem
 
 # Checkpoints are searched so deep: {"model": {"state_dict": {...}}}.
 DEEPEST = 3
+# What numpy scalars and arrays need. Files of the older format do not list what they need.
+NUMPY = {
+    f"numpy.{name}"
+    for name in (
+        "core.multiarray.scalar", "_core.multiarray.scalar", "core.multiarray._reconstruct", "_core.multiarray._reconstruct",
+        "dtype", "ndarray",
+    )
+}  # fmt: skip
 SAVE = "save model.state_dict()"
 
 
@@ -92,7 +100,7 @@ def _load(path: str) -> Any:
     if "archive_format" in names or "serialized_exported_program.json" in names:
         raise InputError(f"{path}: is an exported program (torch.export); {SAVE} of the network before it")
     try:
-        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path) if names else []
+        unknown = NUMPY.union(torch.serialization.get_unsafe_globals_in_checkpoint(path) if names else [])
         inert = [(type(name.rpartition(".")[2], (_Unknown,), {"kind": name}), name) for name in sorted(unknown)]
         with torch.serialization.safe_globals(inert):
             return torch.load(path, map_location="cpu", weights_only=True)
