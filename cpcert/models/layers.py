@@ -7,6 +7,7 @@ members. Where these leave more than one order, or contradict each other, the us
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -145,13 +146,14 @@ def ordered(
     for layer in layers:
         if layer.bias is None and re.search("emb", layer.name, re.IGNORECASE):
             raise InputError(
-                f"{source}: {layer} is an embedding by its name; only Linear layers are read. If it is one, {advice}"
+                f"{source}: {layer} is an embedding by its name; only Linear layers are read, and if this is one, {advice}"
             )
     if len(layers) != problem.depth:
         raise InputError(
             f"{source}: has depth {len(layers)}, with the layers {names}; the instance has depth {problem.depth}"
         )
     _require_activations(layers, problem, source, advice)
+    against = {(b, a) for a in layers for b in layers if _before(a, b)}
     if len(layers) > MOST_TRIED:
         by_number = _by_number(layers)
         if by_number is None:
@@ -159,13 +161,13 @@ def ordered(
         fitting, several = [by_number] if _chains(by_number, problem) else [], True
     else:
         every = list(_chained(list(layers), problem.n0, problem.m))
-        fitting = [each for each in every if not any(_before(b, a) for i, b in enumerate(each) for a in each[:i])]
+        fitting = [each for each in every if against.isdisjoint(itertools.combinations(each, 2))]
         several = len(every) > 1
         if not every:
             raise InputError(
                 f"{source}: no order of the layers {names} leads from {problem.n0} features to {problem.m} outputs"
             )
-    contradicted = declared and any(_before(b, a) for i, b in enumerate(layers) for a in layers[:i])
+    contradicted = declared and not against.isdisjoint(itertools.combinations(layers, 2))
     if len(fitting) == 1 and not (several and contradicted):
         return fitting[0]
     if not fitting:

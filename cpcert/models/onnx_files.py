@@ -30,7 +30,8 @@ REARRANGING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueez
 # What computes shapes and constants. Broadcasting is not among it: a few bytes could become terabytes.
 FOLDED = REARRANGING - {"Dropout"} | {"Constant", "Cast", "Concat", "Gather", "Shape", "Slice"}
 FLOATS = {"float64", "float32", "float16", "bfloat16"}
-LARGEST_CONSTANT = 10**8
+# A constant, or what comes out of a layer for one batch, has at most so many entries: a damaged size must not take all memory.
+LARGEST = 10**7
 # What skl2onnx makes of probabilities; none of it computes new ones.
 AFTER_HEAD = {
     "ArgMax", "ArrayFeatureExtractor", "Binarizer", "Cast", "Concat", "Constant", "Identity", "Reshape", "Squeeze", "Sub", "ZipMap",
@@ -169,6 +170,10 @@ def _linear(node: Any, chain: _Chain, others: Mapping[str, np.ndarray], problem:
     if W.shape[1] != chain.entries:
         raise InputError(f"{path}: {_words(node)} takes {W.shape[1]} numbers, and {chain.entries} come")
     out = len(W)
+    if out * chain.points > LARGEST:
+        raise InputError(
+            f"{path}: {_words(node)} has {out} outputs for each of {chain.points} points, more than can be compared"
+        )
     chain.shape = (*chain.shape[:-1], out) if stacked else ((chain.points, out) if first else (out, chain.points))
     chain.rows, chain.columns = first or 1 in (chain.points, out), not first or 1 in (chain.points, out)
     bias = None
@@ -334,6 +339,8 @@ def _shape(value: Any, problem: Problem, path: str) -> tuple[int, ...]:
     if not sizes or None in rest or math.prod(size for size in rest if size is not None) != n0:
         shape = ", ".join("?" if size is None else str(size) for size in sizes)
         raise InputError(f"{path}: takes inputs of shape ({shape}), and the instance has {n0} features")
+    if first * n0 > LARGEST:
+        raise InputError(f"{path}: takes {first} points at once, more than can be compared; export it for fewer")
     return first, *(size for size in rest if size is not None)
 
 
@@ -350,8 +357,8 @@ def _evaluated(model: Any, node: Any, values: Mapping[str, np.ndarray], path: st
         onnx.helper.make_graph([node], "node", inputs, outputs), opset_imports=model.opset_import
     )
     found = _run(_evaluator(single, path), dict(values), path, _words(node))
-    if sum(each.size for each in found) > LARGEST_CONSTANT:
-        raise InputError(f"{path}: {_words(node)} makes more than {LARGEST_CONSTANT} numbers")
+    if sum(each.size for each in found) > LARGEST:
+        raise InputError(f"{path}: {_words(node)} makes more than {LARGEST} numbers")
     return found
 
 
