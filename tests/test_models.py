@@ -1,7 +1,9 @@
 """Networks that others have trained: files, modules and scikit-learn models are read as what they are, or refused by name."""
 
+import collections
 import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +196,10 @@ def test_onnx_files(tmp_path):
     slopes = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="leaky_relu", slope=0.3)
     assert read_model(path, slopes).activation == slopes.activation
     linear = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="linear")
+    # In a file of float64 the slope is a float32 all the same.
+    onnx_file(path, [("Cast", ["x"], "d", {"to": 11}), ("Gemm", ["d", "A", "a"], "h", {"transB": 1}), *leaky[1:]],
+              {key: value.astype(float) for key, value in tensors.items()})  # fmt: skip
+    assert read_model(path, slopes).activation == slopes.activation
     onnx_file(path, [gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], tensors)
     np.testing.assert_allclose(read_model(path, linear).predict(p.X), (p.X @ A.T + a) @ B.T + b, rtol=1e-6)
     for nodes, message in [
@@ -336,12 +342,18 @@ def test_what_is_no_state_dict_is_named(torch, tmp_path):
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(2, 1)).state_dict(), "as in Conv2d"),
         (nn.Sequential(nn.LSTM(2, 3)).state_dict(), "0 is a recurrent layer"),
         (nn.Sequential(nn.MultiheadAttention(2, 1)).state_dict(), "0 is an attention layer"),
+        ({"state_dict": state, "counts": collections.defaultdict(int, {"a": 1})}, "defaultdict"),
         (normed.state_dict(), "parametrization"),
         (pruned.state_dict(), "pruning"),
         ({**state, "0.weight": torch.ones(4, 2, dtype=torch.complex64)}, "dense floating point"),
         ({**state, "0.weight": torch.empty(4, 2, device="meta")}, "dense floating point"),
     ]:
         torch.save(saved, path)
+        with pytest.raises(InputError, match=message):
+            read_model(path, p)
+    for inside, message in [("constants.pkl", "TorchScript"), ("archive_format", "exported program")]:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(f"model/{inside}", "")
         with pytest.raises(InputError, match=message):
             read_model(path, p)
     for name in ("model.pkl", "model.h5"):

@@ -430,4 +430,6 @@ def _unit_roundoff(model: Any, given: Any) -> float:
     known = _unit_roundoffs()
     kinds = {given.type.tensor_type.elem_type, *(tensor.data_type for tensor in model.graph.initializer)}
     kinds |= {_options(node).get("to", 0) for node in model.graph.node if node.op_type == "Cast"}
+    if any(node.op_type == "LeakyRelu" for node in model.graph.node):
+        kinds.add(1)  # FLOAT: whatever the type of the data, the slope is one
     return max(known[kind] for kind in kinds if kind in known)

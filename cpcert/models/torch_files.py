@@ -70,10 +70,9 @@ def torch_layers(state: Mapping[str, Any], source: str) -> list[Layer]:
             )
         if value.is_complex() or not (value.is_floating_point() or str(key).endswith("num_batches_tracked")):
             raise InputError(f"{source}: {key} has type {value.dtype}; weights must be dense floating point numbers")
-        value = value.detach().to("cpu")
-        arrays[str(key)] = value.to(torch.float64).numpy()
         shared = value.numel() > 0
         tensors[str(key)] = (value.untyped_storage().data_ptr(), value.storage_offset()) if shared else object()
+        arrays[str(key)] = value.detach().to("cpu", torch.float64).numpy()
     return linear_layers(arrays, source, tensors)
 
 
@@ -88,13 +87,8 @@ def _load(path: str) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        ValueError,
-        NotImplementedError,
-    ):  # an older format, or torch.load says what is wrong
-        names = []
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        names = []  # an older format, or torch.load says what is wrong
     if "constants.pkl" in names:
         raise InputError(f"{path}: is a TorchScript archive, a program; {SAVE} of the network before torch.jit")
     if "archive_format" in names or "serialized_exported_program.json" in names:
@@ -109,8 +103,10 @@ def _load(path: str) -> Any:
     except Exception as error:
         # Damaged files were seen to raise a dozen types, IndexError, KeyError and UnicodeDecodeError among them; whatever the type,
         # the file cannot be read.
-        _, named, rest = str(error).partition("GLOBAL ")
-        found = f"it holds {rest.split()[0]}" if named and rest.split() else type(error).__name__
+        text = str(error)
+        named = text.partition("GLOBAL ")[2].split()[:1]
+        said = text.partition("WeightsUnpickler error: ")[2].splitlines()[:1]
+        found = f"it holds {named[0]}" if named else f"{type(error).__name__}{': ' if said else ''}{''.join(said)}"
         raise InputError(f"{path}: is not a state dict that can be read safely ({found}); {SAVE}") from None
 
 
