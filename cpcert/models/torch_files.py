@@ -105,7 +105,7 @@ def _load(path: str) -> Any:
         # the file cannot be read.
         text = str(error)
         named = text.partition("GLOBAL ")[2].split()[:1]
-        said = text.partition("WeightsUnpickler error: ")[2].splitlines()[:1]
+        said = text.partition("WeightsUnpickler error: ")[2].strip().splitlines()[:1]
         found = f"it holds {named[0]}" if named else f"{type(error).__name__}{': ' if said else ''}{''.join(said)}"
         raise InputError(f"{path}: is not a state dict that can be read safely ({found}); {SAVE}") from None
 
