@@ -299,7 +299,7 @@ def test_reduce_in_a_sentence(small, wide, capsys):
     [
         (["{wide}"], "INSTANCE"),
         (["missing.safetensors", "{small}"], "missing.safetensors: no such file"),
-        (["{small}", "{small}"], "not a readable safetensors model"),
+        (["{small}", "{small}"], "is no model that is read"),
         (["{wide}", str(INSTANCES / "diabetes-2.yaml")], "maps 1 inputs to 1 outputs, the problem has 2 features"),
         (["{wide}", "{small}", "--keep", "weights"], "--keep"),
         (["{wide}", "{small}", "--out", "{small}"], "--out: cannot write into"),

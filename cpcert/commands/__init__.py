@@ -16,6 +16,7 @@ from cpcert.errors import InputError
 
 if TYPE_CHECKING:
     from cpcert.instance import Instance, SolveSettings
+    from cpcert.network import Network
     from cpcert.problem import Problem
 
 DONE, NO, BAD_INPUT, BUG = 0, 1, 2, 70
@@ -47,6 +48,16 @@ def problem_of(instance: Instance) -> Problem:
         for line in describe_columns(problem.columns):
             print(f"{problem.name}: {line}", file=sys.stderr, flush=True)
     return problem
+
+
+def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
+    """The network of the file; on stderr, what had to be assumed to read it."""
+    from cpcert.models.read import read
+
+    reading = read(model, problem, layers)
+    if reading.assumed:
+        print(reading.assumed, file=sys.stderr, flush=True)
+    return reading.network
 
 
 def announce_compilation() -> None:

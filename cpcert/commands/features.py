@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, read_and_say
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ FRAMES = 40
 # Angles at which neurons are merged before Newton's method, boldest first; times DYING the ‖w‖‖v‖, relative to the largest, at
 # which they are dropped; the relative rise of a loss that is rounding.
 MERGED, DYING, ROUNDING = (0.3, 0.1, 0.03, 0.01, 0.0), 1e-2, 1e-12
-MODEL_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 def forces(
@@ -35,6 +34,7 @@ def forces(
     rcond: float = 1e-2,
     tikhonov: float = 0.0,
     kink_tolerance: float = 1e-3,
+    layers: str | None = None,
     plot: Flag = False,
     animate: Flag = False,
     as_json: AsJson = False,
@@ -52,7 +52,9 @@ def forces(
     Parameters
     ----------
     model
-        The network (.safetensors, .pt, .pth). Leave it out to train one, as the section `train` of the instance says.
+        The network: .safetensors (W1, W2, … with the bias column last, or PyTorch's names), a PyTorch state dict or
+        checkpoint of Linear layers (.pt, .pth, .bin, .ckpt, .pth.tar), or .onnx (extra onnx). Leave it out to train
+        one, as the section `train` of the instance says.
     instance
         The instance file (YAML) with the data.
     checkpoints
@@ -71,6 +73,8 @@ def forces(
         Regularise the forces: K_sigma + tikhonov times I is inverted (0: the pseudo-inverse, truncated at rcond).
     kink_tolerance
         An entry of a layer is on a kink when it is at most this fraction of its neuron's largest.
+    layers
+        The names of the layers in the order in which they act, with commas: needed where a state dict leaves more than one.
     plot
         Draw points, neurons, forces and rays (PNG), into the folder of --out or the current one.
     animate
@@ -93,26 +97,28 @@ def forces(
         raise InputError("--checkpoints: are the frames of an animation; give --animate as well")
     if given is not None and width is not None:
         raise InputError("--width: belongs to a network that is trained here; leave it or the model out")
+    if given is None and not checkpoints and layers is not None:
+        raise InputError("--layers: belongs to a model file; leave it out where a network is trained")
     if out is not None or plot or animate:
         report.prepare_folder(out or Path())
     problem = problem_of(loaded)
 
     from cpcert.formulations.forces import check_parameters, forces_line, forces_object, layer_forces
-    from cpcert.training.models import load_model
+    from cpcert.models.read import read_model
 
     check_parameters(problem, rcond, tikhonov, kink_tolerance)
-    frames = [(f", {path.stem}", load_model(str(path), problem)) for path in _files(checkpoints or [])]
+    frames = [(f", {path.stem}", read_model(str(path), problem, layers)) for path in _files(checkpoints or [])]
     complete = True
     if given is not None:
-        network = load_model(given, problem)
+        network = read_and_say(given, problem, layers)
     else:
         trained, complete = train_one(loaded, problem, width, seed, animate and not frames)
         network = trained[-1][1]
         frames = frames or trained
     if settle:
         network = settled(problem, network)
-    layers = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
-    answer = forces_object(problem, network, layers) | {"seed": None if given else seed, "complete": complete}
+    found = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
+    answer = forces_object(problem, network, found) | {"seed": None if given else seed, "complete": complete}
     classes = [str(label) for label in getattr(loaded.data, "classes", [])]
 
     def save() -> dict[str, Any]:
@@ -120,7 +126,7 @@ def forces(
         if plot or animate:
             from cpcert.formulations.plots import animate_forces, plot_forces
         if plot:
-            plot_forces(problem, layers, folder / f"{problem.name}-forces.png", classes)
+            plot_forces(problem, found, folder / f"{problem.name}-forces.png", classes)
             written["plot"] = str(folder / f"{problem.name}-forces.png")
         if animate:
             history = [(title, layer_forces(problem, net, rcond, tikhonov, kink_tolerance)) for title, net in frames]
@@ -174,16 +180,16 @@ def settled(problem: Problem, network: Network) -> Network:
 
 def _files(checkpoints: list[Path]) -> list[Path]:
     """The model files, folders replaced by the models in them. Raises InputError for folders without any."""
+    from cpcert.models.read import SUFFIXES
+
     found: list[Path] = []
     for path in checkpoints:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [file for file in path.iterdir() if file.suffix in MODEL_SUFFIXES and not file.name.startswith(".")]
+        inside = [file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")]
         if not inside:
-            raise InputError(
-                f"--checkpoints: {path} has no model in it; give files ending in {', '.join(MODEL_SUFFIXES)}"
-            )
+            raise InputError(f"--checkpoints: {path} has no model in it; give files ending in {', '.join(SUFFIXES)}")
         found += sorted(inside, key=_natural)
     return found
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
+from cpcert.commands import (
+    DONE,
+    NO,
+    AsJson,
+    Flag,
+    announce_compilation,
+    deliver,
+    problem_of,
+    read_and_say,
+    settings_from_options,
+)
 from cpcert.errors import InputError
 
 
@@ -18,6 +28,7 @@ def check(
     gap: float | None = None,
     time_limit: float | None = None,
     improve: Path | None = None,
+    layers: str | None = None,
     as_json: AsJson = False,
     out: Path | None = None,
 ) -> int:
@@ -32,8 +43,8 @@ def check(
     Parameters
     ----------
     model
-        The network: .safetensors with W1, W2, …, bias column last, a PyTorch state dict (.pt, .pth) of Linear layers,
-        or .onnx (extra onnx).
+        The network: .safetensors (W1, W2, … with the bias column last, or PyTorch's names), a PyTorch state dict or
+        checkpoint of Linear layers (.pt, .pth, .bin, .ckpt, .pth.tar), or .onnx (extra onnx).
     instance
         The instance file (YAML) with the data.
     certificate
@@ -44,6 +55,8 @@ def check(
         Seconds to solve (instead of solve.time_limit in the file).
     improve
         Add neurons that lower the loss and train on until it stops, and write the network there (.safetensors).
+    layers
+        The names of the layers in the order in which they act, with commas: needed where a state dict leaves more than one.
     as_json
         Print one JSON object instead of a sentence.
     out
@@ -64,9 +77,8 @@ def check(
 
     from cpcert.training.check import check_network, neuron_table, require_checkable
     from cpcert.training.check import improve as improve_network
-    from cpcert.training.models import load_model
 
-    network = load_model(model, problem)
+    network = read_and_say(model, problem, layers)
     require_checkable(problem, network)
     lower, upper = None, None
     if certificate is not None:
@@ -111,6 +123,7 @@ def reduce(
     /,
     *,
     keep: Literal["outputs", "covariances"] = "outputs",
+    layers: str | None = None,
     as_json: AsJson = False,
     out: Path | None = None,
     plot: Flag = False,
@@ -126,11 +139,14 @@ def reduce(
     Parameters
     ----------
     model
-        The network: a .safetensors file with W1, W2, …, bias column last.
+        The network: .safetensors (W1, W2, … with the bias column last, or PyTorch's names), a PyTorch state dict or
+        checkpoint of Linear layers (.pt, .pth, .bin, .ckpt, .pth.tar), or .onnx (extra onnx).
     instance
         The instance file (YAML) with the data.
     keep
         What is kept: the outputs, or the covariances (K, K_sigma) of each layer, with at most N(N+1) neurons.
+    layers
+        The names of the layers in the order in which they act, with commas: needed where a state dict leaves more than one.
     as_json
         Print one JSON object instead of a sentence.
     out
@@ -140,13 +156,12 @@ def reduce(
     """
     from cpcert import report
     from cpcert.instance import load_instance
-    from cpcert.network import Network
 
     loaded = load_instance(instance)
     if out is not None or plot:
         report.prepare_folder(out or Path())
     problem = problem_of(loaded)
-    network = Network.load(model, activation=problem.activation, beta=problem.beta)
+    network = read_and_say(model, problem, layers)
     if plot and problem.n0 != 1:
         raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")
 
