@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from numbers import Integral
 from typing import Any, Generic, TypeVar
 
 from cpcert.errors import InputError
@@ -104,6 +105,18 @@ def wait(tasks: Sequence[Task[Any]], deadline: float | None) -> None:
     if not any(task.done() for task in tasks):
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         wait_for_futures([task._future for task in tasks if task._future is not None], seconds, FIRST_COMPLETED)
+
+
+@contextmanager
+def at_work(given: Workers | int) -> Iterator[Workers]:
+    """The given workers, or so many processes for the time of a with block. Raises InputError for anything else."""
+    if isinstance(given, Workers):
+        yield given
+        return
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
+        raise InputError(f"workers: is {given!r}; give a number of processes >= 1, or Workers of cpcert.parallel")
+    with workers(int(given)) as crew:
+        yield crew
 
 
 @contextmanager
