@@ -9,8 +9,10 @@ then the results do not depend on it either.
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
@@ -98,6 +100,33 @@ HERE = Workers()
 def late(deadline: float | None) -> bool:
     """Whether a deadline, a `time.monotonic()`, has passed."""
     return deadline is not None and time.monotonic() > deadline
+
+
+class OutOfTime(KeyboardInterrupt):
+    """A deadline has passed: like Ctrl-C, it ends the work and leaves what is proven."""
+
+
+@contextmanager
+def out_of_time_at(deadline: float | None) -> Iterator[None]:
+    """Raise OutOfTime in the with block once the deadline, a `time.monotonic()`, has passed.
+
+    By an alarm signal, which only the main thread of a Unix process can have; elsewhere nothing is raised.
+    """
+    alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if deadline is None or not alarm or math.isinf(deadline):
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 1e-3))
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def wait(tasks: Sequence[Task[Any]], deadline: float | None) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from cpcert.problem import Problem
 
@@ -82,10 +80,12 @@ def ending(status: Status, problem: Problem) -> str:
 
 
 def scale_advice(problem: Problem) -> str:
-    """The advice to standardize features or targets whose size is far from 1; empty if all are near it.
+    """The advice to standardize features or targets whose size is far from 1, and about beta; empty if all are near it.
 
     The size of a feature, or of a target of mse and interpolate, is its largest absolute value (0 does not count).
     """
+    import numpy as np  # not above: the command line names statuses before it needs numbers
+
     named = [("feature", problem.X)]
     if problem.loss.name in ("mse", "interpolate"):
         named.append(("target", problem.Y))
@@ -96,4 +96,7 @@ def scale_advice(problem: Problem) -> str:
         if len(sizes) and not (NEAR_ONE[0] <= sizes.min() and sizes.max() <= NEAR_ONE[1]):
             extreme = sizes.max() if sizes.max() > NEAR_ONE[1] else sizes.min()
             far.append(f"{name}s (one has the size {extreme:.2g})")
-    return f"standardize the {' and the '.join(far)}" if far else ""
+    advice = [f"standardize the {' and the '.join(far)}"] if far else []
+    if problem.beta and not NEAR_ONE[0] <= abs(problem.beta) <= NEAR_ONE[1]:
+        advice.append(f"choose a beta nearer to 1 than {problem.beta:g}")
+    return ", and ".join(advice)
