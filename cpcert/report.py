@@ -258,9 +258,7 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
 
 
-def certified(
-    result: SolveResult, gap: float, deadline: float | None = None
-) -> tuple[SolveResult, Certificate | None]:
+def certified(result: SolveResult, gap: float, deadline: float | None = None) -> tuple[SolveResult, Certificate | None]:
     """The result with the bounds that its certificate proves, and the certificate.
 
     The certificate decides: where it proves less than the solver claimed, the result claims less. An interruption, and a

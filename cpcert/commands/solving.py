@@ -300,9 +300,7 @@ def path(
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
-    settings = settings_from_options(
-        loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed
-    )
+    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
     if out is not None or plot:
         report.prepare_folder(out or Path())
     problem = loaded.problem()

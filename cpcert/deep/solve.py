@@ -86,8 +86,10 @@ class LayerBound:
 class DeepResult:
     """What is proven about a network of depth ≥ 3.
 
-    status: how the run ended (cpcert/status.py); optimal: every layer has the requested gap. upper: the proven loss of `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every
-    start. lower and gap are None: nothing is proven about the global minimum from below.
+    status: how the run ended (cpcert/status.py); optimal: every layer has the requested gap. upper: the proven loss of
+    `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every start. lower and gap are
+    None: nothing is proven about the global minimum from below. message: the sentence of the status, and what else there is
+    to say.
     """
 
     problem: Problem

@@ -109,9 +109,7 @@ def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray
     return Columns(output, pattern, np.concatenate([neurons.W, W]), pattern).unique()
 
 
-def correct(
-    problem: Problem, points: np.ndarray, columns: Columns, seconds: float = math.inf
-) -> Correction | None:
+def correct(problem: Problem, points: np.ndarray, columns: Columns, seconds: float = math.inf) -> Correction | None:
     """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite.
 
     seconds: after them the solver stops where it is, which is a candidate like any other.

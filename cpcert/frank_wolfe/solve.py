@@ -70,11 +70,12 @@ CERTIFYING = 1.0
 class SolveResult:
     """What is proven about P* = min L_λ over depth-2 networks of any width.
 
-    status: how the run ended (cpcert/status.py); optimal: the requested gap is proven. lower ≤ P* ≤ upper, both proven, rounding included; upper is attained by `network` (interpolate:
-    by a network within rounding of it, whose cost is proven). lower is None when nothing was proven, upper when there is
-    no network. gap = (upper − lower)/|upper|, absolute if upper is 0. width: hidden neurons of `network`. trace: one
-    record per iteration. dual: the dual point of `lower` with the proof of its oracle bound. infeasibility: the proof
-    that no network fits, for status infeasible. message: the sentence of the status, and what else there is to say.
+    status: how the run ended (cpcert/status.py); optimal: the requested gap is proven. lower ≤ P* ≤ upper, both proven,
+    rounding included; upper is attained by `network` (interpolate: by a network within rounding of it, whose cost is
+    proven). lower is None when nothing was proven, upper when there is no network. gap = (upper − lower)/|upper|, absolute
+    if upper is 0. width: hidden neurons of `network`. trace: one record per iteration. dual: the dual point of `lower`
+    with the proof of its oracle bound. infeasibility: the proof that no network fits, for status infeasible. message:
+    the sentence of the status, and what else there is to say.
     """
 
     problem: Problem
@@ -225,8 +226,10 @@ class _Run:
                 return Status.OPTIMAL
             limit = Status.INTERRUPTED if stopped else self._limit()
             if limit is not None:
-                if limit in (Status.TIME_LIMIT, Status.ITERATION_LIMIT):
+                if limit is Status.TIME_LIMIT:
                     self._tighten(space)
+                elif limit is Status.ITERATION_LIMIT:  # a few iterations are meant to be quick
+                    self._tighten(space, self.nodes + EARLY_NODES)
                 return limit
             W, U = self._new_neurons(space, G, found, answer)
             progress = self.upper != before[0] or self.lower != before[1] or len(answer.values) > 0
@@ -354,9 +357,7 @@ class _Run:
             cutoff = needed
         else:
             nodes, left = EARLY_NODES, self._nodes_left()
-            limits = Limits(
-                nodes if left is None else min(nodes, left), self._proof_deadline(self._soft_deadline())
-            )
+            limits = Limits(nodes if left is None else min(nodes, left), self._proof_deadline(self._soft_deadline()))
             cutoff = self.early_ratio * top
             if self.problem.m > 1:
                 limits = Limits(0)  # only the spectral rung: covers are worth their time near the end
@@ -382,8 +383,8 @@ class _Run:
         if math.isfinite(found.value) and (self.dual is None or found.value > self.dual.value):
             self.dual = found
 
-    def _tighten(self, space: Coordinates) -> None:
-        """Spend what is left of the time on proofs for the most promising dual point, from loose to tight.
+    def _tighten(self, space: Coordinates, nodes: int | None = None) -> None:
+        """Spend what is left of the time, and at most so many nodes, on proofs for the most promising dual point, loose to tight.
 
         So the bound at the end is as tight as floating point allows, however small a gap was asked for.
         """
@@ -391,6 +392,10 @@ class _Run:
             return
         _, G, top = self.promising
         needed = self._needed(G)
+        if nodes is not None:
+            self.node_limit = self.nodes + (
+                nodes if self.node_limit is None else min(nodes, self.node_limit - self.nodes)
+            )
         proven = math.inf  # the tightest cutoff so far, relative to `top`
         failed = None
         for stage in STAGES:
