@@ -155,7 +155,8 @@ def solve(
             problem, gap, time_limit, node_limit, max_iterations, method, seed, callback, crew, cost_upper, certificate_by
         )  # fmt: skip
         try:
-            status = run.run(warm_start)
+            with np.errstate(all="ignore"):  # candidates may overflow; what is proven minds it
+                status = run.run(warm_start)
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
         except MemoryError:
