@@ -240,7 +240,7 @@ class _Run:
                 return Status.STALLED
             self.iteration += 1
             began = time.monotonic()
-            new = step(problem, space.points, now, W, U, self._seconds_left())
+            new = step(problem, space.points, now, W, U, self._step_deadline())
             if new is None:
                 self._tighten(space)
                 return Status.SOLVER_FAILED
@@ -265,7 +265,7 @@ class _Run:
         U = (V / np.linalg.norm(V, axis=0)).T
         if problem.loss.name != "interpolate" or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
-        return (corrective_step(problem, points, start, W, U, self._seconds_left()) if len(W) else None) or start
+        return (corrective_step(problem, points, start, W, U, self._step_deadline()) if len(W) else None) or start
 
     # -- the two sides of the interval ----------------------------------------------------------------------------------
 
@@ -427,7 +427,7 @@ class _Run:
         """Whether γ(G) ≤ cutoff was proven, and there is reason to go on."""
         if self._time_is_over() or self._nodes_left() == 0 or self._closed():
             return False
-        limits = Limits(self._nodes_left(), self._proof_deadline(self.started + self.time_limit), self.workers)
+        limits = Limits(self._nodes_left(), self._proof_deadline(self._deadline()), self.workers)
         answer = prove(space, G, self.problem.activation, cutoff, limits, self.seed)
         self._use(space, G, answer)
         return answer.complete
@@ -471,16 +471,18 @@ class _Run:
         now = time.monotonic()
         return min(deadline, now + (self.certificate_by - now) / (1.0 + CERTIFYING))
 
-    def _seconds_left(self) -> float:
-        return self.started + self.time_limit - time.monotonic()
+    def _deadline(self) -> float:
+        return self.started + self.time_limit
 
     def _time_is_over(self) -> bool:
-        return self._seconds_left() < 0.0
+        return late(self._deadline())
+
+    def _step_deadline(self) -> float:
+        # A step may use up half of what is reserved for proofs, not more.
+        return self.started + (1.0 - 0.5 * RESERVED) * self.time_limit
 
     def _limit(self) -> Status | None:
-        # A step may use up half of what is reserved for proofs, not more.
-        last_step = self.started + (1.0 - 0.5 * RESERVED) * self.time_limit - self.step_seconds
-        if late(min(self._soft_deadline(), last_step)):
+        if late(min(self._soft_deadline(), self._step_deadline() - self.step_seconds)):
             return Status.TIME_LIMIT
         if self._nodes_left() == 0:
             return Status.NODE_LIMIT

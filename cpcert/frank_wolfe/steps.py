@@ -17,6 +17,7 @@ is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -63,18 +64,19 @@ def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
 
 
 def corrective_step(
-    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, seconds: float = math.inf
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
 ) -> Iterate | None:
     """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
 
-    None if the conic solver fails. seconds: for the conic solver, which then stops where it is.
+    None if the conic solver fails. deadline: a `time.monotonic()`, after which the solver and Newton's method stop where
+    they are.
     """
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
     active = now.neurons.kept(_active(problem, points, now))
     if len(active.W) > problem.m * problem.N:
         active = fewer_neurons(problem, points, active)
-    found = correct(problem, points, columns_for(problem, active, W, U, points), seconds)
+    found = correct(problem, points, columns_for(problem, active, W, U, points), deadline - time.monotonic())
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
@@ -82,7 +84,7 @@ def corrective_step(
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
     if problem.loss.name == "interpolate":
         for angle in MERGE_ANGLES if problem.m > 1 else ():
-            better = polish_interpolation(problem, points, neurons, found.G, angle)
+            better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P", idle)
         return Iterate(neurons, tuple(duals), name, idle)
@@ -97,7 +99,7 @@ def corrective_step(
         size = neurons.W.size + neurons.V.size
         if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
             for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
-                polished = polish(problem, points, neurons, angle)
+                polished = polish(problem, points, neurons, angle, deadline=deadline)
                 if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
                     neurons, name = polished, "C+P"
                     break
@@ -229,7 +231,7 @@ def classical_step(method: str, budget: float) -> Callable[..., Iterate]:
     """The step of `vanilla`, `away` or `pairwise` on the set of mass `budget` = T; see the module's docstring."""
 
     def step(
-        problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, seconds: float = math.inf
+        problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
     ) -> Iterate:
         lam, T = problem.lam, budget
         neurons, G = now.neurons, now.duals[0]
