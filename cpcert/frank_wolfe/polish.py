@@ -221,7 +221,9 @@ def polish_interpolation(
     rho = 100.0 * float(np.abs(G).max()) / size
     now = neurons
     for turn in range(MULTIPLIER_ROUNDS):
-        better = polish(problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho), deadline)
+        better = polish(
+            problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho), deadline
+        )
         if better is None or not len(better.W):
             return None
         now = better
