@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from claims import check_claims
 
 import cpcert.certificate.build
 import cpcert.frank_wolfe.solve
-from cpcert import InputError, Network, Problem, certify, solve, solve_deep
+from cpcert import InputError, Network, Problem, certify, load_instance, solve, solve_deep
 from cpcert.cli import main
 from cpcert.deep.report import certified_layers
 from cpcert.oracle.ladder import Limits
@@ -19,6 +20,7 @@ from cpcert.parallel import OutOfTime, Workers, out_of_time_at
 from cpcert.report import certified, closing_line, result_object
 from cpcert.status import Status, scale_advice
 
+INSTANCES = Path(__file__).parents[1] / "instances"
 INSTANCE = """
 data: {source: inline, X: [[-1.5], [-0.4], [0.3], [0.9], [2.0]], Y: [[0.3], [-1.0], [0.8], [0.1], [-0.7]]}
 lambda: 1.0e-3
@@ -43,7 +45,7 @@ def noise(N=7, n=2, m=1, seed=0, **settings):
 @pytest.mark.parametrize(
     "problem",
     [
-        noise(N=25, n=3, seed=1),
+        load_instance(INSTANCES / "diabetes-2.yaml").problem(),
         noise(N=8, n=3, m=2, seed=2),
         noise(N=6, n=2, loss="interpolate", lam=None, seed=3),
         Problem(np.arange(8.0).reshape(4, 2) - 3.0, [1.0, -1.0, -1.0, 1.0], 0.02, loss="logistic", activation="abs"),
