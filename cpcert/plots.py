@@ -20,6 +20,7 @@ import numpy as np
 from cpcert.activations import Activation
 from cpcert.errors import InputError
 from cpcert.report import describe, outward
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
@@ -129,7 +130,7 @@ def _bound_axis(axes: Any, upper: np.ndarray, lower: np.ndarray) -> None:
 
 def _interval_title(result: SolveResult) -> str:
     name = result.problem.name
-    if result.status == "infeasible":
+    if result.status == Status.INFEASIBLE:
         return f"{name}: no network fits these targets (proven)"
     if result.lower is not None and result.upper is not None and math.isfinite(result.upper):
         lower, upper = outward(result.lower, result.upper)

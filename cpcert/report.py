@@ -184,7 +184,7 @@ def _two_digits(value: float, rounding: str) -> str:
 def closing_line(result: SolveResult, requested_gap: float) -> str:
     """What was proven, in one line; short of the requested gap also why no more, and what to change: the message."""
     effort = f"{result.seconds:.1f} s"
-    if result.status is Status.INFEASIBLE:
+    if result.status == Status.INFEASIBLE:
         return f"{result.status}, {effort}: {result.message}"
     what = "global minimum" if result.scope == "global" else f"{result.scope} minimum"
     if result.lower is not None and result.upper is not None and math.isfinite(result.upper):
@@ -196,7 +196,7 @@ def closing_line(result: SolveResult, requested_gap: float) -> str:
     else:
         claim = f"nothing proven about the {what}"
     neurons = "" if result.width is None else f", {result.width} {_plural(result.width, 'neuron')}"
-    if result.status is Status.OPTIMAL:
+    if result.status == Status.OPTIMAL:
         # Whatever the message has to say besides "the gap of … is proven".
         return "; ".join([f"{claim}{neurons}, {effort}", *result.message.split("; ")[1:]])
     gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {rounded_up(result.gap)}"
@@ -271,7 +271,7 @@ def certified(result: SolveResult, gap: float, deadline: float | None = None) ->
             found = certify(result, deadline)
     except KeyboardInterrupt as cut:
         return replace(result, message=f"{result.message}; {without_certificate(cut)}"), None
-    if result.status is Status.INFEASIBLE:
+    if result.status == Status.INFEASIBLE:
         if found is not None:
             return result, found
         status = Status.INFEASIBILITY_UNPROVEN
@@ -281,7 +281,7 @@ def certified(result: SolveResult, gap: float, deadline: float | None = None) ->
     weaker = proven is None or (result.gap is not None and proven > WEAKER * result.gap)
     claimed = result.gap
     result = replace(result, lower=lower, upper=upper, gap=proven)
-    if result.status is Status.OPTIMAL and (proven is None or proven > gap):
+    if result.status == Status.OPTIMAL and (proven is None or proven > gap):
         status = Status.CERTIFICATE_WEAKER
         hurry = "; the time limit left no time for more: raise --time-limit" if late(deadline) else ""
         result = replace(result, status=status, message=ending(status, result.problem) + hurry)

@@ -130,7 +130,7 @@ def solve(
                 plot_one_dimensional(result, folder / f"{problem.name}-function.png")
         return written
 
-    code = DONE if result.status is Status.OPTIMAL else NO
+    code = DONE if result.status == Status.OPTIMAL else NO
     return deliver(code, answer, lambda _: report.closing_line(result, settings.gap), as_json, save)
 
 
@@ -191,7 +191,7 @@ def _solve_deep(
             return deep_object(result, None)
         return write_deep(result, out or Path(), proofs, everything=out is not None)
 
-    code = DONE if result.status is Status.OPTIMAL else NO
+    code = DONE if result.status == Status.OPTIMAL else NO
     return deliver(code, deep_object(result, None), lambda _: deep_line(result, settings.gap), as_json, save)
 
 
@@ -321,7 +321,7 @@ def path(
             file=sys.stderr,
             flush=True,
         )
-        if result.status is Status.INTERRUPTED:
+        if result.status == Status.INTERRUPTED:
             break
     answer = report.path_object(results, None)
 
@@ -333,7 +333,7 @@ def path(
             plot_path(results, (out or Path()) / f"{problem.name}-path.png")
         return written
 
-    code = DONE if len(results) == count and all(result.status is Status.OPTIMAL for result in results) else NO
+    code = DONE if len(results) == count and all(result.status == Status.OPTIMAL for result in results) else NO
     return deliver(code, answer, lambda _: report.path_table(results), as_json, save)
 
 
@@ -407,5 +407,5 @@ def width(
         report.write_file(out / f"{problem.name}-width.json", (json.dumps(written, indent=2) + "\n").encode())
         return written
 
-    code = DONE if bounds.lower == bounds.upper and result.status is Status.OPTIMAL else NO
+    code = DONE if bounds.lower == bounds.upper and result.status == Status.OPTIMAL else NO
     return deliver(code, answer, plateau_line, as_json, save)

@@ -77,7 +77,7 @@ def certified_layers(
 
 def _weaker(result: DeepResult, gap: float, deadline: float | None) -> DeepResult:
     """The result with the status of what its layers prove by now."""
-    if result.status is not Status.OPTIMAL or all(bound.gap <= gap for bound in result.layers):
+    if result.status != Status.OPTIMAL or all(bound.gap <= gap for bound in result.layers):
         return result
     status = Status.CERTIFICATE_WEAKER
     hurry = "; the time limit left no time for more: raise --time-limit" if late(deadline) else ""
@@ -123,7 +123,7 @@ def deep_line(result: DeepResult, requested_gap: float) -> str:
     shape = "-".join(map(str, result.network.widths))
     gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
     found = f"loss at most {outward(result.upper, result.upper)[1]} by a network {shape}, {result.seconds:.1f} s; "
-    if result.status is Status.OPTIMAL:
+    if result.status == Status.OPTIMAL:
         more = "".join(f"; {part}" for part in result.message.split("; ")[1:])
         return (
             f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {requested_gap:g} ({gaps}); "

@@ -233,7 +233,7 @@ class _Run:
                 if self._elapsed() >= FREEZING * self.time_limit:
                     return Status.TIME_LIMIT
                 # A round without any progress: what ended the blocks is the reason.
-                return next((end for end in self.ends if end is not Status.OPTIMAL), Status.STALLED)
+                return next((end for end in self.ends if end != Status.OPTIMAL), Status.STALLED)
 
     def _starts(self, warm_start: Network | None) -> Iterator[tuple[str, Network]]:
         """Networks to choose from; at least one, then as many as the time for starts allows."""
@@ -294,7 +294,7 @@ class _Run:
             cost_upper=now.start_cost,
             workers=self.workers,
         )
-        if result.status is Status.INTERRUPTED:
+        if result.status == Status.INTERRUPTED:
             raise KeyboardInterrupt
         self.ends.append(result.status)
         if self._elapsed() < FREEZING * self.time_limit and result.network is not None:
@@ -383,7 +383,7 @@ class _Run:
 
     def result(self, status: Status) -> DeepResult:
         """What was proven when the run ended."""
-        if status is Status.OPTIMAL:
+        if status == Status.OPTIMAL:
             message = f"the gap of {self.gap:g} is proven for every layer given its neighbours"
         else:
             message = ending(status, self.problem)

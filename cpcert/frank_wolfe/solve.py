@@ -228,9 +228,9 @@ class _Run:
                 return Status.OPTIMAL
             limit = Status.INTERRUPTED if stopped else self._limit()
             if limit is not None:
-                if limit is Status.TIME_LIMIT:
+                if limit == Status.TIME_LIMIT:
                     self._tighten(space)
-                elif limit is Status.ITERATION_LIMIT:  # a few iterations are meant to be quick
+                elif limit == Status.ITERATION_LIMIT:  # a few iterations are meant to be quick
                     self._tighten(space, self.nodes + EARLY_NODES)
                 return limit
             W, U = self._new_neurons(space, G, found, answer)
@@ -521,10 +521,10 @@ class _Run:
 
     def result(self, status: Status) -> SolveResult:
         """What was proven when the run ended; optimal if the gap has closed, whatever ended the run."""
-        if status is not Status.INFEASIBLE and self._closed():
+        if status != Status.INFEASIBLE and self._closed():
             status = Status.OPTIMAL
         gap = relative_gap(self.upper, self.lower)
-        message = f"the gap of {self.gap:g} is proven" if status is Status.OPTIMAL else ending(status, self.problem)
+        message = f"the gap of {self.gap:g} is proven" if status == Status.OPTIMAL else ending(status, self.problem)
         return SolveResult(
             problem=self.problem,
             status=status,
