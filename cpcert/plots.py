@@ -21,6 +21,7 @@ from cpcert.activations import Activation
 from cpcert.errors import InputError
 from cpcert.printing import about, enclosure, whole
 from cpcert.report import describe
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
@@ -130,7 +131,7 @@ def _bound_axis(axes: Any, upper: np.ndarray, lower: np.ndarray) -> None:
 
 def _interval_title(result: SolveResult) -> str:
     name = result.problem.name
-    if result.status == "infeasible":
+    if result.status == Status.INFEASIBLE:
         return f"{name}: no network fits these targets (proven)"
     where = enclosure(result.lower, result.upper)
     return f"{name}: nothing proven" if where is None else f"{name}: global minimum {where}"

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.errors import InputError
+from cpcert.parallel import OutOfTime, late, out_of_time_at
 from cpcert.printing import about, at_least, at_most, enclosure, outward, rounded_down, rounded_up, whole
+from cpcert.status import Status, ending
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
@@ -34,17 +36,9 @@ MATRIX_CLAIMS = {
     "rank_sigma": "Rank_σ of the pair of order {order} in the file is",
     "not_in_S": "the pair of order {order} in the file is not in S",
 }
-# What each status means, and what to do about it.
-STATUS = {
-    "optimal": "the requested gap is proven",
-    "time_limit": "the time limit came first; raise --time-limit, or ask for a larger --gap",
-    "node_limit": "the node limit came first; raise --node-limit, or ask for a larger --gap",
-    "iteration_limit": "the iteration limit came first; raise max_iterations, or ask for a larger --gap",
-    "interrupted": "stopped by hand; what is printed here is proven all the same",
-    "infeasible": "no network of any width reaches these targets exactly, and that is proven; "
-    "remove conflicting points, allow biases (beta), or use the loss mse",
-    "memory_limit": "memory ran out; ask for a larger --gap, or take fewer points",
-}
+
+# A gap larger by this factor than that of the search is worth a word.
+WEAKER = 1.01
 
 # -- the running trace -----------------------------------------------------------------------------------------------
 
@@ -171,21 +165,21 @@ def _plural(count: int, noun: str) -> str:
 
 
 def closing_line(result: SolveResult, requested_gap: float) -> str:
-    """What was proven, in one line; after the deadline also why no more, and what to change."""
+    """What was proven, in one line; short of the requested gap also why no more, and what to change: the message."""
     effort = f"{result.seconds:.1f} s"
-    reason = STATUS.get(result.status, result.status)
-    if result.status == "infeasible":
-        return f"infeasible, {effort}: {result.message or reason}"
+    if result.status == Status.INFEASIBLE:
+        return f"{result.status}, {effort}: {result.message}"
     what = "global minimum" if result.scope == "global" else f"{result.scope} minimum"
     where = enclosure(result.lower, result.upper)
     claim = f"nothing proven about the {what}" if where is None else f"{what} {where}"
     if where is not None and result.lower is None:
         claim += ", no lower bound proven"
     neurons = "" if result.width is None else f", {result.width} {_plural(result.width, 'neuron')}"
-    if result.status == "optimal":
-        return f"{claim}{neurons}, {effort}"
+    if result.status == Status.OPTIMAL:
+        # Whatever the message has to say besides "the gap of … is proven".
+        return "; ".join([f"{claim}{neurons}, {effort}", *result.message.split("; ")[1:]])
     gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {rounded_up(result.gap)}"
-    return f"{claim}{gap} (asked for {whole(requested_gap)}){neurons}, {effort}: {reason}"
+    return f"{claim}{gap} (asked for {whole(requested_gap)}){neurons}, {effort}: {result.message}"
 
 
 # -- for programs ----------------------------------------------------------------------------------------------------
@@ -208,7 +202,7 @@ def result_object(result: SolveResult, model: Path | None, certificate: Path | N
         "seconds": _finite(result.seconds),
         "certificate": None if certificate is None else str(certificate),
         "model": None if model is None else str(model),
-        "message": result.message or STATUS.get(result.status, ""),
+        "message": result.message,
     }
 
 
@@ -222,7 +216,10 @@ def _rank_sigma(result: SolveResult) -> dict[str, Any]:
 
     W, V, _ = result.network.neurons()
     balanced = W * np.sqrt(np.linalg.norm(V, axis=0))[:, np.newaxis]
-    return network_rank_sigma(balanced, result.problem.X_tilde, result.problem.activation)
+    try:
+        return network_rank_sigma(balanced, result.problem.X_tilde, result.problem.activation)
+    except KeyboardInterrupt:  # the bounds of the minimum are worth more than this
+        return {"lower": None, "upper": result.width, "tolerance": None}
 
 
 def _finite(value: float | None) -> float | None:
@@ -241,29 +238,43 @@ def prepare_folder(folder: Path) -> None:
         raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
 
 
-def certified(result: SolveResult, gap: float) -> tuple[SolveResult, Certificate | None]:
+def certified(result: SolveResult, gap: float, deadline: float | None = None) -> tuple[SolveResult, Certificate | None]:
     """The result with the bounds that its certificate proves, and the certificate.
 
-    The certificate decides: where it proves less than the solver claimed, the result claims less. An interruption leaves the
-    solver's own proven bounds, without a certificate.
+    The certificate decides: where it proves less than the solver claimed, the result claims less. An interruption, and a
+    deadline (a `time.monotonic()`) that passes, leave the solver's own proven bounds, without a certificate.
     """
     from cpcert.certificate.build import certify
 
     try:
-        found = certify(result)
-    except KeyboardInterrupt:
-        return replace(result, message="interrupted while the certificate was written; the bounds are proven"), None
-    if result.status == "infeasible":
+        with out_of_time_at(deadline):
+            found = certify(result, deadline)
+    except KeyboardInterrupt as cut:
+        return replace(result, message=f"{result.message}; {without_certificate(cut)}"), None
+    if result.status == Status.INFEASIBLE:
         if found is not None:
             return result, found
-        return replace(result, status="iteration_limit", message="the proof of infeasibility was not accepted"), None
+        status = Status.INFEASIBILITY_UNPROVEN
+        return replace(result, status=status, message=status.sentence, infeasibility=None), None
     lower, upper = (None, None) if found is None else (found.lower, found.upper)
     proven = None if found is None else found.gap
+    weaker = proven is None or (result.gap is not None and proven > WEAKER * result.gap)
+    claimed = result.gap
     result = replace(result, lower=lower, upper=upper, gap=proven)
-    if result.status == "optimal" and (proven is None or proven > gap):
-        note = "the certificate proves less than the search found; ask for a smaller gap than you need"
-        result = replace(result, status="iteration_limit", message=note)
+    if result.status == Status.OPTIMAL and (proven is None or proven > gap):
+        status = Status.CERTIFICATE_WEAKER
+        hurry = "; the time limit left no time for more: raise --time-limit" if late(deadline) else ""
+        result = replace(result, status=status, message=ending(status, result.problem) + hurry)
+    elif claimed is not None and weaker:
+        less = f"the search proved a gap of {rounded_up(claimed)}, the certificate proves less"
+        result = replace(result, message=f"{result.message}; {less}")
     return result, found
+
+
+def without_certificate(cut: KeyboardInterrupt) -> str:
+    """Why there is no certificate, and what the bounds rest on."""
+    why = "the time limit came first; raise --time-limit" if isinstance(cut, OutOfTime) else "interrupted"
+    return f"no certificate was written ({why}), the bounds are proven by the search alone"
 
 
 def claim_sentence(claim: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cpcert import report
 from cpcert.errors import InputError
 from cpcert.problem import Problem
+from cpcert.status import Status
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Record:
     seconds: float = 0.125
 
 
-def result(**changes):
+def result(status="optimal", **changes):
     values = {
         "problem": Problem([[1.0], [2.0]], [1.0, -1.0], lam=0.1, name="case"),
-        "status": "optimal",
+        "status": Status(status),
         "scope": "global",
         "upper": 0.3120441502,
         "lower": 0.3120441199,
@@ -46,7 +47,7 @@ def result(**changes):
         "seconds": 2.06,
         "trace": [Record(), Record(iteration=2, lower=0.25, gap=1.0)],
         "infeasibility": None,
-        "message": "",
+        "message": Status(status).sentence,
     }
     return SimpleNamespace(**{**values, **changes})
 
@@ -108,13 +109,12 @@ def test_closing_lines():
     assert line(infeasible, 1e-6) == "infeasible, 2.1 s: points 0, 1 clash"
 
 
-@pytest.mark.parametrize(
-    "status",
-    ["optimal", "time_limit", "node_limit", "iteration_limit", "interrupted", "infeasible", "memory_limit"],
-)
+@pytest.mark.parametrize("status", Status)
 def test_every_status_is_a_sentence(status):
-    assert len(report.STATUS[status].split()) >= 5
-    assert report.closing_line(result(status=status), 1e-6)
+    assert json.loads(json.dumps(status)) == status == str(status)
+    assert len(status.sentence.split()) >= 5
+    assert len({other.sentence for other in Status}) == len(Status)
+    assert status is Status.OPTIMAL or status.sentence in report.closing_line(result(status=status), 1e-6)
 
 
 def test_json_is_finite():

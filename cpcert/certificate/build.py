@@ -8,6 +8,7 @@ trimming is tried once more as the search left it.
 
 from __future__ import annotations
 
+import functools
 import json
 import lzma
 import math
@@ -23,13 +24,14 @@ from cpcert import __version__
 from cpcert.certificate import check, trees
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
 from cpcert.frank_wolfe.interpolation import relations, repair_neurons
-from cpcert.frank_wolfe.solve import SolveResult, relative_gap
+from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
 from cpcert.network import Network
 from cpcert.oracle.cells import CellProof
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.directions import DirectionProof
 from cpcert.oracle.ladder import SignedProof
 from cpcert.oracle.spectral import SpectralProof, operator_norm
+from cpcert.parallel import late
 from cpcert.problem import Problem
 from cpcert.rounding import round_down, round_up
 
@@ -59,10 +61,11 @@ class Certificate:
         return relative_gap(self.upper, self.lower)
 
 
-def certify(result: SolveResult) -> Certificate | None:
+def certify(result: SolveResult, deadline: float | None = None) -> Certificate | None:
     """The certificate of what a result claims; None if it claims nothing that can be certified.
 
-    A side that cannot be certified is left out, so that the certificate claims less rather than nothing.
+    A side that cannot be certified is left out, so that the certificate claims less rather than nothing. deadline: a
+    `time.monotonic()`, after which trees are left untrimmed and no larger slack is tried.
     """
     problem = result.problem
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
@@ -78,6 +81,8 @@ def certify(result: SolveResult) -> Certificate | None:
     if result.dual is not None:
         content = b""
         for slack, trim in product(SLACKS, (True, False)):
+            if late(deadline) and (trim or content):
+                continue
             found = _lower(problem, exact, result.dual, slack, trim)
             if found is None:
                 continue
@@ -89,6 +94,14 @@ def certify(result: SolveResult) -> Certificate | None:
         return None
     content = write({**header, "lower": None}, {**arrays, **upper_arrays})
     return Certificate(content, "minimum", None, value) if _accepted(content) else None
+
+
+@functools.cache
+def compile_certificates() -> None:
+    """Compile, or load from the cache, what `certify` runs on: on a small problem, so that no time limit pays for it."""
+    rng = np.random.default_rng(0)
+    problem = Problem(rng.standard_normal((40, 3)), rng.standard_normal(40), lam=0.1, beta=0.0)
+    certify(solve(problem, gap=0.5))
 
 
 def _accepted(content: bytes) -> bool:

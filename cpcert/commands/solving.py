@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,10 +12,12 @@ from cyclopts import Parameter
 
 from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.instance import SolveSettings
+    from cpcert.network import Network
     from cpcert.parallel import Workers
     from cpcert.problem import Problem
 
@@ -28,8 +31,10 @@ def solve(
     gap: float | None = None,
     time_limit: float | None = None,
     node_limit: int | None = None,
+    max_iterations: int | None = None,
     method: Literal["corrective", "vanilla", "away", "pairwise"] | None = None,
     seed: int | None = None,
+    warm_start: str | None = None,
     workers: int = 1,
     dask: str | None = None,
     plot: Flag = False,
@@ -55,13 +60,18 @@ def solve(
     gap
         The relative gap to prove (instead of solve.gap in the file; 1e-6 by default).
     time_limit
-        Seconds to try (instead of solve.time_limit; 60 by default).
+        Seconds to try (instead of solve.time_limit; 60 by default). What comes after the search, the certificate and its check,
+        ends at most a fifth of it and two seconds later.
     node_limit
         Branch-and-bound nodes to try (instead of solve.node_limit; unlimited by default).
+    max_iterations
+        Frank-Wolfe iterations to try, from depth 3 on blocks (instead of solve.max_iterations; 1000 by default).
     method
         The Frank-Wolfe variant (instead of solve.method; corrective by default).
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
+    warm_start
+        A trained network to start from, any file that `check` reads.
     workers
         Processes for long searches, on top of this one (1: none); the result does not depend on it.
     dask
@@ -71,34 +81,39 @@ def solve(
     certificate
         Write the certificate into the folder of --out or the current one. --no-certificate: do not.
     """
-
+    entered = time.monotonic()
     from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     settings = settings_from_options(
-        loaded, gap=gap, time_limit=time_limit, node_limit=node_limit, method=method, seed=seed
-    )
+        loaded, gap=gap, time_limit=time_limit, node_limit=node_limit, max_iterations=max_iterations,
+        method=method, seed=seed,
+    )  # fmt: skip
     if out is not None or plot or certificate:
         report.prepare_folder(out or Path())
     problem = problem_of(loaded)
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
+    start = None if warm_start is None else _warm_start(warm_start, problem)
 
     # Imported only now: it compiles kernels, and wrong input need not wait for that.
     from cpcert.frank_wolfe.solve import solve as solve_problem
     from cpcert.parallel import workers as start_workers
 
     with start_workers(workers, dask) as crew:
-        announce_compilation()
+        deadline = _deadline(problem, settings.time_limit, entered, certificate)
         if problem.depth > 2:
-            return _solve_deep(problem, settings, crew, as_json, out, certificate)
+            return _solve_deep(problem, settings, crew, start, as_json, out, certificate, deadline)
         with report.running_trace(problem) as callback:
-            result = solve_problem(problem, callback=callback, workers=crew, **settings.model_dump())
+            result = solve_problem(
+                problem, callback=callback, workers=crew, warm_start=start,
+                certificate_by=deadline if certificate else None, **settings.model_dump(),
+            )  # fmt: skip
     proof = None
     if certificate:
         print("writing and checking the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
-        result, proof = report.certified(result, settings.gap)
+        result, proof = report.certified(result, settings.gap, deadline)
 
     answer = report.result_object(result, None)
     folder = out or Path()
@@ -115,12 +130,47 @@ def solve(
                 plot_one_dimensional(result, folder / f"{problem.name}-function.png")
         return written
 
-    code = DONE if result.status == "optimal" else NO
+    code = DONE if result.status == Status.OPTIMAL else NO
     return deliver(code, answer, lambda _: report.closing_line(result, settings.gap), as_json, save)
 
 
+def _warm_start(model: str, problem: Problem) -> Network:
+    """The network of --warm-start. Raises InputError, naming the option and what does not fit."""
+
+    try:
+        return load_model(model, problem)
+    except InputError as error:
+        raise InputError(f"--warm-start: {error}") from None
+
+
+def _deadline(problem: Problem, time_limit: float, entered: float, certificate: bool) -> float:
+    """The `time.monotonic()` by which a `solve` that began at `entered` ends, its certificate included.
+
+    1.2 times the limit and two seconds after the beginning, which is now if kernels had to be compiled. A start that took long
+    (imports on a busy machine) does not eat up the time of the certificate.
+    """
+    from cpcert.oracle.ladder import compile_kernels, kernels_are_compiled
+
+    compiled = kernels_are_compiled()
+    announce_compilation()
+    compile_kernels(problem.m > 1 or problem.depth > 2)
+    if certificate:
+        from cpcert.certificate.build import compile_certificates
+
+        compile_certificates()
+    now = time.monotonic()
+    return max((entered if compiled else now) + 1.2 * time_limit + 2.0, now + 1.2 * time_limit + 0.5)
+
+
 def _solve_deep(
-    problem: Problem, settings: SolveSettings, crew: Workers, as_json: bool, out: Path | None, certificate: bool
+    problem: Problem,
+    settings: SolveSettings,
+    crew: Workers,
+    start: Network | None,
+    as_json: bool,
+    out: Path | None,
+    certificate: bool,
+    deadline: float,
 ) -> int:
     """`solve` for depth ≥ 3."""
     from cpcert.deep.report import certified_layers, deep_line, deep_object, show_progress, write_deep
@@ -129,18 +179,18 @@ def _solve_deep(
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
     given = settings.model_dump(exclude={"method"})
-    result = solve_deep(problem, callback=show_progress(problem), workers=crew, **given)
+    result = solve_deep(problem, callback=show_progress(problem), workers=crew, warm_start=start, **given)
     proofs: list[Certificate | None] = [None] * len(result.layers)
     if certificate:
         print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
-        result, proofs = certified_layers(result, settings.gap)
+        result, proofs = certified_layers(result, settings.gap, deadline)
 
     def save() -> dict[str, Any]:
         if out is None and not any(proofs):
             return deep_object(result, None)
         return write_deep(result, out or Path(), proofs, everything=out is not None)
 
-    code = DONE if result.status == "optimal" else NO
+    code = DONE if result.status == Status.OPTIMAL else NO
     return deliver(code, deep_object(result, None), lambda _: deep_line(result, settings.gap), as_json, save)
 
 
@@ -209,6 +259,7 @@ def path(
     out: Path | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
+    max_iterations: int | None = None,
     seed: int | None = None,
     plot: Flag = False,
 ) -> int:
@@ -237,6 +288,8 @@ def path(
         The relative gap to prove (instead of solve.gap in the file).
     time_limit
         Seconds to try for each lambda (instead of solve.time_limit).
+    max_iterations
+        Frank-Wolfe iterations to try for each lambda (instead of solve.max_iterations).
     seed
         The seed of the heuristics (instead of solve.seed).
     plot
@@ -246,7 +299,7 @@ def path(
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
-    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, seed=seed)
+    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
     if out is not None or plot:
         report.prepare_folder(out or Path())
     problem = problem_of(loaded)
@@ -268,7 +321,7 @@ def path(
             file=sys.stderr,
             flush=True,
         )
-        if result.status == "interrupted":
+        if result.status == Status.INTERRUPTED:
             break
     answer = report.path_object(results, None)
 
@@ -280,7 +333,7 @@ def path(
             plot_path(results, (out or Path()) / f"{problem.name}-path.png")
         return written
 
-    code = DONE if len(results) == count and all(result.status == "optimal" for result in results) else NO
+    code = DONE if len(results) == count and all(result.status == Status.OPTIMAL for result in results) else NO
     return deliver(code, answer, lambda _: report.path_table(results), as_json, save)
 
 
@@ -292,6 +345,7 @@ def width(
     out: Path | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
+    max_iterations: int | None = None,
     seed: int | None = None,
 ) -> int:
     """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
@@ -313,17 +367,19 @@ def width(
         The relative gap to prove first (1e-9, or solve.gap in the file if that is smaller).
     time_limit
         Seconds to try for the solution, and as many for the width (instead of solve.time_limit; 60 by default).
+    max_iterations
+        Frank-Wolfe iterations to try for the solution (instead of solve.max_iterations; 1000 by default).
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
     """
-    import time
-
     from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     smallest_gap = min(loaded.solve.gap, 1e-9) if gap is None else gap
-    settings = settings_from_options(loaded, gap=smallest_gap, time_limit=time_limit, seed=seed)
+    settings = settings_from_options(
+        loaded, gap=smallest_gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed
+    )
     if out is not None:
         report.prepare_folder(out)
     problem = problem_of(loaded)
@@ -356,5 +412,5 @@ def width(
         report.write_file(out / f"{problem.name}-width.json", (json.dumps(written, indent=2) + "\n").encode())
         return written
 
-    code = DONE if bounds.lower == bounds.upper and result.status == "optimal" else NO
+    code = DONE if bounds.lower == bounds.upper and result.status == Status.OPTIMAL else NO
     return deliver(code, answer, lambda _: plateau_line(bounds, seconds), as_json, save)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,7 +226,7 @@ def plateau(
 
                 with report.running_trace(problem) as callback:
                     solved = solve(problem, callback=callback, workers=crew, **settings.model_dump())
-                proven &= solved.status == "optimal"
+                proven &= solved.status == Status.OPTIMAL
             chosen = [result for result in swept.results if result.trial.lam == lam]
             with _progress() as show:
                 curves.append(curve(problem, chosen, solved, tolerance, settings.time_limit, show))

@@ -15,9 +15,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cpcert.parallel import late, out_of_time_at
 from cpcert.printing import at_most, rounded_up, whole
-from cpcert.report import STATUS, column_names, describe, write_file
+from cpcert.report import column_names, describe, without_certificate, write_file
 from cpcert.rounding import round_down
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
@@ -43,9 +45,11 @@ def show_progress(problem: Problem) -> Any:
     return show
 
 
-def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[Certificate | None]]:
-    """The result with the bounds that the certificates of its blocks prove, and these. An interruption leaves the rest as
-    the solver proved it, without certificates."""
+def certified_layers(
+    result: DeepResult, gap: float, deadline: float | None = None
+) -> tuple[DeepResult, list[Certificate | None]]:
+    """The result with the bounds that the certificates of its blocks prove, and these. An interruption, and a deadline (a
+    `time.monotonic()`) that passes, leave the rest as the solver proved it, without certificates."""
     from cpcert.certificate.build import certify
 
     layers: list[LayerBound] = []
@@ -54,12 +58,14 @@ def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[C
         found = None
         if bound.result is not None and bound.result.dual is not None and bound.block is not None:
             try:
-                found = certify(bound.result)
-            except KeyboardInterrupt:
-                note = "interrupted while the certificates were written; the bounds are proven"
+                with out_of_time_at(deadline):
+                    found = certify(bound.result, deadline)
+            except KeyboardInterrupt as cut:
+                note = f"for layer {', '.join(str(rest.layer) for rest in result.layers[len(layers) :])}: "
+                note = f"{result.message}; {note}{without_certificate(cut)}"
                 layers += result.layers[len(layers) :]
                 certificates += [None] * (len(layers) - len(certificates))
-                return replace(result, layers=tuple(layers), message=note), certificates
+                return _weaker(replace(result, layers=tuple(layers), message=note), gap, deadline), certificates
             least = 0.0
             if found is not None and found.lower is not None:
                 # What the certificate proves less than the solver counts in the units of the block.
@@ -69,11 +75,16 @@ def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[C
             bound = replace(bound, lower=least)
         layers.append(bound)
         certificates.append(found)
-    result = replace(result, layers=tuple(layers))
-    if result.status == "optimal" and any(bound.gap > gap for bound in layers):
-        note = "the certificates prove less than the search found; ask for a smaller gap than you need"
-        result = replace(result, status="iteration_limit", message=note)
-    return result, certificates
+    return _weaker(replace(result, layers=tuple(layers)), gap, deadline), certificates
+
+
+def _weaker(result: DeepResult, gap: float, deadline: float | None) -> DeepResult:
+    """The result with the status of what its layers prove by now."""
+    if result.status != Status.OPTIMAL or all(bound.gap <= gap for bound in result.layers):
+        return result
+    status = Status.CERTIFICATE_WEAKER
+    hurry = "; the time limit left no time for more: raise --time-limit" if late(deadline) else ""
+    return replace(result, status=status, message=status.sentence + hurry)
 
 
 def deep_object(
@@ -105,25 +116,26 @@ def deep_object(
         "seconds": result.seconds,
         "certificate": written or None,
         "model": None if model is None else str(model),
-        "message": result.message or STATUS.get(result.status, ""),
+        "message": result.message,
     }  # fmt: skip
 
 
 def deep_line(result: DeepResult, requested_gap: float) -> str:
     """What was proven, in a sentence that says what it does not mean."""
     if result.network is None or result.upper is None:
-        return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
+        return f"nothing found, {result.seconds:.1f} s: {result.message}"
     shape = "-".join(map(str, result.network.widths))
     gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
     found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
-    if result.status == "optimal":
+    if result.status == Status.OPTIMAL:
+        more = "".join(f"; {part}" for part in result.message.split("; ")[1:])
         return (
             f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {whole(requested_gap)} ({gaps}); "
-            "this is necessary for a global minimum, not sufficient"
+            f"this is necessary for a global minimum, not sufficient{more}"
         )
     return (
         f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {whole(requested_gap)}): "
-        f"{STATUS.get(result.status, result.status)}"
+        f"{result.message}"
     )
 
 

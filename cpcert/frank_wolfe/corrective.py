@@ -15,6 +15,7 @@ quadratic in the dual error. Everything here is a candidate; bounds are proven e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,8 +109,11 @@ def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray
     return Columns(output, pattern, np.concatenate([neurons.W, W]), pattern).unique()
 
 
-def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correction | None:
-    """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite."""
+def correct(problem: Problem, points: np.ndarray, columns: Columns, seconds: float = math.inf) -> Correction | None:
+    """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite.
+
+    seconds: after them the solver stops where it is, which is a candidate like any other.
+    """
     import clarabel
 
     from cpcert.frank_wolfe.arcs import cone_sides, consistent_patterns, correct_in_plane
@@ -206,6 +210,7 @@ def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correctio
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
+    settings.time_limit = max(seconds, 0.0)
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
     try:
         solution = clarabel.DefaultSolver(

@@ -16,12 +16,14 @@ of C, then G ← G − ρ(Z − Y), which also converges to a dual point.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.parallel import late
 from cpcert.problem import Problem
 
 STEPS = 60
@@ -97,11 +99,17 @@ def merge(problem: Problem, neurons: Neurons, points: np.ndarray, angle: float) 
 
 
 def polish(
-    problem: Problem, points: np.ndarray, neurons: Neurons, angle: float, smooth: Smooth | None = None
+    problem: Problem,
+    points: np.ndarray,
+    neurons: Neurons,
+    angle: float,
+    smooth: Smooth | None = None,
+    deadline: float = math.inf,
 ) -> Neurons | None:
     """The merged and polished neurons, or None when the Newton iteration breaks down.
 
-    points (N, r). smooth: what to minimise in place of the loss. The result is not guaranteed to be better: compare.
+    points (N, r). smooth: what to minimise in place of the loss. deadline: a `time.monotonic()`, after which the iteration
+    stops where it is. The result is not guaranteed to be better: compare.
     """
     smooth = smooth or Smooth.loss(problem)
     neurons, kinks = merge(problem, neurons, points, angle)
@@ -128,6 +136,8 @@ def polish(
     value = objective(w, v, b)
     damping = 1e-6
     for _ in range(STEPS):
+        if late(deadline):
+            break
         Z = outputs(w, v, b)
         R = smooth.gradient(Z)
         H = smooth.hessian(Z)  # (N, m, m)
@@ -204,14 +214,16 @@ def polish(
 
 
 def polish_interpolation(
-    problem: Problem, points: np.ndarray, neurons: Neurons, G: np.ndarray, angle: float
+    problem: Problem, points: np.ndarray, neurons: Neurons, G: np.ndarray, angle: float, deadline: float = math.inf
 ) -> tuple[Neurons, np.ndarray] | None:
     """`polish` for Z = Y: the neurons and the multiplier G (m, N) they converged with, or None when they do not fit."""
     size = float(np.abs(problem.targets).max())
     rho = 100.0 * float(np.abs(G).max()) / size
     now = neurons
     for turn in range(MULTIPLIER_ROUNDS):
-        better = polish(problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho))
+        better = polish(
+            problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho), deadline
+        )
         if better is None or not len(better.W):
             return None
         now = better

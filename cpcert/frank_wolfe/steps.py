@@ -16,6 +16,8 @@ is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -61,17 +63,20 @@ def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
     return problem.loss.value(Z, problem.targets) + problem.lam * penalty
 
 
-def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
+def corrective_step(
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
+) -> Iterate | None:
     """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
 
-    None if the conic solver fails.
+    None if the conic solver fails. deadline: a `time.monotonic()`, after which the solver and Newton's method stop where
+    they are.
     """
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
     active = now.neurons.kept(_active(problem, points, now))
     if len(active.W) > problem.m * problem.N:
         active = fewer_neurons(problem, points, active)
-    found = correct(problem, points, columns_for(problem, active, W, U, points))
+    found = correct(problem, points, columns_for(problem, active, W, U, points), deadline - time.monotonic())
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
@@ -79,7 +84,7 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
     if problem.loss.name == "interpolate":
         for angle in MERGE_ANGLES if problem.m > 1 else ():
-            better = polish_interpolation(problem, points, neurons, found.G, angle)
+            better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P", idle)
         return Iterate(neurons, tuple(duals), name, idle)
@@ -94,7 +99,7 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
         size = neurons.W.size + neurons.V.size
         if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
             for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
-                polished = polish(problem, points, neurons, angle)
+                polished = polish(problem, points, neurons, angle, deadline=deadline)
                 if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
                     neurons, name = polished, "C+P"
                     break
@@ -194,7 +199,7 @@ def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
         outputs = Z + problem.beta * b[:, np.newaxis]
         slope = problem.beta * problem.loss.gradient(outputs, problem.targets).sum(axis=1) + 2.0 * problem.lam * b
         curve = problem.beta**2 * problem.loss.hessian(outputs, problem.targets).sum(axis=0)
-        step = np.linalg.solve(curve + 2.0 * problem.lam * np.eye(problem.m), -slope)
+        step = _newton_step(curve, 2.0 * problem.lam, slope)
         length = 1.0
         while length > 1e-10 and value(b + length * step) > value(b) + 1e-4 * length * float(slope @ step):
             length *= 0.5
@@ -202,6 +207,15 @@ def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
         if np.abs(step).max() <= 1e-15 * (1.0 + np.abs(b).max()):
             break
     return b
+
+
+def _newton_step(curve: np.ndarray, ridge: float, slope: np.ndarray) -> np.ndarray:
+    """−(curve + ridge·1)⁻¹ slope for curve ⪰ 0 (m, m), also where `ridge` is lost in rounding."""
+    try:
+        return np.linalg.solve(curve + ridge * np.eye(len(slope)), -slope)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(0.5 * (curve + curve.T))
+        return -vectors @ ((vectors.T @ slope) / (np.maximum(values, 0.0) + ridge))
 
 
 def bias_only(problem: Problem, r: int) -> Iterate:
@@ -216,7 +230,9 @@ def bias_only(problem: Problem, r: int) -> Iterate:
 def classical_step(method: str, budget: float) -> Callable[..., Iterate]:
     """The step of `vanilla`, `away` or `pairwise` on the set of mass `budget` = T; see the module's docstring."""
 
-    def step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate:
+    def step(
+        problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
+    ) -> Iterate:
         lam, T = problem.lam, budget
         neurons, G = now.neurons, now.duals[0]
         features = problem.activation(neurons.W @ points.T)  # (k, N)

@@ -48,6 +48,7 @@ closed only when these inflated values are at most the cutoff. All inputs are ta
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -58,6 +59,8 @@ from cpcert.oracle.least_norm import Workspace
 from cpcert.parallel import HERE, Task, Workers, late, wait
 
 NODES_PER_CALL = 500
+# Nodes of the first call of a search with a deadline, and the seconds that a call should stay below.
+FIRST_CALL, SECONDS_PER_CALL = 8, 0.1
 # Nodes before a search is cut into tasks, and nodes of a task. They are a part of the search: another number, another result.
 FIRST_NODES, TASK_NODES = 1000, 250
 # Tasks given to the workers in advance.
@@ -222,12 +225,17 @@ def explore(
     search = _Search(points, kappa, linear, cutoff, max_atoms=max_atoms, start=start)
     pieces = [np.zeros(0, np.int32)]
     visited, status = 0, RUNNING
+    call = NODES_PER_CALL if deadline is None else FIRST_CALL
     while status == RUNNING and visited < nodes:
         if visited and late(deadline):
             break
-        status, tree, _ = search.advance(min(NODES_PER_CALL, nodes - visited))
+        began = time.monotonic()
+        status, tree, _ = search.advance(min(call, nodes - visited))
         visited += len(tree)
         pieces.append(tree)
+        if deadline is not None:
+            quick = time.monotonic() - began < 0.5 * SECONDS_PER_CALL
+            call = min(2 * call, NODES_PER_CALL) if quick else max(call // 2, 1)
     found = int(search.stack.counts[1])
     return Explored(
         np.concatenate(pieces), search.open_nodes(), float(search.stack.worst[0]),
@@ -256,7 +264,7 @@ class _Subtrees:
     def next(self, nodes: float, deadline: float | None) -> Explored | None:
         """What the task whose turn it is has done, with at most so many nodes; None after the deadline."""
         first = self.pending[-1]
-        task = self._submit()
+        task = self._submit(deadline)
         while not task.done():
             wait([other.task for other in self.pending if other.task and not other.unfolded], deadline)
             if late(deadline):
@@ -264,22 +272,24 @@ class _Subtrees:
             for other in self.pending[:-1]:
                 if other.task and not other.unfolded and other.task.done():
                     self._unfold(other, other.task.result())
-            self._submit()
+            self._submit(deadline)
         found = task.result()
         if len(found.tree) > nodes:
-            found = explore(*self.problem, first.node, int(nodes))
+            found = explore(*self.problem, first.node, int(nodes), deadline)
             first.unfolded = False
         if not first.unfolded:
             self._unfold(first, found)
         self.pending.pop()
         return found
 
-    def _submit(self) -> Task[Explored]:
+    def _submit(self, deadline: float | None) -> Task[Explored]:
         """Keep the workers busy with the subtrees next in order, at least with the first, whose task is returned."""
+        # A task elsewhere is not waited for after the deadline; and another machine has another clock.
+        limits = (TASK_NODES, deadline if self.workers.executor is None else None)
         busy = sum(subtree.task is not None and not subtree.unfolded for subtree in self.pending)
         for subtree in reversed(self.pending):
             if subtree.task is None and (subtree is self.pending[-1] or busy < TASKS_PER_WORKER * self.workers.count):
-                subtree.task = self.workers.submit(explore, *self.problem, subtree.node, TASK_NODES)
+                subtree.task = self.workers.submit(explore, *self.problem, subtree.node, *limits)
                 busy += 1
         task = self.pending[-1].task
         assert task is not None

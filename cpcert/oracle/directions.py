@@ -196,9 +196,9 @@ class _Cover:
     def run(self) -> bool:
         """Cover the sphere; False if a limit or a neuron above the cutoff came first."""
         k = len(self.H)
-        corners = [self.add_vertex(sign * e, (-1, -1, 0, 0)) for e in np.eye(k) for sign in (1.0, -1.0)]
-        if None in corners:
-            return False
+        for e, sign in product(np.eye(k), (1.0, -1.0)):
+            if self.add_vertex(sign * e, (-1, -1, 0, 0)) is None:
+                return False
         for signs in product((0, 1), repeat=k):
             self.add_cone(tuple(2 * j + sign for j, sign in enumerate(signs)))
         while -self.cones[0][0] > self.cutoff:

@@ -77,6 +77,11 @@ def compile_kernels(several_outputs: bool) -> None:
         find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
         prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
     branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
+    if several_outputs:  # a cover that has to cut cells
+        rng = np.random.default_rng(0)
+        space, G = coordinates(rng.standard_normal((4, 10))), rng.standard_normal((4, 10))
+        best = float(find_neurons(space, G, relu, np.zeros((0, 4)), 4, 0).values[0])
+        prove(space, G, relu, best * (1.0 + 1e-9), Limits(nodes=20), 0)
 
 
 @dataclass(frozen=True, eq=False)
