@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
+from cpcert.commands import (
+    DONE,
+    NO,
+    AsJson,
+    Flag,
+    announce_compilation,
+    deliver,
+    problem_of,
+    read_and_say,
+    settings_from_options,
+)  # fmt: skip
 from cpcert.errors import InputError
 from cpcert.status import Status
 
@@ -136,9 +146,8 @@ def solve(
 
 def _warm_start(model: str, problem: Problem) -> Network:
     """The network of --warm-start. Raises InputError, naming the option and what does not fit."""
-
     try:
-        return load_model(model, problem)
+        return read_and_say(model, problem, None)
     except InputError as error:
         raise InputError(f"--warm-start: {error}") from None
 

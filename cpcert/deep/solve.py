@@ -34,6 +34,7 @@ from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.parallel import HERE, Workers, at_work
+from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.status import Status, ending
 
@@ -383,7 +384,7 @@ class _Run:
     def result(self, status: Status) -> DeepResult:
         """What was proven when the run ended."""
         if status == Status.OPTIMAL:
-            message = f"the gap of {self.gap:g} is proven for every layer given its neighbours"
+            message = f"the gap of {whole(self.gap)} is proven for every layer given its neighbours"
         else:
             message = ending(status, self.problem)
         return DeepResult(

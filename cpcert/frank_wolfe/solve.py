@@ -49,6 +49,7 @@ from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.parallel import HERE, Workers, at_work, late
+from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.rounding import round_up
 from cpcert.status import Status, ending
@@ -526,7 +527,9 @@ class _Run:
         if status != Status.INFEASIBLE and self._closed():
             status = Status.OPTIMAL
         gap = relative_gap(self.upper, self.lower)
-        message = f"the gap of {self.gap:g} is proven" if status == Status.OPTIMAL else ending(status, self.problem)
+        message = (
+            f"the gap of {whole(self.gap)} is proven" if status == Status.OPTIMAL else ending(status, self.problem)
+        )
         return SolveResult(
             problem=self.problem,
             status=status,
