@@ -56,6 +56,17 @@ def offsets(events):
 
 
 @njit(cache=True)
+def nodes(events):
+    """How many nodes these steps end: each ends with a branching or a close."""
+    count = 0
+    at = 0
+    while at < events.shape[0]:
+        count += events[at] >= BRANCH
+        at += 2 + int(events[at + 1])
+    return count
+
+
+@njit(cache=True)
 def _copy(values, target):
     """target[:] = values, which numba takes seconds to compile wherever it stands."""
     for i in range(values.shape[0]):

@@ -53,7 +53,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Stack, Workspace, advance
+from cpcert.errors import ProofError
+from cpcert.oracle.branch_kernels import EPS, FINISHED, ROUNDS, RUNNING, SMALLEST, Stack, Workspace, advance
 from cpcert.parallel import HERE, Task, Workers, late, wait
 
 NODES_PER_CALL = 500
@@ -86,7 +87,7 @@ class BranchProof:
 
         "tighten": [i, side, ρ, new bound, (j, μ_j), …]: inequality (2) with d = side·x_i, ĉ and ς from the last "bound";
         "bound": y (N,): inequality (1); "branch": [±(i + 1)]; "close": [] (the last bound is ≤ cutoff) or [i]
-        (l_i > u_i). Raises AssertionError if the replay visits another tree.
+        (l_i > u_i). Raises ProofError if the replay visits another tree.
         """
         for events in self.events():
             p = 0
@@ -103,7 +104,7 @@ class BranchProof:
         A bound has 2N numbers: after y come flags, 0 where y is the slope that the interval alone decides (κ where
         l ≥ 0, else 0 where u ≤ 0, else the chord; 0 for κ < 0), 1 where it is a number of its own.
 
-        The arrays are overwritten by the next. Raises AssertionError if the replay visits another tree.
+        The arrays are overwritten by the next. Raises ProofError if the replay visits another tree.
         """
         search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
         N, depth = len(self.kappa), len(search.stack.low)
@@ -111,11 +112,14 @@ class BranchProof:
         at = 0
         while True:
             status, tree, events = search.advance(nodes)
-            assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
+            if not np.array_equal(tree, self.tree[at : at + len(tree)]):
+                raise ProofError("the replay of a branch and bound left the recorded tree")
             at += len(tree)
             yield events
             if status != RUNNING:
-                return
+                break
+        if status != FINISHED or at != len(self.tree) or search.stack.worst[0] > 0.0:
+            raise ProofError("the replay of a branch and bound did not close the recorded tree")
 
 
 EVENTS = ("tighten", "bound", "branch", "close")
