@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cpcert.oracle.ascent import ascend
 from cpcert.errors import ProofError
+from cpcert.oracle.ascent import ascend
 from cpcert.oracle.branch import branch_and_bound
 from cpcert.oracle.branch_kernels import evaluate
 

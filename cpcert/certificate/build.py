@@ -88,7 +88,8 @@ def certify(result: SolveResult, deadline: float | None = None) -> Certificate |
         content = write({**header, "claim": "infeasible", "relation": relation}, arrays)
         return Certificate(content, "infeasible", None, None) if _accepted(content) else None
     exact = exact_problem(problem)
-    upper, upper_arrays = None, {}
+    upper: dict[str, Any] | None = None
+    upper_arrays: dict[str, np.ndarray] = {}
     if result.network is not None:
         try:
             upper, upper_arrays = _upper(problem, exact, result.network, clock)

@@ -449,7 +449,7 @@ def needed(events, offset, keep, points, kappa, linear, cutoff, depth):
     # What each step rests on: one step (`rests`), and for bounds and empty nodes a list (`first`, `sources`).
     rests = np.full(total, -1, np.int64)
     first = np.zeros(total + 1, np.int64)
-    sources = np.empty(1024, np.int64)
+    sources = np.empty(1024, np.int32)
     used = 0
     # The intervals of the open nodes, and the steps that gave their ends; −1: a branching, or the ball.
     low = np.empty((depth, N))
@@ -467,7 +467,7 @@ def needed(events, offset, keep, points, kappa, linear, cutoff, depth):
         kind = int(events[at])
         first[q] = used
         if used + 2 * N + 2 > sources.shape[0]:
-            larger = np.empty(2 * sources.shape[0] + 2 * N + 2, np.int64)
+            larger = np.empty(2 * sources.shape[0] + 2 * N + 2, np.int32)
             _copy(sources, larger)
             sources = larger
         if not keep[q]:
