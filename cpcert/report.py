@@ -251,6 +251,8 @@ def certified(result: SolveResult, gap: float, deadline: float | None = None) ->
             found = certify(result, deadline)
     except KeyboardInterrupt as cut:
         return replace(result, message=f"{result.message}; {without_certificate(cut)}"), None
+    if late(deadline) if found is None else found.weakened:
+        return replace(result, message=f"{result.message}; {without_certificate(OutOfTime())}"), None
     if result.status == Status.INFEASIBLE:
         if found is not None:
             return result, found

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from cpcert.errors import ProofError
 from cpcert.oracle.ascent import ascend
 from cpcert.oracle.branch import branch_and_bound
 from cpcert.oracle.least_norm import evaluate
@@ -123,15 +124,20 @@ def test_every_step_of_the_proof_holds_exactly(seed):
 
 
 def test_a_false_proof_is_noticed():
-    """The checker above can fail: with a lower cutoff the same tree proves nothing."""
+    """With a lower cutoff the same tree proves nothing: the replay refuses it, and not by an assert, which -O would drop."""
     points, kappa, linear = random_problem(3, N=8, r=3)
     result = branch_and_bound(points, kappa, linear, 1.2 * best_of(points, kappa, linear))
     assert result.closed
     lower = type(result.proof)(
         result.proof.points, result.proof.kappa, result.proof.linear, 0.5 * result.proof.cutoff, result.proof.tree
     )
-    with pytest.raises(AssertionError):
+    with pytest.raises(ProofError):
         check_proof(lower)
+    cut = type(result.proof)(
+        *(getattr(result.proof, name) for name in ("points", "kappa", "linear", "cutoff")), result.proof.tree[:-1]
+    )
+    with pytest.raises(ProofError):
+        check_proof(cut)
 
 
 @pytest.mark.parametrize("seed", range(30))

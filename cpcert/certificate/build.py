@@ -3,17 +3,19 @@
 The builder uses the checker's own functions for everything exact, so the two cannot disagree on a formula; whatever it
 writes is checked once more, from the bytes, before it is returned. The bound of the oracle is raised by the smallest of
 `SLACKS` with which the check succeeds: multipliers are rounded to few bits, which costs a little. A tree that fails after
-trimming is tried once more as the search left it.
+trimming is tried once more as the search left it. Where no proof of the search survives, or none can be written and
+checked before a deadline, the norms of spectral.py, which cost next to nothing, prove what they can.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import lzma
 import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -22,38 +24,51 @@ import numpy as np
 
 from cpcert import __version__
 from cpcert.certificate import check, trees
+from cpcert.certificate.clock import CHECK_PER_CELL, Clock, Late, Pace, check_seconds, network_seconds
+from cpcert.errors import ProofError
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
 from cpcert.frank_wolfe.interpolation import relations, repair_neurons
-from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
+from cpcert.frank_wolfe.solve import SolveResult, relative_gap
 from cpcert.network import Network
-from cpcert.oracle.cells import CellProof
+from cpcert.oracle.cells import CellLeaf, CellProof
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.directions import DirectionProof
 from cpcert.oracle.ladder import SignedProof
-from cpcert.oracle.spectral import SpectralProof, operator_norm
-from cpcert.parallel import late
+from cpcert.oracle.spectral import SpectralProof, operator_norm, spectral_bound
 from cpcert.problem import Problem
 from cpcert.rounding import round_down, round_up
 
-# Relative amounts by which the bound of the oracle is raised until the check succeeds.
-SLACKS = (2.0**-44, 2.0**-38, 2.0**-32, 2.0**-27, 2.0**-22)
+# Relative amounts by which the bound of the oracle is raised until the check succeeds. Those above the fifth are for
+# multipliers so far apart that 64 bits do not hold them all: a weaker bound, where there would be none.
+SLACKS = (2.0**-44, 2.0**-38, 2.0**-32, 2.0**-27, 2.0**-22, 2.0**-17, 2.0**-12, 2.0**-8, 2.0**-4)
 # Margins of a positive semidefinite matrix, relative to its diagonal, tried in turn.
 MARGINS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8)
-# Bits of the entries of a Cholesky factor and of the multipliers of a cell.
-FACTOR_BITS, CELL_BITS = 52, 56
+# Bits of the entries of a Cholesky factor and of the multipliers of a cell; the more, where the fewer lose the bound.
+FACTOR_BITS, CELL_BITS = 52, (56, 62)
+# What `Certificate.skipped` says where the deadline leaves only the bound by norms, or none.
+NO_PROOF = "the proof of the lower bound that the search found"
+# Arrays of more bytes are compressed each in a thread of its own.
+THREADS_FROM = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """A certificate that the checker accepts. content: the file. lower ≤ P* ≤ upper (None: not claimed); gap = relative_gap.
 
-    claim: "minimum" or "infeasible".
+    claim: "minimum" or "infeasible". skipped: what a deadline left out, each a phrase like "trimming the proof"; without
+    one, it is empty.
     """
 
     content: bytes
     claim: str
     lower: float | None
     upper: float | None
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def weakened(self) -> bool:
+        """Whether the deadline cost a bound, not only room in the file."""
+        return any(what != trees.NOT_TRIMMED for what in self.skipped)
 
     @property
     def gap(self) -> float | None:
@@ -65,9 +80,12 @@ def certify(result: SolveResult, deadline: float | None = None) -> Certificate |
     """The certificate of what a result claims; None if it claims nothing that can be certified.
 
     A side that cannot be certified is left out, so that the certificate claims less rather than nothing. deadline: a
-    `time.monotonic()`, after which trees are left untrimmed and no larger slack is tried.
+    `time.monotonic()`. A step is begun only if its predicted end is before it: first trimming is skipped, then further tries
+    with a larger slack, then the proof of the search in favour of the spectral bound, then that side. `skipped` of the certificate
+    says which; None, too, where nothing could be done in time.
     """
     problem = result.problem
+    clock = Clock(deadline)
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
     header: dict[str, Any] = {"created_by": f"cpcert {__version__}", "problem": _problem(problem)}
     if result.infeasibility is not None:
@@ -75,33 +93,70 @@ def certify(result: SolveResult, deadline: float | None = None) -> Certificate |
         content = write({**header, "claim": "infeasible", "relation": relation}, arrays)
         return Certificate(content, "infeasible", None, None) if _accepted(content) else None
     exact = exact_problem(problem)
-    upper, upper_arrays = (None, {}) if result.network is None else _upper(problem, exact, result.network)
+    upper: dict[str, Any] | None = None
+    upper_arrays: dict[str, np.ndarray] = {}
+    if result.network is not None:
+        try:
+            upper, upper_arrays = _upper(problem, exact, result.network, clock)
+        except Late:
+            clock.skipped.append("the upper bound")
     header |= {"claim": "minimum", "upper": upper}
     value = None if upper is None else upper["value"]
     if result.dual is not None:
-        content = b""
-        for slack, trim in product(SLACKS, (True, False)):
-            if late(deadline) and (trim or content):
-                continue
-            found = _lower(problem, exact, result.dual, slack, trim)
-            if found is None:
-                continue
-            lower, lower_arrays = found
-            before, content = content, write({**header, "lower": lower}, {**arrays, **upper_arrays, **lower_arrays})
-            if content != before and _accepted(content):
-                return Certificate(content, "minimum", lower["value"], value)
-    if upper is None:
+        accepted = _accepted_lower(problem, exact, result.dual, header, {**arrays, **upper_arrays}, clock)
+        if accepted is not None:
+            return Certificate(accepted[0], "minimum", accepted[1], value, tuple(clock.skipped))
+    if (
+        upper is None
+        or result.network is None
+        or clock.left() < network_seconds(problem, len(result.network.weights[0]))
+    ):
         return None
     content = write({**header, "lower": None}, {**arrays, **upper_arrays})
-    return Certificate(content, "minimum", None, value) if _accepted(content) else None
+    return Certificate(content, "minimum", None, value, tuple(clock.skipped)) if _accepted(content) else None
 
 
-@functools.cache
-def compile_certificates() -> None:
-    """Compile, or load from the cache, what `certify` runs on: on a small problem, so that no time limit pays for it."""
-    rng = np.random.default_rng(0)
-    problem = Problem(rng.standard_normal((40, 3)), rng.standard_normal(40), lam=0.1, beta=0.0)
-    certify(solve(problem, gap=0.5))
+def _accepted_lower(
+    problem: Problem,
+    exact: check.Problem,
+    dual: DualBound,
+    header: dict[str, Any],
+    arrays: dict[str, Any],
+    clock: Clock,
+) -> tuple[bytes, float] | None:
+    """The file with a lower bound that the checker accepts, and that bound; None if there is none, or none in time."""
+    source: DualBound | None = dual
+    while source is not None:
+        content = b""
+        writers: dict[bool, trees.Writer] = {}
+        trims = (True, False) if isinstance(source.proof, SignedProof | DirectionProof) else (False,)
+        slacks = SLACKS[:1] if isinstance(source.proof, SpectralProof) else SLACKS
+        try:
+            for slack, trim in product(slacks, trims):
+                found = _lower(problem, exact, source, slack, trim, writers, clock)
+                if found is None:
+                    continue
+                lower, lower_arrays = found
+                clock.require(check_seconds(lower_arrays, problem))
+                before, content = content, write({**header, "lower": lower}, {**arrays, **lower_arrays})
+                if content != before and _accepted(content):
+                    return content, lower["value"]
+        except ProofError:
+            pass  # nothing may be claimed from this proof
+        except Late:
+            clock.skipped.append(NO_PROOF if source is dual else "the lower bound")
+        source = _spectral_instead(problem, source)
+    return None
+
+
+def _spectral_instead(problem: Problem, dual: DualBound) -> DualBound | None:
+    """The same G with a bound by norms, which is weaker and written in no time; None where the search has it already."""
+    if isinstance(dual.proof, SpectralProof):
+        return None
+    units = [math.frexp(float(np.abs(A).max(initial=0.0)))[1] for A in (dual.G, problem.X_tilde)]
+    points, G = np.ldexp(problem.X_tilde.T, -units[1]), np.ldexp(dual.G, -units[0])
+    _, proof = spectral_bound(np.ascontiguousarray(points), G, problem.activation)
+    return replace(dual, rung="spectral", proof=proof, oracle_bound=math.inf, scale=0.0)
 
 
 def _accepted(content: bytes) -> bool:
@@ -152,17 +207,23 @@ def _decimal(value: int) -> str:
 
 def write(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
     """The bytes of a certificate: float arrays and integer arrays by their dtype, compressed."""
-    entries, blobs = [], []
+    entries, raws = [], []
     for name, values in arrays.items():
         array = np.asarray(values)
         real = array.dtype.kind == "f"
-        raw = array.astype("<f8").tobytes() if real else trees.varints(array.astype(np.int64).ravel())
-        blob = lzma.compress(raw, check=lzma.CHECK_CRC32, preset=3)
-        kind = "float64" if real else "int"
-        entries.append({"name": name, "type": kind, "count": int(array.size), "stored": len(blob)})
-        blobs.append(blob)
+        raws.append(array.astype("<f8").tobytes() if real else trees.varints(array.astype(np.int64).ravel()))
+        entries.append({"name": name, "type": "float64" if real else "int", "count": int(array.size)})
+    large = max(map(len, raws), default=0) > THREADS_FROM  # liblzma works without Python's lock
+    with ThreadPoolExecutor(len(raws) if large else 1) as pool:
+        blobs = list(pool.map(_compressed, raws)) if large else list(map(_compressed, raws))
+    for entry, blob in zip(entries, blobs, strict=True):
+        entry["stored"] = len(blob)
     text = json.dumps({**header, "arrays": entries}, allow_nan=False, ensure_ascii=False).encode()
     return b"".join([check.MAGIC, len(text).to_bytes(8, "little"), text, *blobs])
+
+
+def _compressed(raw: bytes) -> bytes:
+    return lzma.compress(raw, check=lzma.CHECK_CRC32, preset=3)
 
 
 def _as_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
@@ -175,9 +236,10 @@ def _as_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _upper(
-    problem: Problem, exact: check.Problem, network: Network
+    problem: Problem, exact: check.Problem, network: Network, clock: Clock
 ) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
-    """The header and the arrays of the upper bound; (None, {}) if it cannot be certified."""
+    """The header and the arrays of the upper bound; (None, {}) if it cannot be certified. Raises Late."""
+    clock.require(2.0 * network_seconds(problem, len(network.weights[0])))
     arrays = {"W1": network.weights[0].ravel(), "W2": network.weights[1].ravel()}
     kinds: list[tuple[str, list[Any], dict[str, np.ndarray]]] = [("network", [], arrays)]
     if problem.loss.name == "interpolate":
@@ -205,13 +267,19 @@ def _repair(problem: Problem) -> tuple[dict[str, np.ndarray], list[Any]]:
 
 
 def _lower(
-    problem: Problem, exact: check.Problem, dual: DualBound, slack: float, trim: bool
+    problem: Problem,
+    exact: check.Problem,
+    dual: DualBound,
+    slack: float,
+    trim: bool,
+    writers: dict[bool, trees.Writer],
+    clock: Clock,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """The header and the arrays of the lower bound with the oracle's bound raised by `slack`; None if nothing fits.
 
-    trim: leave out of trees what their leaves do not need (trimming.py).
+    trim: leave out of trees what their leaves do not need (trimming.py). writers: the trees as written before, by `trim`.
     """
-    found = _oracle(problem, dual, slack, trim)
+    found = _oracle(problem, dual, slack, trim, writers, clock)
     if found is None:
         return None
     bound, oracle, arrays = found
@@ -221,27 +289,28 @@ def _lower(
     G, g = check.matrix(dual.G.ravel().tolist(), problem.m, problem.N, "G")
     if problem.loss.name == "cross_entropy":
         G[-1] = [-sum(column) for column in zip(*G[:-1], strict=True)]
-    for factor in (1.0, 1.0 - 2.0**-50, 1.0 - 2.0**-40, 0.5):
-        # Rounding may have put the scale a little outside the domain.
+    for factor in (1.0, 1.0 - 2.0**-50, 1.0 - 2.0**-40, 0.5, 0.0):
+        # Rounding may have put the scale a little outside the domain; D(0) ≥ 0 is always there.
         try:
             value = round_down(check.dual_value(exact, G, g, Fraction(scale * factor)))
         except check.Rejected:
             continue
-        header = {"value": value, "scale": scale * factor, "bound": bound, "oracle": oracle}
-        return header, {"G": dual.G.ravel(), **arrays}
+        if value >= 0.0 or factor == 0.0:
+            header = {"value": value, "scale": scale * factor, "bound": bound, "oracle": oracle}
+            return header, {"G": dual.G.ravel(), **arrays}
     return None
 
 
 def _oracle(
-    problem: Problem, dual: DualBound, slack: float, trim: bool
+    problem: Problem, dual: DualBound, slack: float, trim: bool, writers: dict[bool, trees.Writer], clock: Clock
 ) -> tuple[float, dict[str, Any], dict[str, np.ndarray]] | None:
-    """(bound, oracle, arrays): the bound that the proof is for, a little above the one of the result."""
+    """(bound, oracle, arrays): the bound that the proof is for, a little above the one of the result. Raises Late."""
     proof = dual.proof
     if isinstance(proof, SpectralProof):
         return _spectral(problem, dual.G, proof)
     bound = round_up(Fraction(dual.oracle_bound) * (1 + Fraction(slack)))
     if dual.rung == "plane" and problem.n <= 2:
-        return dual.oracle_bound, {"kind": "plane"}, {}
+        return dual.oracle_bound if slack == SLACKS[0] else bound, {"kind": "plane"}, {}
     space = coordinates(problem.X_tilde)
     wrapped = space.points.shape[1] < problem.n
     inner = _inside(space, dual.G, problem.activation.lipschitz, bound) if wrapped else bound
@@ -250,11 +319,16 @@ def _oracle(
     if dual.rung == "plane":
         oracle = {"kind": "plane"}
     elif isinstance(proof, SignedProof):
-        oracle, arrays = _signed(problem, space.points, dual.G, proof, trim)
+        if trim not in writers:
+            writers[trim] = _signed(problem, space.points, dual.G, proof, trim, clock)
+        oracle, arrays = {"kind": "tree", "grid": writers[trim].grid}, writers[trim].arrays()
     elif isinstance(proof, DirectionProof):
-        oracle, arrays = _directions(problem, space.points, dual, proof, slack, trim)
+        if trim not in writers:
+            writers[trim] = _directions(problem, space.points, dual, proof, trim, clock)
+        oracle = {"kind": "directions", "grid": writers[trim].grid}
+        arrays = {**writers[trim].arrays(), **_normals(dual, proof, slack)}
     elif isinstance(proof, CellProof):
-        oracle, arrays = _cells(problem, space.points, dual.G, proof, slack)
+        oracle, arrays = _cells(problem, space.points, dual.G, proof, slack, inner, clock)
     if oracle is None:
         return None
     if wrapped:
@@ -317,7 +391,8 @@ def _spectral_form(
         integers.append(0)
         total = float(np.linalg.norm(G, axis=0) @ np.linalg.norm(X, axis=1)) * sigma.lipschitz
         return total * (1.0 + 1e-14 * (problem.N + 10))
-    assert proof.exponents is not None
+    if proof.exponents is None:
+        raise ProofError(f"a spectral proof of the kind {proof.kind!r} has no exponents")
     e = proof.exponents[live]
     integers.append(1)
     integers += e.tolist()
@@ -341,7 +416,7 @@ def _spectral_form(
         values.append(found[0])
         norms.append(found[0])
         integers += found[1]
-    mean, half = abs(Fraction(sigma.a_plus) + Fraction(sigma.a_minus)) / 2, abs(Fraction(sigma.kink)) / 2
+    mean, half = abs(Fraction(sigma.a_plus) + Fraction(sigma.a_minus)) / 2, abs(sigma.exact_kink) / 2
     product = Fraction(values[1]) * Fraction(values[2]) if sigma.kink else Fraction(0)
     return round_up(mean * Fraction(values[0]) + half * product)
 
@@ -388,39 +463,43 @@ def cholesky(S: check.Matrix) -> list[int] | None:
 
 
 def _signed(
-    problem: Problem, points: np.ndarray, G: np.ndarray, proof: SignedProof, trim: bool
-) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+    problem: Problem, points: np.ndarray, G: np.ndarray, proof: SignedProof, trim: bool, clock: Clock
+) -> trees.Writer:
     """Both trees of a proof for one output."""
-    writer = trees.Writer(points, [proof.positive, proof.negative], trim)
+    writer = trees.Writer(points, [proof.positive, proof.negative], trim, clock)
     for sign, tree in ((1.0, proof.positive), (-1.0, proof.negative)):
         g = sign * G[0]
         writer.write(tree, problem.activation.kink * g, problem.activation.a_minus * (g @ points))
-    return {"kind": "tree", "grid": writer.grid}, writer.arrays()
+    return writer
 
 
 def _directions(
-    problem: Problem, points: np.ndarray, dual: DualBound, proof: DirectionProof, slack: float, trim: bool
-) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
-    """The vertices with their trees, the bisections and the normals, for the numbers as they were before scaling."""
-    reduced = len(proof.reduction.H) < len(dual.G)
+    problem: Problem, points: np.ndarray, dual: DualBound, proof: DirectionProof, trim: bool, clock: Clock
+) -> trees.Writer:
+    """The vertices with their trees and the bisections, for the numbers as they were before scaling."""
     H = np.ldexp(proof.reduction.H, dual.units[0])
-    writer = trees.Writer(points, list(proof.proofs), trim)
-    unit = sum(dual.units)
-    values = np.ldexp(proof.values, unit) * (1.0 + 0.25 * slack)
-    normals = np.ldexp(proof.normals, unit) * (1.0 + 0.5 * slack)
-    k = len(H)
+    writer = trees.Writer(points, list(proof.proofs), trim, clock)
     sigma = problem.activation
     for number, (vertex, tree) in enumerate(zip(proof.vertices, proof.proofs, strict=True)):
-        if number >= 2 * k:
+        if number >= 2 * len(H):
             writer.append(proof.edges[number])
         weights = vertex @ H
         writer.write(tree, sigma.kink * weights, sigma.a_minus * (weights @ points))
     writer.append([len(proof.splits), *proof.splits.ravel().tolist()])
+    return writer
+
+
+def _normals(dual: DualBound, proof: DirectionProof, slack: float) -> dict[str, np.ndarray]:
+    """The values of the vertices, the normals of the cones and the reduction of a cover of directions."""
+    unit = sum(dual.units)
+    values = np.ldexp(proof.values, unit) * (1.0 + 0.25 * slack)
+    normals = np.ldexp(proof.normals, unit) * (1.0 + 0.5 * slack)
     order = sorted(range(len(proof.cones)), key=lambda c: tuple(proof.cones[c].tolist()))
-    arrays = {**writer.arrays(), "values": values, "normals": normals[order].ravel()}
-    if reduced:
+    arrays = {"values": values, "normals": normals[order].ravel()}
+    if len(proof.reduction.H) < len(dual.G):
+        H = np.ldexp(proof.reduction.H, dual.units[0])
         arrays |= {"output_basis": proof.reduction.basis.ravel(), "outputs": H.ravel()}
-    return {"kind": "directions", "grid": writer.grid}, arrays
+    return arrays
 
 
 def _exponent(big: np.ndarray, small: np.ndarray) -> int:
@@ -429,11 +508,15 @@ def _exponent(big: np.ndarray, small: np.ndarray) -> int:
 
 
 def _cells(
-    problem: Problem, points: np.ndarray, G: np.ndarray, proof: CellProof, slack: float
+    problem: Problem, points: np.ndarray, G: np.ndarray, proof: CellProof, slack: float, bound: float, clock: Clock
 ) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
-    """The tree of a cell cover; the multipliers of a leaf are raised a little until their exact matrix is semidefinite."""
+    """The tree of a cell cover; the multipliers of a leaf are raised a little until their exact matrix is semidefinite.
+
+    bound: what the leaves should stay below. Raises Late.
+    """
     keep = np.flatnonzero(np.any(G != 0.0, axis=0) & np.any(points != 0.0, axis=1))
-    assert len(keep) == len(proof.points)
+    if len(keep) != len(proof.points):
+        raise ProofError("a proof by cells is one for other points")
     N, P = len(points), len(keep)
     exponents = np.zeros(N, dtype=np.int64)
     exponents[keep] = trees.row_exponents(points[keep]) - trees.row_exponents(proof.points)
@@ -451,6 +534,7 @@ def _cells(
     stream: list[int] = []
     nodes = [check.Leaf(cover, [], {}, Fraction(0))]
     leaves = iter(proof.leaves)
+    pace, last = Pace(len(proof.leaves), CHECK_PER_CELL), time.monotonic()
     for plane, implied in zip(proof.plane.tolist(), proof.implied, strict=True):
         node = nodes.pop()
         for one in implied:
@@ -465,10 +549,11 @@ def _cells(
                 decided = {**node.decided, j: s} if j < N else node.decided
                 nodes.append(check.Leaf(cover, [*node.path, (j, s)], decided, node.slack))
             continue
-        leaf = next(leaves)
-        written = _leaf(node, leaf, number, unit, slack)
+        written = _leaf(node, next(leaves), number, unit, slack, bound)
         if written is None:
             return None, {}
+        last, before = time.monotonic(), last
+        pace.step(1, last - before, clock)
         stream += [0, *written]
     arrays["proof"] = np.array(stream, dtype=np.int64)
     return {"kind": "cells"}, arrays
@@ -491,8 +576,10 @@ def _multipliers(path: list[tuple[int, int]], planes: np.ndarray, weights: np.nd
     return result
 
 
-def _leaf(node: check.Leaf, leaf: Any, number: np.ndarray, unit: int, slack: float) -> list[int] | None:
-    """The integers of a leaf: scale, ρ, constraints, λ, pairs, factor."""
+def _leaf(
+    node: check.Leaf, leaf: CellLeaf, number: np.ndarray, unit: int, slack: float, bound: float
+) -> list[int] | None:
+    """The integers of a leaf: scale, ρ, constraints, λ, pairs, factor; with more bits where the fewer exceed the bound."""
     place = {j: at for at, (j, _) in enumerate(node.path)}
     chosen = [place[int(number[j])] for j in leaf.constraints]
     F = node.forms(chosen)
@@ -500,27 +587,31 @@ def _leaf(node: check.Leaf, leaf: Any, number: np.ndarray, unit: int, slack: flo
     if order != node.undecided:
         return None
     # Multipliers of the squares: 2**(2·unit) of those of the scaled problem.
-    largest = max(leaf.multipliers.square, float(np.abs(leaf.multipliers.linear).max(initial=0.0)))
-    largest = max(largest, float(leaf.multipliers.weight.max(initial=0.0)))
-    scale = CELL_BITS - math.frexp(largest)[1]
-    power = 2.0**scale
-    pairs = [
-        (int(i), int(j), round(w * power))
-        for i, j, w in zip(leaf.multipliers.first, leaf.multipliers.second, leaf.multipliers.weight, strict=True)
-        if round(w * power) > 0
-    ]
+    hint = leaf.multipliers
+    largest = max(float(np.abs(part).max(initial=0.0)) for part in (hint.square, hint.linear, hint.weight))
     total = 1.0 + sum(
         float(np.sum(np.square([v / 2.0**node.cover.forest.p for v in node.cover.forest.points[i]]))) for i in order
     )
-    for margin in (0.0, *MARGINS):
-        raised = margin * leaf.multipliers.square
-        if raised * total > 0.5 * slack * leaf.multipliers.square and margin > 0.0:
-            break
-        square = math.ceil((leaf.multipliers.square + raised * total) * power)
-        linear = [math.ceil((value + raised) * power) for value in leaf.multipliers.linear.tolist()]
-        S, _ = node.matrix(scale - 2 * unit, square, linear, F, pairs)
-        factor = cholesky(S)
-        if factor is not None:
-            flat: Sequence[int] = [v for pair in pairs for v in pair]
-            return [scale - 2 * unit, square, len(chosen), *chosen, *linear, len(pairs), *flat, *factor]
-    return None
+    written: list[int] | None = None
+    for bits in CELL_BITS:
+        scale = bits - math.frexp(largest)[1]
+        power = 2.0**scale
+        weights = [
+            (int(i), int(j), round(w * power)) for i, j, w in zip(hint.first, hint.second, hint.weight, strict=True)
+        ]
+        pairs = [pair for pair in weights if pair[2] > 0]
+        for margin in (0.0, *MARGINS):
+            raised = margin * hint.square
+            if raised * total > 0.5 * slack * hint.square and margin > 0.0:
+                break
+            square = math.ceil((hint.square + raised * total) * power)
+            linear = [math.ceil((value + raised) * power) for value in hint.linear.tolist()]
+            S, _ = node.matrix(scale - 2 * unit, square, linear, F, pairs)
+            factor = cholesky(S)
+            if factor is not None:
+                flat: Sequence[int] = [v for pair in pairs for v in pair]
+                written = [scale - 2 * unit, square, len(chosen), *chosen, *linear, len(pairs), *flat, *factor]
+                if check.at_most(square * check.power(2 * unit - scale), Fraction(bound) - node.slack):
+                    return written
+                break
+    return written

@@ -5,16 +5,20 @@ A replay of a branch and bound yields much that no leaf needs: trimming.py leave
 
 from __future__ import annotations
 
+import functools
 import math
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from cpcert.certificate import trimming
+from cpcert.certificate.clock import AFTER, TRIMMING, Clock, Pace
 from cpcert.certificate.recorded_tree import Tree, needed
 from cpcert.compiled import njit
+from cpcert.errors import ProofError
 from cpcert.oracle.arrangement import IMPLIED_NODE, LEAF, ArrangementProof
-from cpcert.oracle.branch import BranchProof
+from cpcert.oracle.branch import BranchProof, branch_and_bound
 from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID
 from cpcert.oracle.tree_language import (
     BOUND,
@@ -28,12 +32,15 @@ from cpcert.oracle.tree_language import (
     SIDE,
     TIGHTEN,
     kind_of,
+    node_count,
     plus_first,
     point_of,
     starts,
     step_end,
 )
 
+# What `clock.skipped` says when the time is short.
+NOT_TRIMMED = "trimming the proof"
 # The columns of SPEC.md: structure, y, ρ, μ.
 COLUMNS = ("proof", "y", "rho", "mu")
 # Multipliers of an arrangement are written with so many bits: its bound is exact to rounding.
@@ -71,14 +78,34 @@ def row_exponents(A: np.ndarray) -> np.ndarray:
     return np.frexp(np.abs(A).max(axis=1, initial=0.0))[1].astype(np.int64)
 
 
+@functools.cache
+def compile_writing_kernels() -> None:
+    """Compile, or load from the cache, what writing a certificate runs on, so that no time limit pays for it."""
+    points = np.array([[1.0, 0.5, -0.3], [0.2, -1.0, 0.7], [0.9, 0.3, 0.1], [1.0, -0.4, 0.6]])
+    kappa = np.array([1.0, -1.0, 0.5, 0.3])
+    proof = branch_and_bound(points, kappa, np.zeros(3), 4.0).proof
+    if proof is not None:
+        writer = Writer(points, [proof], True)
+        writer.write(proof, kappa, np.zeros(3))
+        varints(writer.arrays()["proof"])
+
+
 class Writer:
     """Writes the trees of one certificate. points (N, r): before any scaling. exponents (N,): points = scaled·2**exponents.
 
-    trim: shorten branch-and-bound trees at the expense of their room (trimming.py).
+    trim: shorten branch-and-bound trees at the expense of their room (trimming.py). clock: trimming is skipped, and noted there,
+    when it would not end in time; `write` raises Late when the rest will not either.
     """
 
-    def __init__(self, points: np.ndarray, proofs: Sequence[BranchProof | ArrangementProof], trim: bool) -> None:
-        self.points, self.trim = points, trim
+    def __init__(
+        self,
+        points: np.ndarray,
+        proofs: Sequence[BranchProof | ArrangementProof],
+        trim: bool,
+        clock: Clock | None = None,
+    ) -> None:
+        self.points, self.trim, self.clock = points, trim, clock or Clock()
+        self._pace = Pace(sum(len(proof.tree) for proof in proofs), AFTER)
         self._columns: tuple[list[np.ndarray], ...] = ([], [], [], [])
         self.sizes = row_exponents(points)
         live = np.any(points != 0.0, axis=1)
@@ -95,7 +122,8 @@ class Writer:
     def write(self, proof: BranchProof | ArrangementProof, kappa: np.ndarray, linear: np.ndarray) -> None:
         """Append one tree. kappa (N,), linear (r,): of the problem before scaling."""
         index = np.flatnonzero((kappa != 0.0) & np.any(self.points != 0.0, axis=1))
-        assert len(index) == len(proof.kappa), "the proof is one for other points"
+        if len(index) != len(proof.kappa):
+            raise ProofError("a proof by a tree is one for other points")
         if len(index):
             j = int(np.argmax(np.abs(proof.kappa)))
             i = index[j]
@@ -110,15 +138,38 @@ class Writer:
             for column, values in zip(self._columns, _arrangement(proof, index, self.grid), strict=True):
                 column.append(np.array(values, dtype=np.int64))
             return
-        steps = np.concatenate([piece.copy() for piece in proof.steps()])
-        offset = starts(steps)
+        steps, offset, trim = self._replay(proof)
         depth = int((proof.kappa > 0.0).sum()) + 3
         tree = Tree(steps, offset, proof.points, proof.kappa, proof.linear, proof.cutoff)
-        keep = trimming.trimmed(tree, depth) if self.trim else np.ones(len(offset) - 1, np.bool_)
+        keep = trimming.trimmed(tree, depth) if trim else np.ones(len(offset) - 1, np.bool_)
         need = needed(tree, keep, depth)
         found = _branch(steps, offset, need, proof.kappa, index, depth)
         for column, values in zip(self._columns, found, strict=True):
             column.append(values)
+
+    def _replay(self, proof: BranchProof) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The steps of a branch and bound, where each of them starts, and whether there is time to trim them."""
+        pieces = []
+        last = time.monotonic()
+        for piece in proof.steps():
+            pieces.append(piece.copy())
+            last, before = time.monotonic(), last
+            self._pace.step(node_count(piece), last - before, self.clock)
+        # Freed one by one: a large tree has a gigabyte of steps.
+        steps = np.empty(sum(map(len, pieces)))
+        at = len(steps)
+        while pieces:
+            piece = pieces.pop()
+            at -= len(piece)
+            steps[at : at + len(piece)] = piece
+        pace, trim = self._pace, self.trim
+        left = pace.total - pace.done
+        trims = TRIMMING * (left + len(proof.tree))
+        if trim and pace.ahead(left + trims + AFTER * pace.total) > self.clock.left():
+            trim = False
+            if NOT_TRIMMED not in self.clock.skipped:
+                self.clock.skipped.append(NOT_TRIMMED)
+        return steps, starts(steps), trim
 
     def append(self, structure: Sequence[int] | np.ndarray) -> None:
         """Integers of the structure that belong to no tree."""

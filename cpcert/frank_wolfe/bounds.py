@@ -15,13 +15,20 @@ exactly (rationals) or with directed rounding (logarithms), and s ≤ 2λ/u is d
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
+from cpcert.errors import ProofError
 from cpcert.problem import Problem
-from cpcert.rounding import exact_sum, round_down
+from cpcert.rounding import exact_dot, exact_sum, round_down, round_up
+
+EPS = 2.0**-52
+# Sums whose rounding could be more than this part of what they decide are done in rationals.
+DIGITS_LOST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +57,12 @@ def dual_value(problem: Problem, G: np.ndarray) -> float:
 def best_scale(problem: Problem, G: np.ndarray, limit: float) -> float:
     """The maximiser of D(sG) over 0 ≤ s ≤ limit, in floating point: D is concave in s. G: (m, N).
 
-    mse and interpolate: D(sG) = s⟨G, Y⟩ − s²Q in closed form. The others have a bounded domain.
+    mse and interpolate: D(sG) = s⟨G, Y⟩ − s²Q in closed form. The others have a bounded domain. 0 where no other s is
+    better, up to the rounding of −C*.
     """
     limit = min(limit, problem.loss.max_scale(G, problem.targets))
+    slope, square = _ray(problem, G)
     if problem.loss.name in ("mse", "interpolate"):
-        slope = float(np.sum(G * problem.targets))
-        square = problem.beta**2 / (4.0 * problem.lam) * float(np.sum(G.sum(axis=1) ** 2))
-        if problem.loss.name == "mse":
-            square += 0.25 * problem.N * float(np.sum(G * G))
         if slope <= 0.0:
             return 0.0
         best = slope / (2.0 * square) if square > 1e-300 * slope else math.inf
@@ -66,40 +71,89 @@ def best_scale(problem: Problem, G: np.ndarray, limit: float) -> float:
         return 1.0
 
     def value(s: float) -> float:
-        return dual_value(problem, s * G)
+        # The penalty from its own coefficient: the sums of a rounded sG are noise where those of G cancel.
+        return problem.loss.dual_value(s * G, problem.targets) - square * s * s
 
     # The usual case: the penalty binds and D still grows at the limit.
-    if value(limit) >= value(limit * (1.0 - 1e-9)) and math.isfinite(value(limit)):
+    if value(limit) >= max(value(limit * (1.0 - 1e-9)), value(0.0)) and math.isfinite(value(limit)):
         return limit
-    low, high = 0.0, limit
+    high = limit
+    while True:
+        best = _ternary_search(value, high)
+        if best > 1e-6 * high or high <= sys.float_info.min:
+            break
+        high = 1e-5 * high  # the maximum is nearer to 0 than the search can see
+    return max(best, limit, 0.0, key=value)
+
+
+def _ternary_search(value: Callable[[float], float], high: float) -> float:
+    """The maximiser of a concave function over [0, high], to 1e-15 of `high`."""
+    low, top = 0.0, high
     for _ in range(120):
-        a, b = low + (high - low) / 3.0, high - (high - low) / 3.0
+        a, b = low + (top - low) / 3.0, top - (top - low) / 3.0
         if value(a) < value(b):
             low = a
         else:
-            high = b
-        if high - low <= 1e-15 * limit:
+            top = b
+        if top - low <= 1e-15 * high:
             break
-    return 0.5 * (low + high)
+    return 0.5 * (low + top)
+
+
+def _ray(problem: Problem, G: np.ndarray) -> tuple[float, float]:
+    """(a, q) of D(sG) = sa − s²q for mse and interpolate; q for the others is (β²/4λ)‖G1‖², and −C* stands for the rest.
+
+    Floating point where the sums keep their digits, rationals where their terms cancel. G: (m, N).
+    """
+    loss, N = problem.loss.name, problem.N
+    weight = problem.beta**2 / (4.0 * problem.lam)
+    products = G * problem.targets
+    slope, sums = float(np.sum(products)), G.sum(axis=1)
+    square = weight * float(np.sum(sums**2))
+    quadratic = 0.25 * N * float(np.sum(G * G)) if loss == "mse" else 0.0
+    error = EPS * N * np.abs(G).sum(axis=1)
+    if weight * float(np.sum(error * (np.abs(sums) + error))) > DIGITS_LOST * (square + quadratic):
+        exact = Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * _bias_square(problem, G)
+        square = round_up(exact)
+    if loss in ("mse", "interpolate") and EPS * N * float(np.abs(products).sum()) > DIGITS_LOST * abs(slope):
+        slope = round_down(exact_dot(G, problem.targets))
+    return slope, square + quadratic
+
+
+def _bias_square(problem: Problem, G: np.ndarray) -> Fraction:
+    """‖G1‖², exactly; for cross-entropy the last row is minus the sum of the others."""
+    sums = [exact_sum(row) for row in G]
+    if problem.loss.name == "cross_entropy":
+        sums[-1] = -sum(sums[:-1], Fraction(0))
+    return sum((s * s for s in sums), Fraction(0))
 
 
 def dual_lower_bound(
     problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object, units: tuple[int, int] = (0, 0)
 ) -> DualBound:
-    """The proven bound from G (m, N) and a proven oracle_bound ≥ γ(G)."""
+    """The proven bound from G (m, N) and a proven oracle_bound ≥ γ(G), and at least D(0).
+
+    Raises ProofError if the scale should ever exceed 2λ/oracle_bound.
+    """
     two_lam = 2 * Fraction(problem.lam)
     limit = 1e300 if oracle_bound == 0.0 else round_down(two_lam / Fraction(oracle_bound))
     scale = best_scale(problem, G, limit)
-    assert Fraction(scale) * Fraction(oracle_bound) <= two_lam
+    if not 0 <= Fraction(scale) * Fraction(oracle_bound) <= two_lam:
+        raise ProofError(f"the dual point scaled by {scale!r} is not feasible: its oracle bound is {oracle_bound!r}")
+    value = _dual_value_lower(problem, G, scale)
+    if value < 0.0 < scale:  # D(0) ≥ 0, as C ≥ 0
+        scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
+    return DualBound(value, G, scale, oracle_bound, rung, proof, units)
+
+
+def _dual_value_lower(problem: Problem, G: np.ndarray, scale: float) -> float:
+    """D(scale·G), rounded down: proven; −inf outside the domain."""
     exact = Fraction(scale)
     value = problem.loss.dual_value_lower(G, exact, problem.targets)
-    if problem.beta != 0.0 and math.isfinite(value):
-        sums = [exact_sum(row) for row in G]
-        if problem.loss.name == "cross_entropy":
-            sums[-1] = -sum(sums[:-1], Fraction(0))
-        bias = Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * sum(s * s for s in sums) * exact * exact
-        value = round_down(Fraction(value) - bias)
-    return DualBound(value, G, scale, oracle_bound, rung, proof, units)
+    if problem.beta == 0.0 or not math.isfinite(value):
+        return value
+    bias = Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * _bias_square(problem, G) * exact * exact
+    return round_down(Fraction(value) - bias)
 
 
 def needed_oracle_bound(problem: Problem, G: np.ndarray, goal: float) -> float:

@@ -54,7 +54,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.errors import ProofError
+from cpcert.oracle.branch_kernels import EPS, FINISHED, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
 from cpcert.oracle.least_norm import Workspace
 from cpcert.parallel import HERE, Task, Workers, late, wait
 
@@ -88,7 +89,7 @@ class BranchProof:
     def steps(self) -> Iterator[np.ndarray]:
         """Replay the search and yield its steps (tree_language.py), those of some nodes at a time.
 
-        The arrays are overwritten by the next. Raises AssertionError if the replay visits another tree.
+        The arrays are overwritten by the next. Raises ProofError if the replay visits another tree.
         """
         search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
         N, depth = len(self.kappa), len(search.stack.low)
@@ -96,11 +97,14 @@ class BranchProof:
         at = 0
         while True:
             status, tree, steps = search.advance(nodes)
-            assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
+            if not np.array_equal(tree, self.tree[at : at + len(tree)]):
+                raise ProofError("the replay of a branch and bound left the recorded tree")
             at += len(tree)
             yield steps
             if status != RUNNING:
-                return
+                break
+        if status != FINISHED or at != len(self.tree) or search.stack.worst[0] > 0.0:
+            raise ProofError("the replay of a branch and bound did not close the recorded tree")
 
 
 @dataclass(frozen=True, eq=False)

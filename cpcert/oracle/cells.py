@@ -277,7 +277,9 @@ class _Search:
             multipliers = certify(relaxed, hint)
             hopeless = multipliers is None or node.cuts > CUTS
             if multipliers is not None:
-                bound = (math.sqrt(multipliers.square) + node.slack) * (1.0 + 4.0 * EPS)
+                # A slack is a sum over the path, each of whose terms may be rounded down.
+                slack = node.slack * (1.0 + len(self.points) * EPS)
+                bound = (math.sqrt(multipliers.square) + slack) * (1.0 + 4.0 * EPS)
                 if bound < node.bound:
                     node.bound = bound
                     node.leaf = CellLeaf(node.path, node.sign, undecided, multipliers)

@@ -56,6 +56,17 @@ def ends_node(steps, at):
 
 
 @njit(cache=True)
+def node_count(steps):
+    """How many nodes these steps end."""
+    count = 0
+    at = 0
+    while at < steps.shape[0]:
+        count += ends_node(steps, at)
+        at += FIRST + int(steps[at + COUNT])
+    return count
+
+
+@njit(cache=True)
 def step_end(steps, at):
     """Where the numbers of the step end."""
     return at + FIRST + int(steps[at + COUNT])
