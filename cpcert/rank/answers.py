@@ -10,6 +10,7 @@ from typing import Any
 import networkx as nx
 
 from cpcert.rank.bounds import CpRankBounds
+from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
 from cpcert.rank.matrices import ExactMatrix
 from cpcert.rank.pair import RankSigmaBounds
@@ -187,10 +188,10 @@ def rank_sigma_line(answer: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class GraphAnswer:
-    """The bounds for A = EᵀE of a graph."""
+    """The bounds for A = EᵀE of a graph; what it was read from."""
 
     name: str
-    graph: nx.Graph
+    read: GraphFile
     bounds: CpRankBounds
     seconds: float
 
@@ -201,19 +202,22 @@ def graph_object(answer: GraphAnswer) -> dict[str, Any]:
     representation_cost: R(I, A) = 2 Tr A for β = 0, exactly (graphs.py). Rank_σ is that of the optimal pair K = K^σ = A,
     which is unique, so it is the cp-rank of A: the width at which the plateau of the trained loss starts.
     """
-    graph, bounds = answer.graph, answer.bounds
+    graph, bounds = answer.read.graph, answer.bounds
     interval = {"lower": bounds.lower, "upper": bounds.upper}
     return {
         "graph": answer.name,
+        "format": answer.read.format,
         "N": graph.number_of_nodes(),
+        "vertices": graph.number_of_nodes(),
         "edges": graph.number_of_edges(),
+        "isolated": nx.number_of_isolates(graph),
         "cp_rank": interval,
         "lower_proof": describe(bounds.lower_proof),
         "rank_sigma": dict(interval),
         "representation_cost": 4 * graph.number_of_edges(),
         "identity_network_cost": identity_network_cost(bounds.A),
         "plateau_start": dict(interval),
-        "notes": list(bounds.notes),
+        "notes": [*answer.read.notes, *bounds.notes],
         "seconds": answer.seconds,
         "certificate": None,
     }
@@ -224,7 +228,7 @@ def graph_lines(written: dict[str, Any]) -> str:
     lower, upper = written["cp_rank"]["lower"], written["cp_rank"]["upper"]
     rank = str(lower) if lower == upper else f"between {lower} and {upper}"
     rows = [
-        ("graph", f"{written['graph']}: {written['N']} vertices, {written['edges']} edges"),
+        ("graph", graph_line(written)),
         ("cp-rank", f"{rank}, proven; lower: {written['lower_proof']}; upper: one atom for each edge or fewer"),
         ("Rank_sigma", f"{rank}, of the optimal pair K = K_sigma = A (X = I, Y = A, beta = 0)"),
         ("representation cost", f"{written['representation_cost']} = 2 Tr A, exactly"),
@@ -234,12 +238,27 @@ def graph_lines(written: dict[str, Any]) -> str:
     return "\n".join(f"{name:<20} {value}" for name, value in rows) + "".join(f"\n{note}" for note in written["notes"])
 
 
+def graph_line(written: dict[str, Any]) -> str:
+    """`c5: 5 vertices, 5 edges, no isolated vertex (edge list)`."""
+    isolated = written["isolated"]
+    alone = (
+        "no isolated vertex"
+        if not isolated
+        else "1 isolated vertex"
+        if isolated == 1
+        else f"{isolated} isolated vertices"
+    )
+    return (
+        f"{written['graph']}: {written['vertices']} vertices, {written['edges']} edges, {alone} ({written['format']})"
+    )
+
+
 def graph_instance(answer: GraphAnswer) -> str:
     """The data set of Prop. 14 as an instance file: X = I, Y = A, interpolate, β = 0."""
-    A = edge_matrix(answer.graph)
+    A = edge_matrix(answer.read.graph)
     identity = [[int(i == j) for j in range(len(A))] for i in range(len(A))]
     return (
-        f"# X = I and Y = A = E'E of a graph with {answer.graph.number_of_edges()} edges: representation cost 2 Tr A.\n"
+        f"# X = I and Y = A = E'E of a graph with {answer.read.graph.number_of_edges()} edges: representation cost 2 Tr A.\n"
         f"data:\n  source: inline\n  X: {json.dumps(identity)}\n  Y: {json.dumps(A)}\nloss: interpolate\nbeta: 0\n"
     )
 

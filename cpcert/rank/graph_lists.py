@@ -1,0 +1,533 @@
+"""Graphs as plain lines: which lists of edges or of neighbours a text can be.
+
+Nothing in such a file says what it is. "5 4" may be an edge or the numbers of vertices and edges, "1 2 3" an edge with
+a weight or a vertex with two neighbours. So a text is read in every way that fits it, and counts only if all ways
+agree on the graph; else the user has to say which one it is.
+
+    edge list          u v [numbers or {attributes}]; a line with one word is a vertex
+    after a header     the same, after a line of column names; "source" and "target" may stand anywhere in it
+    after counts       the same, after a line "n m" that fits what follows
+    adjacency list     u v1 v2 ...; no u twice
+    multiline          "u d", then d lines with one neighbour each (networkx.write_multiline_adjlist)
+    METIS              "n m [fmt [ncon]]", then n lines of neighbours from 1 to n, each edge in two of them
+    matrix             n lines of n numbers, zeros on the diagonal
+
+Words are separated by blanks, tabs, semicolons or commas. # begins a comment; so do % and // at the start of a line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from cpcert.numbers import parse_float
+
+Label = str | int
+Table = list[list[str]]
+# u v weight time, as in KONECT: more columns of numbers are something else.
+MOST_COLUMNS = 4
+
+
+class NotThis(ValueError):
+    """The text is not in this format; the message says which line and why."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file says if it is in `format`. `isolated`: vertices without a name that only a count speaks of.
+
+    doubt: a reason not to accept this without being told, where no other reading fits.
+    """
+
+    format: str
+    vertices: tuple[Label, ...]
+    edges: tuple[tuple[Label, Label], ...]
+    isolated: int = 0
+    directed: bool = False
+    weighted: bool = False
+    doubt: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> dict[Label, int]:
+        """The vertices in the order of the file, numbered from 0."""
+        return {v: k for k, v in enumerate(dict.fromkeys(chain(self.vertices, *self.edges)))}
+
+    @property
+    def order(self) -> int:
+        return len(self.labels) + self.isolated
+
+    @property
+    def loop(self) -> Label | None:
+        return next((u for u, v in self.edges if u == v), None)
+
+    @property
+    def graph(self) -> tuple[int, frozenset[frozenset[Label]]]:
+        """Two readings agree if these are equal."""
+        return self.order, frozenset(frozenset(edge) for edge in self.edges)
+
+    @property
+    def counted(self) -> str:
+        return f"{self.order} vertices, {len(self.graph[1])} edges"
+
+
+# -- lines and words -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines that are not comments, blank ones included, with their numbers; and the comments before the first."""
+
+    numbered: list[tuple[int, str]]
+    head: list[str] = field(default_factory=list)
+
+    @property
+    def filled(self) -> list[tuple[int, str]]:
+        return [(number, line) for number, line in self.numbered if line]
+
+
+def split_lines(text: str) -> Lines:
+    """Lines without comments. Raises NotThis where a line may be a comment or not."""
+    numbered: list[tuple[int, str]] = []
+    head: list[str] = []
+    data = False
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+        line = line.strip(" \t")
+        strange = re.search(r"[^\S \t]|[\u200b-\u200f\u2060\ufeff]", line)
+        if strange:
+            raise NotThis(f"line {number} holds the invisible character U+{ord(strange[0]):04X}; remove it")
+        if line.startswith(("#", "%", "//")):
+            if not data:
+                head.append(line)
+            elif re.fullmatch(r"#|%|//", line):
+                raise NotThis(
+                    f"line {number} is a lone {line} after data, as in the Trivial Graph Format, which is not read"
+                )
+            elif not re.match(r"(#+|%+|//+)[ \t]", line):
+                raise NotThis(f"line {number} ({_short(line)}) may be a comment or not; put a blank after its mark")
+            continue
+        inline = re.search(r"[ \t]#", line)
+        if inline:
+            if not re.match(r"[ \t]#+([ \t]|$)", line[inline.start() :]):
+                raise NotThis(f"line {number} ({_short(line)}) may end in a comment or not; put blanks around #")
+            line = line[: inline.start()].rstrip(" \t")
+        data = data or bool(line)
+        numbered.append((number, line))
+    return Lines(numbered, head)
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= 40 else line[:37] + "..."
+
+
+_WORD = re.compile(r'"[^"]*"|[^\s"]+')
+_ATTRIBUTES = re.compile(r"\{[^{}]*\}$")
+
+
+def _words(line: str) -> list[str]:
+    """Words between blanks; one in quotes, and attributes in braces at the end, are one each."""
+    attributes = _ATTRIBUTES.search(line)
+    last = [] if attributes is None else [attributes[0]]
+    line = line if attributes is None else line[: attributes.start()]
+    words = _WORD.findall(line)
+    if line.count('"') % 2:
+        raise NotThis(f"{_short(line)}: the quotes do not match")
+    return [word.strip('"') for word in words] + last
+
+
+def tables(lines: Lines) -> Iterator[Table]:
+    """The cells of the lines for each separator that can be meant."""
+    texts = [line for _, line in lines.filled]
+    seen: list[Table] = []
+    for split in (_by_blanks, _by("\t"), _by(";"), _by(","), _by_blanks_and_commas):
+        try:
+            table = split(texts)
+        except (NotThis, csv.Error):
+            continue
+        if table not in seen:
+            seen.append(table)
+            yield table
+
+
+def _by_blanks(texts: list[str]) -> Table:
+    return [_words(text) for text in texts]
+
+
+def _by_blanks_and_commas(texts: list[str]) -> Table:
+    if not any("," in text for text in texts) or any("{" in text for text in texts):
+        raise NotThis("no commas")
+    return [_words(text.replace(",", " ")) for text in texts]
+
+
+def _by(mark: str) -> Callable[[list[str]], Table]:
+    def split(texts: list[str]) -> Table:
+        if not all(mark in text for text in texts):
+            raise NotThis(f"no {mark!r}")
+        rows = csv.reader([text + "\n" for text in texts], delimiter=mark, strict=True, skipinitialspace=True)
+        return [[cell.strip(" \t\n") for cell in row] for row in rows]
+
+    return split
+
+
+# -- what can be a vertex --------------------------------------------------------------------------------------------------
+
+_MISSING = {"nan", "none", "null", "na", "n/a", "inf", "-inf"}
+_OPENS, _CLOSES = "-:=>|&,;{[<+*", "-:=>|&,;({[<"
+
+
+def _value(text: str) -> float | None:
+    try:
+        return parse_float(text)
+    except ValueError:
+        return None
+
+
+def _decimal(text: str) -> float | None:
+    """A number, with a decimal comma too."""
+    return _value(text if "." in text else text.replace(",", ".", 1))
+
+
+def _integer(label: str) -> bool:
+    return (value := _value(label)) is not None and value >= 0 and value == int(value)
+
+
+def _require_labels(labels: list[str], told: bool = False) -> None:
+    """Raises NotThis unless they look like names or numbers of vertices, all of them alike (unless the user has said so)."""
+    for label in set(labels):
+        strange = (
+            not label
+            or label[0] in _OPENS
+            or label[-1] in _CLOSES
+            or any(label.count(a) != label.count(b) for a, b in ("()", "[]", "{}"))
+            or (label[0] == "'") != (label[-1] == "'")
+            or re.search(r"[\t;]", label)
+        )
+        # "0 1" or "1,5" in one cell: another separator is meant.
+        parts = re.split(r"[ ,]+", label)
+        if strange or (len(parts) > 1 and all(_value(part) is not None for part in parts)):
+            raise NotThis(f"{_short(label)!r} is no vertex")
+        if not told and (label.lower() in _MISSING or (_value(label) is not None and not _integer(label))):
+            raise NotThis(f"{label!r} is no vertex; vertices are names or numbers 0, 1, ...")
+    if not told and len({_integer(label) for label in labels}) > 1:
+        number, word = (next(v for v in labels if _integer(v) is kind) for kind in (True, False))
+        raise NotThis(f"some vertices are numbers ({number}) and others are not ({_short(word)})")
+
+
+def _require_one_spelling(labels: set[str]) -> None:
+    """Raises NotThis if 1 and 1.0 are both there: pandas writes the column with a missing value as floats."""
+    spelled: dict[float, str] = {}
+    for label in labels:
+        value = _value(label)
+        if value is not None and spelled.setdefault(value, label) != label:
+            raise NotThis(f"the vertices {spelled[value]!r} and {label!r} are the same number; write each in one way")
+
+
+# -- lists of edges --------------------------------------------------------------------------------------------------------
+
+
+def edge_list(table: Table, told: bool = False, columns: tuple[int, int] = (0, 1)) -> Reading:
+    """Every row is an edge. `told`: the user says so, then names and further columns may be anything."""
+    u, v = columns
+    rows = [row for row in table if len(row) > 1]
+    single = [row[0] for row in table if len(row) == 1]
+    if not rows:
+        raise NotThis("there is no line with two words")
+    widths = {len(row) for row in rows}
+    if min(widths) <= max(columns) or (len(widths) > 1 and not told):
+        at, row = next((k, r) for k, r in enumerate(table) if len(r) != len(rows[0]) or len(r) <= max(columns))
+        raise NotThis(f"row {at + 1} ({_short(' '.join(row))}) has another number of words than the rest")
+    further = [[cell for k, cell in enumerate(row) if k not in columns] for row in rows]
+    ends = [[row[u] for row in rows], [row[v] for row in rows]]
+    if not told:
+        if max(widths) > MOST_COLUMNS:
+            raise NotThis(f"rows have {max(widths)} columns")
+        for cell in chain(*further):
+            if cell and not _ATTRIBUTES.match(cell) and _decimal(cell) is None:
+                raise NotThis(f"{_short(cell)!r} beside an edge is not a number")
+    for column in (ends[0] + single, ends[1]):
+        _require_labels(column, told)
+    _require_one_spelling({*single, *ends[0], *ends[1]})
+    zero = any(_decimal(cell) == 0 or re.search(r"weight'?\"?: *0(\.0*)?[,}]", cell) for cell in chain(*further))
+    return Reading(
+        "edge list",
+        tuple(single),
+        tuple(zip(*ends, strict=True)),
+        weighted=any(cell not in ("", "{}") for cell in chain(*further)),
+        doubt="a weight is 0: is that an edge?" if zero and not told else "",
+    )
+
+
+def _plain(table: Table) -> Reading:
+    reading = edge_list(table)
+    if _counts_for_sure(table):
+        raise NotThis("line 1 is the numbers of vertices and edges")
+    if _names_columns(table[0]) is not None and not {*table[0]} & {*chain(*table[1:])}:
+        raise NotThis("line 1 names columns")
+    alone = len(table[0]) == 1 and _integer(table[0][0])
+    if alone and all(_integer(str(label)) for label in reading.labels):
+        n = int(float(table[0][0]))
+        numbers = {int(float(str(label))) for label in chain(*reading.edges)}
+        if max(numbers) <= n and len(numbers) != n:
+            return replace(reading, doubt=f"line 1 ({n}) may be an isolated vertex or the number of vertices")
+    return reading
+
+
+_COLUMN_NAMES = (
+    ("source", "target"), ("source", "destination"), ("source", "dest"), ("src", "dst"), ("src", "dest"), ("src", "tgt"),
+    ("from", "to"), ("node1", "node2"), ("nodea", "nodeb"), ("vertex1", "vertex2"), ("id1", "id2"),
+)  # fmt: skip
+
+
+def _names_columns(row: list[str]) -> tuple[int, int] | None:
+    """Where "source" and "target", or the like, stand in a header."""
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in row]
+    names = [re.sub(r"(?<=.)(node|vertex)?(id)?$", "", name) for name in plain]
+    for pair in _COLUMN_NAMES:
+        if all(names.count(name) == 1 for name in pair):
+            return names.index(pair[0]), names.index(pair[1])
+    return None
+
+
+_WEIGHTS = {"weight", "w", "value", "count", "time", "timestamp", "score", "distance", "capacity"}
+
+
+def _after_header(table: Table) -> Reading:
+    header, rows = table[0], table[1:]
+    if not rows or any(len(row) not in (1, len(header)) for row in rows) or len(header) < 2:
+        raise NotThis("no header")
+    named = _names_columns(header)
+    columns = named or (0, 1)
+    if any(cell and cell in {row[k] for row in rows for k in columns if k < len(row)} for cell in header):
+        raise NotThis("the words of line 1 occur again")
+    if named is None and (any(_value(name) is not None for name in header) or not all(header)):
+        raise NotThis("line 1 has a number")
+    if named is None and len(header) > 2 and not {name.lower() for name in header[2:]} <= _WEIGHTS:
+        raise NotThis("line 1 does not say which columns are the ends of an edge; name them source and target")
+    chosen = [header[k] for k in columns]
+    reading = edge_list(rows, told=True, columns=columns)
+    for column in zip(*reading.edges, strict=True):
+        _require_labels([*map(str, column)])
+    weights = [k for k, name in enumerate(header) if name.lower() in _WEIGHTS]
+    zero = any(_decimal(row[k]) == 0 for row in rows if len(row) > 1 for k in weights)
+    return replace(
+        reading,
+        doubt="a weight is 0: is that an edge?" if zero else "",
+        notes=(f"line 1 was read as a header; the ends of an edge are the columns {' and '.join(chosen)}",),
+    )
+
+
+def _after_counts(table: Table) -> Reading:
+    head, rows = table[0], table[1:]
+    if (
+        len(head) != 2
+        or not all(word.isascii() and word.isdigit() for word in head)
+        or any(len(row) < 2 for row in rows)
+    ):
+        raise NotThis("line 1 is not two numbers")
+    n, m = map(int, head)
+    if not rows:
+        if m or not n:
+            raise NotThis("no edge follows")
+        return Reading("edge list", (), (), n, doubt="is line 1 an edge?")
+    reading = edge_list(rows)
+    if not all(_integer(str(label)) for label in reading.labels):
+        raise NotThis("vertices are not numbers")
+    numbers = {int(float(str(label))) for label in reading.labels}
+    distinct = len(reading.graph[1])
+    fits = m in (len(rows), distinct, 2 * distinct)
+    if max(numbers) > n or len(numbers) > n or not (fits or not numbers & {n, m}):
+        raise NotThis("line 1 does not count what follows")
+    return replace(
+        reading,
+        isolated=n - len(numbers),
+        doubt=reading.doubt if fits else f"line 1 says {m} edges, and {len(rows)} lines follow",
+        notes=(f"line 1 ({n} {m}) was read as the numbers of vertices and edges",),
+    )
+
+
+def _counts_for_sure(table: Table) -> bool:
+    """Vertices are all of 0, …, n − 1 or of 1, …, n, the number of edges is right, and no vertex: too much for an edge."""
+    try:
+        counts = _after_counts(table)
+    except NotThis:
+        return False
+    n, m = map(int, table[0])
+    numbers = {int(float(str(label))) for label in counts.labels}
+    every = numbers in ({*range(n)}, {*range(1, n + 1)})
+    return not counts.doubt and every and m not in numbers and m in (len(table) - 1, len(counts.graph[1]))
+
+
+def _shifted(table: Table) -> Reading:
+    """Edges in the second and third columns, after a key, a layer or a number of the line: only to see what is open."""
+    if any(len(row) < 3 for row in table):
+        raise NotThis("no three columns")
+    reading = edge_list(table, told=True, columns=(1, 2))
+    first = [row[0] for row in table]
+    known = {*first, *(row[1] for row in table)}
+    if len({*first}) not in (1, len(first)) and not {row[2] for row in table} <= known:
+        raise NotThis("the third column is not one of vertices")
+    _require_labels([cell for row in table for cell in row[1:3]])
+    return replace(reading, format="edge list after a first column", doubt="the first column may be no vertex")
+
+
+# -- lists of neighbours, matrices -----------------------------------------------------------------------------------------
+
+
+def adjacency_list(table: Table, told: bool = False) -> Reading:
+    """u v1 v2 ... on every line."""
+    first = [row[0] for row in table]
+    if not told:
+        if len({*first}) < len(first):
+            raise NotThis("two lines begin with the same word")
+        if all(len(row) < 3 for row in table):
+            raise NotThis("no line has three words")
+    _require_labels([*chain(*table)], told)
+    _require_one_spelling({*chain(*table)})
+    own = {*first} >= {*chain(*table)}
+    edges = tuple((row[0], v) for row in table for v in row[1:])
+    doubt = "" if own or told else "not every neighbour has a line of its own"
+    return Reading("adjacency list", tuple(first), edges, doubt=doubt)
+
+
+def multiline_adjacency_list(table: Table) -> Reading:
+    """A line "u d" and then d lines "v [{attributes}]", again and again."""
+    vertices, edges = [], []
+    rows = iter(table)
+    attributes = False
+    for row in rows:
+        if len(row) != 2 or not (row[1].isascii() and row[1].isdigit()) or row[0] in vertices:
+            raise NotThis(f"{_short(' '.join(row))} is not a vertex and its number of neighbours")
+        vertices.append(row[0])
+        for _ in range(min(int(row[1]), len(table))):
+            neighbour = next(rows, None)
+            if neighbour is None or len(neighbour) > 2 or (len(neighbour) == 2 and "{" not in neighbour[1]):
+                raise NotThis(f"the neighbours of {row[0]} are not {row[1]} lines of one word")
+            edges.append((row[0], neighbour[0]))
+            attributes = attributes or neighbour[1:] not in ([], ["{}"])
+    if not edges or not {v for _, v in edges} <= {*vertices}:
+        raise NotThis("a neighbour has no line of its own")
+    return Reading("multiline adjacency list", tuple(vertices), tuple(edges), weighted=attributes)
+
+
+def metis(lines: Lines) -> Reading:
+    """n m [fmt [ncon]], and the neighbours of vertex i on the i-th line after it, which may be blank."""
+    rows = [(number, line.split()) for number, line in lines.numbered]
+    while rows and not rows[0][1]:
+        rows.pop(0)
+    header = rows[0][1] if rows else []
+    if not 2 <= len(header) <= 4 or not all(word.isascii() and word.isdigit() for word in header):
+        raise NotThis("line 1 is not 'n m', the numbers of vertices and edges")
+    n, m = int(header[0]), int(header[1])
+    form = header[2].zfill(3) if len(header) > 2 else "000"
+    if len(form) != 3 or not set(form) <= set("01"):
+        raise NotThis(f"the format {header[2]} is not three digits 0 or 1")
+    rows = rows[1:]
+    while len(rows) > n and not rows[-1][1]:
+        rows.pop()
+    if len(rows) != n:
+        raise NotThis(f"line 1 says {n} vertices, and {len(rows)} lines follow")
+    weights = int(header[3]) if len(header) > 3 else 1
+    skip, step = int(form[0]) + int(form[1]) * weights, 1 + int(form[2])
+    edges = []
+    for i, (number, row) in enumerate(rows, 1):
+        if len(row) < skip or (len(row) - skip) % step:
+            raise NotThis(f"line {number} has {len(row)} numbers, which does not fit the format {form}")
+        for word in row[skip::step]:
+            if not (word.isascii() and word.isdigit()) or not 1 <= int(word) <= n:
+                raise NotThis(f"line {number}: {_short(word)} is not a vertex from 1 to {n}")
+            edges.append((i, int(word)))
+    both = set(edges)
+    if len(both) < len(edges) or any((v, u) not in both for u, v in both):
+        raise NotThis("not every edge is listed once at each of its ends")
+    if len(edges) != 2 * m:
+        raise NotThis(f"line 1 says {m} edges, and {len(edges) // 2} follow")
+    return Reading("METIS", tuple(range(1, n + 1)), tuple((u, v) for u, v in edges if u <= v), weighted=form != "000")
+
+
+def matrix(table: Table) -> Reading:
+    """n rows of n numbers; a row and a column of names may stand around it."""
+    names = [str(k + 1) for k in range(len(table))]
+    if table[0][1:] == [row[0] for row in table[1:]] and len(table) > 1:
+        names, table = table[0][1:], [row[1:] for row in table[1:]]
+    n = len(table)
+    if len({*names}) < n or any(len(row) != n for row in table):
+        raise NotThis("not a square matrix")
+    values = [[_decimal(cell) for cell in row] for row in table]
+    if any(value is None for value in chain(*values)):
+        raise NotThis("not a matrix of numbers")
+    edges = tuple((names[i], names[j]) for i in range(n) for j in range(n) if values[i][j])
+    directed = any((v, u) not in {*edges} for u, v in edges)
+    return Reading("adjacency matrix", tuple(names), edges, directed=directed, weighted={*chain(*values)} != {0.0, 1.0})
+
+
+def _matrix_of_some(table: Table) -> Reading:
+    reading = matrix(table)
+    # Two rows: the same graph as a list of edges, if it is one. A loop: not the adjacency matrix of a graph.
+    if len(reading.vertices) < 3 or reading.loop is not None:
+        raise NotThis("not an adjacency matrix")
+    return reading
+
+
+# -- all of them ----------------------------------------------------------------------------------------------------------
+
+_KONECT = re.compile(r"%\s*(sym|asym|bip)\s+(\w+)")
+
+
+def every_reading(lines: Lines, only_edges: bool) -> tuple[list[Reading], str]:
+    """All readings that fit, and why the text is no plain list of edges. `only_edges`: its suffix says so."""
+    if not lines.filled:
+        raise NotThis("there is nothing in it")
+    konect = _KONECT.match(lines.head[0]) if lines.head else None
+    if konect is not None:
+        return [_konect(lines, konect[1], konect[2])], ""
+    found: list[Reading] = []
+    why = ""
+    for table in tables(lines):
+        ways = [_plain, _after_counts, _after_header]
+        if not only_edges:
+            ways += [adjacency_list, multiline_adjacency_list, _matrix_of_some, _shifted]
+        for read in ways:
+            try:
+                found.append(read(table))
+            except NotThis as error:
+                why = why or str(error)
+    if not only_edges:
+        with suppress(NotThis):
+            found.append(metis(lines))
+    return found, why
+
+
+def _konect(lines: Lines, kind: str, weights: str) -> Reading:
+    if weights.startswith("dynamic"):
+        raise NotThis("a KONECT file of a dynamic network removes edges again; write the edges that are left")
+    table = _by_blanks([line for _, line in lines.filled])
+    reading = replace(edge_list(table), format="KONECT", directed=kind == "asym")
+    if kind == "bip":
+        # The two sides are numbered apart.
+        edges = tuple((f"left {u}", f"right {v}") for u, v in reading.edges)
+        return replace(reading, edges=edges, notes=("a bipartite network: the two columns are different vertices",))
+    return reading
+
+
+def agreed(found: list[Reading], why: str) -> Reading:
+    """The one graph that the readings agree on. Raises NotThis with the choices, or with what speaks against the only one."""
+    if any(reading.loop is None for reading in found):
+        found = [reading for reading in found if reading.loop is None]
+    if not found:
+        raise NotThis(why)
+    # A reading without doubt speaks for the others that say the same.
+    found = sorted(found, key=lambda reading: bool(reading.doubt))
+    if len({reading.graph for reading in found}) > 1:
+        ways = dict.fromkeys(f"{_way(reading)}: {reading.counted}" for reading in found)
+        raise NotThis(f"it can be read in different ways ({'; '.join(ways)})")
+    if found[0].doubt:
+        raise NotThis(found[0].doubt)
+    return found[0]
+
+
+def _way(reading: Reading) -> str:
+    return reading.format + (f" where {reading.notes[0]}" if reading.notes else "")
