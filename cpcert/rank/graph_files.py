@@ -16,7 +16,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,10 @@ def read_graph(path: Path, told: str | None = None) -> GraphFile:
     data, suffix = _bytes(path)
     try:
         name = told or _recognised(data, suffix)
-        if name is None:
+        if told is None and name == "adjlist":
+            # The suffix says enough: a neighbour may have no line of its own.
+            reading = _each_separator(data, lambda table: replace(adjacency_list(table), doubt=""))
+        elif name is None:
             reading = agreed(*every_reading(split_lines(_text(data)), only_edges=suffix in _EDGES))
         else:
             reading = FORMATS[name](data)
@@ -116,9 +119,9 @@ def _text(data: bytes) -> str:
 # -- which format -----------------------------------------------------------------------------------------------------------
 
 _SUFFIXES = {
-    ".gml": "gml", ".graphml": "graphml", ".gexf": "gexf", ".g6": "graph6", ".s6": "sparse6", ".net": "pajek", ".paj": "pajek",
-    ".pajek": "pajek", ".mtx": "matrixmarket", ".col": "dimacs", ".dimacs": "dimacs", ".metis": "metis", ".adjlist": "adjlist",
-    ".multiline_adjlist": "multiline",
+    ".gml": "gml", ".graphml": "graphml", ".gexf": "gexf", ".g6": "graph6", ".s6": "sparse6", ".net": "pajek",
+    ".paj": "pajek", ".pajek": "pajek", ".mtx": "matrixmarket", ".col": "dimacs", ".dimacs": "dimacs", ".metis": "metis",
+    ".graph": "metis", ".adjlist": "adjlist", ".multiline_adjlist": "multiline",
 }  # fmt: skip
 _EDGES = {".edgelist"}
 _NOT_READ = {

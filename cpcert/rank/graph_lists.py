@@ -22,7 +22,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from decimal import Decimal
+from itertools import chain, takewhile
 
 from cpcert.numbers import parse_float
 
@@ -195,6 +196,14 @@ def _integer(label: str) -> bool:
     return (value := _value(label)) is not None and value >= 0 and value == int(value)
 
 
+def _whole(label: Label) -> int:
+    return int(Decimal(label))
+
+
+def _counts(word: str) -> bool:
+    return re.fullmatch(r"\d{1,18}", word, re.ASCII) is not None
+
+
 def _require_labels(labels: list[str], told: bool = False) -> None:
     """Raises NotThis unless they look like names or numbers of vertices, all of them alike (unless the user has said so)."""
     for label in set(labels):
@@ -219,10 +228,9 @@ def _require_labels(labels: list[str], told: bool = False) -> None:
 
 def _require_one_spelling(labels: set[str]) -> None:
     """Raises NotThis if 1 and 1.0 are both there: pandas writes the column with a missing value as floats."""
-    spelled: dict[float, str] = {}
+    spelled: dict[Decimal, str] = {}
     for label in labels:
-        value = _value(label)
-        if value is not None and spelled.setdefault(value, label) != label:
+        if _value(label) is not None and spelled.setdefault(value := Decimal(label), label) != label:
             raise NotThis(f"the vertices {spelled[value]!r} and {label!r} are the same number; write each in one way")
 
 
@@ -263,17 +271,38 @@ def edge_list(table: Table, told: bool = False, columns: tuple[int, int] = (0, 1
 
 def _plain(table: Table) -> Reading:
     reading = edge_list(table)
+    if any(len(row) > 1 and _names_columns(row) for row in table[1:]):
+        raise NotThis("a line after the first names columns")
     if _counts_for_sure(table):
         raise NotThis("line 1 is the numbers of vertices and edges")
-    if _names_columns(table[0]) is not None and not {*table[0]} & {*chain(*table[1:])}:
-        raise NotThis("line 1 names columns")
-    alone = len(table[0]) == 1 and _integer(table[0][0])
-    if alone and all(_integer(str(label)) for label in reading.labels):
-        n = int(float(table[0][0]))
-        numbers = {int(float(str(label))) for label in chain(*reading.edges)}
-        if max(numbers) <= n and len(numbers) != n:
-            return replace(reading, doubt=f"line 1 ({n}) may be an isolated vertex or the number of vertices")
-    return reading
+    return replace(reading, doubt=reading.doubt or _may_be_no_edge(table))
+
+
+def _may_be_no_edge(table: Table) -> str:
+    """Why the first lines may be a title or counts, or all of them a table of something else."""
+    first, rest = table[0], table[1:]
+    ends = {*chain(*(row[:2] for row in rest if len(row) > 1))}
+    others = {*chain(*(row[:2] for row in rest))}
+    alone = [row[0] for row in takewhile(lambda row: len(row) == 1, table)]
+    if alone and not {*alone} <= ends:
+        return f"line 1 ({_short(first[0])}) may be a vertex without edges, a title, or the number of vertices"
+    if alone and all(map(_integer, alone)) and _whole(alone[0]) > len(ends):
+        return f"line 1 ({alone[0]}) may be a vertex or the number of vertices"
+    if not rest and not any("{" in word or _value(word) is not None for word in first):
+        return "the only line may be a header"
+    if len(first) == 2 and all(map(_counts, first)) and rest:
+        words = sum(map(len, rest))
+        for n, m in (first, first[::-1]):
+            fits = 2 * int(m) == words or int(m) in (len(rest), len({frozenset(row[:2]) for row in rest}))
+            unseen = m not in others and (n not in others or int(n) == len(others))
+            if int(n) >= len(others) and (fits or unseen):
+                return f"line 1 ({first[0]} {first[1]}) may be the numbers of vertices and edges"
+    columns = [*zip(*(row[:2] for row in table if len(row) > 1), strict=True)]
+    if len({_integer(column[0]) for column in columns}) == 2 and any(
+        not _integer(column[0]) and len({*column}) == len(column) for column in columns
+    ):
+        return "a name and a number on every line, and no name twice: it may be a table of something else"
+    return ""
 
 
 _COLUMN_NAMES = (
@@ -322,11 +351,7 @@ def _after_header(table: Table) -> Reading:
 
 def _after_counts(table: Table) -> Reading:
     head, rows = table[0], table[1:]
-    if (
-        len(head) != 2
-        or not all(word.isascii() and word.isdigit() for word in head)
-        or any(len(row) < 2 for row in rows)
-    ):
+    if len(head) != 2 or not all(map(_counts, head)) or any(len(row) < 2 for row in rows):
         raise NotThis("line 1 is not two numbers")
     n, m = map(int, head)
     if not rows:
@@ -336,7 +361,7 @@ def _after_counts(table: Table) -> Reading:
     reading = edge_list(rows)
     if not all(_integer(str(label)) for label in reading.labels):
         raise NotThis("vertices are not numbers")
-    numbers = {int(float(str(label))) for label in reading.labels}
+    numbers = {_whole(label) for label in reading.labels}
     distinct = len(reading.graph[1])
     fits = m in (len(rows), distinct, 2 * distinct)
     if max(numbers) > n or len(numbers) > n or not (fits or not numbers & {n, m}):
@@ -356,8 +381,8 @@ def _counts_for_sure(table: Table) -> bool:
     except NotThis:
         return False
     n, m = map(int, table[0])
-    numbers = {int(float(str(label))) for label in counts.labels}
-    every = numbers in ({*range(n)}, {*range(1, n + 1)})
+    numbers = {_whole(label) for label in counts.labels}
+    every = len(numbers) == n and min(numbers) in (0, 1) and max(numbers) == min(numbers) + n - 1
     return not counts.doubt and every and m not in numbers and m in (len(table) - 1, len(counts.graph[1]))
 
 
@@ -366,12 +391,23 @@ def _shifted(table: Table) -> Reading:
     if any(len(row) < 3 for row in table):
         raise NotThis("no three columns")
     reading = edge_list(table, told=True, columns=(1, 2))
-    first = [row[0] for row in table]
-    known = {*first, *(row[1] for row in table)}
-    if len({*first}) not in (1, len(first)) and not {row[2] for row in table} <= known:
-        raise NotThis("the third column is not one of vertices")
     _require_labels([cell for row in table for cell in row[1:3]])
+    first, second, third = ({row[k] for row in table} for k in range(3))
+    if len(first) not in (1, len(table)) and not third & (first | second):
+        raise NotThis("the third column is not one of vertices")
     return replace(reading, format="edge list after a first column", doubt="the first column may be no vertex")
+
+
+def _around(table: Table) -> Reading:
+    """Edges in the first and third columns, around the kind of the edge (SIF): only to see what is open."""
+    if any(len(row) < 3 for row in table):
+        raise NotThis("no three columns")
+    reading = edge_list(table, told=True, columns=(0, 2))
+    _require_labels([cell for row in table for cell in (row[0], row[2])])
+    between = {row[1] for row in table}
+    if len(between) > 1 and not ({*map(_integer, between)} == {False} and _integer(table[0][0])):
+        raise NotThis("the second column is not one of kinds")
+    return replace(reading, format="edge list around a second column", doubt="the second column may be no vertex")
 
 
 # -- lists of neighbours, matrices -----------------------------------------------------------------------------------------
@@ -380,17 +416,24 @@ def _shifted(table: Table) -> Reading:
 def adjacency_list(table: Table, told: bool = False) -> Reading:
     """u v1 v2 ... on every line."""
     first = [row[0] for row in table]
-    if not told:
-        if len({*first}) < len(first):
-            raise NotThis("two lines begin with the same word")
-        if all(len(row) < 3 for row in table):
-            raise NotThis("no line has three words")
+    if not told and len({*first}) < len(first):
+        raise NotThis("two lines begin with the same word")
     _require_labels([*chain(*table)], told)
     _require_one_spelling({*chain(*table)})
-    own = {*first} >= {*chain(*table)}
     edges = tuple((row[0], v) for row in table for v in row[1:])
-    doubt = "" if own or told else "not every neighbour has a line of its own"
+    doubt = ""
+    if not told and not {*first} >= {*chain(*table)}:
+        doubt = "not every neighbour has a line of its own"
+    if not told and all(len(row) > 1 and row[1] == str(len(row) - 2) for row in table):
+        doubt = "the second number of every line may be the number of neighbours"
     return Reading("adjacency list", tuple(first), edges, doubt=doubt)
+
+
+def _neighbours(table: Table) -> Reading:
+    """An adjacency list that is no list of edges at the same time."""
+    if all(len(row) < 3 for row in table):
+        raise NotThis("no line has three words")
+    return adjacency_list(table)
 
 
 def multiline_adjacency_list(table: Table) -> Reading:
@@ -399,7 +442,7 @@ def multiline_adjacency_list(table: Table) -> Reading:
     rows = iter(table)
     attributes = False
     for row in rows:
-        if len(row) != 2 or not (row[1].isascii() and row[1].isdigit()) or row[0] in vertices:
+        if len(row) != 2 or not _counts(row[1]) or row[0] in vertices:
             raise NotThis(f"{_short(' '.join(row))} is not a vertex and its number of neighbours")
         vertices.append(row[0])
         for _ in range(min(int(row[1]), len(table))):
@@ -419,9 +462,11 @@ def metis(lines: Lines) -> Reading:
     while rows and not rows[0][1]:
         rows.pop(0)
     header = rows[0][1] if rows else []
-    if not 2 <= len(header) <= 4 or not all(word.isascii() and word.isdigit() for word in header):
+    if not 2 <= len(header) <= 4 or not all(map(_counts, header)):
         raise NotThis("line 1 is not 'n m', the numbers of vertices and edges")
     n, m = int(header[0]), int(header[1])
+    if not n or not m:
+        raise NotThis("line 1 says that there are no vertices or no edges")
     form = header[2].zfill(3) if len(header) > 2 else "000"
     if len(form) != 3 or not set(form) <= set("01"):
         raise NotThis(f"the format {header[2]} is not three digits 0 or 1")
@@ -437,7 +482,7 @@ def metis(lines: Lines) -> Reading:
         if len(row) < skip or (len(row) - skip) % step:
             raise NotThis(f"line {number} has {len(row)} numbers, which does not fit the format {form}")
         for word in row[skip::step]:
-            if not (word.isascii() and word.isdigit()) or not 1 <= int(word) <= n:
+            if not _counts(word) or not 1 <= int(word) <= n:
                 raise NotThis(f"line {number}: {_short(word)} is not a vertex from 1 to {n}")
             edges.append((i, int(word)))
     both = set(edges)
@@ -485,20 +530,26 @@ def every_reading(lines: Lines, only_edges: bool) -> tuple[list[Reading], str]:
     if konect is not None:
         return [_konect(lines, konect[1], konect[2])], ""
     found: list[Reading] = []
-    why = ""
+    reasons: list[str] = []
+    ways: list[Callable[[Table], Reading]] = [_plain, _after_counts, _after_header]
+    if not only_edges:
+        ways += [_neighbours, multiline_adjacency_list, _matrix_of_some, _shifted, _around]
     for table in tables(lines):
-        ways = [_plain, _after_counts, _after_header]
-        if not only_edges:
-            ways += [adjacency_list, multiline_adjacency_list, _matrix_of_some, _shifted]
+        if _names_columns(table[0]) is not None and len(table) > 1:
+            return [_after_header(table)], ""
         for read in ways:
             try:
                 found.append(read(table))
             except NotThis as error:
-                why = why or str(error)
+                if read is _plain:
+                    # Why the text is not a list of edges with this separator, if it can be the right one.
+                    reasons.insert(0 if min(map(len, table)) > 1 else len(reasons), str(error))
     if not only_edges:
-        with suppress(NotThis):
-            found.append(metis(lines))
-    return found, why
+        # Blank lines may mean vertices without edges, or nothing.
+        for some in (lines, Lines(lines.filled)):
+            with suppress(NotThis):
+                found.append(metis(some))
+    return found, reasons[0] if reasons else ""
 
 
 def _konect(lines: Lines, kind: str, weights: str) -> Reading:
