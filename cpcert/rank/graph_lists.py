@@ -159,7 +159,8 @@ def _by_blanks(texts: list[str]) -> Table:
 
 
 def _by_blanks_and_commas(texts: list[str]) -> Table:
-    if not any("," in text for text in texts) or any("{" in text for text in texts):
+    """For lines like "a, b" among lines like "a b"; an empty cell between commas is something else."""
+    if not any("," in text for text in texts) or any(re.search(r"^,|,\s*,|,$|\{", text) for text in texts):
         raise NotThis("no commas")
     return [_words(text.replace(",", " ")) for text in texts]
 
@@ -230,6 +231,8 @@ def _require_one_spelling(labels: set[str]) -> None:
     """Raises NotThis if 1 and 1.0 are both there: pandas writes the column with a missing value as floats."""
     spelled: dict[Decimal, str] = {}
     for label in labels:
+        if not label.isdecimal() and (_value(label) or 0) > 2**53:
+            raise NotThis(f"the vertex {label} has lost digits; write whole numbers")
         if _value(label) is not None and spelled.setdefault(value := Decimal(label), label) != label:
             raise NotThis(f"the vertices {spelled[value]!r} and {label!r} are the same number; write each in one way")
 
@@ -297,6 +300,8 @@ def _may_be_no_edge(table: Table) -> str:
             unseen = m not in others and (n not in others or int(n) == len(others))
             if int(n) >= len(others) and (fits or unseen):
                 return f"line 1 ({first[0]} {first[1]}) may be the numbers of vertices and edges"
+    if max(map(len, table)) > 2 and {*chain(*table)} <= {"0", "1"}:
+        return "nothing but 0 and 1: it may be a matrix"
     columns = [*zip(*(row[:2] for row in table if len(row) > 1), strict=True)]
     if len({_integer(column[0]) for column in columns}) == 2 and any(
         not _integer(column[0]) and len({*column}) == len(column) for column in columns
@@ -418,6 +423,8 @@ def adjacency_list(table: Table, told: bool = False) -> Reading:
     first = [row[0] for row in table]
     if not told and len({*first}) < len(first):
         raise NotThis("two lines begin with the same word")
+    if not told and _names_columns(table[0]) is not None:
+        raise NotThis("line 1 names columns")
     _require_labels([*chain(*table)], told)
     _require_one_spelling({*chain(*table)})
     edges = tuple((row[0], v) for row in table for v in row[1:])
