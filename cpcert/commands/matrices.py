@@ -21,6 +21,7 @@ def cprank(
     time_limit: float = 60.0,
     seed: int = 0,
     sdp: bool | None = None,
+    symmetrise: Flag = False,
 ) -> int:
     """Is a matrix completely positive, and with how few terms? Proven bounds of its cp-rank.
 
@@ -32,7 +33,7 @@ def cprank(
     Parameters
     ----------
     matrix
-        .json {"A": rows of integers, "p/q" strings or floats}, .csv or .npy.
+        .json {"A": rows of integers, "p/q" strings or floats}, .csv, .tsv, .txt, .mtx, .npy or .npz.
     as_json
         Print one JSON object instead of a sentence.
     out
@@ -43,6 +44,8 @@ def cprank(
         The seed of the searches.
     sdp
         Try semidefinite bounds too (needs cvxpy); by default where nothing else closes the gap and cvxpy is installed.
+    symmetrise
+        Take (A + A')/2 of a matrix that is symmetric but for rounding.
     """
     import time
 
@@ -50,7 +53,7 @@ def cprank(
     from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
-    loaded = load_matrix(matrix)
+    loaded = load_matrix(matrix, symmetrise)
     if out is not None:
         prepare_folder(out)
 
@@ -76,6 +79,7 @@ def rank(
     out: Path | None = None,
     time_limit: float = 60.0,
     seed: int = 0,
+    symmetrise: Flag = False,
 ) -> int:
     """How many neurons does a layer with the covariances (K, K_sigma) need? Proven bounds of Rank_sigma.
 
@@ -96,6 +100,8 @@ def rank(
         Seconds to search.
     seed
         The seed of the searches.
+    symmetrise
+        Take (K + K')/2 and the same of K_sigma where they are symmetric but for rounding.
     """
     import time
 
@@ -103,7 +109,7 @@ def rank(
     from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
-    loaded = load_pair(pair)
+    loaded = load_pair(pair, symmetrise)
     if out is not None:
         prepare_folder(out)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import networkx as nx
 
-from cpcert.rank.bounds import CpRankBounds
+from cpcert.rank.bounds import CpRankBounds, refuted_within
 from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
-from cpcert.rank.matrices import ExactMatrix
+from cpcert.rank.matrices import ExactMatrix, float_rounding
 from cpcert.rank.pair import RankSigmaBounds
 from cpcert.rank.proofs import (
     Atoms,
@@ -23,9 +23,13 @@ from cpcert.rank.proofs import (
     Lifted,
     LowerComponents,
     Nearby,
+    NotCompletelyPositive,
+    NotPsd,
+    PairNotPsd,
     PairRank,
     Principal,
     Rank,
+    SigmaNotCp,
     TauSos,
     TriangleFree,
     Upper,
@@ -40,6 +44,10 @@ _REFUTATIONS = {
     "copositive": "a copositive matrix S with <S, A> < 0",
 }
 GIVEN_AS_FLOATS = "entries were given as floating-point numbers: the statements hold for the matrix exactly as given"
+WITHIN_ROUNDING = (
+    "this holds by less than the entries may have been rounded by: what was there before rounding may pass; "
+    "give exact entries (integers or p/q) if you can"
+)
 
 
 def describe(proof: Any) -> str | None:
@@ -88,7 +96,14 @@ def refutation(proof: Any) -> str | None:
 
 def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) -> dict[str, Any]:
     """The JSON object of `cpcert cprank`; null for what is not known."""
-    notes = [*([GIVEN_AS_FLOATS] if matrix.floats else []), *bounds.notes]
+    negative = bounds.negative_proof
+    near = negative is not None and matrix.floats and refuted_within(matrix.rows, negative, matrix.rounding)
+    notes = [
+        *matrix.notes,
+        *([GIVEN_AS_FLOATS] if matrix.floats else []),
+        *([WITHIN_ROUNDING] if near else []),
+        *bounds.notes,
+    ]
     return {
         "matrix": matrix.name,
         "order": len(matrix.rows),
@@ -97,7 +112,8 @@ def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) ->
         "upper": bounds.upper,
         "lower_proof": describe(bounds.lower_proof),
         "upper_proof": describe(bounds.upper_proof),
-        "refutation": refutation(bounds.negative_proof),
+        "refutation": refutation(negative),
+        "within_rounding": None if negative is None else near,
         "floating_lower": bounds.floating_lower,
         "floating_upper": bounds.floating_upper,
         "notes": notes,
@@ -134,6 +150,10 @@ def cp_rank_line(answer: dict[str, Any]) -> str:
 def rank_sigma_object(bounds: RankSigmaBounds, seconds: float) -> dict[str, Any]:
     """The JSON object of `cpcert rank`."""
     pair = bounds.pair
+    near = _pair_within_rounding(bounds)
+    notes = [*pair.notes, *([GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else [])]
+    if near:
+        notes.append(WITHIN_ROUNDING)
     return {
         "pair": pair.name,
         "N": len(pair.K),
@@ -146,10 +166,27 @@ def rank_sigma_object(bounds: RankSigmaBounds, seconds: float) -> dict[str, Any]
         else describe(getattr(bounds.upper_proof, "proof", Atoms(()))),
         "floating_upper": bounds.floating_upper,
         "refutation": _pair_refutation(bounds.not_in_S),
-        "notes": [GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else [],
+        "within_rounding": near,
+        "notes": notes,
         "seconds": seconds,
         "certificate": None,
     }
+
+
+def _pair_within_rounding(bounds: RankSigmaBounds) -> bool | None:
+    """None: not refuted, or by the lifted equations, for which this is not decided."""
+    pair = bounds.pair
+    match bounds.not_in_S:
+        case PairNotPsd("K", v):
+            return pair.floats and refuted_within(pair.K, NotPsd(v), float_rounding(pair.K))
+        case PairNotPsd(_, v):
+            proof: NotCompletelyPositive = NotPsd(v)
+        case SigmaNotCp(proof):
+            pass
+        case _:
+            return None
+    sigma = [[v - pair.beta * pair.beta for v in row] for row in pair.K_sigma]
+    return pair.floats and refuted_within(sigma, proof, float_rounding(pair.K_sigma))
 
 
 def _pair_refutation(proof: Any) -> str | None:

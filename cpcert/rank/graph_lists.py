@@ -170,7 +170,9 @@ def _by(mark: str) -> Callable[[list[str]], Table]:
         if not all(mark in text for text in texts):
             raise NotThis(f"no {mark!r}")
         rows = csv.reader([text + "\n" for text in texts], delimiter=mark, strict=True, skipinitialspace=True)
-        return [[cell.strip(" \t\n") for cell in row] for row in rows]
+        table = [[cell.strip(" \t\n") for cell in row] for row in rows]
+        # A separator after the last cell of every row.
+        return [row[:-1] for row in table] if not any(row[-1] for row in table) else table
 
     return split
 
@@ -190,7 +192,7 @@ def _value(text: str) -> float | None:
 
 def _decimal(text: str) -> float | None:
     """A number, with a decimal comma too."""
-    return _value(text if "." in text else text.replace(",", ".", 1))
+    return _value(text.replace(",", ".") if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text, re.ASCII) else text)
 
 
 def _integer(label: str) -> bool:
