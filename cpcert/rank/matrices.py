@@ -31,6 +31,8 @@ from cpcert.rank.proofs import Number
 
 Rows = list[list[Number]]
 LARGEST_ORDER = 2000
+# Searches work in float64, with products of entries.
+LARGEST, SMALLEST = 10**150, Fraction(1, 10**150)
 # Entries [i][j] and [j][i] that differ by more than this, relative to the largest entry, differ by more than rounding.
 ROUNDED = Fraction(1, 10**6)
 
@@ -144,6 +146,13 @@ def exact_rows(values: Any, name: str, symmetrise: bool = False) -> tuple[Rows, 
         if len(row) != n:
             raise InputError(f"{name}: row {i} has {len(row)} entries, and there are {n} rows; give a square matrix")
     rows = [[exact_number(v, f"{name}[{i}][{j}]") for j, v in enumerate(row)] for i, row in enumerate(values)]
+    for i, row in enumerate(rows):
+        for j, v in enumerate(row):
+            if v and (not -LARGEST < v < LARGEST or -SMALLEST < v < SMALLEST):
+                raise InputError(
+                    f"{name}[{i}][{j}]: is too small or too large for the searches; multiply the matrix by a number > 0, "
+                    f"which changes no rank, until all entries are between 1e-150 and 1e150"
+                )
     moved = _asymmetry(rows, values, name, symmetrise)
     if moved:
         rows = [[exact_number((Fraction(rows[i][j]) + rows[j][i]) / 2, name) for j in range(n)] for i in range(n)]

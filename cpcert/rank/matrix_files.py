@@ -66,7 +66,7 @@ def _text(data: bytes, path: Path) -> Content:
         if mark and not all(mark in line for line in lines) and len(lines) > 1:
             continue
         rows = _rows(lines, mark)
-        table = None if rows is None else _square(rows, commas=mark != ",")
+        table = None if rows is None else _square(rows)
         if table is not None and table.cells not in [other.cells for other in found]:
             found.append(table)
     if not found:
@@ -76,7 +76,9 @@ def _text(data: bytes, path: Path) -> Content:
             f"A: {path} can be read with commas between entries or inside them; separate entries by semicolons"
         )
     cells = [[_entry(cell) for cell in row] for row in found[0].cells]
-    last = max((_last_place(cell) for row in found[0].cells for cell in row), default=Fraction(0))
+    # 0.5 among 0.25 may be exact; what counts is the finest entry.
+    places = [place for row in found[0].cells for cell in row if (place := _last_place(cell))]
+    last = min(places, default=Fraction(0))
     return cells, last, found[0].notes
 
 
@@ -102,20 +104,20 @@ def _rows(lines: list[str], mark: str) -> list[list[str]] | None:
     return rows
 
 
-def _square(rows: list[list[str]], commas: bool) -> _Table | None:
+def _square(rows: list[list[str]]) -> _Table | None:
     """n rows of n numbers, once a line and a column of names are left out; None: it is something else."""
     notes = []
     width = len(rows[-1])
-    if len(rows) == width + 1 and len(rows[0]) == width and (_names(rows[0], commas) or _counting(rows[0])):
+    if len(rows) == width + 1 > 2 and len(rows[0]) == width and (_names(rows[0]) or _counting(rows[0])):
         rows = rows[1:]
         notes.append("line 1 was read as names of the columns")
-    elif len(rows) == width and len(rows) > 1 and _frame(rows, commas):
+    elif len(rows) == width and len(rows) > 2 and _frame(rows):
         rows = [row[1:] for row in rows[1:]]
         notes.append("line 1 and column 1 were read as names")
-    elif len(rows) + 1 == width and all(len(row) == width for row in rows) and _aside([row[0] for row in rows], commas):
+    elif len(rows) + 1 == width > 2 and all(len(row) == width for row in rows) and _aside([row[0] for row in rows]):
         rows = [row[1:] for row in rows]
         notes.append("column 1 was read as names of the rows")
-    if any(len(row) != len(rows) for row in rows) or not all(_number(cell, commas) for row in rows for cell in row):
+    if any(len(row) != len(rows) for row in rows) or not all(_number(cell) for row in rows for cell in row):
         return None
     with_comma = [cell for row in rows for cell in row if "," in cell]
     if with_comma:
@@ -129,22 +131,27 @@ def _square(rows: list[list[str]], commas: bool) -> _Table | None:
     return _Table(tuple(tuple(cell.replace(",", ".") for cell in row) for row in rows), tuple(notes))
 
 
-def _frame(rows: list[list[str]], commas: bool) -> bool:
+def _frame(rows: list[list[str]]) -> bool:
     """Names above and beside the numbers: the corner is empty or a name, or the line above is one shorter (R)."""
     header, beside = rows[0], [row[0] for row in rows[1:]]
     if len(header) == len(rows[-1]) - 1:
         header = ["", *header]
-    elif len(header) != len(rows[-1]) or _number(header[0], commas):
+    elif len(header) != len(rows[-1]) or not (header[0] == "" or _name(header[0])):
         return False
-    return (_names(header[1:], commas) or _counting(header[1:])) and _aside(beside, commas)
+    return (_names(header[1:]) or _counting(header[1:])) and _aside(beside)
 
 
-def _names(cells: list[str], commas: bool) -> bool:
-    return bool(cells) and not any(_number(cell, commas) for cell in cells) and all(cells)
+def _names(cells: list[str]) -> bool:
+    return bool(cells) and all(map(_name, cells))
 
 
-def _aside(cells: list[str], commas: bool) -> bool:
-    return _names(cells, commas) or _counting(cells)
+def _name(cell: str) -> bool:
+    """It begins with a letter; "1+0j", "50%" and "nan" are numbers that cannot be read."""
+    return cell[:1].isalpha() and cell.lower() not in ("nan", "na", "inf", "infinity", "none", "null")
+
+
+def _aside(cells: list[str]) -> bool:
+    return _names(cells) or _counting(cells)
 
 
 def _counting(cells: list[str]) -> bool:
@@ -152,8 +159,8 @@ def _counting(cells: list[str]) -> bool:
     return [*cells] in ([str(k) for k in range(len(cells))], [str(k + 1) for k in range(len(cells))])
 
 
-def _number(cell: str, commas: bool) -> bool:
-    return _entry(cell) is not None or (commas and _DECIMAL_COMMA.fullmatch(cell) is not None)
+def _number(cell: str) -> bool:
+    return _entry(cell) is not None or _DECIMAL_COMMA.fullmatch(cell) is not None
 
 
 def _entry(cell: str) -> str | float | None:
@@ -179,13 +186,12 @@ def _no_matrix(lines: list[str], path: Path) -> InputError:
     """What is wrong, with the separator that the first line suggests."""
     mark = next((m for m in ("\t", ";", ",") if m in lines[-1]), "")
     rows = _rows(lines, mark) or [[]]
-    commas = mark != ","
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
-            if not _number(cell, commas) and i and (j or len(row) <= len(rows) - 1):
-                return InputError(
-                    f'A[{i}][{j}]: is {cell!r} in {path}; give an integer, a fraction like "1/2", or a finite number'
-                )
+            # Words alone may be names.
+            if not _number(cell) and ((i and j) or not _name(cell) or any(map(_number, row))):
+                right = 'give an integer, a fraction like "1/2", or a finite number'
+                return InputError(f"A[{i}][{j}]: is {cell!r} in {path}; {right}")
     widths = sorted({len(row) for row in rows})
     return InputError(
         f"A: {path} has {len(rows)} rows of {' or '.join(map(str, widths))} entries; give a square matrix of numbers, "
