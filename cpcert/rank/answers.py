@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
 from cpcert.rank.bounds import CpRankBounds, refuted_within
 from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
-from cpcert.rank.matrices import ExactMatrix, float_rounding
+from cpcert.rank.matrices import ExactMatrix, float_matrix, float_rounding
 from cpcert.rank.pair import RankSigmaBounds
 from cpcert.rank.proofs import (
     Atoms,
@@ -98,12 +99,8 @@ def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) ->
     """The JSON object of `cpcert cprank`; null for what is not known."""
     negative = bounds.negative_proof
     near = negative is not None and matrix.floats and refuted_within(matrix.rows, negative, matrix.rounding)
-    notes = [
-        *matrix.notes,
-        *([GIVEN_AS_FLOATS] if matrix.floats else []),
-        *([WITHIN_ROUNDING] if near else []),
-        *bounds.notes,
-    ]
+    notes = [*matrix.notes, *([GIVEN_AS_FLOATS] if matrix.floats else []), *([WITHIN_ROUNDING] if near else [])]
+    notes += [*_rank_of_rounding(matrix, bounds), *bounds.notes]
     return {
         "matrix": matrix.name,
         "order": len(matrix.rows),
@@ -120,6 +117,20 @@ def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) ->
         "seconds": seconds,
         "certificate": None,
     }
+
+
+def _rank_of_rounding(matrix: ExactMatrix, bounds: CpRankBounds) -> list[str]:
+    """A Gram matrix of low rank has full rank once it is rounded; then the bound by the rank means little."""
+    if not matrix.floats or not isinstance(bounds.lower_proof, Rank):
+        return []
+    values = np.linalg.eigvalsh(float_matrix(matrix.rows))
+    small = int((abs(values) <= len(values) * float(matrix.rounding)).sum())
+    if not small:
+        return []
+    return [
+        f"{small} of {len(values)} eigenvalues are within rounding of 0: what was there before rounding may have the rank "
+        f"{len(values) - small}, and a smaller cp-rank"
+    ]
 
 
 def cp_rank_line(answer: dict[str, Any]) -> str:

@@ -409,7 +409,7 @@ def _pajek_matrix(lines: list[tuple[int, list[str]]], n: int) -> list[tuple[int,
     found = matrix([row for _, row in lines])
     if found.directed:
         raise NotThis("*Matrix is not symmetric; give a graph without directions")
-    return [(int(str(u)), int(str(v))) for u, v in found.edges if int(str(u)) <= int(str(v))]
+    return [(int(u), int(v)) for u, v in found.edges]
 
 
 # -- lists, by the user's word or their suffix ---------------------------------------------------------------------------------

@@ -505,8 +505,10 @@ def metis(lines: Lines) -> Reading:
 def matrix(table: Table) -> Reading:
     """n rows of n numbers; a row and a column of names may stand around it."""
     names = [str(k + 1) for k in range(len(table))]
-    if table[0][1:] == [row[0] for row in table[1:]] and len(table) > 1:
-        names, table = table[0][1:], [row[1:] for row in table[1:]]
+    beside = [row[0] for row in table[1:]]
+    # A corner that is a number belongs to the matrix: the first row and column of a symmetric one are the same.
+    if beside and (table[0] == beside or (table[0][1:] == beside and _value(table[0][0]) is None)):
+        names, table = beside, [row[1:] for row in table[1:]]
     n = len(table)
     if len({*names}) < n or any(len(row) != n for row in table):
         raise NotThis("not a square matrix")
@@ -514,7 +516,10 @@ def matrix(table: Table) -> Reading:
     if any(value is None for value in chain(*values)):
         raise NotThis("not a matrix of numbers")
     edges = tuple((names[i], names[j]) for i in range(n) for j in range(n) if values[i][j])
-    directed = any((v, u) not in {*edges} for u, v in edges)
+    known = {*edges}
+    directed = any((v, u) not in known for u, v in edges)
+    if not directed:
+        edges = tuple((names[i], names[j]) for i in range(n) for j in range(i, n) if values[i][j])
     return Reading("adjacency matrix", tuple(names), edges, directed=directed, weighted={*chain(*values)} != {0.0, 1.0})
 
 

@@ -69,7 +69,7 @@ def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
         from cpcert.rank.matrix_files import read_matrix
 
         values, last_place, notes = read_matrix(file)
-    rows, floats, moved = exact_rows(values, "A", symmetrise)
+    rows, floats, moved = exact_rows(_bounded(values, "A"), "A", symmetrise)
     for i, row in enumerate(rows):
         if row[i] < 0:
             raise InputError(f"A: the diagonal entry {i} is negative; a Gram matrix has none")
@@ -77,9 +77,15 @@ def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
     return ExactMatrix(file.stem, rows, floats, rounding, (*notes, *symmetrised("A", moved)))
 
 
+def _bounded(values: Any, name: str) -> Any:
+    if isinstance(values, list) and len(values) > LARGEST_ORDER:
+        raise InputError(f"{name}: has order {len(values)}; give at most {LARGEST_ORDER}")
+    return values
+
+
 def float_rounding(rows: Rows) -> Fraction:
-    """n 2⁻⁵³ max|A_ij|: what a sum of n products in float64 loses."""
-    return max((abs(Fraction(v)) for row in rows for v in row), default=Fraction(0)) * len(rows) / 2**53
+    """2⁻⁴⁰ max|A_ij|, some thousand units in the last place: what computations in float64 may have lost."""
+    return max((abs(Fraction(v)) for row in rows for v in row), default=Fraction(0)) / 2**40
 
 
 def symmetrised(name: str, moved: Number) -> tuple[str, ...]:
@@ -120,8 +126,8 @@ def load_pair(path: str, symmetrise: bool = False) -> ExactPair:
     for key in ("K", "K_sigma"):
         if key not in content:
             raise InputError(f'{key}: is missing in {path}; give {{"K": [[1]], "K_sigma": [[1]], "beta": 0}}')
-    K, floats, moved = exact_rows(content["K"], "K", symmetrise)
-    K_sigma, more, moved_sigma = exact_rows(content["K_sigma"], "K_sigma", symmetrise)
+    K, floats, moved = exact_rows(_bounded(content["K"], "K"), "K", symmetrise)
+    K_sigma, more, moved_sigma = exact_rows(_bounded(content["K_sigma"], "K_sigma"), "K_sigma", symmetrise)
     if len(K) != len(K_sigma):
         raise InputError(f"K_sigma: has order {len(K_sigma)}, and K has order {len(K)}; give two of the same order")
     beta = exact_number(content.get("beta", 0), "beta")
@@ -140,34 +146,39 @@ def exact_rows(values: Any, name: str, symmetrise: bool = False) -> tuple[Rows, 
     if not isinstance(values, list) or not values or not all(isinstance(row, list) for row in values):
         raise InputError(f"{name}: is not a list of rows; give a square matrix like [[2, 1], [1, 2]]")
     n = len(values)
-    if n > LARGEST_ORDER:
-        raise InputError(f"{name}: has order {n}; give at most {LARGEST_ORDER}")
     for i, row in enumerate(values):
         if len(row) != n:
             raise InputError(f"{name}: row {i} has {len(row)} entries, and there are {n} rows; give a square matrix")
-    rows = [[exact_number(v, f"{name}[{i}][{j}]") for j, v in enumerate(row)] for i, row in enumerate(values)]
-    for i, row in enumerate(rows):
-        for j, v in enumerate(row):
-            if v and (not -LARGEST < v < LARGEST or -SMALLEST < v < SMALLEST):
-                raise InputError(
-                    f"{name}[{i}][{j}]: is too small or too large for the searches; multiply the matrix by a number > 0, "
-                    f"which changes no rank, until all entries are between 1e-150 and 1e150"
-                )
+    rows = [_exact_row(row, f"{name}[{i}]") for i, row in enumerate(values)]
     moved = _asymmetry(rows, values, name, symmetrise)
     if moved:
         rows = [[exact_number((Fraction(rows[i][j]) + rows[j][i]) / 2, name) for j in range(n)] for i in range(n)]
     return rows, any(isinstance(v, float) for row in values for v in row), moved
 
 
+def _exact_row(row: list[Any], name: str) -> list[Number]:
+    exact = row if set(map(type, row)) == {int} else [exact_number(v, f"{name}[{j}]") for j, v in enumerate(row)]
+    for j, v in enumerate(exact):
+        if v and (not -LARGEST < v < LARGEST or (type(v) is not int and -SMALLEST < v < SMALLEST)):
+            raise InputError(
+                f"{name}[{j}]: is too small or too large for the searches; multiply the matrix by a number > 0, "
+                "which changes no rank, until all entries are between 1e-150 and 1e150"
+            )
+    return exact
+
+
 def _asymmetry(rows: Rows, values: list[list[Any]], name: str, symmetrise: bool) -> Number:
     """max |A_ij − A_ji|/2, 0 if symmetric. Raises InputError unless it is 0, or small and `symmetrise` is asked for."""
-    n = len(rows)
-    difference, i, j = max(
-        ((abs(rows[i][j] - rows[j][i]), i, j) for i in range(n) for j in range(i)), default=(0, 0, 0)
-    )
-    if not difference:
+    if all(row == list(column) for row, column in zip(rows, zip(*rows, strict=True), strict=True)):
         return 0
-    small = difference <= ROUNDED * max(abs(Fraction(v)) for row in rows for v in row)
+    difference, largest, i, j = Fraction(0), Fraction(0), 0, 0
+    for k, row in enumerate(rows):
+        for m, value in enumerate(row):
+            largest = max(largest, abs(Fraction(value)))
+            apart = abs(Fraction(value) - Fraction(rows[m][k]))
+            if apart > difference:
+                difference, i, j = apart, m, k
+    small = difference <= ROUNDED * largest
     if small and symmetrise:
         return difference / 2
     what = f"{name}: is not symmetric: entry [{i}][{j}] is {values[i][j]} and [{j}][{i}] is {values[j][i]}; "
@@ -184,13 +195,14 @@ def _lists(values: Any, name: str) -> Any:
             raise InputError(f"{name}: is {form}; give a square one of integers or of float64")
         return values.tolist()
     if isinstance(values, list | tuple):
-        return [
-            [v.item() if isinstance(v, np.integer | np.floating) and v.itemsize <= 8 else v for v in row]
-            if isinstance(row, list | tuple | np.ndarray)
-            else row
-            for row in values
-        ]
+        return [_list(row) if isinstance(row, list | tuple | np.ndarray) else row for row in values]
     return values
+
+
+def _list(row: Any) -> list[Any]:
+    if set(map(type, row)) <= {int, float, str, Fraction}:
+        return list(row)
+    return [v.item() if isinstance(v, np.integer | np.floating) and v.itemsize <= 8 else v for v in row]
 
 
 def exact_number(value: Any, name: str) -> Number:
