@@ -300,7 +300,7 @@ def _may_be_no_edge(table: Table) -> str:
         for n, m in (first, first[::-1]):
             fits = 2 * int(m) == words or int(m) in (len(rest), len({frozenset(row[:2]) for row in rest}))
             unseen = m not in others and (n not in others or int(n) == len(others))
-            if int(n) >= len(others) and (fits or unseen):
+            if int(m) and int(n) >= len(others) and (fits or unseen):
                 return f"line 1 ({first[0]} {first[1]}) may be the numbers of vertices and edges"
     if max(map(len, table)) > 2 and {*chain(*table)} <= {"0", "1"}:
         return "nothing but 0 and 1: it may be a matrix"

@@ -96,8 +96,19 @@ def find_graph(name: str, file_format: str | None = None) -> GraphFile:
     return read_graph(path, file_format)
 
 
+def _require_simple(graph: nx.Graph) -> None:
+    """Raise InputError unless the graph is undirected, without loops or double edges, with the vertices 0, …, n − 1."""
+    if graph.is_directed() or graph.is_multigraph() or nx.number_of_selfloops(graph):
+        raise InputError(
+            "graph: has directions, double edges or loops; give a simple one, networkx.Graph(graph) without loops"
+        )
+    if not all(isinstance(v, int) for v in graph) or {*graph} != {*range(len(graph))}:
+        raise InputError("graph: vertices are not 0, ..., n - 1; give networkx.convert_node_labels_to_integers(graph)")
+
+
 def incidence(graph: nx.Graph) -> np.ndarray:
-    """E (edges × vertices), integer: row k has ones at the two ends of edge k."""
+    """E (edges × vertices), integer: row k has ones at the two ends of edge k. Raises InputError: not a simple graph."""
+    _require_simple(graph)
     E = np.zeros((graph.number_of_edges(), graph.number_of_nodes()), dtype=int)
     for k, (u, v) in enumerate(graph.edges):
         E[k, u] = E[k, v] = 1
@@ -105,7 +116,8 @@ def incidence(graph: nx.Graph) -> np.ndarray:
 
 
 def edge_matrix(graph: nx.Graph) -> list[list[Number]]:
-    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it."""
+    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it. Raises InputError: not a simple graph."""
+    _require_simple(graph)
     n = graph.number_of_nodes()
     A: list[list[Number]] = [[0] * n for _ in range(n)]
     for u, v in graph.edges:
