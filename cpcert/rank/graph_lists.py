@@ -232,7 +232,7 @@ def _require_labels(labels: list[str], told: bool = False) -> None:
 def _require_one_spelling(labels: set[str]) -> None:
     """Raises NotThis if 1 and 1.0 are both there: pandas writes the column with a missing value as floats."""
     spelled: dict[Decimal, str] = {}
-    for label in labels:
+    for label in sorted(labels):
         if not label.isdecimal() and (_value(label) or 0) > 2**53:
             raise NotThis(f"the vertex {label} has lost digits; write whole numbers")
         if _value(label) is not None and spelled.setdefault(value := Decimal(label), label) != label:
