@@ -135,13 +135,13 @@ _READ_BY_CONTENT = (
     (r">>graph6<<", "graph6"),
     (r">>sparse6<<|:[?-~]+\s*$", "sparse6"),
     (r"%%MatrixMarket", "matrixmarket"),
-    (r"(%[^\n]*\s+)*\*(network|vertices)\b", "pajek"),
-    (r"(c([ \t][^\n]*)?\r?\n|\s+)*p[ \t]+[a-z]+[ \t]+\d+[ \t]+\d+[ \t]*(\r?\n|$)", "dimacs"),
-    (r"([^\n]*\n)*[ \t]*graph\s*\[", "gml"),
+    (r"(%[^\n]*\n\s*)*\*(network|vertices)\b", "pajek"),
+    (r"(c([ \t][^\n]*)?\n|\s)*p[ \t]+[a-z]+[ \t]+\d+[ \t]+\d+[ \t]*(\n|$)", "dimacs"),
+    (r"(?m:^)[ \t]*graph\s{0,99}\[", "gml"),
 )
 _REFUSED_BY_CONTENT = (
     (r">>digraph6<<|&[?-~]+\s*$", "digraph6"),
-    (r"([^\n]*\n)*[ \t]*(strict\s+)?(di)?graph(\s+[^\s{}\[\]]{1,200})?\s*\{", "DOT"),
+    (r"(?m:^)[ \t]*(strict\s{1,99})?(di)?graph(\s{1,99}[^\s{}\[\]]{1,200})?\s{0,99}\{", "DOT"),
     (r"[{\[]", "JSON"),
     (r"LEDA\.GRAPH", "LEDA"),
     (r"nodedef\s*>", "GDF"),
@@ -165,12 +165,15 @@ def _recognised(data: bytes, suffix: str) -> str | None:
             return str(root.tag.rpartition("}")[2])
     if suffix in _NOT_READ:
         raise NotThis(f"{_NOT_READ[suffix]} is not read")
-    text = _text(data).lstrip(" \t\r\n")
+    text = re.sub(r"\r\n?", "\n", _text(data)).lstrip(" \t\n")
     for pattern, name in _READ_BY_CONTENT:
-        if re.match(pattern, text, re.IGNORECASE if name in ("pajek", "gml") else 0):
+        # GML and DOT may have other lines before them.
+        find = re.search if name == "gml" else re.match
+        if find(pattern, text, re.IGNORECASE if name in ("pajek", "gml") else 0):
             return name
     for pattern, name in _REFUSED_BY_CONTENT:
-        if re.match(pattern, text, re.IGNORECASE):
+        find = re.search if name == "DOT" else re.match
+        if find(pattern, text, re.IGNORECASE):
             raise NotThis(f"{name} is not read")
     return _SUFFIXES.get(suffix)
 
@@ -433,7 +436,7 @@ def _each_separator(data: bytes, read: Callable[[Table], Reading]) -> Reading:
             found.append(read(table))
         except NotThis as error:
             why = why or str(error)
-    return agreed(found, why)
+    return agreed(found, why or "no line looks like an edge")
 
 
 FORMATS: dict[str, Callable[[bytes], Reading]] = {

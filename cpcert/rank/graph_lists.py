@@ -563,7 +563,7 @@ def every_reading(lines: Lines, only_edges: bool) -> tuple[list[Reading], str]:
         for some in (lines, Lines(lines.filled)):
             with suppress(NotThis):
                 found.append(metis(some))
-    return found, reasons[0] if reasons else ""
+    return found, reasons[0] if reasons else "no line looks like an edge"
 
 
 def _konect(lines: Lines, kind: str, weights: str) -> Reading:
