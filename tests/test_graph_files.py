@@ -318,6 +318,14 @@ def test_the_user_decides(tmp_path):
             read_graph(path, name)
 
 
+def test_counts_that_cannot_be_an_edge(tmp_path):
+    """n vertices 0, ..., n - 1 and m edges follow, and m is no vertex: line 1 is no edge, and the answer says so."""
+    path = tmp_path / "graph.txt"
+    path.write_bytes(lines(nx.complete_graph(5), "{} {}", "5 10\n"))
+    found = read_graph(path)
+    assert nx.is_isomorphic(found.graph, nx.complete_graph(5)) and "line 1 (5 10)" in found.notes[0]
+
+
 def test_what_was_read_is_said(capsys, tmp_path):
     path = tmp_path / "graph.txt"
     path.write_text("0 1 1.5\n1 0 1.5\n1 2 1.5\n")
@@ -338,9 +346,11 @@ def test_what_was_read_is_said(capsys, tmp_path):
 def test_graphs_from_python_are_simple():
     loop = nx.path_graph(3)
     loop.add_edge(1, 1)
-    for graph in (loop, nx.DiGraph([(0, 1)]), nx.MultiGraph([(0, 1)])):
+    for graph in (loop, nx.DiGraph(), nx.MultiGraph()):
         with pytest.raises(InputError, match="simple"):
             edge_matrix(graph)
-    for graph in (nx.Graph([(1, 2)]), nx.Graph([("a", "b")]), nx.Graph([(0, -1)])):
+    for edge in ((1, 2), ("a", "b"), (0, -1)):
+        graph = nx.Graph()
+        graph.add_edge(*edge)
         with pytest.raises(InputError, match="vertices"):
             edge_matrix(graph)

@@ -24,9 +24,7 @@ import networkx as nx
 
 from cpcert.errors import InputError
 from cpcert.rank.graph_lists import (
-    NotThis,
     Reading,
-    Table,
     adjacency_list,
     agreed,
     edge_list,
@@ -34,9 +32,8 @@ from cpcert.rank.graph_lists import (
     matrix,
     metis,
     multiline_adjacency_list,
-    split_lines,
-    tables,
 )
+from cpcert.rank.graph_words import NotThis, Table, split_lines, tables
 
 LARGEST_ORDER = 10_000
 LARGEST_FILE = 2**26

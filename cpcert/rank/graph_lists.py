@@ -17,24 +17,32 @@ Words are separated by blanks, tabs, semicolons or commas. # begins a comment; s
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 
-from cpcert.numbers import parse_float
+from cpcert.rank.graph_words import (
+    ATTRIBUTES,
+    Label,
+    Lines,
+    NotThis,
+    Table,
+    by_blanks,
+    decimal_in,
+    is_count,
+    is_number_of_vertex,
+    number_in,
+    require_labels,
+    require_one_spelling,
+    shortened,
+    tables,
+    whole,
+)
 
-Label = str | int
-Table = list[list[str]]
 # u v weight time, as in KONECT: more columns of numbers are something else.
 MOST_COLUMNS = 4
-
-
-class NotThis(ValueError):
-    """The text is not in this format; the message says which line and why."""
 
 
 @dataclass(frozen=True)
@@ -76,169 +84,6 @@ class Reading:
         return f"{self.order} vertices, {len(self.graph[1])} edges"
 
 
-# -- lines and words -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Lines:
-    """The lines that are not comments, blank ones included, with their numbers; and the comments before the first."""
-
-    numbered: list[tuple[int, str]]
-    head: list[str] = field(default_factory=list)
-
-    @property
-    def filled(self) -> list[tuple[int, str]]:
-        return [(number, line) for number, line in self.numbered if line]
-
-
-def split_lines(text: str) -> Lines:
-    """Lines without comments. Raises NotThis where a line may be a comment or not."""
-    numbered: list[tuple[int, str]] = []
-    head: list[str] = []
-    data = False
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
-        line = line.strip(" \t")
-        strange = re.search(r"[^\S \t]|[\u200b-\u200f\u2060\ufeff]", line)
-        if strange:
-            raise NotThis(f"line {number} holds the invisible character U+{ord(strange[0]):04X}; remove it")
-        if line.startswith(("#", "%", "//")):
-            if not data:
-                head.append(line)
-            elif re.fullmatch(r"#|%|//", line):
-                raise NotThis(
-                    f"line {number} is a lone {line} after data, as in the Trivial Graph Format, which is not read"
-                )
-            elif not re.match(r"(#+|%+|//+)[ \t]", line):
-                raise NotThis(f"line {number} ({_short(line)}) may be a comment or not; put a blank after its mark")
-            continue
-        inline = re.search(r"[ \t]#", line)
-        if inline:
-            if not re.match(r"[ \t]#+([ \t]|$)", line[inline.start() :]):
-                raise NotThis(f"line {number} ({_short(line)}) may end in a comment or not; put blanks around #")
-            line = line[: inline.start()].rstrip(" \t")
-        data = data or bool(line)
-        numbered.append((number, line))
-    return Lines(numbered, head)
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= 40 else line[:37] + "..."
-
-
-_WORD = re.compile(r'"[^"]*"|[^\s"]+')
-_ATTRIBUTES = re.compile(r"\{[^{}]*\}$")
-
-
-def _words(line: str) -> list[str]:
-    """Words between blanks; one in quotes, and attributes in braces at the end, are one each."""
-    attributes = _ATTRIBUTES.search(line)
-    last = [] if attributes is None else [attributes[0]]
-    line = line if attributes is None else line[: attributes.start()]
-    words = _WORD.findall(line)
-    if line.count('"') % 2:
-        raise NotThis(f"{_short(line)}: the quotes do not match")
-    return [word.strip('"') for word in words] + last
-
-
-def tables(lines: Lines) -> Iterator[Table]:
-    """The cells of the lines for each separator that can be meant."""
-    texts = [line for _, line in lines.filled]
-    seen: list[Table] = []
-    for split in (_by_blanks, _by("\t"), _by(";"), _by(","), _by_blanks_and_commas):
-        try:
-            table = split(texts)
-        except (NotThis, csv.Error):
-            continue
-        if table not in seen:
-            seen.append(table)
-            yield table
-
-
-def _by_blanks(texts: list[str]) -> Table:
-    return [_words(text) for text in texts]
-
-
-def _by_blanks_and_commas(texts: list[str]) -> Table:
-    """For lines like "a, b" among lines like "a b"; an empty cell between commas is something else."""
-    if not any("," in text for text in texts) or any(re.search(r"^,|,\s*,|,$|\{", text) for text in texts):
-        raise NotThis("no commas")
-    return [_words(text.replace(",", " ")) for text in texts]
-
-
-def _by(mark: str) -> Callable[[list[str]], Table]:
-    def split(texts: list[str]) -> Table:
-        if not all(mark in text for text in texts):
-            raise NotThis(f"no {mark!r}")
-        rows = csv.reader([text + "\n" for text in texts], delimiter=mark, strict=True, skipinitialspace=True)
-        table = [[cell.strip(" \t\n") for cell in row] for row in rows]
-        # A separator after the last cell of every row.
-        return [row[:-1] for row in table] if not any(row[-1] for row in table) else table
-
-    return split
-
-
-# -- what can be a vertex --------------------------------------------------------------------------------------------------
-
-_MISSING = {"nan", "none", "null", "na", "n/a", "inf", "-inf"}
-_OPENS, _CLOSES = "-:=>|&,;{[<+*", "-:=>|&,;({[<"
-
-
-def _value(text: str) -> float | None:
-    try:
-        return parse_float(text)
-    except ValueError:
-        return None
-
-
-def _decimal(text: str) -> float | None:
-    """A number, with a decimal comma too."""
-    return _value(text.replace(",", ".") if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text, re.ASCII) else text)
-
-
-def _integer(label: str) -> bool:
-    return (value := _value(label)) is not None and value >= 0 and value == int(value)
-
-
-def _whole(label: Label) -> int:
-    return int(Decimal(label))
-
-
-def _counts(word: str) -> bool:
-    return re.fullmatch(r"\d{1,18}", word, re.ASCII) is not None
-
-
-def _require_labels(labels: list[str], told: bool = False) -> None:
-    """Raises NotThis unless they look like names or numbers of vertices, all of them alike (unless the user has said so)."""
-    for label in set(labels):
-        strange = (
-            not label
-            or label[0] in _OPENS
-            or label[-1] in _CLOSES
-            or any(label.count(a) != label.count(b) for a, b in ("()", "[]", "{}"))
-            or (label[0] == "'") != (label[-1] == "'")
-            or re.search(r"[\t;]", label)
-        )
-        # "0 1" or "1,5" in one cell: another separator is meant.
-        parts = re.split(r"[ ,]+", label)
-        if strange or (len(parts) > 1 and all(_value(part) is not None for part in parts)):
-            raise NotThis(f"{_short(label)!r} is no vertex")
-        if not told and (label.lower() in _MISSING or (_value(label) is not None and not _integer(label))):
-            raise NotThis(f"{label!r} is no vertex; vertices are names or numbers 0, 1, ...")
-    if not told and len({_integer(label) for label in labels}) > 1:
-        number, word = (next(v for v in labels if _integer(v) is kind) for kind in (True, False))
-        raise NotThis(f"some vertices are numbers ({number}) and others are not ({_short(word)})")
-
-
-def _require_one_spelling(labels: set[str]) -> None:
-    """Raises NotThis if 1 and 1.0 are both there: pandas writes the column with a missing value as floats."""
-    spelled: dict[Decimal, str] = {}
-    for label in sorted(labels):
-        if not label.isdecimal() and (_value(label) or 0) > 2**53:
-            raise NotThis(f"the vertex {label} has lost digits; write whole numbers")
-        if _value(label) is not None and spelled.setdefault(value := Decimal(label), label) != label:
-            raise NotThis(f"the vertices {spelled[value]!r} and {label!r} are the same number; write each in one way")
-
-
 # -- lists of edges --------------------------------------------------------------------------------------------------------
 
 
@@ -252,19 +97,19 @@ def edge_list(table: Table, told: bool = False, columns: tuple[int, int] = (0, 1
     widths = {len(row) for row in rows}
     if min(widths) <= max(columns) or (len(widths) > 1 and not told):
         at, row = next((k, r) for k, r in enumerate(table) if len(r) != len(rows[0]) or len(r) <= max(columns))
-        raise NotThis(f"row {at + 1} ({_short(' '.join(row))}) has another number of words than the rest")
+        raise NotThis(f"row {at + 1} ({shortened(' '.join(row))}) has another number of words than the rest")
     further = [[cell for k, cell in enumerate(row) if k not in columns] for row in rows]
     ends = [[row[u] for row in rows], [row[v] for row in rows]]
     if not told:
         if max(widths) > MOST_COLUMNS:
             raise NotThis(f"rows have {max(widths)} columns")
         for cell in chain(*further):
-            if cell and not _ATTRIBUTES.match(cell) and _decimal(cell) is None:
-                raise NotThis(f"{_short(cell)!r} beside an edge is not a number")
+            if cell and not ATTRIBUTES.match(cell) and decimal_in(cell) is None:
+                raise NotThis(f"{shortened(cell)!r} beside an edge is not a number")
     for column in (ends[0] + single, ends[1]):
-        _require_labels(column, told)
-    _require_one_spelling({*single, *ends[0], *ends[1]})
-    zero = any(_decimal(cell) == 0 or re.search(r"weight'?\"?: *0(\.0*)?[,}]", cell) for cell in chain(*further))
+        require_labels(column, told)
+    require_one_spelling({*single, *ends[0], *ends[1]})
+    zero = any(decimal_in(cell) == 0 or re.search(r"weight'?\"?: *0(\.0*)?[,}]", cell) for cell in chain(*further))
     return Reading(
         "edge list",
         tuple(single),
@@ -290,12 +135,12 @@ def _may_be_no_edge(table: Table) -> str:
     others = {*chain(*(row[:2] for row in rest))}
     alone = [row[0] for row in takewhile(lambda row: len(row) == 1, table)]
     if alone and not {*alone} <= ends:
-        return f"line 1 ({_short(first[0])}) may be a vertex without edges, a title, or the number of vertices"
-    if alone and all(map(_integer, alone)) and _whole(alone[0]) > len(ends):
+        return f"line 1 ({shortened(first[0])}) may be a vertex without edges, a title, or the number of vertices"
+    if alone and all(map(is_number_of_vertex, alone)) and whole(alone[0]) > len(ends):
         return f"line 1 ({alone[0]}) may be a vertex or the number of vertices"
-    if not rest and not any("{" in word or _value(word) is not None for word in first):
+    if not rest and not any("{" in word or number_in(word) is not None for word in first):
         return "the only line may be a header"
-    if len(first) == 2 and all(map(_counts, first)) and rest:
+    if len(first) == 2 and all(map(is_count, first)) and rest:
         words = sum(map(len, rest))
         for n, m in (first, first[::-1]):
             fits = 2 * int(m) == words or int(m) in (len(rest), len({frozenset(row[:2]) for row in rest}))
@@ -305,8 +150,8 @@ def _may_be_no_edge(table: Table) -> str:
     if max(map(len, table)) > 2 and {*chain(*table)} <= {"0", "1"}:
         return "nothing but 0 and 1: it may be a matrix"
     columns = [*zip(*(row[:2] for row in table if len(row) > 1), strict=True)]
-    if len({_integer(column[0]) for column in columns}) == 2 and any(
-        not _integer(column[0]) and len({*column}) == len(column) for column in columns
+    if len({is_number_of_vertex(column[0]) for column in columns}) == 2 and any(
+        not is_number_of_vertex(column[0]) and len({*column}) == len(column) for column in columns
     ):
         return "a name and a number on every line, and no name twice: it may be a table of something else"
     return ""
@@ -339,16 +184,16 @@ def _after_header(table: Table) -> Reading:
     columns = named or (0, 1)
     if any(cell and cell in {row[k] for row in rows for k in columns if k < len(row)} for cell in header):
         raise NotThis("the words of line 1 occur again")
-    if named is None and (any(_value(name) is not None for name in header) or not all(header)):
+    if named is None and (any(number_in(name) is not None for name in header) or not all(header)):
         raise NotThis("line 1 has a number")
     if named is None and len(header) > 2 and not {name.lower() for name in header[2:]} <= _WEIGHTS:
         raise NotThis("line 1 does not say which columns are the ends of an edge; name them source and target")
     chosen = [header[k] for k in columns]
     reading = edge_list(rows, told=True, columns=columns)
     for column in zip(*reading.edges, strict=True):
-        _require_labels([*map(str, column)])
+        require_labels([*map(str, column)])
     weights = [k for k, name in enumerate(header) if name.lower() in _WEIGHTS]
-    zero = any(_decimal(row[k]) == 0 for row in rows if len(row) > 1 for k in weights)
+    zero = any(decimal_in(row[k]) == 0 for row in rows if len(row) > 1 for k in weights)
     return replace(
         reading,
         doubt="a weight is 0: is that an edge?" if zero else "",
@@ -358,7 +203,7 @@ def _after_header(table: Table) -> Reading:
 
 def _after_counts(table: Table) -> Reading:
     head, rows = table[0], table[1:]
-    if len(head) != 2 or not all(map(_counts, head)) or any(len(row) < 2 for row in rows):
+    if len(head) != 2 or not all(map(is_count, head)) or any(len(row) < 2 for row in rows):
         raise NotThis("line 1 is not two numbers")
     n, m = map(int, head)
     if not rows:
@@ -366,9 +211,9 @@ def _after_counts(table: Table) -> Reading:
             raise NotThis("no edge follows")
         return Reading("edge list", (), (), n, doubt="is line 1 an edge?")
     reading = edge_list(rows)
-    if not all(_integer(str(label)) for label in reading.labels):
+    if not all(is_number_of_vertex(str(label)) for label in reading.labels):
         raise NotThis("vertices are not numbers")
-    numbers = {_whole(label) for label in reading.labels}
+    numbers = {whole(label) for label in reading.labels}
     distinct = len(reading.graph[1])
     fits = m in (len(rows), distinct, 2 * distinct)
     if max(numbers) > n or len(numbers) > n or not (fits or not numbers & {n, m}):
@@ -388,7 +233,7 @@ def _counts_for_sure(table: Table) -> bool:
     except NotThis:
         return False
     n, m = map(int, table[0])
-    numbers = {_whole(label) for label in counts.labels}
+    numbers = {whole(label) for label in counts.labels}
     every = len(numbers) == n and min(numbers) in (0, 1) and max(numbers) == min(numbers) + n - 1
     return not counts.doubt and every and m not in numbers and m in (len(table) - 1, len(counts.graph[1]))
 
@@ -398,7 +243,7 @@ def _shifted(table: Table) -> Reading:
     if any(len(row) < 3 for row in table):
         raise NotThis("no three columns")
     reading = edge_list(table, told=True, columns=(1, 2))
-    _require_labels([cell for row in table for cell in row[1:3]])
+    require_labels([cell for row in table for cell in row[1:3]])
     first, second, third = ({row[k] for row in table} for k in range(3))
     if len(first) not in (1, len(table)) and not third & (first | second):
         raise NotThis("the third column is not one of vertices")
@@ -410,9 +255,9 @@ def _around(table: Table) -> Reading:
     if any(len(row) < 3 for row in table):
         raise NotThis("no three columns")
     reading = edge_list(table, told=True, columns=(0, 2))
-    _require_labels([cell for row in table for cell in (row[0], row[2])])
+    require_labels([cell for row in table for cell in (row[0], row[2])])
     between = {row[1] for row in table}
-    if len(between) > 1 and not ({*map(_integer, between)} == {False} and _integer(table[0][0])):
+    if len(between) > 1 and not ({*map(is_number_of_vertex, between)} == {False} and is_number_of_vertex(table[0][0])):
         raise NotThis("the second column is not one of kinds")
     return replace(reading, format="edge list around a second column", doubt="the second column may be no vertex")
 
@@ -427,8 +272,8 @@ def adjacency_list(table: Table, told: bool = False) -> Reading:
         raise NotThis("two lines begin with the same word")
     if not told and _names_columns(table[0]) is not None:
         raise NotThis("line 1 names columns")
-    _require_labels([*chain(*table)], told)
-    _require_one_spelling({*chain(*table)})
+    require_labels([*chain(*table)], told)
+    require_one_spelling({*chain(*table)})
     edges = tuple((row[0], v) for row in table for v in row[1:])
     doubt = ""
     if not told and not {*first} >= {*chain(*table)}:
@@ -451,8 +296,8 @@ def multiline_adjacency_list(table: Table) -> Reading:
     rows = iter(table)
     attributes = False
     for row in rows:
-        if len(row) != 2 or not _counts(row[1]) or row[0] in vertices:
-            raise NotThis(f"{_short(' '.join(row))} is not a vertex and its number of neighbours")
+        if len(row) != 2 or not is_count(row[1]) or row[0] in vertices:
+            raise NotThis(f"{shortened(' '.join(row))} is not a vertex and its number of neighbours")
         vertices.append(row[0])
         for _ in range(min(int(row[1]), len(table))):
             neighbour = next(rows, None)
@@ -471,7 +316,7 @@ def metis(lines: Lines) -> Reading:
     while rows and not rows[0][1]:
         rows.pop(0)
     header = rows[0][1] if rows else []
-    if not 2 <= len(header) <= 4 or not all(map(_counts, header)):
+    if not 2 <= len(header) <= 4 or not all(map(is_count, header)):
         raise NotThis("line 1 is not 'n m', the numbers of vertices and edges")
     n, m = int(header[0]), int(header[1])
     if not n or not m:
@@ -491,8 +336,8 @@ def metis(lines: Lines) -> Reading:
         if len(row) < skip or (len(row) - skip) % step:
             raise NotThis(f"line {number} has {len(row)} numbers, which does not fit the format {form}")
         for word in row[skip::step]:
-            if not _counts(word) or not 1 <= int(word) <= n:
-                raise NotThis(f"line {number}: {_short(word)} is not a vertex from 1 to {n}")
+            if not is_count(word) or not 1 <= int(word) <= n:
+                raise NotThis(f"line {number}: {shortened(word)} is not a vertex from 1 to {n}")
             edges.append((i, int(word)))
     both = set(edges)
     if len(both) < len(edges) or any((v, u) not in both for u, v in both):
@@ -507,12 +352,12 @@ def matrix(table: Table) -> Reading:
     names = [str(k + 1) for k in range(len(table))]
     beside = [row[0] for row in table[1:]]
     # A corner that is a number belongs to the matrix: the first row and column of a symmetric one are the same.
-    if beside and (table[0] == beside or (table[0][1:] == beside and _value(table[0][0]) is None)):
+    if beside and (table[0] == beside or (table[0][1:] == beside and number_in(table[0][0]) is None)):
         names, table = beside, [row[1:] for row in table[1:]]
     n = len(table)
     if len({*names}) < n or any(len(row) != n for row in table):
         raise NotThis("not a square matrix")
-    values = [[_decimal(cell) for cell in row] for row in table]
+    values = [[decimal_in(cell) for cell in row] for row in table]
     if any(value is None for value in chain(*values)):
         raise NotThis("not a matrix of numbers")
     edges = tuple((names[i], names[j]) for i in range(n) for j in range(n) if values[i][j])
@@ -569,7 +414,7 @@ def every_reading(lines: Lines, only_edges: bool) -> tuple[list[Reading], str]:
 def _konect(lines: Lines, kind: str, weights: str) -> Reading:
     if weights.startswith("dynamic"):
         raise NotThis("a KONECT file of a dynamic network removes edges again; write the edges that are left")
-    table = _by_blanks([line for _, line in lines.filled])
+    table = by_blanks([line for _, line in lines.filled])
     reading = replace(edge_list(table), format="KONECT", directed=kind == "asym")
     if kind == "bip":
         # The two sides are numbered apart.
