@@ -34,6 +34,7 @@ from cpcert.rank.graph_lists import (
     multiline_adjacency_list,
 )
 from cpcert.rank.graph_words import NotThis, Table, split_lines, tables
+from cpcert.rank.matrix_market import read_matrix_market
 
 LARGEST_ORDER = 10_000
 LARGEST_FILE = 2**26
@@ -299,25 +300,17 @@ def _graph6_order(code: bytes) -> int:
 
 
 def _matrix_market(data: bytes) -> Reading:
-    import scipy.io
-    import scipy.sparse
-
-    rows, columns, _, form, values, _ = scipy.io.mminfo(io.BytesIO(data))
-    if rows != columns:
-        raise NotThis(f"the matrix has {rows} rows and {columns} columns; give the square adjacency matrix")
-    _require_order(rows)
-    if values == "complex":
-        raise NotThis("the matrix is complex; give an adjacency matrix")
-    entries = scipy.sparse.coo_array(scipy.io.mmread(io.BytesIO(data)))
-    if form == "coordinate" and not entries.data.all():
+    n, kind, entries = read_matrix_market(_text(data).encode(), LARGEST_ORDER)
+    dense = b"array" in data[:60].lower()
+    if not dense and not all(entries.values()):
         raise NotThis("an entry 0 is stored: is that an edge?")
-    pairs = [(int(i) + 1, int(j) + 1) for i, j in zip(*entries.coords, strict=True)]
+    pairs = sorted((i + 1, j + 1) for (i, j), value in entries.items() if value)
     known = {*pairs}
     directed = any((v, u) not in known for u, v in pairs)
     if not directed:
         pairs = [(u, v) for u, v in pairs if u <= v]
-    weighted = values != "pattern" and set(entries.data.tolist()) != {1}
-    return Reading("Matrix Market", tuple(range(1, rows + 1)), tuple(pairs), directed=directed, weighted=weighted)
+    weighted = kind != "pattern" and not {*entries.values()} <= {0, 1}
+    return Reading("Matrix Market", tuple(range(1, n + 1)), tuple(pairs), directed=directed, weighted=weighted)
 
 
 _DIMACS_KINDS = ("edge", "edges", "col", "tw", "td", "vc", "ds", "hs", "cep", "tww")

@@ -21,6 +21,7 @@ import numpy as np
 
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float, parse_rational
+from cpcert.rank.matrix_market import read_matrix_market
 
 Values = list[list[Any]]
 # The entries; half a unit of the last place written; what was left out.
@@ -203,24 +204,13 @@ def _no_matrix(lines: list[str], path: Path) -> InputError:
 
 
 def _matrix_market(data: bytes, path: Path) -> Content:
-    import scipy.io
-    import scipy.sparse
-
     from cpcert.rank.matrices import LARGEST_ORDER
 
     try:
-        rows, columns, *_ = scipy.io.mminfo(io.BytesIO(data))
-        if not 0 < rows == columns <= LARGEST_ORDER:
-            raise InputError(f"A: {path} has {rows} rows and {columns} columns; give a square matrix of order <= 2000")
-        found = scipy.io.mmread(io.BytesIO(data))
-    except (ValueError, TypeError, OverflowError, StopIteration) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"A: {path} is not a Matrix Market file ({' '.join(str(error).split())}); give one") from None
-    array = found.toarray() if scipy.sparse.issparse(found) else np.asarray(found)
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"A: {path} holds numbers of type {array.dtype}; give real ones")
-    return array.tolist(), Fraction(0), ()
+        n, _, entries = read_matrix_market(data, LARGEST_ORDER)
+    except ValueError as error:
+        raise InputError(f"A: {path} is not a Matrix Market file ({error}); give one") from None
+    return [[entries.get((i, j), 0) for j in range(n)] for i in range(n)], Fraction(0), ()
 
 
 def _npy(data: bytes, path: Path) -> Content:
