@@ -21,6 +21,7 @@ def cprank(
     time_limit: float = 60.0,
     seed: int = 0,
     sdp: bool | None = None,
+    symmetrise: Flag = False,
 ) -> int:
     """Is a matrix completely positive, and with how few terms? Proven bounds of its cp-rank.
 
@@ -32,7 +33,7 @@ def cprank(
     Parameters
     ----------
     matrix
-        .json {"A": rows of integers, "p/q" strings or floats}, .csv or .npy.
+        .json {"A": rows of integers, "p/q" strings or floats}, .csv, .tsv, .txt, .mtx, .npy or .npz.
     as_json
         Print one JSON object instead of a sentence.
     out
@@ -43,6 +44,8 @@ def cprank(
         The seed of the searches.
     sdp
         Try semidefinite bounds too (needs cvxpy); by default where nothing else closes the gap and cvxpy is installed.
+    symmetrise
+        Take (A + A')/2 of a matrix that is symmetric but for rounding.
     """
     import time
 
@@ -50,7 +53,7 @@ def cprank(
     from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
-    loaded = load_matrix(matrix)
+    loaded = load_matrix(matrix, symmetrise)
     if out is not None:
         prepare_folder(out)
 
@@ -76,6 +79,7 @@ def rank(
     out: Path | None = None,
     time_limit: float = 60.0,
     seed: int = 0,
+    symmetrise: Flag = False,
 ) -> int:
     """How many neurons does a layer with the covariances (K, K_sigma) need? Proven bounds of Rank_sigma.
 
@@ -96,6 +100,8 @@ def rank(
         Seconds to search.
     seed
         The seed of the searches.
+    symmetrise
+        Take (K + K')/2 and the same of K_sigma where they are symmetric but for rounding.
     """
     import time
 
@@ -103,7 +109,7 @@ def rank(
     from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
-    loaded = load_pair(pair)
+    loaded = load_pair(pair, symmetrise)
     if out is not None:
         prepare_folder(out)
 
@@ -125,6 +131,7 @@ def bipartite(
     *,
     N: Annotated[int | None, Parameter(name="--N")] = None,
     graph: str | None = None,
+    file_format: Annotated[str | None, Parameter(name="--format")] = None,
     as_json: AsJson = False,
     out: Path | None = None,
     time_limit: float = 60.0,
@@ -145,7 +152,12 @@ def bipartite(
     N
         The balanced complete bipartite graph on N vertices (N^2/4 edges for even N).
     graph
-        Any other graph: petersen, heawood, groetzsch, clebsch, cycle-N, or a file with one edge "u v" per line.
+        Any other graph: petersen, heawood, groetzsch, clebsch, cycle-N, or a file: GML, GraphML, GEXF, graph6, sparse6,
+        Pajek, Matrix Market, DIMACS, METIS, adjacency lists, edge lists ("u v" per line, CSV with a header too).
+    file_format
+        What the file of --graph is, where it can be read in more ways than one: edgelist (every line is an edge),
+        adjlist (a vertex and its neighbours), multiline, matrix, metis, dimacs, pajek, matrixmarket, gml, graphml,
+        gexf, graph6 or sparse6.
     as_json
         Print one JSON object instead of lines.
     out
@@ -166,15 +178,21 @@ def bipartite(
     if N is not None and not 2 <= N <= 1000:
         raise InputError(f"--N: is {N}; give a number of vertices between 2 and 1000")
     require_seconds(time_limit)
+    if file_format is not None and graph is None:
+        raise InputError("--format: says how the file of --graph is read; give --graph too, or leave it out")
     if path:
         if N is None or N % 2 or plot:
             raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
         return _bipartite_path(N, as_json, out, time_limit, seed)
 
-    from cpcert.rank.graphs import complete_bipartite, load_graph
+    from cpcert.rank.graph_files import GraphFile
+    from cpcert.rank.graphs import complete_bipartite, find_graph
     from cpcert.report import prepare_folder, write_file
 
-    chosen = load_graph(graph) if graph is not None else complete_bipartite(N or 0)
+    if graph is not None:
+        chosen = find_graph(graph, file_format)
+    else:
+        chosen = GraphFile(complete_bipartite(N or 0), "complete bipartite", ())
     name = Path(graph).stem if graph is not None else f"bipartite-{N}"
     if out is not None or plot:
         prepare_folder(out or Path())
@@ -182,7 +200,7 @@ def bipartite(
     from cpcert.rank.answers import GraphAnswer, graph_bounds, graph_instance, graph_lines, graph_object, write_answer
 
     start = time.monotonic()
-    bounds = graph_bounds(chosen, time_limit, seed)
+    bounds = graph_bounds(chosen.graph, time_limit, seed)
     found = GraphAnswer(name, chosen, bounds, time.monotonic() - start)
     answer = graph_object(found)
 
@@ -194,7 +212,7 @@ def bipartite(
         if plot:
             from cpcert.plots import plot_graph
 
-            plot_graph(chosen, name, (out or Path()) / f"{name}-graph.png")
+            plot_graph(chosen.graph, name, (out or Path()) / f"{name}-graph.png")
         return written
 
     return deliver(DONE if bounds.lower == bounds.upper else NO, answer, graph_lines, as_json, save)

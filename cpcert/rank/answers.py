@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
 from cpcert.printing import about
-from cpcert.rank.bounds import CpRankBounds
+from cpcert.rank.bounds import CpRankBounds, refuted_within
+from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
-from cpcert.rank.matrices import ExactMatrix
+from cpcert.rank.matrices import ExactMatrix, float_matrix, float_rounding
 from cpcert.rank.pair import RankSigmaBounds
 from cpcert.rank.proofs import (
     Atoms,
@@ -23,9 +25,13 @@ from cpcert.rank.proofs import (
     Lifted,
     LowerComponents,
     Nearby,
+    NotCompletelyPositive,
+    NotPsd,
+    PairNotPsd,
     PairRank,
     Principal,
     Rank,
+    SigmaNotCp,
     TauSos,
     TriangleFree,
     Upper,
@@ -40,6 +46,10 @@ _REFUTATIONS = {
     "copositive": "a copositive matrix S with <S, A> < 0",
 }
 GIVEN_AS_FLOATS = "entries were given as floating-point numbers: the statements hold for the matrix exactly as given"
+WITHIN_ROUNDING = (
+    "this holds by less than the entries may have been rounded by: what was there before rounding may pass; "
+    "give exact entries (integers or p/q) if you can"
+)
 
 
 def describe(proof: Any) -> str | None:
@@ -88,7 +98,10 @@ def refutation(proof: Any) -> str | None:
 
 def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) -> dict[str, Any]:
     """The JSON object of `cpcert cprank`; null for what is not known."""
-    notes = [*([GIVEN_AS_FLOATS] if matrix.floats else []), *bounds.notes]
+    negative = bounds.negative_proof
+    near = negative is not None and matrix.floats and refuted_within(matrix.rows, negative, matrix.rounding)
+    notes = [*matrix.notes, *([GIVEN_AS_FLOATS] if matrix.floats else []), *([WITHIN_ROUNDING] if near else [])]
+    notes += [*_rank_of_rounding(matrix, bounds), *bounds.notes]
     return {
         "matrix": matrix.name,
         "order": len(matrix.rows),
@@ -97,13 +110,28 @@ def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) ->
         "upper": bounds.upper,
         "lower_proof": describe(bounds.lower_proof),
         "upper_proof": describe(bounds.upper_proof),
-        "refutation": refutation(bounds.negative_proof),
+        "refutation": refutation(negative),
+        "within_rounding": None if negative is None else near,
         "floating_lower": bounds.floating_lower,
         "floating_upper": bounds.floating_upper,
         "notes": notes,
         "seconds": seconds,
         "certificate": None,
     }
+
+
+def _rank_of_rounding(matrix: ExactMatrix, bounds: CpRankBounds) -> list[str]:
+    """A Gram matrix of low rank has full rank once it is rounded; then the bound by the rank means little."""
+    if not matrix.floats or not isinstance(bounds.lower_proof, Rank):
+        return []
+    values = np.linalg.eigvalsh(float_matrix(matrix.rows))
+    small = int((abs(values) <= len(values) * float(matrix.rounding)).sum())
+    if not small:
+        return []
+    return [
+        f"{small} of {len(values)} eigenvalues are within rounding of 0: what was there before rounding may have the rank "
+        f"{len(values) - small}, and a smaller cp-rank"
+    ]
 
 
 def cp_rank_line(answer: dict[str, Any]) -> str:
@@ -134,6 +162,10 @@ def cp_rank_line(answer: dict[str, Any]) -> str:
 def rank_sigma_object(bounds: RankSigmaBounds, seconds: float) -> dict[str, Any]:
     """The JSON object of `cpcert rank`."""
     pair = bounds.pair
+    near = _pair_within_rounding(bounds)
+    notes = [*pair.notes, *([GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else [])]
+    if near:
+        notes.append(WITHIN_ROUNDING)
     return {
         "pair": pair.name,
         "N": len(pair.K),
@@ -146,10 +178,27 @@ def rank_sigma_object(bounds: RankSigmaBounds, seconds: float) -> dict[str, Any]
         else describe(getattr(bounds.upper_proof, "proof", Atoms(()))),
         "floating_upper": bounds.floating_upper,
         "refutation": _pair_refutation(bounds.not_in_S),
-        "notes": [GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else [],
+        "within_rounding": near,
+        "notes": notes,
         "seconds": seconds,
         "certificate": None,
     }
+
+
+def _pair_within_rounding(bounds: RankSigmaBounds) -> bool | None:
+    """None: not refuted, or by the lifted equations, for which this is not decided."""
+    pair = bounds.pair
+    match bounds.not_in_S:
+        case PairNotPsd("K", v):
+            return pair.floats and refuted_within(pair.K, NotPsd(v), float_rounding(pair.K))
+        case PairNotPsd(_, v):
+            proof: NotCompletelyPositive = NotPsd(v)
+        case SigmaNotCp(proof):
+            pass
+        case _:
+            return None
+    sigma = [[v - pair.beta * pair.beta for v in row] for row in pair.K_sigma]
+    return pair.floats and refuted_within(sigma, proof, float_rounding(pair.K_sigma))
 
 
 def _pair_refutation(proof: Any) -> str | None:
@@ -188,10 +237,10 @@ def rank_sigma_line(answer: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class GraphAnswer:
-    """The bounds for A = EᵀE of a graph."""
+    """The bounds for A = EᵀE of a graph; what it was read from."""
 
     name: str
-    graph: nx.Graph
+    read: GraphFile
     bounds: CpRankBounds
     seconds: float
 
@@ -202,19 +251,22 @@ def graph_object(answer: GraphAnswer) -> dict[str, Any]:
     representation_cost: R(I, A) = 2 Tr A for β = 0, exactly (graphs.py). Rank_σ is that of the optimal pair K = K^σ = A,
     which is unique, so it is the cp-rank of A: the width at which the plateau of the trained loss starts.
     """
-    graph, bounds = answer.graph, answer.bounds
+    graph, bounds = answer.read.graph, answer.bounds
     interval = {"lower": bounds.lower, "upper": bounds.upper}
     return {
         "graph": answer.name,
+        "format": answer.read.format,
         "N": graph.number_of_nodes(),
+        "vertices": graph.number_of_nodes(),
         "edges": graph.number_of_edges(),
+        "isolated": nx.number_of_isolates(graph),
         "cp_rank": interval,
         "lower_proof": describe(bounds.lower_proof),
         "rank_sigma": dict(interval),
         "representation_cost": 4 * graph.number_of_edges(),
         "identity_network_cost": identity_network_cost(bounds.A),
         "plateau_start": dict(interval),
-        "notes": list(bounds.notes),
+        "notes": [*answer.read.notes, *bounds.notes],
         "seconds": answer.seconds,
         "certificate": None,
     }
@@ -228,7 +280,7 @@ def graph_lines(written: dict[str, Any]) -> str:
     if lower != upper:
         start = f"the least width that reaches the minimum is {rank}"
     rows = [
-        ("graph", f"{written['graph']}: {written['N']} vertices, {written['edges']} edges"),
+        ("graph", graph_line(written)),
         ("cp-rank", f"{rank}, proven; lower: {written['lower_proof']}; upper: one atom for each edge or fewer"),
         ("Rank_sigma", f"{rank}, of the optimal pair K = K_sigma = A (X = I, Y = A, beta = 0)"),
         ("representation cost", f"{written['representation_cost']} = 2 Tr A, exactly"),
@@ -241,12 +293,27 @@ def graph_lines(written: dict[str, Any]) -> str:
     return "\n".join(f"{name:<20} {value}" for name, value in rows) + "".join(f"\n{note}" for note in written["notes"])
 
 
+def graph_line(written: dict[str, Any]) -> str:
+    """`c5: 5 vertices, 5 edges, no isolated vertex (edge list)`."""
+    isolated = written["isolated"]
+    alone = (
+        "no isolated vertex"
+        if not isolated
+        else "1 isolated vertex"
+        if isolated == 1
+        else f"{isolated} isolated vertices"
+    )
+    return (
+        f"{written['graph']}: {written['vertices']} vertices, {written['edges']} edges, {alone} ({written['format']})"
+    )
+
+
 def graph_instance(answer: GraphAnswer) -> str:
     """The data set of Prop. 14 as an instance file: X = I, Y = A, interpolate, β = 0."""
-    A = edge_matrix(answer.graph)
+    A = edge_matrix(answer.read.graph)
     identity = [[int(i == j) for j in range(len(A))] for i in range(len(A))]
     return (
-        f"# X = I and Y = A = E'E of a graph with {answer.graph.number_of_edges()} edges: representation cost 2 Tr A.\n"
+        f"# X = I and Y = A = E'E of a graph with {answer.read.graph.number_of_edges()} edges: representation cost 2 Tr A.\n"
         f"data:\n  source: inline\n  X: {json.dumps(identity)}\n  Y: {json.dumps(A)}\nloss: interpolate\nbeta: 0\n"
     )
 

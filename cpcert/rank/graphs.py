@@ -30,6 +30,7 @@ has a positive rational solution and there is one atom more.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -40,6 +41,7 @@ import numpy as np
 
 from cpcert.certificate.rank_check import Graph, Rejected, in_one_clique, inverse_times, maximal_cliques, triangle_free
 from cpcert.errors import InputError
+from cpcert.rank.graph_files import LARGEST_ORDER, GraphFile, read_graph
 from cpcert.rank.proofs import Atom, Atoms, Cover, CoverSearch, CoverWeights, FoolingSet, Number, Pair, TriangleFree
 
 # Beyond this many maximal cliques only a greedy fooling set is tried.
@@ -69,38 +71,44 @@ def clebsch_graph() -> nx.Graph:
 
 
 def load_graph(name: str) -> nx.Graph:
-    """A graph by name (petersen, heawood, groetzsch, clebsch, cycle-N), or from a file: one edge "u v" per line.
+    """The graph of `find_graph`, vertices numbered from 0."""
+    return find_graph(name).graph
 
-    A line with one word is an isolated vertex; # starts a comment. Vertices are numbered in the order they appear.
-    Raises InputError.
+
+def find_graph(name: str, file_format: str | None = None) -> GraphFile:
+    """A graph by name (petersen, heawood, groetzsch, clebsch, cycle-N), or from a file (`graph_files.py`).
+
+    Vertices are numbered from 0 in the order they appear. Raises InputError.
     """
-    if name in NAMED:
-        return nx.convert_node_labels_to_integers(NAMED[name]())
+    if file_format is None and name in NAMED:
+        return GraphFile(nx.convert_node_labels_to_integers(NAMED[name]()), "known by its name", ())
     kind, _, size = name.partition("-")
-    if kind == "cycle" and size.isdecimal() and 3 <= int(size) <= 10_000:
-        return nx.cycle_graph(int(size))
+    if (
+        file_format is None
+        and kind == "cycle"
+        and re.fullmatch(r"[0-9]{1,5}", size)
+        and 3 <= int(size) <= LARGEST_ORDER
+    ):
+        return GraphFile(nx.cycle_graph(int(size)), "known by its name", ())
     path = Path(name)
-    known = f"{', '.join(NAMED)} or cycle-N"
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"--graph: cannot read {name} ({reason}); give {known}, or a file of edges") from None
-    graph = nx.Graph()
-    for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].replace(",", " ").split()
-        if len(words) > 2 or (len(words) == 2 and words[0] == words[1]):
-            raise InputError(f"--graph: line {number} of {name} is not an edge; give two different vertices")
-        graph.add_nodes_from(words)
-        if len(words) == 2:
-            graph.add_edge(*words)
-    if not graph:
-        raise InputError(f"--graph: {name} has no edge; give one edge per line, like 0 1")
-    return nx.convert_node_labels_to_integers(graph, ordering="default")
+    if not path.is_file():
+        raise InputError(f"--graph: there is no file {name}; give {', '.join(NAMED)} or cycle-N, or a file of a graph")
+    return read_graph(path, file_format)
+
+
+def _require_simple(graph: nx.Graph) -> None:
+    """Raise InputError unless the graph is undirected, without loops or double edges, with the vertices 0, …, n − 1."""
+    if graph.is_directed() or graph.is_multigraph() or nx.number_of_selfloops(graph):
+        raise InputError(
+            "graph: has directions, double edges or loops; give a simple one, networkx.Graph(graph) without loops"
+        )
+    if not all(isinstance(v, int) for v in graph) or {*graph} != {*range(len(graph))}:
+        raise InputError("graph: vertices are not 0, ..., n - 1; give networkx.convert_node_labels_to_integers(graph)")
 
 
 def incidence(graph: nx.Graph) -> np.ndarray:
-    """E (edges × vertices), integer: row k has ones at the two ends of edge k."""
+    """E (edges × vertices), integer: row k has ones at the two ends of edge k. Raises InputError: not a simple graph."""
+    _require_simple(graph)
     E = np.zeros((graph.number_of_edges(), graph.number_of_nodes()), dtype=int)
     for k, (u, v) in enumerate(graph.edges):
         E[k, u] = E[k, v] = 1
@@ -108,7 +116,8 @@ def incidence(graph: nx.Graph) -> np.ndarray:
 
 
 def edge_matrix(graph: nx.Graph) -> list[list[Number]]:
-    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it."""
+    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it. Raises InputError: not a simple graph."""
+    _require_simple(graph)
     n = graph.number_of_nodes()
     A: list[list[Number]] = [[0] * n for _ in range(n)]
     for u, v in graph.edges:

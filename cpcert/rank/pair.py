@@ -36,7 +36,7 @@ from cpcert.activations import Activation
 from cpcert.certificate.rank_check import Rejected, System, check_rank_claim, rank_modulo, sigma_system
 from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_bounds
 from cpcert.rank.graphs import clique_cover_bound
-from cpcert.rank.matrices import ExactPair, Rows, float_matrix
+from cpcert.rank.matrices import ExactPair, Rows, exact_rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
 from cpcert.rank.proofs import (
     Atoms,
@@ -112,7 +112,8 @@ def _pair_json(pair: ExactPair) -> dict[str, Any]:
 
 
 def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> RankSigmaBounds:
-    """Proven bounds of Rank_σ for the pair exactly as given (module docstring)."""
+    """Proven bounds of Rank_σ for the pair exactly as given (module docstring). Raises InputError: not symmetric."""
+    pair = replace(pair, K=exact_rows(pair.K, "K")[0], K_sigma=exact_rows(pair.K_sigma, "K_sigma")[0])
     a_plus, a_minus = _slopes(pair)
     sigma = [[v - pair.beta * pair.beta for v in row] for row in pair.K_sigma]
     stop = time.monotonic() + seconds
