@@ -32,6 +32,7 @@ from cpcert.frank_wolfe.interpolation import (
     interpolation_cost_upper,
     relations,
 )
+from cpcert.frank_wolfe.scaling import Scaling, scaling
 from cpcert.frank_wolfe.steps import (
     Iterate,
     bias_only,
@@ -168,6 +169,7 @@ class _Run:
     cost_upper: Callable[[Network], float] | None = None
     started: float = field(default_factory=time.monotonic)
     known: Relations | None = None
+    scaling: Scaling = field(init=False)
     upper: float | None = None
     network: Network | None = None
     neurons: Neurons | None = None
@@ -189,13 +191,15 @@ class _Run:
             if self.infeasible is not None:
                 return "infeasible"
         space = coordinates(problem.X_tilde)
+        self.scaling = scaling(problem, space.points)
+        inner, points = self.scaling.problem, self.scaling.points
         now = self._start(space, warm_start)
         if now is None:
             self.note = "no network that fits the data was found, though one exists: the data are too ill conditioned"
             return "iteration_limit"
         step = corrective_step
         if self.method != "corrective":
-            step = classical_step(self.method, objective(problem, space.points, now.neurons) / (2.0 * problem.lam))
+            step = classical_step(self.method, objective(inner, points, now.neurons) / (2.0 * inner.lam))
         stalled = 0
         while True:
             before = (self.upper, self.lower)
@@ -224,14 +228,14 @@ class _Run:
                 self.note = "floating-point accuracy was reached before the gap closed; ask for a larger --gap"
                 return "iteration_limit"
             self.iteration += 1
-            new = step(problem, space.points, now, W, U)
+            new = step(inner, points, now, W, U)
             if new is None:
                 self.note = "the conic solver failed on the active set; ask for a larger --gap, or rescale the data"
                 return "iteration_limit"
             now = new
 
     def _start(self, space: Coordinates, warm_start: Network | None) -> Iterate | None:
-        problem, points = self.problem, space.points
+        problem, points = self.scaling.problem, self.scaling.points
         start: Iterate | None
         if problem.loss.name == "interpolate" and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
@@ -261,6 +265,7 @@ class _Run:
         self._keep_if_better(self._network(space, neurons), neurons)
 
     def _network(self, space: Coordinates, neurons: Neurons) -> Network:
+        neurons = self.scaling.outward(neurons)
         W = space.lift(neurons.W) if len(neurons.W) else np.zeros((0, self.problem.n))
         V = neurons.V
         if len(W):
@@ -288,7 +293,7 @@ class _Run:
         """
         if self.neurons is None:  # the warm start is still the best
             return
-        for neurons in simpler_neurons(self.problem, space.points, self.neurons):
+        for neurons in simpler_neurons(self.scaling.problem, self.scaling.points, self.neurons):
             assert self.network is not None
             if len(neurons.W) < self.network.width:
                 network = self._network(space, neurons).merged().without_dead_neurons()
@@ -303,7 +308,7 @@ class _Run:
         problem = self.problem
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
-            G = problem.loss.project_dual(candidate, problem.targets)
+            G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
             found = find_neurons(
                 space, G, problem.activation, now.neurons.W, STARTS, self.seed + 7919 * (self.iteration + 1)
             )
