@@ -250,7 +250,7 @@ class CrossEntropy(Loss):
             return -math.inf
         positive = p > 0
         sums = np.broadcast_to(Y.sum(axis=0), p.shape)[positive]
-        return float(np.sum(p[positive] * np.log(sums / p[positive]))) / N
+        return float(np.sum(p[positive] * np.log(sums / np.maximum(p[positive], 1e-300)))) / N
 
     def dual_value_lower(self, G: np.ndarray, scale: Fraction | float, Y: np.ndarray) -> float:
         """The entropies (1/N) Σ p log(S_i/p) with exact p = y − N·scale·g; the last row of G is ignored."""
@@ -270,10 +270,11 @@ class CrossEntropy(Loss):
         return round_down(_times_power_of_two(_DOWN, _DOWN.divide(total, N * D), g_exponent))
 
     def value_upper(self, Z: np.ndarray, Z_error: np.ndarray | float, Y: np.ndarray) -> float:
-        """C(Z) rounded up, plus (1/N) Σ_i 2 S_i max_j e_ji.
+        """C(Z) rounded up, plus (1/N) Σ_i 2 S_i q_i e_i, e_i = max_j e_ji.
 
-        ∇C_i = (S_i softmax(z) − y_i)/N has 1-norm at most 2 S_i/N for every z, hence the Lipschitz constant 2 S_i/N
-        of point i in the maximum norm.
+        ∇C_i = (S_i p − y_i)/N, p = softmax(z), has 1-norm at most 2 S_i/N, and 2 S_i(1 − p_j)/N where class j has the whole
+        label: so the Lipschitz constant of point i in the maximum norm. There 1 − p_j ≤ Σ_{k≠j} exp(z_k − z_j + 2e_i) within the
+        errors, which is q_i when z_j is the largest output; else q_i = 1.
         """
         Z, E, Y = _with_error(Z, Z_error, Y)
         if not _all_finite(Z, E):
@@ -282,15 +283,18 @@ class CrossEntropy(Loss):
         for z_column, e_column, y_column in zip(Z.T.tolist(), E.T.tolist(), Y.T.tolist(), strict=True):
             top = max(z_column)
             exact_top = Decimal(top)
-            sum_exp, label_sum = _ZERO, _ZERO
+            sum_exp, label_sum, others = _ZERO, _ZERO, _ZERO
             for z, y in zip(z_column, y_column, strict=True):
-                below = _UP.subtract(Decimal(z), exact_top)
-                sum_exp = _UP.add(sum_exp, _exp_upper(below))
+                term = _exp_upper(_UP.subtract(Decimal(z), exact_top))
+                sum_exp = _UP.add(sum_exp, term)
+                others = others if y else _UP.add(others, term)
                 if y:
                     label_sum = _UP.add(label_sum, Decimal(y))
                     total = _UP.add(total, _UP.multiply(Decimal(y), _UP.subtract(exact_top, Decimal(z))))
             log_sum = _log_upper(sum_exp)
             slack = _UP.multiply(Decimal(2), Decimal(max(e_column)))
+            if slack and [z for z, y in zip(z_column, y_column, strict=True) if y] == [top]:
+                slack = _UP.multiply(slack, min(_ONE, _UP.multiply(others, _exp_upper(slack))))
             total = _UP.add(total, _UP.multiply(label_sum, _UP.add(log_sum, slack)))
         return round_up(_UP.divide(total, Decimal(Y.shape[1])))
 
@@ -401,15 +405,16 @@ class Logistic(Loss):
         return round_down(_DOWN.divide(total, N * D))
 
     def value_upper(self, Z: np.ndarray, Z_error: np.ndarray | float, Y: np.ndarray) -> float:
-        """C(Z) rounded up, plus (1/N) Σ e: each term has slope at most 1 in z."""
+        """(1/N) Σ log(1 + e^{e − yz}), rounded up: each term falls in yz."""
         Z, E, Y = _with_error(Z, Z_error, Y)
         if not _all_finite(Z, E):
             return math.inf
         total = _ZERO
         for t, e in zip((Y * Z).ravel().tolist(), E.ravel().tolist(), strict=True):  # y = ±1: exact products
-            # log(1 + e^{−t}) = max(−t, 0) + log(1 + e^{−|t|})
-            log_term = _log_upper(_UP.add(_ONE, _exp_upper(Decimal(-abs(t)))))
-            total = _UP.add(total, _UP.add(log_term, _UP.add(Decimal(max(-t, 0.0)), Decimal(e))))
+            # log(1 + e^{−t}) = max(−t, 0) + log(1 + e^{−|t|}), here at the least t that the error allows
+            least = _DOWN.subtract(Decimal(t), Decimal(e))
+            log_term = _log_upper(_UP.add(_ONE, _exp_upper(least.copy_abs().copy_negate())))
+            total = _UP.add(total, _UP.add(log_term, max(least.copy_negate(), _ZERO)))
         return round_up(_UP.divide(total, Decimal(Y.shape[1])))
 
     def max_scale(self, G: np.ndarray, Y: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -155,6 +155,15 @@ class Problem:
         digest.update(self.X.astype("<f8").tobytes())
         digest.update(self.Y.astype("<f8").tobytes())
         return digest.hexdigest()
+
+
+def unchecked(problem: Problem, **changes: Any) -> Problem:
+    """The problem with some fields changed and nothing checked: for problems inside a solver, whose numbers may leave the range
+    of inputs."""
+    changed = object.__new__(Problem)
+    for field in fields(Problem):
+        object.__setattr__(changed, field.name, changes.get(field.name, getattr(problem, field.name)))
+    return changed
 
 
 def _read_only(A: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.frank_wolfe.corrective import Neurons, small_unit
 from cpcert.parallel import late
 from cpcert.problem import Problem
 
@@ -134,7 +134,8 @@ def polish(
         return smooth.value(outputs(w, v, b)) + lam * penalty
 
     value = objective(w, v, b)
-    damping = 1e-6
+    unit = small_unit(value)
+    damping = 1e-6 * unit
     for _ in range(STEPS):
         if late(deadline):
             break
@@ -168,7 +169,7 @@ def polish(
             gradient[at:] = 2.0 * lam * b
         gradient += np.einsum("not,on->t", J, R)
         curvature += np.einsum("nos,nop,npt->st", J, H, J, optimize=True) + 2.0 * lam * np.eye(total)
-        if float(np.linalg.norm(gradient)) <= 1e-14 * (1.0 + abs(value)):
+        if float(np.linalg.norm(gradient)) <= 1e-14 * (unit + abs(value)):
             break
         moved = False
         for _ in range(30):
@@ -198,7 +199,7 @@ def polish(
                         bases[j] = _null_space(points[kinks[j]], r)
                         w[j] = bases[j] @ (bases[j].T @ w[j])
                         value = objective(w, v, b)
-                    damping = max(damping * 0.1, 1e-14)
+                    damping = max(damping * 0.1, 1e-14 * unit)
                     break
             damping *= 10.0
         if not moved:

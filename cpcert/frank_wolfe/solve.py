@@ -33,6 +33,7 @@ from cpcert.frank_wolfe.interpolation import (
     interpolation_cost_upper,
     relations,
 )
+from cpcert.frank_wolfe.scaling import Scaling, scaling
 from cpcert.frank_wolfe.steps import (
     Iterate,
     bias_only,
@@ -186,6 +187,7 @@ class _Run:
     certificate_by: float | None = None
     started: float = field(default_factory=time.monotonic)
     known: Relations | None = None
+    scaling: Scaling = field(init=False)
     upper: float | None = None
     network: Network | None = None
     neurons: Neurons | None = None
@@ -209,12 +211,14 @@ class _Run:
             if self.infeasible is not None:
                 return Status.INFEASIBLE
         space = coordinates(problem.X_tilde)
+        self.scaling = scaling(problem, space.points)
+        inner, points = self.scaling.problem, self.scaling.points
         now = self._start(space, warm_start)
         if now is None:
             return Status.NO_NETWORK_FOUND
         step: Callable[..., Iterate | None] = corrective_step
         if self.method != "corrective":
-            step = classical_step(self.method, objective(problem, space.points, now.neurons) / (2.0 * problem.lam))
+            step = classical_step(self.method, objective(inner, points, now.neurons) / (2.0 * inner.lam))
         stalled = 0
         began = time.monotonic()
         while True:
@@ -244,14 +248,14 @@ class _Run:
                 return Status.STALLED if in_time else Status.TIME_LIMIT
             self.iteration += 1
             began = time.monotonic()
-            new = step(problem, space.points, now, W, U, self._step_deadline())
+            new = step(inner, points, now, W, U, self._step_deadline())
             if new is None:
                 self._tighten(space)
                 return Status.SOLVER_FAILED
             now = new
 
     def _start(self, space: Coordinates, warm_start: Network | None) -> Iterate | None:
-        problem, points = self.problem, space.points
+        problem, points = self.scaling.problem, self.scaling.points
         start: Iterate | None
         if problem.loss.name == "interpolate" and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
@@ -281,6 +285,7 @@ class _Run:
         self._keep_if_better(self._network(space, neurons), neurons)
 
     def _network(self, space: Coordinates, neurons: Neurons) -> Network:
+        neurons = self.scaling.outward(neurons)
         W = space.lift(neurons.W) if len(neurons.W) else np.zeros((0, self.problem.n))
         V = neurons.V
         if len(W):
@@ -308,7 +313,7 @@ class _Run:
         """
         if self.neurons is None:  # the warm start is still the best
             return
-        for neurons in simpler_neurons(self.problem, space.points, self.neurons):
+        for neurons in simpler_neurons(self.scaling.problem, self.scaling.points, self.neurons):
             assert self.network is not None
             if self._time_is_over():
                 return
@@ -325,7 +330,7 @@ class _Run:
         problem = self.problem
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
-            G = problem.loss.project_dual(candidate, problem.targets)
+            G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
             found = find_neurons(
                 space, G, problem.activation, now.neurons.W, STARTS, self.seed + 7919 * (self.iteration + 1)
             )

@@ -17,7 +17,6 @@ is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -48,19 +47,19 @@ class Iterate:
 
     idle: (W (k, r), U (k, m)), columns that no neuron uses but that the dual points have to respect: those added since
     the objective last fell. Dropping them could lead back to a dual point that was there before.
+    refine: the objective has failed to fall once: accuracy is short, and conic programs get finer units (corrective.py).
     """
 
     neurons: Neurons
     duals: tuple[np.ndarray, ...]
     step: str
     idle: tuple[np.ndarray, np.ndarray] | None = None
+    refine: bool = False
 
 
 def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
     """C(Z) + 2λΣ‖v_k‖‖w_k‖ + λ‖b‖² in floating point (C = 0 for interpolate)."""
-    Z = neurons.outputs(problem, points)
-    penalty = 2.0 * float(neurons.masses.sum()) + float(neurons.b @ neurons.b)
-    return problem.loss.value(Z, problem.targets) + problem.lam * penalty
+    return neurons.objective(problem, points)
 
 
 def corrective_step(
@@ -73,10 +72,12 @@ def corrective_step(
     """
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
+    refine = now.refine or now.idle is not None
     active = now.neurons.kept(_active(problem, points, now))
     if len(active.W) > problem.m * problem.N:
         active = fewer_neurons(problem, points, active)
-    found = correct(problem, points, columns_for(problem, active, W, U, points), deadline - time.monotonic())
+    columns = columns_for(problem, active, W, U, points)
+    found = correct(problem, points, columns, now.neurons, refine, deadline)
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
@@ -86,8 +87,8 @@ def corrective_step(
         for angle in MERGE_ANGLES if problem.m > 1 else ():
             better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
-                return Iterate(better[0], (better[1], found.G), "C+P", idle)
-        return Iterate(neurons, tuple(duals), name, idle)
+                return Iterate(better[0], (better[1], found.G), "C+P", idle, refine)
+        return Iterate(neurons, tuple(duals), name, idle, refine)
     if _has_newton_in_plane(problem, points):
         polished = polish_in_plane(problem, points, neurons)
         if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
@@ -106,7 +107,7 @@ def corrective_step(
     duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
     if name == "C+P":
         duals.reverse()
-    return Iterate(neurons, tuple(duals), name, idle)
+    return Iterate(neurons, tuple(duals), name, idle, refine)
 
 
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
@@ -141,7 +142,7 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
         return
     for share in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0):
         kept = neurons.kept(neurons.masses > share * neurons.masses.max())
-        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points))
+        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points), neurons)
         if found is None:
             continue
         in_plane = _has_newton_in_plane(problem, points)
