@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from cpcert.data import AnySource, File, Source
+from cpcert.data.sources import AnySource, File, Source
 from cpcert.errors import InputError
 from cpcert.numbers import parse_integer
 from cpcert.problem import Columns, Problem

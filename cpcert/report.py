@@ -6,8 +6,6 @@ one, a printed upper bound or gap never below it.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.errors import InputError
+from cpcert.output import csv_bytes, write_file
 from cpcert.parallel import OutOfTime, late, out_of_time_at
 from cpcert.printing import about, at_least, at_most, enclosure, outward, rounded_down, rounded_up, whole
 from cpcert.status import Status, ending
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
+    from cpcert.networks.verdict import CheckResult
     from cpcert.problem import Columns, Problem
-    from cpcert.training.check import CheckResult
 MATRIX_CLAIMS = {
     "completely_positive": "the matrix of order {order} in the file is completely positive",
     "not_completely_positive": "the matrix of order {order} in the file is not completely positive",
@@ -226,18 +225,6 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make `folder` and see that files can be written there. Raises InputError: better before the work than after."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".cpcert-{os.getpid()}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
-
-
 def certified(result: SolveResult, gap: float, deadline: float | None = None) -> tuple[SolveResult, Certificate | None]:
     """The result with the bounds that its certificate proves, and the certificate.
 
@@ -407,7 +394,7 @@ def write_result(
         result.network.save(model)
     written = result_object(result, model, proof)
     if everything:
-        write_file(folder / f"{name}-trace.csv", _csv_bytes(_trace_columns(result.trace)))
+        write_file(folder / f"{name}-trace.csv", csv_bytes(_trace_columns(result.trace)))
         write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written
 
@@ -447,24 +434,6 @@ def write_path(results: Sequence[SolveResult], folder: Path) -> dict[str, Any]:
     return written
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that appears complete or not at all. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _trace_columns(trace: list[TraceRecord]) -> dict[str, list[Any]]:
     rows = [asdict(record) for record in trace]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-
-
-def _csv_bytes(columns: dict[str, list[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()

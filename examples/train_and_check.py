@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from cpcert import load_instance, read_model, solve
+from cpcert.networks.verdict import check_network
 from cpcert.printing import about, at_most, enclosure, rounded_up
-from cpcert.training.check import check_network
 
 INSTANCE = Path(__file__).parents[1] / "instances" / "digits-3-8.yaml"
 MODEL = "digits-3-8.pt"

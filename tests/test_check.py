@@ -12,7 +12,7 @@ from cpcert import InputError, Network, Problem, read_model, solve
 from cpcert.cli import main
 from cpcert.formulations.duals import backpropagated_duals
 from cpcert.network import features, loss_upper
-from cpcert.training.check import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
+from cpcert.networks.verdict import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
 
 LOSSES = ["mse", "logistic", "cross_entropy"]
 

@@ -14,10 +14,10 @@ from cpcert.deep.descent import descend, random_network
 from cpcert.errors import InputError
 from cpcert.formulations.forces import find_rays, forces_object, layer_forces
 from cpcert.formulations.linear import linear_covariances, linear_representation_cost
-from cpcert.formulations.plots import principal_plane
 from cpcert.formulations.representations import RepresentationLoss
 from cpcert.instance import load_instance
 from cpcert.network import Network
+from cpcert.plots.forces import principal_plane
 from cpcert.problem import Problem
 
 PRESET = Path(__file__).parents[1] / "instances" / "figure1-digits.yaml"

@@ -11,15 +11,16 @@ from exact import rationals
 
 from cpcert import Problem, solve
 from cpcert.activations import Activation, activation
+from cpcert.frank_wolfe.active_set import columns_for
 from cpcert.frank_wolfe.arc_newton import polish_in_plane
 from cpcert.frank_wolfe.arcs import correct_in_plane
-from cpcert.frank_wolfe.corrective import columns_for, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import bias_only, objective
 from cpcert.oracle.arrangement import arrangement_oracle
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import Limits, find_neurons, prove
 from cpcert.oracle.plane import PlaneProof, lines_of, plane_oracle
-from cpcert.plots import kinks
+from cpcert.plots.solving import kinks
 
 ACTIVATIONS = [
     activation("relu"), activation("leaky_relu", 0.3), activation("leaky_relu", -0.4), activation("abs"),

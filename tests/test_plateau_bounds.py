@@ -16,7 +16,8 @@ from cpcert import Problem, load_instance, solve
 from cpcert.activations import activation
 from cpcert.cli import main
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.corrective import Columns, correct
+from cpcert.frank_wolfe.active_set import Columns
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import objective
 from cpcert.network import Network
 from cpcert.oracle.coordinates import coordinates
@@ -24,9 +25,9 @@ from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, plane_oracle_outside
 from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
-from cpcert.rank.caps import arcs_around, below_on_cone, cones
 from cpcert.rank.graphs import complete_bipartite, edge_matrix
-from cpcert.rank.plateau import _Search, plateau_bounds, rank_bound, smallest_hitting_set
+from cpcert.width.bounds import _Search, plateau_bounds, rank_bound, smallest_hitting_set
+from cpcert.width.caps import arcs_around, below_on_cone, cones
 
 INSTANCES = Path(__file__).parents[1] / "instances"
 

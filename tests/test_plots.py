@@ -11,7 +11,7 @@ import pytest
 
 from cpcert import InputError, Network, Problem, solve
 from cpcert.activations import activation
-from cpcert.plots import dual_curve, kinks, plot_one_dimensional, plot_trace
+from cpcert.plots.solving import dual_curve, kinks, plot_one_dimensional, plot_trace
 
 X = [[-1.5], [-1.0], [-0.4], [0.1], [0.7], [1.2], [2.0]]
 Y = [[0.2], [1.1], [0.3], [-0.6], [-0.2], [0.9], [0.4]]
@@ -170,7 +170,7 @@ def test_matplotlib_stays_out_of_the_way():
     """Importing the module costs no matplotlib, and drawing touches neither pyplot nor the settings of the user."""
     script = """
 import sys, tempfile
-from cpcert import Problem, solve, plots
+from cpcert import Problem, solve\nfrom cpcert.plots import solving as plots
 assert "matplotlib" not in sys.modules
 result = solve(Problem([[1.0]], [[1.0]], lam=10.0))
 import matplotlib

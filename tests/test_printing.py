@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cpcert
-from cpcert import plots, printing, report
+from cpcert import printing, report
 from cpcert.cli import main
 from cpcert.frank_wolfe.solve import relative_gap, solve
 from cpcert.network import residual_bound
+from cpcert.plots import solving as plots
 from cpcert.problem import Problem
-from cpcert.rank.plateau import plateau_bounds
+from cpcert.width.bounds import plateau_bounds
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cpcert import report
 from cpcert.errors import InputError
+from cpcert.output import prepare_folder
 from cpcert.problem import Problem
 from cpcert.status import Status
 
@@ -152,12 +153,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_made_or_refused_before_the_work(tmp_path):
-    report.prepare_folder(tmp_path / "a" / "b")
+    prepare_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="--out: cannot write into"):
-            report.prepare_folder(place)
+            prepare_folder(place)
 
 
 def test_the_plain_trace_is_one_line_per_iteration_on_stderr(capsys):

@@ -11,7 +11,7 @@ from exact import dot, rationals
 
 from cpcert import Problem, solve
 from cpcert.cli import main
-from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.scaling import scaling
 from cpcert.frank_wolfe.steps import objective
 from cpcert.losses import LOSSES

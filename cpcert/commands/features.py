@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, read_and_say
 from cpcert.errors import InputError
+from cpcert.output import prepare_folder, write_file
 
 if TYPE_CHECKING:
     from cpcert.instance import Instance
@@ -86,7 +87,6 @@ def forces(
     """
     import json
 
-    from cpcert import report
     from cpcert.instance import load_instance
 
     given = None if instance is None else model
@@ -100,7 +100,7 @@ def forces(
     if given is None and not checkpoints and layers is not None:
         raise InputError("--layers: belongs to a model file; leave it out where a network is trained")
     if out is not None or plot or animate:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
 
     from cpcert.formulations.forces import check_parameters, forces_line, forces_object, layer_forces
@@ -124,7 +124,7 @@ def forces(
     def save() -> dict[str, Any]:
         folder, written = out or Path(), dict(answer)
         if plot or animate:
-            from cpcert.formulations.plots import animate_forces, plot_forces
+            from cpcert.plots.forces import animate_forces, plot_forces
         if plot:
             plot_forces(problem, found, folder / f"{problem.name}-forces.png", classes)
             written["plot"] = str(folder / f"{problem.name}-forces.png")
@@ -137,7 +137,7 @@ def forces(
                 network.save(out / f"{problem.name}-forces.safetensors")
                 written["model"] = str(out / f"{problem.name}-forces.safetensors")
             content = json.dumps(written, indent=2, allow_nan=False) + "\n"
-            report.write_file(out / f"{problem.name}-forces.json", content.encode())
+            write_file(out / f"{problem.name}-forces.json", content.encode())
         return written
 
     return deliver(DONE if complete else NO, answer, forces_line, as_json, save)

@@ -49,8 +49,8 @@ def cprank(
     """
     import time
 
+    from cpcert.output import prepare_folder
     from cpcert.rank.matrices import load_matrix
-    from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
     loaded = load_matrix(matrix, symmetrise)
@@ -105,8 +105,8 @@ def rank(
     """
     import time
 
+    from cpcert.output import prepare_folder
     from cpcert.rank.matrices import load_pair
-    from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
     loaded = load_pair(pair, symmetrise)
@@ -185,9 +185,9 @@ def bipartite(
             raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
         return _bipartite_path(N, as_json, out, time_limit, seed)
 
+    from cpcert.output import prepare_folder, write_file
     from cpcert.rank.graph_files import GraphFile
     from cpcert.rank.graphs import complete_bipartite, find_graph
-    from cpcert.report import prepare_folder, write_file
 
     if graph is not None:
         chosen = find_graph(graph, file_format)
@@ -210,7 +210,7 @@ def bipartite(
             write_file(out / f"{name}-interpolate.yaml", graph_instance(found).encode())
             written = write_answer(answer, bounds.claim(), out, name, "bipartite")
         if plot:
-            from cpcert.plots import plot_graph
+            from cpcert.plots.solving import plot_graph
 
             plot_graph(chosen.graph, name, (out or Path()) / f"{name}-graph.png")
         return written
@@ -221,7 +221,7 @@ def bipartite(
 def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, seed: int) -> int:
     import time
 
-    from cpcert.report import prepare_folder, write_file
+    from cpcert.output import prepare_folder, write_file
 
     if out is not None:
         prepare_folder(out)

@@ -17,6 +17,7 @@ from cpcert.commands import (
     settings_from_options,
 )
 from cpcert.errors import InputError
+from cpcert.output import prepare_folder, write_file
 
 
 def check(
@@ -71,12 +72,12 @@ def check(
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
     problem = problem_of(loaded)
     if out is not None:
-        report.prepare_folder(out)
+        prepare_folder(out)
     if improve is not None:
-        report.prepare_folder(improve.parent)
+        prepare_folder(improve.parent)
 
-    from cpcert.training.check import check_network, neuron_table, require_checkable
-    from cpcert.training.check import improve as improve_network
+    from cpcert.networks.verdict import check_network, neuron_table, require_checkable
+    from cpcert.networks.verdict import improve as improve_network
 
     network = read_and_say(model, problem, layers)
     require_checkable(problem, network)
@@ -109,7 +110,7 @@ def check(
     def save() -> dict[str, Any]:
         if out is not None:
             content = json.dumps(answer, indent=2, allow_nan=False) + "\n"
-            report.write_file(out / f"{problem.name}-check.json", content.encode())
+            write_file(out / f"{problem.name}-check.json", content.encode())
         return answer
 
     if not as_json:
@@ -154,18 +155,17 @@ def reduce(
     plot
         Draw the functions before and after (one input), into the folder of --out or the current one.
     """
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     if out is not None or plot:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
     network = read_and_say(model, problem, layers)
     if plot and problem.n0 != 1:
         raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")
 
-    from cpcert.rank.reduction import reduce_network, reduction_line, reduction_object, write_reduction
+    from cpcert.networks.reduce import reduce_network, reduction_line, reduction_object, write_reduction
 
     result = reduce_network(problem, network, keep)
     answer = reduction_object(result, problem.name, None)
@@ -173,7 +173,7 @@ def reduce(
     def save() -> dict[str, Any]:
         written = answer if out is None else write_reduction(result, problem.name, out)
         if plot:
-            from cpcert.plots import plot_reduction
+            from cpcert.plots.solving import plot_reduction
 
             plot_reduction(problem, result, (out or Path()) / f"{problem.name}-reduction.png")
         return written

@@ -22,6 +22,7 @@ from cpcert.commands import (
     settings_from_options,
 )  # fmt: skip
 from cpcert.errors import InputError
+from cpcert.output import prepare_folder, write_file
 from cpcert.status import Status
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def solve(
         method=method, seed=seed,
     )  # fmt: skip
     if out is not None or plot or certificate:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
@@ -133,7 +134,7 @@ def solve(
         if out is not None or proof is not None:
             written = report.write_result(result, folder, proof, everything=out is not None)
         if plot:
-            from cpcert.plots import plot_one_dimensional, plot_trace
+            from cpcert.plots.solving import plot_one_dimensional, plot_trace
 
             plot_trace(result, folder / f"{problem.name}-trace.png")
             if problem.n0 == 1 and result.network is not None:
@@ -306,7 +307,7 @@ def path(
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
     if out is not None or plot:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
 
     from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
@@ -333,7 +334,7 @@ def path(
     def save() -> dict[str, Any]:
         written = answer if out is None else report.write_path(results, out)
         if plot:
-            from cpcert.plots import plot_path
+            from cpcert.plots.solving import plot_path
 
             plot_path(results, (out or Path()) / f"{problem.name}-path.png")
         return written
@@ -386,11 +387,11 @@ def width(
         loaded, gap=smallest_gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed
     )
     if out is not None:
-        report.prepare_folder(out)
+        prepare_folder(out)
     problem = problem_of(loaded)
 
     from cpcert.frank_wolfe.solve import solve as solve_problem
-    from cpcert.rank.plateau import plateau_bounds, plateau_line, plateau_object
+    from cpcert.width.bounds import plateau_bounds, plateau_line, plateau_object
 
     announce_compilation()
     start = time.monotonic()
@@ -414,7 +415,7 @@ def width(
         model = out / f"{problem.name}.safetensors"
         network.save(model)
         written = {**answer, "model": str(model)}
-        report.write_file(out / f"{problem.name}-width.json", (json.dumps(written, indent=2) + "\n").encode())
+        write_file(out / f"{problem.name}-width.json", (json.dumps(written, indent=2) + "\n").encode())
         return written
 
     code = DONE if bounds.lower == bounds.upper and result.status == Status.OPTIMAL else NO

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float
+from cpcert.output import prepare_folder
 from cpcert.status import Status
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def train(
         if out is not None:
             written = sweep.write_sweep(swept.problem, swept.results, answer, out, "train")
         if plot:
-            from cpcert.training.plots import plot_sweep
+            from cpcert.plots.training import plot_sweep
 
             plot_sweep(swept.problem, swept.results, (out or Path()) / f"{swept.problem.name}-train.png")
         return written
@@ -238,7 +239,7 @@ def plateau(
         if out is not None:
             written = sweep.write_sweep(swept.problem, swept.results, answer, out, "plateau")
         if plot:
-            from cpcert.training.plots import plot_plateau
+            from cpcert.plots.training import plot_plateau
 
             plot_plateau(swept.problem, curves, tolerance, (out or Path()) / f"{swept.problem.name}-plateau.png")
         return written
@@ -271,7 +272,6 @@ def _sweep(
 
     test: gives the held-out points of the instance, or None.
     """
-    from cpcert import report
     from cpcert.instance import override_settings
     from cpcert.training.batch import require_trainable
     from cpcert.training.optimiser import Settings
@@ -294,7 +294,7 @@ def _sweep(
     for lam in chosen:
         replace(problem, lam=lam)  # says what is wrong with it, if something is
     if out is not None or plot:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     trials = trials_of(widths, settings.seeds, chosen)
     how = Settings(epochs=settings.epochs, descent=settings.descent, polish=settings.polish, rate=settings.rate)
     points = None if test is None else test(loaded)

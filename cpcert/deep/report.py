@@ -15,9 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cpcert.output import write_file
 from cpcert.parallel import late, out_of_time_at
 from cpcert.printing import at_most, rounded_up, whole
-from cpcert.report import column_names, describe, without_certificate, write_file
+from cpcert.report import column_names, describe, without_certificate
 from cpcert.rounding import round_down
 from cpcert.status import Status
 

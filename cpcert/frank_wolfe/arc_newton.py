@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.arcs import arcs_of
-from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.problem import Problem
 
 STEPS = 100

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from cpcert.frank_wolfe.corrective import Columns, Correction, Neurons
+from cpcert.frank_wolfe.active_set import Columns, Correction, Neurons
 from cpcert.oracle.plane import Lines, lines_of
 from cpcert.problem import Problem
 

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpcert.frank_wolfe.corrective import Neurons, small_unit
+from cpcert.frank_wolfe.active_set import Neurons
+from cpcert.frank_wolfe.corrective import small_unit
 from cpcert.parallel import late
 from cpcert.problem import Problem
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.problem import Problem, unchecked
 
 # Sizes that are left as they are: 2^-NEAR to 2^NEAR.

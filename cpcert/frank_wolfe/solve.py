@@ -24,8 +24,8 @@ from fractions import Fraction
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value, needed_oracle_bound
-from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.frank_wolfe.interpolation import (
     InfeasibilityProof,
     Relations,

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.formulations.caratheodory import caratheodory
+from cpcert.frank_wolfe.active_set import Columns, Neurons, columns_for
 from cpcert.frank_wolfe.arc_newton import polish_in_plane
 from cpcert.frank_wolfe.arcs import arc_middles
-from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
-from cpcert.rank.caratheodory import caratheodory
 
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)

@@ -337,7 +337,7 @@ def write_answer(
 
     Raises OSError when the disk refuses.
     """
-    from cpcert.report import write_file
+    from cpcert.output import write_file
 
     proof = folder / f"{name}-{command}-proof.json"
     write_file(proof, (json.dumps(as_json(claim), allow_nan=False) + "\n").encode())

@@ -27,10 +27,10 @@ from cpcert.activations import Activation
 from cpcert.activations import activation as named_activation
 from cpcert.errors import InputError
 from cpcert.numbers import parse_rational
+from cpcert.rank.matrix_market import LARGEST_ORDER
 from cpcert.rank.proofs import Number
 
 Rows = list[list[Number]]
-LARGEST_ORDER = 2000
 # Searches work in float64, with products of entries.
 LARGEST, SMALLEST = 10**150, Fraction(1, 10**150)
 # Entries [i][j] and [j][i] that differ by more than this, relative to the largest entry, differ by more than rounding.

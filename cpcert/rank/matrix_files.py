@@ -21,7 +21,7 @@ import numpy as np
 
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float, parse_rational
-from cpcert.rank.matrix_market import read_matrix_market
+from cpcert.rank.matrix_market import LARGEST_ORDER, read_matrix_market
 
 Values = list[list[Any]]
 # The entries; half a unit of the last place written; what was left out.
@@ -204,7 +204,6 @@ def _no_matrix(lines: list[str], path: Path) -> InputError:
 
 
 def _matrix_market(data: bytes, path: Path) -> Content:
-    from cpcert.rank.matrices import LARGEST_ORDER
 
     try:
         n, _, entries = read_matrix_market(data, LARGEST_ORDER)

@@ -30,7 +30,7 @@ from cpcert.training.sweep import Result, best_per_width, device_name, result_ro
 
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
-    from cpcert.training.check import DescentNeuron
+    from cpcert.networks.verdict import DescentNeuron
 
 FLOOR, MINIMUM, SADDLE, UNFINISHED, UNKNOWN = KINDS = (
     "floor",
@@ -90,7 +90,7 @@ def curve(
     observed = min((result.trial.width for result in reached), default=None)
     proven, note = None, "depth >= 3: nothing is proven about the minimum or the width" if problem.depth > 2 else ""
     if solved is not None and solved.network is not None and lower is not None:
-        from cpcert.rank.plateau import plateau_bounds
+        from cpcert.width.bounds import plateau_bounds
 
         bounds = plateau_bounds(problem, replace(solved, upper=target), seconds)
         widths = [result.trial.width for result in reached if loss_upper(result.network, problem) <= target]
@@ -106,7 +106,7 @@ def curve(
 def _verdicts(
     problem: Problem, results: list[Result], target: float, seconds: float, progress: Callable[[float, str], None]
 ) -> list[Verdict]:
-    from cpcert.training.check import descent_neuron
+    from cpcert.networks.verdict import descent_neuron
 
     failed = [i for _, i in sorted((r.loss, i) for i, r in enumerate(results) if r.loss > target)]
     hints: dict[int, Hint] = {}

@@ -30,10 +30,10 @@ import torch
 
 from cpcert.errors import InputError
 from cpcert.network import Network, loss_upper
+from cpcert.output import csv_bytes, write_file
 from cpcert.parallel import HERE, Task, Workers, wait
 from cpcert.printing import about, at_most, whole
 from cpcert.problem import Problem
-from cpcert.report import write_file
 from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
 from cpcert.training.optimiser import STATUSES, Settings, Training
 
@@ -382,7 +382,6 @@ def write_sweep(
 ) -> dict[str, Any]:
     """NAME-KIND.json and .csv, and the best network of each width, NAME-KIND-WIDTH.safetensors (with several λ:
     NAME-KIND-WIDTH-lambda-K). Returns the JSON object with the names. Raises OSError when the disk refuses."""
-    from cpcert.report import _csv_bytes
 
     stem = f"{problem.name}-{kind}"
     lambdas = list(dict.fromkeys(result.trial.lam for result in results))
@@ -395,6 +394,6 @@ def write_sweep(
     written = {**written, "best": best}
     rows = written["results"]
     columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-    write_file(folder / f"{stem}.csv", _csv_bytes(columns))
+    write_file(folder / f"{stem}.csv", csv_bytes(columns))
     write_file(folder / f"{stem}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written

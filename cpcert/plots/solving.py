@@ -3,8 +3,6 @@
 With one feature and biases, neurons are angles: w(θ) = (cos θ, sin θ) in the plane of (x, β). A dual point G with
 γ(G) ≤ 2λ is a curve θ ↦ ‖Gσ(X̃ᵀw(θ))‖₂ below 2λ, and the neurons of an optimal network lie where it touches 2λ
 (complementary slackness). The neuron w = (w_x, w_b) bends the function at x = −βw_b/w_x.
-
-matplotlib is imported when a picture is drawn, and only its Agg canvas: no window, no pyplot, no global state.
 """
 
 from __future__ import annotations
@@ -12,13 +10,25 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.errors import InputError
+from cpcert.plots.figure import (
+    GRID,
+    LOWER,
+    NEUTRAL,
+    OUTPUTS,
+    SMALL,
+    TEXT,
+    UPPER,
+    new_figure,
+    note,
+    save_figure,
+    sober,
+)
 from cpcert.printing import about, enclosure, whole
 from cpcert.report import describe
 from cpcert.status import Status
@@ -26,13 +36,9 @@ from cpcert.status import Status
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.network import Network
+    from cpcert.networks.reduce import Reduction
     from cpcert.problem import Problem
-    from cpcert.rank.reduction import Reduction
 
-UPPER, LOWER, NEUTRAL, GRID = "#b5482a", "#1f5a94", "#3d3d3d", "#dddddd"
-OUTPUTS = ("#1f5a94", "#b5482a", "#3f7f4c", "#7a5195", "#8a6d1d", "#4f8a8b")
-TEXT, SMALL = 10.0, 9.0
-DOTS_PER_INCH = 150
 ANGLES = 1440
 # Gaps below this are drawn there: a proven gap of 0 has no logarithm.
 SMALLEST_GAP = 1e-16
@@ -75,7 +81,7 @@ def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
 
     `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
     """
-    figure = _figure(7.5, 5.6)
+    figure = new_figure(7.5, 5.6)
     bounds, gaps = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     seconds = np.array([record.seconds for record in result.trace])
     upper, lower, gap = (
@@ -100,21 +106,21 @@ def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
         gaps.set_yscale("log")
         gaps.set_ylim(known.min() / 5.0, max(known.max() * 3.0, 100.0 * known.min()))
     else:
-        _note(gaps, "no gap was proven")
+        note(gaps, "no gap was proven")
         gaps.set_yticks([])
     gaps.set_ylabel("absolute gap" if result.upper == 0.0 else "relative gap")
     gaps.set_xlabel("seconds")
     gaps.set_xlim(0.0, 1.03 * max(result.seconds, 1e-3))
     for axes in (bounds, gaps):
-        _sober(axes)
-    _save(figure, path)
+        sober(axes)
+    save_figure(figure, path)
 
 
 def _bound_axis(axes: Any, upper: np.ndarray, lower: np.ndarray) -> None:
     """A range that shows where the bounds meet: early lower bounds may be far away, early upper bounds far above."""
     finite_upper, finite_lower = upper[np.isfinite(upper)], lower[np.isfinite(lower)]
     if not len(finite_upper):
-        _note(axes, "no network was found")
+        note(axes, "no network was found")
         axes.set_yticks([])
         return
     top, end = finite_upper.max(), finite_upper.min()
@@ -148,7 +154,7 @@ def plot_one_dimensional(result: SolveResult, path: str | os.PathLike[str]) -> N
     """
     if result.problem.n0 != 1:
         raise InputError(f"plot_one_dimensional: the data have {result.problem.n0} features; use plot_trace")
-    figure = _figure(11.0, 4.8)
+    figure = new_figure(11.0, 4.8)
     function, dual = figure.subplots(1, 2)
     figure.suptitle(
         f"{_interval_title(result)}\n{describe(result.problem).removeprefix(result.problem.name + ': ')}",
@@ -159,8 +165,8 @@ def plot_one_dimensional(result: SolveResult, path: str | os.PathLike[str]) -> N
     _draw_function(function, result)
     _draw_dual(dual, result)
     for axes in (function, dual):
-        _sober(axes)
-    _save(figure, path)
+        sober(axes)
+    save_figure(figure, path)
 
 
 def _draw_function(axes: Any, result: SolveResult) -> None:
@@ -183,7 +189,7 @@ def _draw_function(axes: Any, result: SolveResult) -> None:
             axes.plot(inside, at_bends[:, j], "D", color="white", markeredgecolor=NEUTRAL, markersize=5.5,
                       markeredgewidth=1.2, label="cusps" if j == 0 and len(inside) else None, zorder=4)  # fmt: skip
     else:
-        _note(axes, "no network was found")
+        note(axes, "no network was found")
     axes.set_xlim(left, right)
     axes.set_xlabel("x")
     axes.set_ylabel("logit" if problem.loss.name in ("cross_entropy", "logistic") else "output")
@@ -199,7 +205,7 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
     axes.set_ylabel(r"$\|G\,\sigma(\tilde{X}^{\top} w)\|$")
     axes.set_ylim(0.0, 1.3 * limit)
     if result.dual is None:
-        _note(axes, "no dual point was proven")
+        note(axes, "no dual point was proven")
         axes.set_xticks([])
         axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
         return
@@ -249,7 +255,7 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
     if problem.n0 != 1:
         raise InputError(f"plot_reduction: the data have {problem.n0} features; it draws functions of one")
     titles = ["before", *(stage.argument.split(":")[0] for stage in reduction.stages)]
-    figure = _figure(4.6 * len(titles), 4.4)
+    figure = new_figure(4.6 * len(titles), 4.4)
     kept = "same outputs on the data" if reduction.kept else "outputs or norm have changed"
     figure.suptitle(f"{problem.name}: {kept} (in floating point)", fontsize=TEXT, x=0.01, ha="left")
     panels = figure.subplots(1, len(titles), sharey=True)
@@ -269,9 +275,9 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
         axes.set_title(f"{title}\n{line}", fontsize=TEXT, loc="left")
         axes.set_xlim(left, right)
         axes.set_xlabel("x (ticks: cusps)")
-        _sober(axes)
+        sober(axes)
     panels[0].set_ylabel("output")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> None:
@@ -280,7 +286,7 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
     Raises OSError when the file cannot be written.
     """
     problem = results[0].problem
-    figure = _figure(13.0 if problem.n0 == 1 else 8.6, 4.6)
+    figure = new_figure(13.0 if problem.n0 == 1 else 8.6, 4.6)
     figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
     panels = list(figure.subplots(1, 3 if problem.n0 == 1 else 2))
     from matplotlib import colormaps
@@ -329,8 +335,8 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
         axes.set_xlabel("λ")
     for axes in figure.axes:
         if axes is not widths:
-            _sober(axes)
-    _save(figure, path)
+            sober(axes)
+    save_figure(figure, path)
 
 
 def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
@@ -340,7 +346,7 @@ def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
     """
     import networkx as nx
 
-    figure = _figure(9.0, 4.2)
+    figure = new_figure(9.0, 4.2)
     picture, atoms = figure.subplots(1, 2)
     try:
         left, _ = nx.bipartite.sets(graph)
@@ -362,7 +368,7 @@ def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
     atoms.set_xlabel("vertex")
     atoms.set_ylabel("atom (edge)")
     atoms.set_title(f"{len(rows)} atoms", fontsize=TEXT + 1, loc="left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _range(problem: Problem) -> tuple[float, float]:
@@ -373,37 +379,3 @@ def _range(problem: Problem) -> tuple[float, float]:
 
 
 # -- the look --------------------------------------------------------------------------------------------------------
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _sober(axes: Any) -> None:
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=SMALL)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_fontsize(TEXT)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _note(axes: Any, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=TEXT, color=NEUTRAL)
-
-
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
-    """The file appears complete or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

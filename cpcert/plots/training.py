@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cpcert.plots import LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, _figure, _note, _save, _sober
+from cpcert.plots.figure import LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, new_figure, note, save_figure, sober
 from cpcert.printing import whole
 from cpcert.report import describe
 
@@ -21,7 +21,7 @@ def plot_sweep(problem: Problem, results: Sequence[Result], path: str | os.PathL
 
     `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
     """
-    figure = _figure(7.5, 4.8)
+    figure = new_figure(7.5, 4.8)
     axes = figure.subplots()
     for number, lam in enumerate(dict.fromkeys(result.trial.lam for result in results)):
         chosen = [result for result in results if result.trial.lam == lam]
@@ -32,7 +32,7 @@ def plot_sweep(problem: Problem, results: Sequence[Result], path: str | os.PathL
     _width_axes(axes, results)
     axes.set_title(describe(problem), fontsize=SMALL, loc="left")
     axes.legend(fontsize=SMALL, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 # How the trainings of each kind look: their label, marker, and whether the marker is filled.
@@ -52,7 +52,7 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, pa
     `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
     """
     rows = 2 if any(one.lower for one in curves) else 1
-    figure = _figure(8.6 * len(curves), 4.2 * rows)
+    figure = new_figure(8.6 * len(curves), 4.2 * rows)
     grid = figure.subplots(rows, len(curves), squeeze=False, sharex="col")
     for column, one in enumerate(curves):
         axes = grid[0, column]
@@ -68,7 +68,7 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, pa
     floor = "the floor" if rows == 2 else "the best loss"
     what = describe(problem).split(", lambda")[0]
     figure.suptitle(f"{what}; plateau: within {whole(tolerance)} of {floor}", fontsize=SMALL, x=0.01, ha="left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_trials(axes: Any, one: Curve, origin: float, unit: float) -> None:
@@ -84,7 +84,7 @@ def _draw_trials(axes: Any, one: Curve, origin: float, unit: float) -> None:
 def _draw_excess(axes: Any, one: Curve) -> None:
     """The excess of every training over the proven lower bound, at most this far above the minimum."""
     if not one.lower:
-        _note(axes, "no proven floor")
+        note(axes, "no proven floor")
         return
     unit = abs(one.lower)
     _draw_trials(axes, one, one.lower, unit)
@@ -130,4 +130,4 @@ def _width_axes(axes: Any, results: Sequence[Result]) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("width")
     axes.set_ylabel(r"loss $\mathcal{L}_\lambda$")
-    _sober(axes)
+    sober(axes)

@@ -56,8 +56,9 @@ from typing import Any
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.frank_wolfe.active_set import Columns, Neurons
 from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
-from cpcert.frank_wolfe.corrective import Columns, Neurons, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap
 from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
 from cpcert.network import Network, loss_upper, residual_bound
@@ -66,7 +67,7 @@ from cpcert.oracle.ladder import Limits, find_neurons
 from cpcert.oracle.spectral import EPS, operator_norm
 from cpcert.printing import rounded_up, whole
 from cpcert.problem import Problem
-from cpcert.rank.caps import Arcs, Cones, arcs, cones, opposite_pairs
+from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
 
 ROUNDS = 20
 # Relative excess of the best loss on the allowed arcs over U below which no proof is expected, and its growth by round.

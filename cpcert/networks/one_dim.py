@@ -28,9 +28,9 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.errors import InputError
+from cpcert.formulations.caratheodory import Stage
 from cpcert.network import Network
 from cpcert.oracle.plane import lines_of
-from cpcert.rank.caratheodory import Stage
 
 ARGUMENTS = {
     "linear": "linear network: one neuron",

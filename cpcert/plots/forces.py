@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cpcert.formulations.forces import LayerForces
-from cpcert.plots import GRID, LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, _figure, _save
+from cpcert.plots.figure import GRID, LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, new_figure, save_figure
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -72,9 +72,9 @@ def plot_forces(
     """
     planes = [_planes(layer) for layer in layers]
     windows = _windows([layers], planes)
-    figure = _figure(11.0, 0.9 + 4.7 * len(layers))
+    figure = new_figure(11.0, 0.9 + 4.7 * len(layers))
     _draw(_panels(figure, problem, len(layers), classes), problem, layers, planes, windows)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def animate_forces(
@@ -94,7 +94,7 @@ def animate_forces(
     last = frames[-1][1]
     planes = [_planes(layer) for layer in last]
     windows = _windows([layers for _, layers in frames], planes)
-    figure = _figure(11.0, 0.9 + 4.7 * len(last))
+    figure = new_figure(11.0, 0.9 + 4.7 * len(last))
     panels = _panels(figure, problem, len(last), classes)
     name = figure.get_suptitle()
     writer = PillowWriter(fps=FRAMES_PER_SECOND)

@@ -28,11 +28,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cpcert.columns import arrays_of, chosen_features
+from cpcert.data.columns import arrays_of, chosen_features
+from cpcert.data.files import read_idx_images, read_npz, read_shipped
+from cpcert.data.tables import PARQUET, TEXT, read_table, suffix_of
 from cpcert.errors import InputError
-from cpcert.files import read_idx_images, read_npz, read_shipped
 from cpcert.problem import LARGEST_NUMBER, Columns
-from cpcert.tables import PARQUET, TEXT, read_table, suffix_of
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -79,7 +79,7 @@ class Diabetes(Source):
 
     def arrays(self, folder: Path) -> Arrays:
         X, y = read_shipped("diabetes")
-        rows = _choose(len(X), self.points, self.seed, self.source)
+        rows = chosen_rows(len(X), self.points, self.seed, self.source)
         X, Y = _select_features(X, self.features)[rows], y[rows, np.newaxis]
         return _standardized(X, self.standardize), _standardized(Y, self.standardize_targets)
 
@@ -129,7 +129,7 @@ class Gaussian(Source):
     seed: Seed = 0
 
     def arrays(self, folder: Path) -> Arrays:
-        rng = _generator(self.seed)
+        rng = generator(self.seed)
         X = rng.standard_normal((self.points, self.features))
         return X, rng.standard_normal((self.points, self.outputs))
 
@@ -151,7 +151,7 @@ class Teacher(Source):
     seed: Seed = 0
 
     def arrays(self, folder: Path) -> Arrays:
-        rng = _generator(self.seed)
+        rng = generator(self.seed)
         X = rng.standard_normal((self.points, self.features))
         W = rng.standard_normal((self.width, self.features + 1)) / math.sqrt(self.features + 1)
         V = rng.standard_normal((self.outputs, self.width)) / math.sqrt(self.width)
@@ -319,7 +319,7 @@ class File(Source):
             )
         else:
             raise InputError(f"data.path: {path} is neither .csv, .tsv, .parquet nor .npz; {_right(File, 'path')}")
-        rows = _choose(len(X), self.points, self.seed, path.name)
+        rows = chosen_rows(len(X), self.points, self.seed, path.name)
         return _standardized(X[rows], self.standardize), _standardized(Y[rows], self.standardize_targets), columns
 
     def _names(self) -> list[str]:
@@ -344,17 +344,17 @@ def _right(model: type[Source], key: str) -> str:
     return str(model.model_fields[key].description)
 
 
-def _generator(seed: int) -> np.random.Generator:
+def generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def _choose(available: int, points: int | None, seed: int, what: str) -> np.ndarray:
+def chosen_rows(available: int, points: int | None, seed: int, what: str) -> np.ndarray:
     """The indices of the chosen points, in the order drawn."""
     if points is None:
         return np.arange(available)
     if points > available:
         raise InputError(f"data.points: is {points}, but {what} has only {available} to choose from; give fewer")
-    return _generator(seed).choice(available, size=points, replace=False)
+    return generator(seed).choice(available, size=points, replace=False)
 
 
 def _select_features(X: np.ndarray, features: int | list[int] | list[str] | None) -> np.ndarray:
@@ -392,7 +392,7 @@ def _labelled(source: Digits | Iris | Mnist | FashionMnist, X: np.ndarray, label
     if targets == "signs" and len(classes) != 2:
         raise InputError(f"data.targets: signs needs two classes, and there are {len(classes)}; give one_hot")
     members = np.flatnonzero(np.isin(labels, classes))
-    rows = members[_choose(len(members), source.points, source.seed, source.source)]
+    rows = members[chosen_rows(len(members), source.points, source.seed, source.source)]
     Y = (labels[rows, np.newaxis] == np.array(classes)).astype(np.float64)
     if targets == "signs":
         Y = Y[:, 1:] - Y[:, :1]

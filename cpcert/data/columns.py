@@ -20,10 +20,10 @@ from decimal import Decimal
 
 import numpy as np
 
+from cpcert.data.tables import Cell, Table
 from cpcert.errors import InputError
 from cpcert.numbers import DECIMAL_CHARACTERS, parse_float
 from cpcert.problem import Columns
-from cpcert.tables import Cell, Table
 
 _MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "?", "-", "."))
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*|__index_level_\d+__)?", re.ASCII)

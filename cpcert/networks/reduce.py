@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from cpcert.formulations.caratheodory import Stage, reduce_covariances, reduce_outputs
 from cpcert.network import Network
+from cpcert.networks.one_dim import Merge, merge_neurons
 from cpcert.printing import about
 from cpcert.problem import Problem
-from cpcert.rank.caratheodory import Stage, reduce_covariances, reduce_outputs
-from cpcert.rank.one_dim import Merge, merge_neurons
 
 KEEP = ("outputs", "covariances")
 # What a reduction may change by rounding: outputs relative to the size of the sums behind them, the norm relative to itself.
