@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cpcert import InputError, Problem, certify, solve
-from cpcert.certificate import build, trees, trimming
+from cpcert.certificate import build, recorded_tree, trees, trimming
 from cpcert.certificate.build import SLACKS
 from cpcert.errors import ProofError
 from cpcert.oracle.branch import BranchProof
@@ -186,14 +186,14 @@ def test_a_replay_that_fails_leaves_the_bound_by_norms(monkeypatch):
         raise ProofError("the replay left the tree")
         yield
 
-    monkeypatch.setattr(BranchProof, "events", wrong)
+    monkeypatch.setattr(BranchProof, "steps", wrong)
     certificate = certify(result)
     assert certificate.upper is not None and 0.0 < certificate.lower < result.lower
 
 
 def test_kernels_of_writing_are_compiled_in_advance():
     trees.compile_writing_kernels()
-    before = {f: len(f.signatures) for f in (trimming.trimmed, trimming.needed, trees._branch, trees._varints)}
+    before = {f: len(f.signatures) for f in (trimming.trimmed, recorded_tree.needed, trees._branch, trees._varints)}
     assert all(before.values())
     certify(proven())
     assert before == {f: len(f.signatures) for f in before}

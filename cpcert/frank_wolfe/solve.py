@@ -270,7 +270,8 @@ class _Run:
         lengths = np.linalg.norm(W, axis=1)
         keep = lengths > 0.0
         W, V = W[keep] / lengths[keep, np.newaxis], V[:, keep] * lengths[keep]
-        U = (V / np.linalg.norm(V, axis=0)).T
+        masses = np.linalg.norm(V, axis=0)
+        W, U = W[masses > 0.0], (V[:, masses > 0.0] / masses[masses > 0.0]).T
         if problem.loss.name != "interpolate" or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
         return (corrective_step(problem, points, start, W, U, self._step_deadline()) if len(W) else None) or start
