@@ -145,7 +145,7 @@ def test_smallest_hitting_sets_against_enumeration():
 
 
 def test_a_search_that_runs_out_of_nodes_still_bounds(monkeypatch):
-    monkeypatch.setattr("cpcert.rank.plateau.HITTING_NODES", 30)
+    monkeypatch.setattr("cpcert.width.bounds.HITTING_NODES", 30)
     sets = [(1 << a) | (1 << b) for a, b in itertools.combinations(range(12), 2)]
     size, hitting = smallest_hitting_set(sets)
     assert hitting is None

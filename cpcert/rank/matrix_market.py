@@ -10,7 +10,6 @@ from cpcert.numbers import parse_float
 LARGEST_ORDER = 2000
 
 
-
 def read_matrix_market(data: bytes, largest: int) -> tuple[int, str, dict[tuple[int, int], float | int]]:
     """The order n, "pattern", "integer" or "real", and the stored entries of a square matrix, both halves; from 0.
 

@@ -17,10 +17,10 @@ value is never below the smallest eigenvalue, so a negative one is no accident o
 that way is tried: `escape` is the least loss found on that line, when it is below the loss by more than GAIN.
 
 **Dead neurons**, with incoming and outgoing weights (almost) 0, are where training can lose a neuron: the gradient is 0 there,
-and still the loss falls if the neuron becomes a descent neuron of training/check.py. `dead` counts them for each hidden layer.
+and still the loss falls if the neuron becomes a descent neuron of networks/verdict.py. `dead` counts them for each hidden layer.
 
 A network with a small residual and without such ways down is *called* a local minimum: a good guess and not more. That a
-*further* neuron lowers its loss is another matter, and proven in training/check.py by the losses with and without.
+*further* neuron lowers its loss is another matter, and proven in networks/verdict.py by the losses with and without.
 """
 
 from __future__ import annotations

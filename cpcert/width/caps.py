@@ -1,4 +1,4 @@
-"""Divisions of the directions of neurons into caps, and the oracle on the union of some of them (for plateau.py).
+"""Divisions of the directions of neurons into caps, and the oracle on the union of some of them (for bounds.py).
 
 A division is a finite number of closed sets (caps) of directions that together are all directions. Whether they are, and the
 bound of ‖Gσ(X̃ᵀw)‖ over the unit w in some of them, is proven; where the caps lie is a choice.
