@@ -144,7 +144,7 @@ def test_check_at_depth_three(monkeypatch):
     assert after == pytest.approx(found.descent.loss_after, rel=1e-12)
     assert found.descent.loss_after < found.descent.loss_before == pytest.approx(network.loss(p), rel=1e-12)
     best = found.descent.loss_after
-    monkeypatch.setattr("cpcert.training.check.ROUNDS", 2)
+    monkeypatch.setattr("cpcert.networks.verdict.ROUNDS", 2)
     better = improve(p, network)
     assert better.loss(p) < 0.1 * best
     table = neuron_table(p, better)

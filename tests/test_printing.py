@@ -21,6 +21,7 @@ from cpcert.cli import main
 from cpcert.frank_wolfe.solve import relative_gap, solve
 from cpcert.network import residual_bound
 from cpcert.plots import solving as plots
+from cpcert.plots.figure import new_figure
 from cpcert.problem import Problem
 from cpcert.width.bounds import plateau_bounds
 
@@ -211,7 +212,7 @@ def test_pictures(tenth):
     assert plots._interval_title(
         SimpleNamespace(problem=result.problem, status="optimal", lower=None, upper=None)
     ).endswith("nothing proven")
-    figure = plots._figure(4.0, 4.0)
+    figure = new_figure(4.0, 4.0)
     axes = figure.subplots()
     plots._draw_dual(axes, SimpleNamespace(problem=result.problem, dual=None, network=None))
     (label,) = (line.get_label() for line in axes.get_lines())
