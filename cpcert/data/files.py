@@ -20,7 +20,7 @@ from cpcert.errors import InputError
 def read_shipped(name: str) -> tuple[np.ndarray, np.ndarray]:
     """X (N, n0) and y (N,), as measured, of a data set that comes with cpcert: diabetes, digits or iris.
 
-    The numbers are scikit-learn's, bit for bit; sources and license in cpcert/datasets/LICENSE. Class numbers are integers.
+    The numbers are scikit-learn's, bit for bit; sources and license in cpcert/data/datasets/LICENSE. Class numbers are integers.
     """
     table = np.loadtxt(Path(__file__).parents[1] / "datasets" / f"{name}.csv.gz", delimiter=",", skiprows=1)
     X, y = table[:, :-1], table[:, -1]
