@@ -22,7 +22,7 @@ def read_shipped(name: str) -> tuple[np.ndarray, np.ndarray]:
 
     The numbers are scikit-learn's, bit for bit; sources and license in cpcert/data/datasets/LICENSE. Class numbers are integers.
     """
-    table = np.loadtxt(Path(__file__).parents[1] / "datasets" / f"{name}.csv.gz", delimiter=",", skiprows=1)
+    table = np.loadtxt(Path(__file__).parent / "datasets" / f"{name}.csv.gz", delimiter=",", skiprows=1)
     X, y = table[:, :-1], table[:, -1]
     return X, y if name == "diabetes" else y.astype(np.int64)
 
