@@ -1,0 +1,119 @@
+"""The pages say what is there: links, files, commands, options, instances, endings."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cpcert.cli import app
+from cpcert.instance import load_instance, parse_instance
+from cpcert.status import Status
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "cpcert").rglob("*.md")),
+]
+COMMANDS = [name for name in app if not name.startswith("-")]
+# Options of other programs that the pages name.
+OTHERS = {"--large", "--figure2", "--check", "--fix"}
+
+
+def texts():
+    return [(page, page.read_text()) for page in PAGES]
+
+
+def blocks(text):
+    """(language, lines) of the fenced blocks, and ("", lines) of the indented ones."""
+    found = [(language, body.splitlines()) for language, body in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)]
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return [*found, ("", [line[4:] for line in rest.splitlines() if line.startswith("    ")])]
+
+
+def command_lines():
+    for page, text in texts():
+        for _, lines in blocks(text):
+            for line in lines:
+                if line.startswith("cpcert "):
+                    yield page, shlex.split(line, comments=True)[1:]
+
+
+def test_the_readme_is_two_screens():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_links_lead_somewhere():
+    dead = []
+    for page, text in texts():
+        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+            path = target.partition("#")[0]
+            if path and "://" not in path and not (page.parent / path).exists():
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not dead, "\n".join(dead)
+
+
+def test_files_that_are_named_exist():
+    known = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if ".venv" not in path.parts]
+    missing = []
+    for page, text in texts():
+        for name in re.findall(r"(?<![\w/.*-])[\w./*-]+\.(?:py|md)\b|instances/[\w.*-]+\.yaml", text):
+            pattern = re.compile(re.escape(name.removeprefix("../")).replace(r"\*", "[^/]*"))
+            if not any(pattern.fullmatch(path) or pattern.fullmatch(path.removeprefix("cpcert/")) for path in known) and (
+                "/" in name or not any(pattern.fullmatch(path.rpartition("/")[2]) for path in known)
+            ):
+                missing.append(f"{page.relative_to(ROOT)}: {name}")
+    assert not missing, "\n".join(missing)
+
+
+def test_command_lines_parse():
+    lines = list(command_lines())
+    assert {words[0] for _, words in lines} == set(COMMANDS)
+    for page, words in lines:
+        try:
+            app.parse_args(words, exit_on_error=False, print_error=False)
+        except Exception as error:
+            pytest.fail(f"{page.relative_to(ROOT)}: cpcert {' '.join(words)}: {error}")
+
+
+def test_commands_and_options_exist():
+    options = {name for command in COMMANDS for argument in app[command].assemble_argument_collection() for name in argument.names}
+    for page, text in texts():
+        for command in re.findall(r"`cpcert (\w+)", text):
+            assert command in COMMANDS, f"{page}: {command}"
+        for option in re.findall(r"`(--[a-z][\w-]*)", text):
+            assert option in options | OTHERS, f"{page}: {option}"
+
+
+def test_the_instance_of_the_readme_is_that_of_the_demonstration():
+    shown = [lines for language, lines in blocks((ROOT / "README.md").read_text()) if language == "yaml"]
+    given = parse_instance(yaml.safe_load("\n".join(shown[0])))
+    assert given.problem().sha256 == load_instance(ROOT / "instances" / "diabetes-40.yaml").problem().sha256
+
+
+def test_every_ending_is_explained():
+    text = (ROOT / "docs" / "solving.md").read_text()
+    for status in Status:
+        assert f"| `{status.value}` | {status.sentence} |" in text, status
+
+
+def test_python_on_the_pages_is_python():
+    for _, text in texts():
+        for language, lines in blocks(text):
+            if language == "python":
+                ast.parse("\n".join(lines))
+
+
+def test_lines_of_prose_are_short():
+    long = []
+    for page, text in texts():
+        inside = False
+        for number, line in enumerate(text.splitlines(), start=1):
+            inside ^= line.startswith(("```", "$$"))
+            table_or_code = inside or line.startswith(("|", "    ", "```", "$$"))
+            if len(line) > 120 and not table_or_code and page.name != "SPEC.md":
+                long.append(f"{page.relative_to(ROOT)}:{number}: {len(line)}")
+    assert not long, "\n".join(long)
