@@ -2,13 +2,18 @@
 
 import ast
 import fnmatch
+import json
+import lzma
+import math
 import re
 import shlex
+import struct
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cpcert.certificate.check import Rejected, check
 from cpcert.cli import app
 from cpcert.instance import load_instance, parse_instance
 from cpcert.status import Status
@@ -123,6 +128,46 @@ def test_python_on_the_pages_is_python():
         for language, lines in blocks(text):
             if language == "python":
                 ast.parse("\n".join(lines))
+
+
+def integers(numbers):
+    """As SPEC.md says: v ≥ 0 as 2v, v < 0 as −2v − 1, seven bits a byte, lowest first, bit 7 on all bytes but the last."""
+    content = bytearray()
+    for v in numbers:
+        rest = 2 * v if v >= 0 else -2 * v - 1
+        while rest >= 128:
+            content.append(rest & 127 | 128)
+            rest >>= 7
+        content.append(rest)
+    return bytes(content)
+
+
+def example_of_the_specification():
+    """The header and the arrays of "An example to check by hand" in SPEC.md: {name: (type, numbers)}."""
+    text = (ROOT / "cpcert" / "certificate" / "SPEC.md").read_text()
+    text = text[text.index("## An example to check by hand") :]
+    header = json.loads("\n".join(next(lines for language, lines in blocks(text) if language == "json")))
+    rows = re.findall(r"^\| (\w+) \| (float64|int) \| ?([^|]*)\|$", text, re.M)
+    return header, {name: (kind, [float(v) for v in row.split(",") if v.strip()]) for name, kind, row in rows}
+
+
+def certificate(header, arrays):
+    packed, listed = [], []
+    for name, (kind, numbers) in arrays.items():
+        content = struct.pack(f"<{len(numbers)}d", *numbers) if kind == "float64" else integers(map(int, numbers))
+        packed.append(lzma.compress(content))
+        listed.append({"name": name, "type": kind, "count": len(numbers), "stored": len(packed[-1])})
+    whole = json.dumps({**header, "arrays": listed}).encode()
+    return b"cpcert\0\x01" + struct.pack("<Q", len(whole)) + whole + b"".join(packed)
+
+
+def test_the_example_of_the_specification_is_a_certificate():
+    header, arrays = example_of_the_specification()
+    claim = check(certificate(header, arrays))
+    assert (claim["lower"], claim["upper"]) == (175 / 256, 175 / 256)
+    more = {**header, "lower": {**header["lower"], "value": math.nextafter(175 / 256, 1.0)}}
+    with pytest.raises(Rejected):
+        check(certificate(more, arrays))
 
 
 def test_lines_of_prose_are_short():
