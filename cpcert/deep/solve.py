@@ -9,9 +9,9 @@
             the new weights are taken if the proven loss falls by enough; the other bounds are then void
     until every layer has a gap as small as asked for
 
-Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is
-blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any hidden
-neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
+Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result
+is blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any
+hidden neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
 """
 
 from __future__ import annotations

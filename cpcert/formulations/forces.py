@@ -1,38 +1,24 @@
 """Attraction and repulsion: the two forces that hold a hidden representation in place, and where they cancel.
 
-Z_ℓ appears in two costs of L^r (Prop. 1, section 3.1 of the paper). With A_ℓ = Z_ℓ^σ, K_ℓ^σ = A_ℓᵀA_ℓ and W̄ = W without its bias
-column, W_{ℓ+1} = Z_{ℓ+1} A_ℓ^+, their gradients are
+With A_ℓ = Z_ℓ^σ, K_ℓ^σ = A_ℓᵀA_ℓ and W̄ = W without its bias column, W_{ℓ+1} = Z_{ℓ+1} A_ℓ^+ (Prop. 1, section 3.1 of
+the paper),
 
     attraction_ℓ = ∂/∂Z_ℓ ‖Z_ℓ A_{ℓ−1}^+‖²     =  2 Z_ℓ (K_{ℓ−1}^σ)^+,                                                  (1)
-    repulsion_ℓ  = ∂/∂Z_ℓ ‖Z_{ℓ+1} A_ℓ^+‖²     = −2 σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Z_{ℓ+1} (K_ℓ^σ)^+),                             (2)
+    repulsion_ℓ  = ∂/∂Z_ℓ ‖Z_{ℓ+1} A_ℓ^+‖²     = −2 σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Z_{ℓ+1} (K_ℓ^σ)^+).                              (2)
 
-(2) because d(K^+) = −K^+ dK K^+ between the image of K and itself, and Im Z_{ℓ+1}ᵀ lies in it. The forces are minus these: the
-first pulls Z_ℓ to 0 along what the previous layer gives cheaply, the second keeps the points apart that the next layer
-tells apart.
+At every stationary point of L_λ, with the back-propagated duals Ĝ (duals.py) and P_{ℓ−1} the projection on Im
+K_{ℓ−1}^σ,
 
-**What holds at every stationary point of L_λ.** With the back-propagated duals Ĝ (duals.py), W_ℓ = Ĝ_ℓ A_{ℓ−1}ᵀ; times A_{ℓ−1}(K^σ)^+,
+    Z_ℓ (K_{ℓ−1}^σ)^+ = Ĝ_ℓ P_{ℓ−1},    Ĝ_ℓ = σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Ĝ_{ℓ+1}).                                             (3)
 
-    Z_ℓ (K_{ℓ−1}^σ)^+ = Ĝ_ℓ P_{ℓ−1},    Ĝ_ℓ = σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Ĝ_{ℓ+1}),                                             (3)
+`identity_residual` is the relative difference of its sides, with K^σ truncated at `rcond` (1e-2: what training
+resolves); `stationarity_residual` is ‖W_ℓ − Ĝ_ℓ A_{ℓ−1}ᵀ‖/‖W_ℓ‖. Entries within `kink_tolerance` of 0 are kinks: their
+slopes are chosen to make (3) hold best, over all hidden layers together. (1) + (2) = 0 holds where Z_ℓ^σ has rank N,
+after projection by P_{ℓ−1}: `cancellation_residual` is ‖(attraction + repulsion) P_{ℓ−1}‖/‖attraction‖, `rank` says
+whether to expect 0. With tikhonov = ε > 0 the forces are those of the regularised cost. Rays: neurons (rows of Z_ℓ)
+that point in the same direction.
 
-P_{ℓ−1} the projection on Im K_{ℓ−1}^σ. (3) holds for *any* spectral projection of K_{ℓ−1}^σ, so truncating K^σ at `rcond`
-checks it in the directions that are kept, exactly. `identity_residual` is the relative difference of its sides. A network that
-is not quite stationary, E = W_ℓ − Ĝ_ℓ A_{ℓ−1}ᵀ ≠ 0, leaves the difference E A_{ℓ−1}(K^σ)^+: up to ‖E‖ over the smallest singular
-value kept. That is why `rcond` is 1e-2 here: it is what training resolves. `stationarity_residual` is ‖E‖/‖W_ℓ‖, without
-any inverse.
-
-**Kinks.** Where an entry of Z_ℓ is 0, σ' is any number between a₋ and a₊, and stationarity is an inclusion. The slopes at such
-entries are chosen to make (3) hold best, by least squares over all hidden layers together: what a layer leaves open, the
-layers below decide. An entry counts as a kink if it is at most `kink_tolerance` times the largest of its neuron: training
-leaves it on one side or the other of 0, at random. The same slopes count in the two other residuals.
-
-**Where the forces of the paper cancel.** (1) + (2) = 0 replaces Ĝ_{ℓ+1} in (3) by Z_{ℓ+1}(K_ℓ^σ)^+ = Ĝ_{ℓ+1} P_ℓ. That is right when
-Z_ℓ^σ has rank N (P_ℓ = I), after projection by P_{ℓ−1} when Z_{ℓ−1}^σ has not; otherwise it is not, and no Tikhonov parameter
-repairs it. `cancellation_residual` is ‖(attraction + repulsion) P_{ℓ−1}‖/‖attraction‖; `rank` says whether to expect 0.
-
-With tikhonov = ε > 0 the forces (not the residual of (3)) are those of the regularised cost: (K^σ)^+ becomes (K^σ + εI)⁻¹,
-W_{ℓ+1} the ridge weights. **Rays**: neurons (rows of Z_ℓ) that point in the same direction. An optimum needs few of them.
-
-Floating point throughout: nothing here is a proven bound.
+Floating point throughout: nothing here is a proven bound. docs/mathematics/representations.md.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """Is a trained network globally optimal? Its loss against the proven interval, and a neuron that lowers it.
 
-With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer ℓ,
-the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
+With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer
+ℓ, the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
 
     C(… Z_{ℓ+1} + t v̂σ(ŵᵀA) …) − C + 2λt = 2λt(1 − ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖) + o(t),
 
-so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can add and
-measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a stationary
-point every active balanced neuron has the contact value 1.
+so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can
+add and measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a
+stationary point every active balanced neuron has the contact value 1.
 
 Depth 2: γ(Ĝ_2) ≤ 1 with b = βĜ_2 1 is also enough for a global minimum, and the interval of a certificate decides.
-Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is the
-derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves nothing.
+Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is
+the derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves
+nothing.
 """
 
 from __future__ import annotations

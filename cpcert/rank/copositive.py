@@ -3,19 +3,13 @@
 S is copositive if xᵀSx ≥ 0 for all x ≥ 0; these matrices are the dual of the completely positive cone. So
 
 - ⟨S, A⟩ < 0 proves that A is not completely positive;
-- ⟨S, A⟩ = 0 makes every atom of every factorisation of A a zero of S. If S has finitely many zeros q_k (up to scale), then
-  A = Σ x_k q_k q_kᵀ with x ≥ 0, and the cp-rank is the least number of nonzeros of such x, exactly (Bomze, Schachinger and
-  Ullrich 2014, who found cp-ranks above ⌊n²/4⌋ this way). With continua of zeros the same is said in terms of the minimal
-  zeros (`cpcert.certificate.rank_check`, "copositive").
+- ⟨S, A⟩ = 0 makes every atom of every factorisation of A a zero of S. If S has finitely many zeros q_k (up to scale),
+  then A = Σ x_k q_k q_kᵀ with x ≥ 0, and the cp-rank is the least number of nonzeros of such x, exactly (Bomze,
+  Schachinger and Ullrich 2014). With continua of zeros the same is said in terms of the minimal zeros.
 
-S is found from A alone: min ⟨S, A⟩ over trace S = n (A scaled to unit diagonal), |S_ij| ≤ n, with cuts vᵀSv ≥ 0 for
-vectors v ≥ 0 that violate it. Separation is by enumeration: the minimum of xᵀSx over the simplex is at a stationary point
-S_I x_I = λ1 of some support I. A positive minimum says that A is in the interior of the cone, where no S exposes it.
-
-The linear program is accurate to its tolerance of 1e-10 at best. The stationary points of value near 0 and S are then
-polished together by Gauss and Newton on S_I q = 0; the points are recognised as rational vectors; S becomes an exact
-solution of the linear equations S_I q = 0, ⟨S, A⟩ = 0 near the polished one. Whether it is copositive, and what its
-zeros are, is decided exactly. Nothing found in floating point counts.
+S is found from A alone by a linear program with cuts, polished, and made an exact rational solution; whether it is
+copositive, and what its zeros are, is decided exactly (`cpcert.certificate.rank_check`, "copositive"). Nothing found in
+floating point counts. The search is in docs/mathematics/copositive.md.
 """
 
 from __future__ import annotations

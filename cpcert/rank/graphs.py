@@ -1,30 +1,21 @@
 """Graphs and their completely positive matrices; how many cliques cover the edges.
 
-A = EᵀE, E (edges × vertices) the incidence matrix of a graph: A_ii is the degree, A_ij = 1 on edges. It is completely
-positive with one atom e_i + e_j for each edge. In a triangle-free graph no atom can do more than one edge, so the
-cp-rank is the number of edges (Jacot, Golikov, Hongler, Gabriel 2022, Prop. 13); for the complete bipartite graph B_N
-on N vertices (N even) that is N²/4.
+A = EᵀE, E (edges × vertices) the incidence matrix of a graph, is completely positive with one atom e_i + e_j for each
+edge; in a triangle-free graph no atom can do more than one edge, so the cp-rank is the number of edges (Jacot, Golikov,
+Hongler, Gabriel 2022, Prop. 13). In general it is at least the number of cliques of the support graph that cover all
+edges and all vertices with A_ii > 0 (Roberts 1985).
 
-In general an atom of A has its support in a clique of the support graph, so the cp-rank is at least the number of
-cliques that cover all edges and all vertices with A_ii > 0 (the edge clique cover number; Roberts 1985).
+The data set of Prop. 14 is X = I, Y = A, without biases: R(I, A) = 2 Tr A exactly, K = K^σ = A is the only optimal
+pair, and the plateau starts at its Rank_σ = cp-rank(A). The network W_1 = cI, W_2 = A/c of Remark 23 costs 2√N ‖A‖ at
+its best c.
 
-The data set of Prop. 14 is X = I, Y = A, without biases. For a ReLU network W_2 σ(W_1) = A and A completely positive,
-
-    2 Tr A = 2 Tr W_2 σ(W_1) ≤ ‖σ(W_1)‖² + ‖W_2‖² ≤ ‖W_1‖² + ‖W_2‖²,
-
-with equality iff W_2ᵀ = σ(W_1) = W_1. So the representation cost R(I, A) is 2 Tr A exactly, the rows of W_1 are the atoms
-of a factorisation of A, K = K^σ = A is the only optimal pair, and its Rank_σ is cp-rank(A): the width where the plateau
-starts. For a graph 2 Tr A is four times the number of edges, N² for B_N. The network W_1 = cI, W_2 = A/c of Remark 23 has N
-neurons and at its best c the cost 2√N ‖A‖, N²√(1 + 2/N) for B_N.
-
-Triangle-free support. A ≥ 0 is completely positive iff its comparison matrix M (A on the diagonal, −A off it) is
-positive semidefinite: on an edge an atom adds (b_i v_i − b_j v_j)² to vᵀMv for every v; conversely there is d > 0 with
-Md ≥ 0 on each component (Perron and Frobenius), and with D = diag(d) the matrix DAD is diagonally dominant, so
+Triangle-free support: A ≥ 0 is completely positive iff its comparison matrix M is positive semidefinite, and then, with
+d > 0 and Md ≥ 0 on each component,
 
     A = Σ_{i<j} A_ij d_i d_j (e_i/d_i + e_j/d_j)(e_i/d_i + e_j/d_j)ᵀ + Σ_i d_i⁻¹ (Md)_i e_i e_iᵀ.
 
-If M is singular, d is its rational null vector and there are as many atoms as edges. If not, Md = e_r for one vertex r
-has a positive rational solution and there is one atom more.
+M singular: d is its rational null vector, as many atoms as edges. If not, Md = e_r for one vertex r, and one atom more.
+docs/mathematics/graphs.md has the proofs.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Proofs about a nonnegative matrix M of which linear equations are known: which entries vanish, which are positive.
 
-Two lifted problems have this form (`cpcert.certificate.rank_check`, NODE): the atoms of A written in the minimal zeros of
-an exposing copositive matrix, and the atoms x = p − q of a covariance pair. In both, k atoms give k nonnegative vectors t
-whose supports are cliques of a graph H, and M = Σ ttᵀ. So every pair of H with a proven M_uv > 0 lies in the support
-of some t, and the number of cliques of H that cover these pairs is a lower bound of k.
+Two lifted problems have this form (`cpcert.certificate.rank_check`, NODE): the atoms of A written in the minimal zeros
+of an exposing copositive matrix, and the atoms x = p − q of a covariance pair. In both, k atoms give k nonnegative
+vectors t whose supports are cliques of a graph H, and M = Σ ttᵀ. So every pair of H with a proven M_uv > 0 lies in the
+support of some t, and the number of cliques of H that cover these pairs is a lower bound of k.
 
-Farkas' lemma: M_uv > 0 on {M ≥ 0 : equations} iff the equations have a combination with coefficients ≥ 0 on all other pairs
-of H and a negative value. HiGHS finds it in floating point; it is rounded to rationals, pushed inside by a combination
-whose coefficients are all positive where there is one, and checked exactly.
+Farkas' lemma: M_uv > 0 on {M ≥ 0 : equations} iff the equations have a combination with coefficients ≥ 0 on all other
+pairs of H and a negative value. HiGHS finds it in floating point; it is rounded to rationals, pushed inside by a
+combination whose coefficients are all positive where there is one, and checked exactly.
 """
 
 from __future__ import annotations

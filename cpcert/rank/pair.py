@@ -1,24 +1,18 @@
 """Rank_σ of a covariance pair: how many neurons a layer with these covariances needs.
 
-Rank_σ(K, K^σ) is the least number of vectors x_k in R^N with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ (Jacot, Golikov,
-Hongler, Gabriel 2022, Section 4). Lower bounds:
+Rank_σ(K, K^σ) is the least number of vectors x_k in R^N with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ (Jacot,
+Golikov, Hongler, Gabriel 2022, Section 4). Lower bounds: rank K, rank(K^σ − β²11ᵀ), the cp-rank of the latter when σ ≥
+0, and the lifted matrix. With x = p − q, p = relu(x), q = relu(−x), t = (p, q): M = Σ ttᵀ of order 2N is completely
+positive, M_{p_i q_i} = 0, and for each pair i ≤ j
 
-- rank K and rank(K^σ − β²11ᵀ);
-- the cp-rank of K^σ − β²11ᵀ when σ ≥ 0 (relu, abs): the σ(x_k) are atoms;
-- the lifted matrix. With x = p − q, p = relu(x), q = relu(−x), t = (p, q): M = Σ ttᵀ of order 2N is completely positive,
-  M_{p_i q_i} = 0, and for each pair i ≤ j two linear equations hold,
+    K_ij = pp_ij − pq_ij − qp_ij + qq_ij,    K^σ_ij − β² = a₊² pp_ij − a₊a₋ (pq_ij + qp_ij) + a₋² qq_ij.
 
-      K_ij = pp_ij − pq_ij − qp_ij + qq_ij,    K^σ_ij − β² = a₊² pp_ij − a₊a₋ (pq_ij + qp_ij) + a₋² qq_ij.
+M has as many terms as the pair. Entries that must vanish are removed, entries that must be positive have to be covered
+by cliques of what is left, and a principal submatrix that is determined has a cp-rank of its own.
 
-  M has as many terms as the pair. Entries of M that must vanish are removed again and again (a coordinate whose diagonal
-  vanishes goes with all its pairs), entries that must be positive have to be covered by cliques of what is left; and a
-  principal submatrix of M that is determined has a cp-rank of its own. Without the removal K = K^σ = B_4 would give 2
-  instead of 4. The equations of different i, j share no entry, so each block is a linear program in two multipliers,
-  solved exactly by trying its extreme rays.
-
-Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A pair given
-in floats is taken exactly as given; nothing is said about pairs nearby. `network_rank_sigma` is about all pairs within a
-tolerance instead.
+Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A
+pair given in floats is taken exactly as given; `network_rank_sigma` is about all pairs within a tolerance instead.
+docs/mathematics/pairs.md has the details.
 """
 
 from __future__ import annotations

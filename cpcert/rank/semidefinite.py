@@ -1,16 +1,18 @@
 """Semidefinite lower bounds of the cp-rank: dual solutions by cvxpy, rounded to rationals, checked exactly.
 
-τ_cp^sos (Fawzi and Parrilo, *Self-scaled bounds for atomic cone ranks*, 2016), for the quadratic monomials v(x) = (x_i x_j)_{i ≤ j}:
+τ_cp^sos (Fawzi and Parrilo, *Self-scaled bounds for atomic cone ranks*, 2016), for the quadratic monomials v(x) = (x_i
+x_j)_{i ≤ j}:
 
     max 2⟨l, a⟩ − Σ D a² − ⟨Ω, T⟩   subject to   [[1, −lᵀ], [−l, W]] ⪰ 0, D ≥ 0, Ω ⪰ 0, vᵀWv ≡ Σ D_ij (x_i x_j)² + vᵀΩv,
 
-with a = (A_ij) and T = A ⊗ A on symmetric tensors. Ideal-sparse bound of level 1 (Korda, Laurent, Magron, Steenkamp 2024), for
-maximal cliques V of the support graph: max ⟨Y, A⟩ such that 1 − xᵀYx is, for x supported on V, a sum of squares plus
-multipliers of 0 ≤ x_i ≤ √A_ii, x_i x_j ≤ A_ij and xxᵀ ⪯ A. Why both are bounds is in `cpcert.certificate.rank_check`.
+with a = (A_ij) and T = A ⊗ A on symmetric tensors. Ideal-sparse bound of level 1 (Korda, Laurent, Magron, Steenkamp
+2024), for maximal cliques V of the support graph: max ⟨Y, A⟩ such that 1 − xᵀYx is, for x supported on V, a sum of
+squares plus multipliers of 0 ≤ x_i ≤ √A_ii, x_i x_j ≤ A_ij and xxᵀ ⪯ A. Why both are bounds is in
+`cpcert.certificate.rank_check`.
 
-What a conic solver calls optimal is close to feasible, no more: its values were seen below rank A, where theory forbids it.
-So the dual point is rounded, moved inside by a little, and counts only as the exact check accepts it; the ceiling of its exact
-value is the bound. The solver is Clarabel, or SCS or MOSEK on request.
+What a conic solver calls optimal is close to feasible, no more: its values were seen below rank A, where theory forbids
+it. So the dual point is rounded, moved inside by a little, and counts only as the exact check accepts it; the ceiling
+of its exact value is the bound. The solver is Clarabel, or SCS or MOSEK on request.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Figure 2 of Jacot et al. 2022 with what it could not draw: the proven floor, and why trainings above it ended there.
 
-For each λ: the floor is the proven interval [lower, upper] of the global minimum (depth 2: `solve`; deeper: none, and the best
-trained loss stands in for it). The *target* is upper + tolerance·|upper|, and
+For each λ: the floor is the proven interval [lower, upper] of the global minimum (depth 2: `solve`; deeper: none, and
+the best trained loss stands in for it). The *target* is upper + tolerance·|upper|, and
 
 - the plateau is **observed** to start at the first width whose best trained loss is at most the target;
-- **proven** are bounds of the least width that reaches the target: from below by width/bounds.py (for that target instead of
-  `upper`), from above by every network whose loss is proven to reach it, trained or of `solve`.
+- **proven** are bounds of the least width that reaches the target: from below by width/bounds.py (for that target
+  instead of `upper`), from above by every network whose loss is proven to reach it, trained or of `solve`.
 
-So proven lower ≤ proven upper ≤ observed, the last up to the rounding of trained losses. A trial above the target has *failed*.
-What the failed look like is said by training/stationary.py, in floating point and without proof; that one more neuron lowers the
-loss of a failed trial, by networks/verdict.py, with proof: then it is no minimum of the problem with a neuron more, even if one of
-its own width.
+So proven lower ≤ proven upper ≤ observed, the last up to the rounding of trained losses. A trial above the target has
+*failed*. What the failed look like is said by training/stationary.py, in floating point and without proof; that one
+more neuron lowers the loss of a failed trial, by networks/verdict.py, with proof: then it is no minimum of the problem
+with a neuron more, even if one of its own width.
 """
 
 from __future__ import annotations

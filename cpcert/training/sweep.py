@@ -1,11 +1,11 @@
 """A sweep: networks of every width, seed and λ asked for, trained together, and what is written about them.
 
 Networks of similar width share a batch: padding to twice the width doubles the work, many small batches waste what a
-kernel costs to start. The result of a network depends on its width, seed and λ; on its batch only as far as the order of
-floating-point sums does. The same sweep on the same machine gives the same bits, interrupted and resumed or not.
+kernel costs to start. The result of a network depends on its width, seed and λ; on its batch only as far as the order
+of floating-point sums does. The same sweep on the same machine gives the same bits, interrupted and resumed or not.
 
-With a folder, every batch has a file `bucket-K.npz` in NAME-checkpoints, written now and then and at its end, each time under
-a temporary name first; `resume` goes on from these files. They hold arrays, so reading them executes nothing.
+With a folder, every batch has a file `bucket-K.npz` in NAME-checkpoints, written now and then and at its end, each time
+under a temporary name first; `resume` goes on from these files. They hold arrays, so reading them executes nothing.
 
 Losses, gradients and test losses of the results are computed again in float64 on the CPU, the losses by `Network.loss`.
 They are floating-point values: no bound is claimed, except by `proven_upper`.

@@ -1,49 +1,24 @@
 """How many neurons does an optimal network need? Where the plateau of the loss against the width starts, proven.
 
-Let U be a proven upper bound of P* = min L_λ over depth-2 networks of every width, and w(U) the least width with a loss ≤ U. The
-plateau to within U − P* starts at w(U), and an exact optimum has at least w(U) neurons. The network that attains U gives
-w(U) ≤ its width. Two lower ends:
+Let U be a proven upper bound of P* = min L_λ, and w(U) the least width with a loss ≤ U. The network that attains U
+gives w(U) ≤ its width. Two lower ends:
 
 **Caps.** Networks whose neurons all have directions in a closed set A of the sphere have the dual
 
-    max over G of D(G) = −C*(−G) − (β²/4λ)‖G1‖²   subject to   ‖Gσ(X̃ᵀw)‖ ≤ 2λ for unit w in A,                    (1)
+    max over G of D(G) = −C*(−G) − (β²/4λ)‖G1‖²   subject to   ‖Gσ(X̃ᵀw)‖ ≤ 2λ for unit w in A.                    (1)
 
-by the same three lines as in frank_wolfe/bounds.py, which use the constraint only for the w of the network. So one G with a
-proven bound of ‖Gσ(X̃ᵀw)‖ *on A* and D(sG) > U shows that every network with a loss ≤ U has a neuron outside A. Divide all directions
-into caps, and let A be the union of all but some of them, a set S of caps: one of S has a neuron, S is *needed*. If many sets are
-needed, the caps that have a neuron hit each of them, so
+If it is proven to exceed U, a neuron of every network with a loss ≤ U lies outside A. Divide all directions into caps
+(caps.py), and let A be the union of all but a set S of caps: S is *needed*, and
 
     w(U) ≥ the least number of caps that hit every needed set.                                                        (2)
 
-This takes no G close to the optimal one and no contact set {w: ‖Gσ(X̃ᵀw)‖ = 2λ}; where the contact set is a continuum, small
-sets of caps are just not needed. Often a neuron w can be replaced by −w (σ(s) = s + σ(−s) for the ReLU, and others make up for s):
-then neither of two opposite caps is needed alone, but both together are.
+**Rank** (mse). With A = Y without what the bias can do, s_1 ≥ s_2 ≥ … its singular values, c = 2λ/(ℓ‖X̃‖_op), |σ(s)| ≤
+ℓ|s|, a network of width k has
 
-The search for needed sets: first such pairs, then a smallest set of caps that hits all known ones is allowed, and nothing
-else; if (1) exceeds U, the other caps are needed, and are made as few as possible by allowing more. If that is not proven, the
-search ends.
+    L_λ ≥ Σ_{i≤k} h(s_i) + Σ_{i>k} s_i²/N,    h(s) = cs − c²N/4 for s ≥ cN/2, else s²/N.                               (3)
 
-Caps (caps.py) lie around the neurons of the solution and the local maxima of ‖Gσ(X̃ᵀw)‖ for its G: arcs for points of rank ≤ 2,
-cones for more; the oracle on A is that of caps.py. G comes from the best network in A, found by columns: the conic program of
-corrective.py on some neurons, then the maxima on A as new ones. Coordinates change the bound as in oracle/coordinates.py:
-ŵ = Qᵀw has its direction in A, so ‖Gσ(X̂ᵀŵ)‖ ≤ ‖ŵ‖ times the bound on A. Without caps (a cap is all directions) A is empty and
-(1) asks whether the bias alone will do.
-
-**Rank** (mse). Z = M + βb1ᵀ with M = Σ_{j≤k} v_jσ(w_jᵀX̃) of rank ≤ k and nuclear norm ‖M‖_* ≤ ℓ‖X̃‖_op Σ‖v_j‖‖w_j‖, |σ(s)| ≤ ℓ|s|.
-With A = Y and P = I for β = 0, A = YP and P = I − 11ᵀ/N otherwise (P removes the bias and raises neither rank nor norm), and
-c = 2λ/(ℓ‖X̃‖_op), von Neumann's inequality for the singular values s_1 ≥ s_2 ≥ … of A gives for each network of width k
-
-    L_λ ≥ min over rank M ≤ k of (1/N)‖M − A‖² + c‖M‖_* = Σ_{i≤k} h(s_i) + Σ_{i>k} s_i²/N,
-    h(s) = min over t ≥ 0 of (s − t)²/N + ct = cs − c²N/4 for s ≥ cN/2, else s²/N.                                    (3)
-
-As long as (3) exceeds U, width k is too small. That is at most the number of outputs. h and s² grow with s, so lower bounds of s_i
-will do: A = UΣVᵀ + E in floating point has s_i ≥ Σ_i (1 − ‖UᵀU − I‖)^½ (1 − ‖VᵀV − I‖)^½ − ‖E‖ (Weyl).
-
-When the search ends, a smallest hitting set could not be shown to be too small: the best network in its caps is the candidate for
-a narrower one, and the upper end if its proven loss is ≤ U.
-
-Heuristic: where the caps lie, which sets are tried, and G. Proven: that the caps are all directions, the oracle on A, D(sG), U,
-and (2) by a complete search.
+Heuristic: where the caps lie, which sets are tried, and G. Proven: that the caps are all directions, the oracle on A,
+D(sG), U, and (2) by a complete search. The derivations are in docs/mathematics/width.md.
 """
 
 from __future__ import annotations
