@@ -12,7 +12,7 @@ from PIL import Image
 from cpcert.cli import main
 from cpcert.deep.descent import descend, random_network
 from cpcert.errors import InputError
-from cpcert.formulations.forces import find_rays, forces_object, layer_forces
+from cpcert.formulations.forces import ForcesOutcome, find_rays, layer_forces
 from cpcert.formulations.linear import linear_covariances, linear_representation_cost
 from cpcert.formulations.representations import RepresentationLoss
 from cpcert.instance import load_instance
@@ -129,7 +129,7 @@ def test_forces_cancel_where_a_layer_has_the_rank_of_the_points_and_not_elsewher
 def test_a_dead_layer_gives_finite_figures():
     problem = problem_of()
     network = Network((np.zeros((3, 3)), np.zeros((2, 4)), np.zeros((1, 3))), problem.activation, 1.0)
-    written = forces_object(problem, network, layer_forces(problem, network))
+    written = ForcesOutcome(problem, network, tuple(layer_forces(problem, network))).as_json()
     assert json.loads(json.dumps(written, allow_nan=False)) == written
     assert [layer["rays"] for layer in written["layers"]] == [[], []]
     empty = Network((np.zeros((0, 3)), np.zeros((2, 1)), np.zeros((1, 3))), problem.activation, 1.0)

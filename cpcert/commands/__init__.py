@@ -17,6 +17,7 @@ from cpcert.errors import InputError
 if TYPE_CHECKING:
     from cpcert.instance import Instance, SolveSettings
     from cpcert.network import Network
+    from cpcert.outcomes import Outcome
     from cpcert.problem import Problem
 
 DONE, NO, BAD_INPUT, BUG = 0, 1, 2, 70
@@ -71,25 +72,23 @@ def announce_compilation() -> None:
 
 def deliver(
     code: int,
-    answer: dict[str, Any],
-    line: Callable[[dict[str, Any]], str],
+    outcome: Outcome,
     as_json: bool,
-    save: Callable[[], dict[str, Any]] | None = None,
+    save: Callable[[], Outcome],
 ) -> int:
-    """Save the answer, print it on stdout, and return the exit code.
+    """Save the outcome, print it on stdout, and return the exit code.
 
-    save: writes the files and returns the answer with their names in it; None: nothing is to be written. A folder that
-    cannot be written costs the exit code, never the answer.
+    save: writes what files there are to be and returns the outcome with their names in it. A folder that cannot be written
+    costs the exit code, never the outcome.
     """
     import json
 
-    if save is not None:
-        try:
-            answer = save()
-        except OSError as error:
-            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
-            code = BAD_INPUT
-    print(json.dumps(answer, allow_nan=False) if as_json else line(answer), flush=True)
+    try:
+        outcome = save()
+    except OSError as error:
+        print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+        code = BAD_INPUT
+    print(json.dumps(outcome.as_json(), allow_nan=False) if as_json else outcome.sentence(), flush=True)
     return code
 
 
