@@ -11,7 +11,7 @@ import pytest
 from cpcert import InputError, Network, Problem, read_model, solve
 from cpcert.cli import main
 from cpcert.formulations.duals import backpropagated_duals
-from cpcert.network import features, loss_upper
+from cpcert.network import layer_features, loss_upper
 from cpcert.networks.verdict import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
 
 LOSSES = ["mse", "logistic", "cross_entropy"]
@@ -160,7 +160,7 @@ def test_rescaled_neurons_are_worth_their_norm(layer):
     network = random_network(p, [4, 5])
     found = _rescaled(p, network, layer)
     assert found.loss(p) < network.loss(p)
-    A = [p.X_tilde, *(features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
+    A = [p.X_tilde, *(layer_features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
     W, V = found.weights[layer - 1], found.weights[layer][:, :-1]
     worth = np.sum(V * (backpropagated_duals(p, found)[layer] @ p.activation(W @ A).T), axis=0)
     norm = 0.5 * (np.sum(W * W, axis=1) + np.sum(V * V, axis=0))

@@ -22,7 +22,7 @@ from cpcert.deep.newton import newton
 from cpcert.deep.report import DeepOutcome
 from cpcert.deep.solve import solve_deep
 from cpcert.frank_wolfe.bounds import dual_lower_bound
-from cpcert.network import features
+from cpcert.network import layer_features
 from cpcert.oracle.spectral import spectral_bound
 
 
@@ -144,7 +144,7 @@ def test_newton_makes_networks_stationary_at_kinks():
         network, duals = newton(problem, start, never)
         assert network.loss(problem) <= start.loss(problem) * (1.0 + 1e-9)
         Z = network.forward(problem.X)
-        inputs = [problem.X_tilde, *(features(H, problem.activation, problem.beta) for H in Z[:-1])]
+        inputs = [problem.X_tilde, *(layer_features(H, problem.activation, problem.beta) for H in Z[:-1])]
         residuals.append(max(np.abs(G @ A.T - W).max() for W, G, A in zip(network.weights, duals, inputs, strict=True)))
         kinks += sum(int((np.abs(H) < 1e-12).sum()) for H in Z[:-1])
     # Where it stalls depends on the last bits, which differ between processors.

@@ -62,10 +62,10 @@ def test_forces_are_the_gradients_of_the_two_costs(N, width, changes, tikhonov):
     for layer in layer_forces(problem, network, rcond=1e-12, tikhonov=tikhonov):
         i = layer.layer - 1
         Z_l = Z[i].clone().requires_grad_()
-        before = view.features(Z[i - 1]) if i > 0 else view.X_tilde()
+        before = view.layer_features(Z[i - 1]) if i > 0 else view.X_tilde()
         attraction, repulsion = (
             torch.autograd.grad(cost, Z_l)[0].numpy()
-            for cost in (view.cost(Z_l, before), view.cost(Z[i + 1], view.features(Z_l)))
+            for cost in (view.cost(Z_l, before), view.cost(Z[i + 1], view.layer_features(Z_l)))
         )
         np.testing.assert_allclose(layer.attraction, attraction, atol=1e-7 * np.abs(attraction).max())
         np.testing.assert_allclose(layer.repulsion, repulsion, atol=1e-7 * np.abs(repulsion).max())

@@ -46,7 +46,7 @@ import numpy as np
 
 from cpcert.errors import InputError
 from cpcert.formulations.representations import relative_residual
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.output import write_json
 from cpcert.printing import about, plural
 
@@ -135,7 +135,7 @@ def layer_forces(
     check_parameters(problem, rcond, tikhonov, kink_tolerance)
     sigma, beta = problem.activation, problem.beta
     Z = network.forward(problem.X)
-    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
+    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(layer_features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
     slopes, kinks = _slopes(problem, network, Z, spectra, kink_tolerance)
     duals = _duals(problem, network, Z[-1], slopes)
     found = []

@@ -28,7 +28,7 @@ import numpy as np
 from cpcert.certificate import check as exact
 from cpcert.errors import InputError
 from cpcert.formulations.duals import backpropagated_duals
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import find_neurons
 from cpcert.problem import Problem
@@ -273,7 +273,7 @@ def _layers(problem: Problem, network: Network) -> Iterator[tuple[int, np.ndarra
 def _inputs(problem: Problem, network: Network) -> list[np.ndarray]:
     """[Z_0^σ, …, Z_{L−1}^σ]: what W_1, …, W_L are applied to."""
     hidden = network.forward(problem.X)[:-1]
-    return [problem.X_tilde, *(features(Z, problem.activation, problem.beta) for Z in hidden)]
+    return [problem.X_tilde, *(layer_features(Z, problem.activation, problem.beta) for Z in hidden)]
 
 
 def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np.ndarray, ratio: float) -> _Candidate:
