@@ -203,9 +203,8 @@ def closing_line(result: SolveResult) -> str:
     effort = f"{result.seconds:.1f} s"
     if result.status == Status.INFEASIBLE:
         return f"{result.status}, {effort}: {result.message}"
-    what = "global minimum" if result.scope == "global" else f"{result.scope} minimum"
     where = enclosure(result.lower, result.upper)
-    claim = f"nothing proven about the {what}" if where is None else f"{what} {where}"
+    claim = "nothing proven about the global minimum" if where is None else f"global minimum {where}"
     if where is not None and result.lower is None:
         claim += ", no lower bound proven"
     neurons = "" if result.width is None else f", {result.width} {plural(result.width, 'neuron')}"

@@ -202,6 +202,38 @@ def test_control_c_while_the_certificate_is_written(monkeypatch):
     assert "no certificate was written (interrupted), the bounds are proven by the search alone" in kept.message
 
 
+def test_a_layer_whose_certificate_is_weakened_by_a_deadline_keeps_its_bound(monkeypatch):
+    layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
+    whole = [certify(bound.result) for bound in layers.layers]
+
+    def hurried(result, _):
+        found = whole[0] if result is layers.layers[0].result else whole[1]
+        return replace(found, lower=None, skipped=("the lower bound",))
+
+    monkeypatch.setattr(cpcert.certificate.build, "certify", hurried)
+    kept, certificates = certified_layers(layers)
+    assert kept.status is layers.status is Status.OPTIMAL and certificates == [None, None]
+    assert [bound.lower for bound in kept.layers] == [bound.lower for bound in layers.layers]
+    assert "for layer 1, 2: no certificate was written (the time limit" in kept.message
+
+
+def test_a_layer_whose_certificate_proves_less_claims_less(monkeypatch):
+    layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
+    monkeypatch.setattr(
+        cpcert.certificate.build, "certify", lambda result, _: replace(certify(result), lower=0.5 * result.lower)
+    )
+    weaker, _ = certified_layers(layers)
+    assert weaker.status is Status.CERTIFICATE_WEAKER and weaker.message == Status.CERTIFICATE_WEAKER.sentence
+    assert all(less.lower < bound.lower for less, bound in zip(weaker.layers, layers.layers, strict=True))
+
+
+def test_notes_follow_the_sentence_whole():
+    result = replace(solve(noise(), gap=1e-6), notes=("one; and more", "two"))
+    assert result.message == "the gap of 1e-06 is proven; one; and more; two"
+    assert closing_line(result).endswith(" s; one; and more; two")
+    assert replace(result, status=Status.STALLED).message == f"{Status.STALLED.sentence}; one; and more; two"
+
+
 # -- limits ----------------------------------------------------------------------------------------------------------
 
 

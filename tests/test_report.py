@@ -107,7 +107,6 @@ def test_closing_lines():
     assert "at least 0.3120441" in line(result(status="time_limit", upper=None, gap=None))
     nothing = result(status="time_limit", upper=math.inf, lower=None, gap=math.nan, width=None)
     assert line(nothing).startswith("nothing proven about the global minimum")
-    assert line(result(scope="blockwise")).startswith("blockwise minimum in")
     infeasible = result(status="infeasible", upper=None, lower=None, gap=None, width=None, message="points 0, 1 clash")
     assert line(infeasible) == "infeasible, 2.1 s: points 0, 1 clash"
 

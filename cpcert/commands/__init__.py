@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
+    from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import Instance, SolveSettings
     from cpcert.network import Network
     from cpcert.outcomes import Outcome
@@ -59,6 +60,16 @@ def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
     if reading.assumed:
         print(reading.assumed, file=sys.stderr, flush=True)
     return reading.network
+
+
+def solve_and_show(problem: Problem, settings: SolveSettings, **more: Any) -> SolveResult:
+    """What `solve` finds; its running trace goes to stderr."""
+    from cpcert.frank_wolfe.solve import solve
+    from cpcert.report import running_trace
+
+    announce_compilation()
+    with running_trace(problem) as callback:
+        return solve(problem, callback=callback, **settings.model_dump(), **more)
 
 
 def announce_compilation() -> None:

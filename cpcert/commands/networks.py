@@ -11,11 +11,11 @@ from cpcert.commands import (
     NO,
     AsJson,
     Flag,
-    announce_compilation,
     deliver,
     problem_of,
     read_and_say,
     settings_from_options,
+    solve_and_show,
 )
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
@@ -89,12 +89,7 @@ def check(
 
         lower, upper = certified_interval(certificate, problem)
     elif problem.depth == 2:
-        from cpcert.frank_wolfe.solve import solve as solve_problem
-        from cpcert.report import running_trace
-
-        announce_compilation()
-        with running_trace(problem) as callback:
-            result = solve_problem(problem, callback=callback, **settings.model_dump())
+        result = solve_and_show(problem, settings)
         lower, upper = result.lower, result.upper
     found = check_network(problem, network, lower, upper, settings.gap)
     outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)))

@@ -22,6 +22,7 @@ from cpcert.commands import (
     problem_of,
     read_and_say,
     settings_from_options,
+    solve_and_show,
 )  # fmt: skip
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
@@ -110,7 +111,6 @@ def solve(
         Write the certificate into the folder of --out or the current one. --no-certificate: do not.
     """
     entered = time.monotonic()
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
@@ -122,19 +122,14 @@ def solve(
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
     start = None if warm_start is None else _warm_start(warm_start, problem)
 
-    # Imported only now: it compiles kernels, and wrong input need not wait for that.
-    from cpcert.frank_wolfe.solve import solve as solve_problem
     from cpcert.parallel import workers as start_workers
 
     with start_workers(workers, dask) as crew:
         deadline = _deadline(problem, settings.time_limit, entered, certificate)
         if problem.depth > 2:
             return _solve_deep(problem, settings, crew, start, as_json, out, certificate, deadline)
-        with report.running_trace(problem) as callback:
-            result = solve_problem(
-                problem, callback=callback, workers=crew, warm_start=start,
-                certificate_by=deadline if certificate else None, **settings.model_dump(),
-            )  # fmt: skip
+        by = deadline if certificate else None
+        result = solve_and_show(problem, settings, workers=crew, warm_start=start, certificate_by=by)
     proof = None
     if certificate:
         from cpcert.certificate.downgrade import certified
@@ -401,7 +396,6 @@ def width(
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
     """
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
@@ -413,14 +407,11 @@ def width(
         prepare_folder(out)
     problem = problem_of(loaded)
 
-    from cpcert.frank_wolfe.solve import solve as solve_problem
     from cpcert.width.answers import WidthOutcome
     from cpcert.width.bounds import width_bounds
 
-    announce_compilation()
     start = time.monotonic()
-    with report.running_trace(problem) as callback:
-        result = solve_problem(problem, callback=callback, **settings.model_dump())
+    result = solve_and_show(problem, settings)
     if result.network is None or result.lower is None:
         message = f"nothing is proven about the width: {result.message}"
         print(f"cpcert: {message}", file=sys.stderr)

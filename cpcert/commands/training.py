@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, settings_from_options, solve_and_show
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float
 from cpcert.output import prepare_folder
@@ -201,17 +201,13 @@ def plateau(
 
 def _plateau(sweep: Sweep, settings: SolveSettings, tolerance: float, crew: Workers) -> tuple[Plateau, bool]:
     """The curve of each λ of the sweep, and whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
-    from cpcert.frank_wolfe.solve import solve
-    from cpcert.report import running_trace
     from cpcert.training.plateau import Plateau, curve
 
-    announce_compilation()
     start, proven, curves = time.monotonic(), True, []
     for lam in sweep.lambdas:
         problem, solved = replace(sweep.problem, lam=lam), None
         if problem.depth == 2:
-            with running_trace(problem) as callback:
-                solved = solve(problem, callback=callback, workers=crew, **settings.model_dump())
+            solved = solve_and_show(problem, settings, workers=crew)
             proven &= solved.status == Status.OPTIMAL
         with _progress() as show:
             curves.append(curve(problem, sweep.of(lam), solved, tolerance, settings.time_limit, show))
