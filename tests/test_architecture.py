@@ -12,15 +12,14 @@ ROOT = Path(cpcert.__file__).parent
 # Rooms from the ground up. A room is a module or a folder; those of one layer do not know each other.
 LAYERS = (
     ("errors", "compiled", "numbers"),
-    ("rounding", "activations", "parallel", "output"),
+    ("rounding", "activations", "parallel", "output", "outcomes"),
     ("printing", "losses"),
     ("problem",),
     ("status", "network", "data"),
     ("instance", "models", "oracle", "formulations"),
     ("frank_wolfe",),
     ("certificate",),
-    ("rank", "width", "networks"),
-    ("report",),
+    ("rank", "width", "networks", "report"),
     ("deep",),
     ("training",),
     ("plots",),

@@ -36,7 +36,7 @@ from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.parallel import HERE, Workers, at_work
 from cpcert.printing import whole
 from cpcert.problem import Problem
-from cpcert.status import Status, ending
+from cpcert.status import Status, message, notes_of
 
 RESTARTS = 10
 WIDTH = 20
@@ -88,8 +88,8 @@ class DeepResult:
 
     status: how the run ended (cpcert/status.py); optimal: every layer has the requested gap. upper: the proven loss of
     `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every start. lower and gap are
-    None: nothing is proven about the global minimum from below. message: the sentence of the status, and what else there is
-    to say.
+    None: nothing is proven about the global minimum from below. requested_gap: the gap that was asked for in every layer.
+    notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
@@ -100,10 +100,17 @@ class DeepResult:
     starts: tuple[tuple[str, float], ...]
     iterations: int
     seconds: float
-    message: str
+    requested_gap: float
+    notes: tuple[str, ...] = ()
     scope: str = "blockwise"
     lower: None = None
     gap: None = None
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what else there is to say."""
+        proven = f"the gap of {whole(self.requested_gap)} is proven for every layer given its neighbours"
+        return message(self.status, proven, self.notes)
 
 
 @dataclass(frozen=True)
@@ -342,7 +349,7 @@ class _Run:
             iterations=0,
             seconds=time.monotonic() - started,
             trace=[],
-            message="",
+            requested_gap=self.gap,
             dual=proven,
         )
         self._bound(now, result)
@@ -383,10 +390,6 @@ class _Run:
 
     def result(self, status: Status) -> DeepResult:
         """What was proven when the run ended."""
-        if status == Status.OPTIMAL:
-            message = f"the gap of {whole(self.gap)} is proven for every layer given its neighbours"
-        else:
-            message = ending(status, self.problem)
         return DeepResult(
             problem=self.problem,
             status=status,
@@ -396,5 +399,6 @@ class _Run:
             starts=tuple(self.starts),
             iterations=self.iterations,
             seconds=self._elapsed(),
-            message=message,
+            requested_gap=self.gap,
+            notes=notes_of(status, self.problem),
         )

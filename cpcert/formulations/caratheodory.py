@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import qr
 
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 
 # Relative size of a diagonal entry of the pivoted QR factorisation that counts as 0.
 DEPENDENT = 1e-13
@@ -115,7 +115,7 @@ def reduce_covariances(network: Network, X: np.ndarray, layer: int) -> tuple[Net
     """Hidden layer `layer` with at most N(N+1) neurons, (K_ℓ, K_ℓ^σ) and Z_{ℓ+1} kept, norm not raised. X (N, n_0)."""
     before = _inputs(network, X, layer)
     Z = network.weights[layer - 1] @ before
-    following = network.weights[layer] @ features(Z, network.activation, network.beta)
+    following = network.weights[layer] @ layer_features(Z, network.activation, network.beta)
     # The smallest weights with these pre-activations, and the smallest next layer.
     W = np.linalg.lstsq(before.T, Z.T, rcond=1e-13)[0].T
     rows, cols = np.triu_indices(Z.shape[1])
@@ -125,7 +125,7 @@ def reduce_covariances(network: Network, X: np.ndarray, layer: int) -> tuple[Net
     root = np.sqrt(caratheodory(columns, np.sum(W * W, axis=1)))
     alive = root > 0.0
     W = W[alive] * root[alive, np.newaxis]
-    after = features(Z[alive] * root[alive, np.newaxis], network.activation, network.beta)
+    after = layer_features(Z[alive] * root[alive, np.newaxis], network.activation, network.beta)
     weights = list(network.weights)
     weights[layer - 1] = W
     weights[layer] = np.linalg.lstsq(after.T, following.T, rcond=1e-13)[0].T
@@ -138,7 +138,7 @@ def _inputs(network: Network, X: np.ndarray, layer: int) -> np.ndarray:
     """Z_{ℓ−1}^σ, the features that hidden layer ℓ sees, (n_{ℓ−1} + 1, N)."""
     if layer == 1:
         return network.inputs(X)
-    return features(network.forward(X)[layer - 2], network.activation, network.beta)
+    return layer_features(network.forward(X)[layer - 2], network.activation, network.beta)
 
 
 def _distinct(X: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.formulations.representations import relative_residual, weights_from_representations
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -55,7 +55,7 @@ def covariances(Z: Sequence[np.ndarray], activation: Activation, beta: float) ->
 
 def atoms_covariances(atoms: np.ndarray, activation: Activation, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """(Σ xxᵀ, Σ σ(x)σ(x)ᵀ + β²11ᵀ) over the rows x of atoms: (k, N). In S by construction."""
-    A = features(atoms, activation, beta)
+    A = layer_features(atoms, activation, beta)
     return atoms.T @ atoms, A.T @ A
 
 

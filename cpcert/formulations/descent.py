@@ -113,11 +113,11 @@ def local_descent(view: RepresentationLoss, Z: Sequence[Tensor], sweeps: int, to
 def local_loss(view: RepresentationLoss, Z: Sequence[Tensor], index: int) -> Tensor:
     """The terms of L^r in which Z_ℓ appears, ℓ = index + 1: they read Z_{ℓ−1}, Z_ℓ and Z_{ℓ+1} only."""
     lam = view.problem.lam
-    before = view.features(Z[index - 1]) if index > 0 else view.X_tilde()
+    before = view.layer_features(Z[index - 1]) if index > 0 else view.X_tilde()
     attraction = lam * view.cost(Z[index], before)
     if index == len(Z) - 1:
         return view.data_term(Z[index]) + attraction
-    return attraction + lam * view.cost(Z[index + 1], view.features(Z[index]))
+    return attraction + lam * view.cost(Z[index + 1], view.layer_features(Z[index]))
 
 
 def _local_step(view: RepresentationLoss, Z: Sequence[Tensor], index: int, step: float) -> tuple[Tensor, float]:
@@ -128,7 +128,7 @@ def _local_step(view: RepresentationLoss, Z: Sequence[Tensor], index: int, step:
     near[index] = Z[index].clone().requires_grad_()
     before = local_loss(view, near, index)
     (gradient,) = torch.autograd.grad(before, near[index])
-    A = view.features(Z[index - 1]) if index > 0 else view.X_tilde()
+    A = view.layer_features(Z[index - 1]) if index > 0 else view.X_tilde()
     direction = -((gradient @ A.T) @ A + view.tikhonov * gradient) / (2.0 * view.problem.lam)
     slope = float((gradient * direction).sum())
     for _ in range(HALVINGS):
@@ -141,7 +141,7 @@ def _local_step(view: RepresentationLoss, Z: Sequence[Tensor], index: int, step:
 
 def _in_metric(view: RepresentationLoss, Z: Sequence[Tensor], gradient: Sequence[Tensor]) -> tuple[list[Tensor], float]:
     """([D_1, …, D_L], the slope Σ⟨gradient, D⟩ ≤ 0)."""
-    inputs = [view.X_tilde(), *(view.features(Z_l) for Z_l in Z[:-1])]
+    inputs = [view.X_tilde(), *(view.layer_features(Z_l) for Z_l in Z[:-1])]
     direction = [-((g @ A.T) @ A) / (2.0 * view.problem.lam) for g, A in zip(gradient, inputs, strict=True)]
     return direction, float(sum((g * D).sum() for g, D in zip(gradient, direction, strict=True)))
 

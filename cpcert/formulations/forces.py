@@ -24,15 +24,17 @@ Floating point throughout: nothing here is a proven bound. docs/mathematics/repr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cpcert.errors import InputError
 from cpcert.formulations.representations import relative_residual
-from cpcert.network import Network, features
-from cpcert.printing import about
+from cpcert.network import Network, layer_features
+from cpcert.output import write_json
+from cpcert.printing import about, plural
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -119,7 +121,7 @@ def layer_forces(
     check_parameters(problem, rcond, tikhonov, kink_tolerance)
     sigma, beta = problem.activation, problem.beta
     Z = network.forward(problem.X)
-    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
+    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(layer_features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
     slopes, kinks = _slopes(problem, network, Z, spectra, kink_tolerance)
     duals = _duals(problem, network, Z[-1], slopes)
     found = []
@@ -257,50 +259,78 @@ def find_rays(Z: np.ndarray, degrees: float = RAY_DEGREES) -> tuple[tuple[Ray, .
     return tuple(sorted(rays, key=lambda ray: -ray.share)), int(np.sum(~clear))
 
 
-def forces_object(problem: Problem, network: Network, layers: list[LayerForces]) -> dict[str, Any]:
-    """What `cpcert forces --json` prints, without the files."""
+@dataclass(frozen=True, eq=False)
+class ForcesOutcome:
+    """The forces at every hidden layer of a network of the problem, all floating-point values, and the files that were written.
+
+    seed: of its first weights, if it was trained here; complete: whether that training came to its end.
+    """
+
+    problem: Problem
+    network: Network
+    layers: tuple[LayerForces, ...]
+    seed: int | None = None
+    complete: bool = True
+    plot: Path | None = None
+    animation: Path | None = None
+    model: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert forces`; files that were not written are left out."""
+        files = {"plot": self.plot, "animation": self.animation, "model": self.model}
+        return {
+            "instance": self.problem.name,
+            "loss": self.network.loss(self.problem),
+            "points": self.problem.N,
+            "widths": list(self.network.widths),
+            "layers": [_layer_object(layer) for layer in self.layers],
+            "seed": self.seed,
+            "complete": self.complete,
+            **{name: str(path) for name, path in files.items() if path is not None},
+        }
+
+    def sentence(self) -> str:
+        """A line for the network and one for each hidden layer."""
+        problem = self.problem
+        loss = about(self.network.loss(problem), 8)
+        lines = [f"{problem.name}: loss about {loss}, {problem.N} {plural(problem.N, 'point')}"]
+        for layer in self.layers:
+            rays, size = len(layer.rays), np.linalg.norm
+            cancel = "should cancel" if layer.full else f"need not cancel, rank {layer.rank} < points"
+            lines.append(
+                f"layer {layer.layer}: {len(layer.Z)} neurons on {rays} {plural(rays, 'ray')}; "
+                f"attraction {about(float(size(layer.attraction)), 4)}, repulsion {about(float(size(layer.repulsion)), 4)}; "
+                f"identity to {about(layer.identity_residual, 2)} ({layer.kinks} kinks); "
+                f"forces to {about(layer.cancellation_residual, 2)} ({cancel})"
+            )
+        return "\n".join(lines)
+
+    def write(self, folder: Path, with_network: bool) -> ForcesOutcome:
+        """Write NAME-forces.json, and `with_network` NAME-forces.safetensors; returns the outcome with its path. Raises OSError when
+        the disk refuses."""
+        written, stem = self, f"{self.problem.name}-forces"
+        if with_network:
+            written = replace(self, model=folder / f"{stem}.safetensors")
+            self.network.save(folder / f"{stem}.safetensors")
+        write_json(folder / f"{stem}.json", written.as_json())
+        return written
+
+
+def _layer_object(layer: LayerForces) -> dict[str, Any]:
     return {
-        "instance": problem.name,
-        "loss": network.loss(problem),
-        "points": problem.N,
-        "widths": list(network.widths),
-        "layers": [
-            {
-                "layer": layer.layer,
-                "neurons": len(layer.Z),
-                "attraction": float(np.linalg.norm(layer.attraction)),
-                "repulsion": float(np.linalg.norm(layer.repulsion)),
-                "stationarity_residual": layer.stationarity_residual,
-                "identity_residual": layer.identity_residual,
-                "cancellation_residual": layer.cancellation_residual,
-                "forces_should_cancel": layer.full,
-                "kinks": layer.kinks,
-                "rank_before": layer.rank_before,
-                "rank": layer.rank,
-                "faint": layer.faint,
-                "rays": [
-                    {"neurons": list(ray.neurons), "share": ray.share, "spread_degrees": ray.spread}
-                    for ray in layer.rays
-                ],
-            }
-            for layer in layers
+        "layer": layer.layer,
+        "neurons": len(layer.Z),
+        "attraction": float(np.linalg.norm(layer.attraction)),
+        "repulsion": float(np.linalg.norm(layer.repulsion)),
+        "stationarity_residual": layer.stationarity_residual,
+        "identity_residual": layer.identity_residual,
+        "cancellation_residual": layer.cancellation_residual,
+        "forces_should_cancel": layer.full,
+        "kinks": layer.kinks,
+        "rank_before": layer.rank_before,
+        "rank": layer.rank,
+        "faint": layer.faint,
+        "rays": [
+            {"neurons": list(ray.neurons), "share": ray.share, "spread_degrees": ray.spread} for ray in layer.rays
         ],
     }
-
-
-def forces_line(written: dict[str, Any]) -> str:
-    """One line a hidden layer, for people: floating-point values, no claims."""
-    points = written["points"]
-    lines = [
-        f"{written['instance']}: loss about {about(written['loss'], 8)}, {points} {'point' if points == 1 else 'points'}"
-    ]
-    for layer in written["layers"]:
-        rays = len(layer["rays"])
-        cancel = "should cancel" if layer["forces_should_cancel"] else f"need not cancel, rank {layer['rank']} < points"
-        lines.append(
-            f"layer {layer['layer']}: {layer['neurons']} neurons on {rays} {'ray' if rays == 1 else 'rays'}; "
-            f"attraction {about(layer['attraction'], 4)}, repulsion {about(layer['repulsion'], 4)}; "
-            f"identity to {about(layer['identity_residual'], 2)} ({layer['kinks']} kinks); "
-            f"forces to {about(layer['cancellation_residual'], 2)} ({cancel})"
-        )
-    return "\n".join(lines)

@@ -26,7 +26,7 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.errors import InputError
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +84,7 @@ def relative_residual(difference: np.ndarray, reference: np.ndarray) -> float:
 def _layer_inputs(
     Z: Sequence[np.ndarray], X_tilde: np.ndarray, activation: Activation, beta: float
 ) -> list[np.ndarray]:
-    return [X_tilde, *(features(Z_l, activation, beta) for Z_l in Z[:-1])]
+    return [X_tilde, *(layer_features(Z_l, activation, beta) for Z_l in Z[:-1])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,7 @@ class RepresentationLoss:
         A, Z = self.X_tilde(), []
         for W in self.tensors(weights):
             Z.append(W @ A)
-            A = self.features(Z[-1])
+            A = self.layer_features(Z[-1])
         return Z
 
     def residual_weights(self, weights: Sequence[Tensor]) -> list[Tensor]:
@@ -168,10 +168,10 @@ class RepresentationLoss:
         A, projected = self.X_tilde(), []
         for Z_l in self.tensors(Z):
             projected.append((Z_l @ self._inverse(A)) @ A)
-            A = self.features(projected[-1])
+            A = self.layer_features(projected[-1])
         return projected
 
-    def features(self, Z: Tensor) -> Tensor:
+    def layer_features(self, Z: Tensor) -> Tensor:
         """Z^σ = [σ(Z); β1ᵀ] (without the last row if β = 0)."""
         import torch
 
@@ -218,7 +218,7 @@ class RepresentationLoss:
 
     def _inputs(self, Z: Sequence[Tensor]) -> list[Tensor]:
         """[A_0, …, A_{L−1}]."""
-        return [self.X_tilde(), *(self.features(Z_l) for Z_l in Z[:-1])]
+        return [self.X_tilde(), *(self.layer_features(Z_l) for Z_l in Z[:-1])]
 
     def _inverse(self, A: Tensor) -> Tensor:
         import torch

@@ -19,8 +19,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+from cpcert.output import write_json
 from cpcert.printing import decimal
 from cpcert.rank.answers import describe
 from cpcert.rank.bounds import cp_rank_bounds
@@ -74,34 +76,46 @@ def rank_along_path(N: int, lam: Fraction, seconds: float, seed: int = 0) -> Pat
     return PathStep(lam, lam * N * N - lam**2 * N * (N - 1), lower, upper, lower_proof, upper_proof)
 
 
-def path_object(N: int, steps: list[PathStep], seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert bipartite --path`; `exact` has λ and the minimum as decimals without rounding."""
-    return {
-        "graph": f"bipartite-{N}",
-        "N": N,
-        "loss": "mse",
-        "path": [
-            {
-                "lambda": float(step.lam),
-                "minimum": float(step.minimum),
-                "exact": {"lambda": decimal(step.lam), "minimum": decimal(step.minimum)},
-                "rank_sigma": {"lower": step.lower, "upper": step.upper},
-                "lower_proof": step.lower_proof,
-                "upper_proof": step.upper_proof,
-            }
-            for step in steps
-        ],
-        "seconds": seconds,
-    }
+@dataclass(frozen=True)
+class MsePathOutcome:
+    """The bounds for B_N at every λ."""
 
+    N: int
+    steps: tuple[PathStep, ...]
+    seconds: float
 
-def path_lines(steps: list[PathStep]) -> str:
-    """The same as a table, every number exact."""
-    rows = [("lambda", "minimum", "Rank_sigma", "lower bound", "upper bound")]
-    for step in steps:
-        rank = str(step.lower) if step.lower == step.upper else f"{step.lower} to {step.upper}"
-        rows.append((decimal(step.lam), decimal(step.minimum), rank, step.lower_proof, step.upper_proof))
-    widths = [max(len(row[k]) for row in rows) for k in range(5)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert bipartite --path`; `exact` has λ and the minimum as decimals without rounding."""
+        return {
+            "graph": f"bipartite-{self.N}",
+            "N": self.N,
+            "loss": "mse",
+            "path": [
+                {
+                    "lambda": float(step.lam),
+                    "minimum": float(step.minimum),
+                    "exact": {"lambda": decimal(step.lam), "minimum": decimal(step.minimum)},
+                    "rank_sigma": {"lower": step.lower, "upper": step.upper},
+                    "lower_proof": step.lower_proof,
+                    "upper_proof": step.upper_proof,
+                }
+                for step in self.steps
+            ],
+            "seconds": self.seconds,
+        }
+
+    def sentence(self) -> str:
+        """The same as a table, every number exact."""
+        rows = [("lambda", "minimum", "Rank_sigma", "lower bound", "upper bound")]
+        for step in self.steps:
+            rank = str(step.lower) if step.lower == step.upper else f"{step.lower} to {step.upper}"
+            rows.append((decimal(step.lam), decimal(step.minimum), rank, step.lower_proof, step.upper_proof))
+        widths = [max(len(row[k]) for row in rows) for k in range(5)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+    def write(self, folder: Path) -> MsePathOutcome:
+        """Write bipartite-N-path.json. Raises OSError when the disk refuses."""
+        write_json(folder / f"bipartite-{self.N}-path.json", self.as_json())
+        return self

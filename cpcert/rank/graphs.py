@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -61,11 +60,6 @@ def clebsch_graph() -> nx.Graph:
     return graph
 
 
-def load_graph(name: str) -> nx.Graph:
-    """The graph of `find_graph`, vertices numbered from 0."""
-    return find_graph(name).graph
-
-
 def find_graph(name: str, file_format: str | None = None) -> GraphFile:
     """A graph by name (petersen, heawood, groetzsch, clebsch, cycle-N), or from a file (`graph_files.py`).
 
@@ -97,15 +91,6 @@ def _require_simple(graph: nx.Graph) -> None:
         raise InputError("graph: vertices are not 0, ..., n - 1; give networkx.convert_node_labels_to_integers(graph)")
 
 
-def incidence(graph: nx.Graph) -> np.ndarray:
-    """E (edges × vertices), integer: row k has ones at the two ends of edge k. Raises InputError: not a simple graph."""
-    _require_simple(graph)
-    E = np.zeros((graph.number_of_edges(), graph.number_of_nodes()), dtype=int)
-    for k, (u, v) in enumerate(graph.edges):
-        E[k, u] = E[k, v] = 1
-    return E
-
-
 def edge_matrix(graph: nx.Graph) -> list[list[Number]]:
     """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it. Raises InputError: not a simple graph."""
     _require_simple(graph)
@@ -126,12 +111,6 @@ def edge_atoms(graph: nx.Graph) -> Atoms:
 def identity_network_cost(A: list[list[Number]]) -> float:
     """‖W_1‖² + ‖W_2‖² = 2√N ‖A‖ of the network W_1 = cI, W_2 = A/c with N neurons (Remark 23), in floating point."""
     return 2.0 * math.sqrt(len(A) * sum(float(v) ** 2 for row in A for v in row))
-
-
-def one_hot_blocks(sizes: Iterable[int]) -> list[list[Number]]:
-    """YᵀY for one-hot targets: blocks of ones; cp-rank the number of classes (Section 4.2)."""
-    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
-    return [[int(a == b) for b in labels] for a in labels]
 
 
 # -- triangle-free support -----------------------------------------------------------------------------------------------

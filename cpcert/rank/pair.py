@@ -11,7 +11,7 @@ M has as many terms as the pair. Entries that must vanish are removed, entries t
 by cliques of what is left, and a principal submatrix that is determined has a cp-rank of its own.
 
 Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A
-pair given in floats is taken exactly as given; `network_rank_sigma` is about all pairs within a tolerance instead.
+pair given in floats is taken exactly as given; `layer_rank_sigma` is about all pairs within a tolerance instead.
 docs/mathematics/pairs.md has the details.
 """
 
@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,6 +58,10 @@ from cpcert.rank.proofs import (
     ZeroStep,
     as_json,
 )
+
+if TYPE_CHECKING:
+    from cpcert.network import Network
+    from cpcert.problem import Problem
 
 # Starts of the search for a number of neurons, and decompositions that are tried to be made rational.
 STARTS = 10
@@ -353,8 +357,24 @@ Z_BITS, U_BITS, HALF, LARGEST_WIDTH = 26, 14, 25, 4096
 INFLATION = 1.0 + 1e-9
 
 
-def network_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Activation) -> dict[str, Any]:
-    """Bounds of Rank_σ near the covariance pair of a hidden layer: {"lower", "upper", "tolerance"}.
+@dataclass(frozen=True)
+class NearbyRank:
+    """Bounds of Rank_σ near a pair: lower ≤ that of every pair within the relative `tolerance`; upper, that of the pair itself."""
+
+    lower: int
+    upper: int
+    tolerance: float
+
+
+def network_rank_sigma(network: Network, problem: Problem) -> NearbyRank:
+    """Bounds of Rank_σ near the covariance pair of the hidden layer of a network of depth 2, once it is balanced."""
+    W, V, _ = network.neurons()
+    balanced = W * np.sqrt(np.linalg.norm(V, axis=0))[:, np.newaxis]
+    return layer_rank_sigma(balanced, problem.X_tilde, problem.activation)
+
+
+def layer_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Activation) -> NearbyRank:
+    """Bounds of Rank_σ near the covariance pair of a hidden layer.
 
     weights: (width, n), one neuron per row; X_tilde: (n, N). The pair is K = ZᵀZ, K^σ − β²11ᵀ = σ(Z)ᵀσ(Z) for the exact Z = W X̃ of
     these floats. `lower` is proven for every pair within `tolerance` of it: the larger rank that both matrices keep.
@@ -366,7 +386,7 @@ def network_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Act
     error = (W.shape[1] + 4) * 2.0**-52 * (np.abs(W) @ np.abs(X_tilde)) + W.shape[1] * 2.0**-1000
     slope_error = activation.lipschitz * error + 2.0**-52 * np.abs(activation(Z)) + 2.0**-1000
     lower = max(_robust_rank(Z, error), _robust_rank(activation(Z), slope_error))
-    return {"lower": lower, "upper": len(Z), "tolerance": TOLERANCE}
+    return NearbyRank(lower, len(Z), TOLERANCE)
 
 
 def _robust_rank(Z: np.ndarray, error: np.ndarray) -> int:

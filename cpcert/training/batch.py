@@ -101,7 +101,7 @@ class Data:
             return positive
         return self.a_plus * positive + self.a_minus * (1.0 - positive)
 
-    def features(self, values: torch.Tensor) -> torch.Tensor:
+    def layer_features(self, values: torch.Tensor) -> torch.Tensor:
         """[values; β1ᵀ] (B, n + 1, N), or the values themselves when β = 0."""
         if self.beta == 0.0:
             return values
@@ -153,16 +153,6 @@ def networks(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> lis
     return found
 
 
-def padding_is_zero(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> bool:
-    """Whether every padded entry is exactly 0."""
-    kept = networks(problem, trials, weights)
-    return all(
-        int(torch.count_nonzero(W[b])) == np.count_nonzero(network.weights[layer])
-        for layer, W in enumerate(weights)
-        for b, network in enumerate(kept)
-    )
-
-
 def flatten(weights: Tensors) -> torch.Tensor:
     """(B, P): all weights of a network in a row."""
     return torch.cat([W.flatten(1) for W in weights], 1)
@@ -185,7 +175,7 @@ def _forward(weights: Tensors, data: Data) -> tuple[Tensors, Tensors, torch.Tens
     slopes, features = [], []
     for W in weights[1:]:
         slopes.append(data.slopes(Z))
-        features.append(data.features(Z * slopes[-1]))
+        features.append(data.layer_features(Z * slopes[-1]))
         Z = torch.bmm(W, features[-1])
     return slopes, features, Z
 

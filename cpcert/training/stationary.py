@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.problem import Problem
 from cpcert.training.batch import Data, Tensors, flatten, hessian_product, losses, split
 
@@ -71,7 +71,7 @@ def hint(problem: Problem, network: Network, seed: int = 0) -> Hint:
 def _layers(problem: Problem, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(Z_1, …, Z_L) and the inputs (A_0, …, A_{L−1}) of the layers."""
     Z = network.forward(problem.X)
-    return Z, [problem.X_tilde, *(features(z, network.activation, network.beta) for z in Z[:-1])]
+    return Z, [problem.X_tilde, *(layer_features(z, network.activation, network.beta) for z in Z[:-1])]
 
 
 def _first_order(problem: Problem, network: Network) -> tuple[float, list[np.ndarray]]:

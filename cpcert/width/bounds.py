@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 import numpy as np
 
@@ -40,7 +40,6 @@ from cpcert.network import Network, loss_upper, residual_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import Limits, find_neurons
 from cpcert.oracle.spectral import EPS, operator_norm
-from cpcert.printing import rounded_up, whole
 from cpcert.problem import Problem
 from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
 
@@ -61,6 +60,12 @@ HITTING_NODES = 100_000
 RANK_ALLOWANCE = 1e-11
 
 
+class WidthProof(StrEnum):
+    """What a lower end of the width rests on: needed sets of caps (2), the rank (3), or nothing."""
+
+    CAPS, RANK, NONE = "caps", "rank", "none"
+
+
 @dataclass(frozen=True)
 class Needed:
     """Every network with a loss ≤ U has a neuron in one of these caps (numbers); without, the loss is at least lower > U."""
@@ -70,11 +75,11 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class PlateauBounds:
+class WidthBounds:
     """lower ≤ w(U) ≤ upper for the least width w(U) with a loss ≤ U; an exact optimum has at least `lower` neurons.
 
     loss: U. network: of `upper` neurons and a proven loss ≤ U (interpolate: it fits up to rounding only, and `upper` may be more).
-    tolerance: (U − L)/U for the proven lower bound L of P*, how far U may be from P*. proof: "caps", "rank" or "none". caps: the
+    tolerance: (U − L)/U for the proven lower bound L of P*, how far U may be from P*. proof: of `lower`. caps: the
     division, if there is one; needed: the needed sets. complete: the search ended by itself. note: what was left out, and why.
     """
 
@@ -83,16 +88,14 @@ class PlateauBounds:
     loss: float
     tolerance: float
     network: Network
-    proof: str
+    proof: WidthProof
     caps: Arcs | Cones | None
     needed: tuple[Needed, ...]
     complete: bool
     note: str
 
 
-def plateau_bounds(
-    problem: Problem, result: SolveResult, seconds: float = 30.0, tolerance: float = 0.0
-) -> PlateauBounds:
+def width_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0, tolerance: float = 0.0) -> WidthBounds:
     """Proven bounds of the least width with a loss ≤ U (module docstring); result: of solve(problem).
 
     U is result.upper, or what is within the relative `tolerance` of result.lower, if that is more: networks that are narrower
@@ -127,11 +130,11 @@ def plateau_bounds(
             narrower = _narrower(problem, space, caps.points, search.best, upper)
             if narrower is not None and narrower.width < network.width:
                 network, most = narrower, narrower.width
-    proof = "caps" if lower else "none"
+    proof = WidthProof.CAPS if lower else WidthProof.NONE
     rank = rank_bound(problem, upper)
     if rank > lower:
-        lower, proof = rank, "rank"
-    return PlateauBounds(lower, most, upper, gap, network, proof, caps, needed, complete, note)
+        lower, proof = rank, WidthProof.RANK
+    return WidthBounds(lower, most, upper, gap, network, proof, caps, needed, complete, note)
 
 
 def _exact_width(problem: Problem, network: Network) -> int:
@@ -355,38 +358,3 @@ def rank_bound(problem: Problem, upper: float) -> int:
     while width < k and float(paid[:width].sum() + free[width:].sum()) * (1.0 - RANK_ALLOWANCE) > upper:
         width += 1
     return width
-
-
-# -- what the command prints ---------------------------------------------------------------------------------------------
-
-
-def plateau_object(problem: Problem, bounds: PlateauBounds, seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert width`."""
-    return {
-        "instance": problem.name,
-        "lower": bounds.lower,
-        "upper": bounds.upper,
-        "lower_proof": None if bounds.proof == "none" else bounds.proof,
-        "loss": bounds.loss,
-        "tolerance": bounds.tolerance,
-        "caps": [] if bounds.caps is None else bounds.caps.as_json(),
-        "needed": [{"caps": list(needed.caps), "loss_without": needed.lower} for needed in bounds.needed],
-        "complete": bounds.complete,
-        "note": bounds.note or None,
-        "seconds": seconds,
-    }
-
-
-def plateau_line(bounds: PlateauBounds, seconds: float) -> str:
-    """The same in a sentence. U is whole: rounded up it would need fewer neurons, rounded down perhaps more."""
-    width = f"exactly {bounds.lower}" if bounds.lower == bounds.upper else f"between {bounds.lower} and {bounds.upper}"
-    sets = len(bounds.needed)
-    proof = {
-        "caps": "one set of caps that needs a neuron" if sets == 1 else f"{sets} sets of caps that each need a neuron",
-        "rank": "rank",
-        "none": "no width is less than 0" if bounds.upper == 0 else "nothing proven",
-    }[bounds.proof]
-    kind = "a relative" if bounds.loss else "an absolute"
-    above = f"the minimum to {kind} {rounded_up(bounds.tolerance)}" if bounds.tolerance else "the minimum"
-    note = f"\n{bounds.note}" if bounds.note else ""
-    return f"least width with a loss of at most {whole(bounds.loss)} ({above}): {width}, {seconds:.1f} s; lower: {proof}{note}"
