@@ -18,7 +18,9 @@ EQUIVALENT: dict[str, str] = {
         "a limit: points must differ anyway"
     ),
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
-    r"^check_directions: k <= RANK → k < RANK": "a limit: others would do",
+    r"^(check_directions|_reduced_outputs): k <= RANK → k < RANK": "a limit: others would do",
+    r"^parse: .* in require\(len\(content\) < FILE_BYTES": "a limit: others would do",
+    r"^Node\.tighten: value < tree\.least → value <= tree\.least": "a limit: others would do",
     # Python.
     r"^: .* in sys\.exit\(main": "the file as a program, which tests/test_certificate.py runs",
     r"^check: raise Rejected\(f'the numbers cannot be computed": "no file is known that comes here",
@@ -46,6 +48,7 @@ EQUIVALENT: dict[str, str] = {
         "a unit of 2**-160, where the enclosure of e**-L is wider by a hundred units"
     ),
     # Comparisons that cannot be equalities, or where both sides give the same.
+    r"^check_relation: next\(.* in if next\(": "which of the two ends of a line gives it its name",
     r"^activate: z > 0 → z >= 0 ": "both branches agree at 0",
     r"^loss_upper: (y > 0 → y >= 0|0 → 1) in t = |^conjugate_lower: y > 0 → y >= 0 in p = ": (
         "labels are ±1 over a fine unit: no integer lies between"
@@ -84,7 +87,10 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.tighten: 1 → 2 in value = ": "one more of 2**-q units, of which 2**8 and more are rounded up to one",
     r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
     r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
+    r"^semidefinite: 64 → 65 in spend": "the same price after rounding",
+    r"^Forest\.row: 0 → 1 in self\.kept = ": "a byte",
     # More than is needed.
+    r"^Node\.branch: 0 → 1 in high\[i\] = ": "an end that lies a unit of 2**-p further out",
     r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (
         "the other end of the edge of a first vertex is still no vertex, so it lies in no cone"
     ),
