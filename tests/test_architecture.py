@@ -118,6 +118,12 @@ def test_private_names_stay_at_home():
     assert not private, "\n".join(private)
 
 
+def test_the_searches_take_no_mathematics_from_the_checker():
+    """Else one error could be shared by a proof about a matrix and its check."""
+    taken = {name for module, target, name in imports() if "rank_check" in target and room_of(module) == "rank"}
+    assert taken <= {"check_rank_claim", "Rejected", "LARGEST_EQUATIONS"}
+
+
 def test_the_checkers_import_nothing_of_the_package():
     checkers = [f"cpcert.certificate.{path.stem}" for path in (ROOT / "certificate").glob("*check.py")]
     assert len(checkers) >= 2

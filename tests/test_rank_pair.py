@@ -132,7 +132,7 @@ def test_a_linear_network_needs_its_rank():
 
 def test_propagation_is_needed():
     """Without the removal of vanishing entries K = K^σ = B_4 would allow cliques through q."""
-    from cpcert.certificate.rank_check import sigma_system
+    from cpcert.rank.lifted_systems import sigma_system
     from cpcert.rank.pair import _Propagation
 
     system = _Propagation(sigma_system(B[4], B[4], 1, 0), 4).system

@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from cpcert.certificate.rank_check import Rejected, check_rank_claim, rank_modulo, triangle_free
+from cpcert.certificate.rank_check import Rejected, check_rank_claim
+from cpcert.rank.cliques import triangle_free
 from cpcert.rank.copositive import LARGEST_ORDER as LARGEST_ENUMERATED
 from cpcert.rank.copositive import copositive_cut, exposed_bounds, exposing_matrix, separate
+from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.factorize import factors_and_rest, find_factors, nearby_factorisation
 from cpcert.rank.graphs import adjacency, clique_cover_bound, triangle_free_atoms
 from cpcert.rank.matrices import Rows, exact_rows, float_matrix

@@ -22,8 +22,9 @@ from itertools import combinations
 
 import numpy as np
 
-from cpcert.certificate.rank_check import Rejected, minimal_zeros, zeros_system
+from cpcert.rank.copositive_zeros import copositive_zeros
 from cpcert.rank.lifted import prove_node
+from cpcert.rank.lifted_systems import zeros_system
 from cpcert.rank.proofs import Atom, Atoms, CopositiveCut, Exposing, Matrix, Number
 
 # All supports are visited in float at each round, and once exactly.
@@ -136,11 +137,8 @@ def copositive_cut(A: list[list[Number]], separation: Separation, scale: np.ndar
             exact = _rounded(shifted, denominator)
             if sum(s * a for row, other in zip(exact, A, strict=True) for s, a in zip(row, other, strict=True)) >= 0:
                 continue
-            try:
-                minimal_zeros([list(row) for row in exact])
-            except Rejected:
-                continue
-            return CopositiveCut(exact)
+            if copositive_zeros(exact) is not None:
+                return CopositiveCut(exact)
     return None
 
 
@@ -161,13 +159,7 @@ def exposing_matrix(A: list[list[Number]], separation: Separation, scale: np.nda
     if len(known) < len(points):
         return None
     exact = _nearest_solution(S / np.outer(scale, scale), known, A)
-    if exact is None:
-        return None
-    try:
-        minimal_zeros([list(row) for row in exact])
-    except Rejected:
-        return None
-    return exact
+    return None if exact is None or copositive_zeros(exact) is None else exact
 
 
 def _polished(separation: Separation, A: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -284,11 +276,11 @@ def exposed_bounds(A: list[list[Number]], S: Matrix) -> tuple[int | None, Exposi
     The factorisation uses minimal zeros only, as few as HiGHS can do with; the lower bound allows their sums as well.
     A lower bound of None means that A is not completely positive: no combination of zeros gives it.
     """
-    matrix = [list(row) for row in S]
-    zeros = minimal_zeros(matrix)
+    zeros = copositive_zeros(S)
+    if zeros is None:
+        raise ValueError("S is not copositive")
     atoms = _combination_of(A, zeros)
-    system = zeros_system(matrix, A)
-    lower, node = prove_node(system, len(atoms.atoms) if atoms is not None else 10**6)
+    lower, node = prove_node(zeros_system(S, zeros, A), len(atoms.atoms) if atoms is not None else 10**6)
     return lower, Exposing(S, node), atoms
 
 

@@ -20,7 +20,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim, inverse_times
+from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim
+from cpcert.rank.exact_linear import solve
 from cpcert.rank.proofs import Atom, Atoms, Column, Nearby, Number, Upper, as_json
 
 # An entry of a factor below this (A scaled to unit diagonal) is taken for 0.
@@ -225,7 +226,7 @@ def _bases(A: list[list[Number]], rows: list[int], zero: np.ndarray) -> list[lis
     n = len(A)
     if len(rows) == n:
         return [[[int(i == j) for j in range(n)] for i in range(n) if not column[i]] for column in zero.T]
-    C = inverse_times([[A[i][j] for j in rows] for i in rows], [A[i] for i in rows])
+    C = solve([[A[i][j] for j in rows] for i in rows], [A[i] for i in rows])
     if C is None:
         return None
     bases: list[list[list[Number]]] = []

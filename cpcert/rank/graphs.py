@@ -29,8 +29,9 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from cpcert.certificate.rank_check import Graph, Rejected, in_one_clique, inverse_times, maximal_cliques, triangle_free
 from cpcert.errors import InputError
+from cpcert.rank.cliques import Graph, in_one_clique, maximal_cliques, triangle_free
+from cpcert.rank.exact_linear import solve
 from cpcert.rank.graph_files import LARGEST_ORDER, GraphFile, read_graph
 from cpcert.rank.proofs import Atom, Atoms, Cover, CoverSearch, CoverWeights, FoolingSet, Number, Pair, TriangleFree
 
@@ -155,7 +156,7 @@ def _dominating_scaling(A: list[list[Number]]) -> list[Number] | None:
     # Fix d_0 = 1 and solve the other rows: the slack, if any, is at vertex 0. The rest is a nonsingular M-matrix
     # whenever M is positive semidefinite and irreducible.
     rest = [row[1:] for row in M[1:]]
-    solution = inverse_times(rest, [[-row[0]] for row in M[1:]])
+    solution = solve(rest, [[-row[0]] for row in M[1:]])
     if solution is None:
         return None
     d: list[Number] = [1, *(row[0] for row in solution)]
@@ -180,13 +181,8 @@ def clique_cover_bound(graph: Graph, required: set[Pair], target: int | None = N
     best: tuple[int, Cover] = (len(fooling), FoolingSet(tuple(fooling)))
     if best[0] == target:
         return best
-    cliques: list[frozenset[int]] = []
-    try:
-        for clique in maximal_cliques(graph):
-            cliques.append(clique)
-            if len(cliques) > MANY_CLIQUES:
-                return best
-    except Rejected:
+    cliques = maximal_cliques(graph, MANY_CLIQUES)
+    if cliques is None:
         return best
     pairs = sorted(required)
     members = [[k for k, pair in enumerate(pairs) if pair[0] in c and pair[1] in c] for c in cliques]

@@ -27,9 +27,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cpcert.activations import Activation
-from cpcert.certificate.rank_check import Rejected, System, check_rank_claim, rank_modulo, sigma_system
+from cpcert.certificate.rank_check import Rejected, check_rank_claim
 from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_bounds
+from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.graphs import clique_cover_bound
+from cpcert.rank.lifted_systems import System, sigma_system
 from cpcert.rank.matrices import ExactPair, Rows, exact_rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
 from cpcert.rank.proofs import (
