@@ -143,9 +143,9 @@ def integers(numbers):
 
 
 def example_of_the_specification():
-    """The header and the arrays of "An example to check by hand" in SPEC.md: {name: (type, numbers)}."""
+    """The header and the arrays of "A tree by hand" in SPEC.md: {name: (type, numbers)}."""
     text = (ROOT / "cpcert" / "certificate" / "SPEC.md").read_text()
-    text = text[text.index("## An example to check by hand") :]
+    text = text[text.index("## A tree by hand") :]
     header = json.loads("\n".join(next(lines for language, lines in blocks(text) if language == "json")))
     rows = re.findall(r"^\| (\w+) \| (float64|int) \| ?([^|]*)\|$", text, re.M)
     return header, {name: (kind, [float(v) for v in row.split(",") if v.strip()]) for name, kind, row in rows}
