@@ -12,7 +12,7 @@ ROOT = Path(cpcert.__file__).parent
 # Rooms from the ground up. A room is a module or a folder; those of one layer do not know each other.
 LAYERS = (
     ("errors", "compiled", "numbers"),
-    ("rounding", "activations", "parallel", "output"),
+    ("rounding", "activations", "parallel", "output", "conic"),
     ("printing", "losses"),
     ("problem",),
     ("status", "network", "data"),
