@@ -188,8 +188,11 @@ def _loss_rows(model: Quadratic | None, form: ConicForm | None, at: _Places) -> 
         return [Rows(block, np.full(2 * n_z, model.reach), Cone.NONNEGATIVE)]
     rows = []
     for each in form.rows if form is not None else ():
-        gap = sparse.csc_matrix((len(each.b), at.loss - n_z))
-        A = sparse.hstack([each.A[:, :n_z], gap, each.A[:, n_z:]], format="csc")
+        # The columns between Z and the further variables are empty.
+        starts = each.A.indptr
+        between = np.full(at.loss - n_z, starts[n_z])
+        starts = np.concatenate([starts[:n_z], between, starts[n_z:]])
+        A = sparse.csc_matrix((each.A.data, each.A.indices, starts), shape=(len(each.b), at.total))
         rows.append(Rows(A, each.b, each.cone, each.size))
     return rows
 
