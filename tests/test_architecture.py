@@ -123,3 +123,18 @@ def test_the_checkers_import_nothing_of_the_package():
     checkers = [f"cpcert.certificate.{path.stem}" for path in (ROOT / "certificate").glob("*check.py")]
     assert len(checkers) >= 2
     assert not [module for module, _, _ in imports() if module in checkers]
+
+
+def test_only_a_loss_knows_which_one_it_is():
+    """Elsewhere nothing is compared with the name of a loss; the checkers keep formulas of their own."""
+    from cpcert.losses import LOSSES
+
+    found = []
+    for module, tree in parsed():
+        if module.startswith("cpcert.losses") or module.endswith("check"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare | ast.MatchValue):
+                names = {inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)} & set(LOSSES)
+                found += [f"{module}, line {node.lineno}: {name}" for name in names]
+    assert not found, "\n".join(found)
