@@ -106,7 +106,7 @@ def _live_table() -> Iterator[Callable[[TraceRecord], None]]:
 def describe(problem: Problem) -> str:
     """One line: `diabetes-40: 40 points, 4 features, 1 output; mse, relu, depth 2, beta = 1, lambda = 0.01`."""
     slope = f" (slope {whole(problem.activation.a_minus)})" if problem.activation.name == "leaky_relu" else ""
-    penalty = "" if problem.loss.name == "interpolate" else f", lambda = {whole(problem.lam)}"
+    penalty = "" if problem.loss.is_constraint else f", lambda = {whole(problem.lam)}"
     shape = ", ".join(
         f"{count} {plural(count, noun)}"
         for count, noun in ((problem.N, "point"), (problem.n0, "feature"), (problem.m, "output"))

@@ -20,6 +20,8 @@ Exact = Fraction | Decimal | int | float
 # error of an operation that underflows even where a library has switched gradual underflow off.
 UNIT_ROUNDOFF = 2.0**-53
 SMALLEST_NORMAL = 2.0**-1022
+# Sums whose rounding could be more than this part of what they decide are done in rationals.
+DIGITS_LOST = 1e-9
 
 
 def exact_integers(A: np.ndarray) -> tuple[list[int], int]:

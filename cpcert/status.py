@@ -80,12 +80,12 @@ def notes_of(status: Status, problem: Problem) -> tuple[str, ...]:
 def scale_advice(problem: Problem) -> str:
     """The advice to standardize features or targets whose size is far from 1, and about beta; empty if all are near it.
 
-    The size of a feature, or of a target of mse and interpolate, is its largest absolute value (0 does not count).
+    The size of a feature, or of a target that has a scale (not a label), is its largest absolute value (0 does not count).
     """
     import numpy as np  # not above: the command line names statuses before it needs numbers
 
     named = [("feature", problem.X)]
-    if problem.loss.name in ("mse", "interpolate"):
+    if problem.loss.degree is not None:
         named.append(("target", problem.Y))
     far = []
     for name, columns in named:

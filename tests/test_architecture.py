@@ -12,7 +12,7 @@ ROOT = Path(cpcert.__file__).parent
 # Rooms from the ground up. A room is a module or a folder; those of one layer do not know each other.
 LAYERS = (
     ("errors", "compiled", "numbers"),
-    ("rounding", "activations", "parallel", "output", "outcomes"),
+    ("rounding", "activations", "parallel", "output", "outcomes", "conic"),
     ("printing", "losses"),
     ("problem",),
     ("status", "network", "data"),
@@ -128,3 +128,18 @@ def test_the_checkers_import_nothing_of_the_package():
     checkers = [f"cpcert.certificate.{path.stem}" for path in (ROOT / "certificate").glob("*check.py")]
     assert len(checkers) >= 2
     assert not [module for module, _, _ in imports() if module in checkers]
+
+
+def test_only_a_loss_knows_which_one_it_is():
+    """Elsewhere nothing is compared with the name of a loss; the checkers keep formulas of their own."""
+    from cpcert.losses import LOSSES
+
+    found = []
+    for module, tree in parsed():
+        if module.startswith("cpcert.losses") or module.endswith("check"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare | ast.MatchValue):
+                names = {inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)} & set(LOSSES)
+                found += [f"{module}, line {node.lineno}: {name}" for name in names]
+    assert not found, "\n".join(found)

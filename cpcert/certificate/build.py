@@ -242,7 +242,7 @@ def _upper(
     clock.require(2.0 * network_seconds(problem, len(network.weights[0])))
     arrays = {"W1": network.weights[0].ravel(), "W2": network.weights[1].ravel()}
     kinds: list[tuple[str, list[Any], dict[str, np.ndarray]]] = [("network", [], arrays)]
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         repaired, fixed = _repair(problem)
         kinds.append(("repaired", fixed, {**arrays, **repaired}))
     for kind, fixed, given in kinds:
@@ -287,8 +287,7 @@ def _lower(
     limit = 1e300 if bound == 0.0 else round_down(two_lam / Fraction(bound))
     scale = best_scale(problem, dual.G, limit)
     G, g = check.matrix(dual.G.ravel().tolist(), problem.m, problem.N, "G")
-    if problem.loss.name == "cross_entropy":
-        G[-1] = [-sum(column) for column in zip(*G[:-1], strict=True)]
+    G = problem.loss.exact_dual(G)
     for factor in (1.0, 1.0 - 2.0**-50, 1.0 - 2.0**-40, 0.5, 0.0):
         # Rounding may have put the scale a little outside the domain; D(0) ≥ 0 is always there.
         try:
@@ -347,21 +346,17 @@ def _spectral(
     problem: Problem, G: np.ndarray, proof: SpectralProof
 ) -> tuple[float, dict[str, Any], dict[str, np.ndarray]] | None:
     """The inequality of the proof with norms proven anew, in the original coordinates."""
-    X, dual_G = problem.X_tilde.T, G
-    if problem.loss.name == "cross_entropy":
-        G = G.copy()
-        G[-1] = -G[:-1].sum(axis=0)
+    X, dual_G, G = problem.X_tilde.T, G, problem.loss.rounded_dual(G)
     integers: list[int] = []
     norms: list[float] = []
     # The integers of the checker: a factor is one for the same power of two.
-    exact_G = check.matrix(dual_G.ravel().tolist(), len(G), problem.N, "G")
+    exact_G, g = check.matrix(dual_G.ravel().tolist(), len(G), problem.N, "G")
     exact_X = check.matrix(X.ravel().tolist(), problem.N, problem.n, "X")
-    if problem.loss.name == "cross_entropy":
-        exact_G[0][-1] = [-sum(column) for column in zip(*exact_G[0][:-1], strict=True)]
-    bound = _spectral_form(problem, X, G, proof, exact_X, exact_G, integers, norms)
+    exact_dual = (problem.loss.exact_dual(exact_G), g)
+    bound = _spectral_form(problem, X, G, proof, exact_X, exact_dual, integers, norms)
     if bound is None:
         return None
-    if problem.loss.name == "cross_entropy":  # the exact last row differs by rounding
+    if problem.loss.last_row_implied:  # the exact one differs by rounding
         bound = bound * (1.0 + 2.0**-40)
     arrays = {"proof": np.array(integers, dtype=np.int64), "norms": np.array(norms, dtype=np.float64)}
     return bound, {"kind": "spectral"}, arrays

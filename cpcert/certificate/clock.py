@@ -99,6 +99,6 @@ def check_seconds(arrays: Mapping[str, np.ndarray], problem: Problem) -> float:
 def network_seconds(problem: Problem, width: int) -> float:
     """The predicted time to compute the loss of a network exactly, a repaired interpolation included."""
     products = width * problem.N * (problem.n + problem.m)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         products += problem.N**3
     return slowness() * PER_PRODUCT * products

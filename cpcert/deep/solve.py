@@ -152,8 +152,8 @@ def solve_deep(
     """
     if problem.depth < 3:
         raise InputError(f"depth: is {problem.depth}; solve_deep is for depth >= 3: use solve, whose bounds are global")
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate needs depth 2; at depth >= 3 use mse with a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} needs depth 2; at depth >= 3 use mse with a small lambda")
     for name, value, least in (
         ("gap", gap, 0),
         ("time_limit", time_limit, 0),

@@ -154,8 +154,10 @@ def _descent(view: RepresentationLoss, Z: Sequence[Tensor], losses: list[float],
 
 
 def _require_gradient(view: RepresentationLoss) -> None:
-    if view.problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate is a constraint and cannot be descended; use mse and a small lambda")
+    if view.problem.loss.is_constraint:
+        raise InputError(
+            f"loss: {view.problem.loss.name} is a constraint and cannot be descended; use mse and a small lambda"
+        )
 
 
 def _finite(value: Tensor) -> float:

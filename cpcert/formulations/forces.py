@@ -155,8 +155,8 @@ def layer_forces(
 
 def check_parameters(problem: Problem, rcond: float, tikhonov: float, kink_tolerance: float) -> None:
     """Raise InputError for `interpolate` and for parameters out of range."""
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate has no gradient, and forces need one; use mse and a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} has no gradient, and forces need one; use mse and a small lambda")
     if not 0.0 < rcond < 1.0:
         raise InputError(f"rcond: is {rcond:g}; give a number between 0 and 1, like {RCOND:g}")
     if not 0.0 <= tikhonov < np.inf:

@@ -189,17 +189,7 @@ class RepresentationLoss:
         """C(Z_L) of the outputs (m, N)."""
         import torch
 
-        Y, N = torch.tensor(self.problem.targets, device=self.device), self.problem.N
-        match self.problem.loss.name:
-            case "mse":
-                return ((outputs - Y) ** 2).sum() / N
-            case "cross_entropy":
-                return -(Y * torch.log_softmax(outputs, 0)).sum() / N
-            case "logistic":
-                return torch.nn.functional.softplus(-Y * outputs).sum() / N
-            case "interpolate":
-                return 0.0 * outputs.sum()
-        raise InputError(f"loss: {self.problem.loss.name} has no torch version; use mse, cross_entropy or logistic")
+        return self.problem.loss.tensor_value(outputs, torch.tensor(self.problem.targets, device=self.device))
 
     def X_tilde(self) -> Tensor:
         """X̃ as a tensor (n, N)."""

@@ -22,18 +22,14 @@ import numpy as np
 
 from cpcert.errors import ProofError
 from cpcert.problem import Problem
-from cpcert.rounding import exact_dot, exact_sum, round_down, round_up
-
-EPS = 2.0**-52
-# Sums whose rounding could be more than this part of what they decide are done in rationals.
-DIGITS_LOST = 1e-9
+from cpcert.rounding import DIGITS_LOST, UNIT_ROUNDOFF, exact_sum, round_down, round_up
 
 
 @dataclass(frozen=True, eq=False)
 class DualBound:
     """A proven lower bound of P*: value ≤ D(scale·G), and γ(G) ≤ oracle_bound with scale·oracle_bound ≤ 2λ exactly.
 
-    G: (m, N) float64; for cross-entropy its last row stands for minus the exact sum of the others. proof: what
+    G: (m, N) float64; it stands for the exact dual point `Loss.exact_dual`. proof: what
     proves oracle_bound, by `rung`; units (g, x): the proof is one for G·2^−g and X̃·2^−x.
     """
 
@@ -55,12 +51,12 @@ def dual_value(problem: Problem, G: np.ndarray) -> float:
 def best_scale(problem: Problem, G: np.ndarray, limit: float) -> float:
     """The maximiser of D(sG) over 0 ≤ s ≤ limit, in floating point: D is concave in s. G: (m, N).
 
-    mse and interpolate: D(sG) = s⟨G, Y⟩ − s²Q in closed form. The others have a bounded domain. 0 where no other s is
-    better, up to the rounding of −C*.
+    In closed form where D(sG) = sa − s²q (`Loss.dual_ray`); else the domain is bounded. 0 where no other s is better, up to the
+    rounding of −C*.
     """
     limit = min(limit, problem.loss.max_scale(G, problem.targets))
     slope, square = _ray(problem, G)
-    if problem.loss.name in ("mse", "interpolate"):
+    if slope is not None:
         if slope <= 0.0:
             return 0.0
         best = slope / (2.0 * square) if square > 1e-300 * slope else math.inf
@@ -98,32 +94,26 @@ def _ternary_search(value: Callable[[float], float], high: float) -> float:
     return 0.5 * (low + top)
 
 
-def _ray(problem: Problem, G: np.ndarray) -> tuple[float, float]:
-    """(a, q) of D(sG) = sa − s²q for mse and interpolate; q for the others is (β²/4λ)‖G1‖², and −C* stands for the rest.
+def _ray(problem: Problem, G: np.ndarray) -> tuple[float | None, float]:
+    """(a, q) of D(sG) = sa − s²q; or (None, q) with q = (β²/4λ)‖G1‖², and −C* stands for the rest. G: (m, N).
 
-    Floating point where the sums keep their digits, rationals where their terms cancel. G: (m, N).
+    Floating point where the sums keep their digits, rationals where their terms cancel.
     """
-    loss, N = problem.loss.name, problem.N
+    slope, quadratic = problem.loss.dual_ray(G, problem.targets) or (None, 0.0)
     weight = problem.beta**2 / (4.0 * problem.lam)
-    products = G * problem.targets
-    slope, sums = float(np.sum(products)), G.sum(axis=1)
+    sums = G.sum(axis=1)
     square = weight * float(np.sum(sums**2))
-    quadratic = 0.25 * N * float(np.sum(G * G)) if loss == "mse" else 0.0
-    error = EPS * N * np.abs(G).sum(axis=1)
+    error = 2.0 * UNIT_ROUNDOFF * problem.N * np.abs(G).sum(axis=1)
     if weight * float(np.sum(error * (np.abs(sums) + error))) > DIGITS_LOST * (square + quadratic):
-        exact = Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * _bias_square(problem, G)
-        square = round_up(exact)
-    if loss in ("mse", "interpolate") and EPS * N * float(np.abs(products).sum()) > DIGITS_LOST * abs(slope):
-        slope = round_down(exact_dot(G, problem.targets))
+        square = round_up(_bias_penalty(problem, G))
     return slope, square + quadratic
 
 
-def _bias_square(problem: Problem, G: np.ndarray) -> Fraction:
-    """‖G1‖², exactly; for cross-entropy the last row is minus the sum of the others."""
-    sums = [exact_sum(row) for row in G]
-    if problem.loss.name == "cross_entropy":
-        sums[-1] = -sum(sums[:-1], Fraction(0))
-    return sum((s * s for s in sums), Fraction(0))
+def _bias_penalty(problem: Problem, G: np.ndarray) -> Fraction:
+    """(β²/4λ)‖G1‖² of the exact dual point."""
+    sums = problem.loss.exact_dual([[exact_sum(row)] for row in G])
+    square = sum((s * s for (s,) in sums), Fraction(0))
+    return Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * square
 
 
 def dual_lower_bound(
@@ -150,8 +140,7 @@ def _dual_value_lower(problem: Problem, G: np.ndarray, scale: float) -> float:
     value = problem.loss.dual_value_lower(G, exact, problem.targets)
     if problem.beta == 0.0 or not math.isfinite(value):
         return value
-    bias = Fraction(problem.beta) ** 2 / (4 * Fraction(problem.lam)) * _bias_square(problem, G) * exact * exact
-    return round_down(Fraction(value) - bias)
+    return round_down(Fraction(value) - _bias_penalty(problem, G) * exact * exact)
 
 
 def needed_oracle_bound(problem: Problem, G: np.ndarray, goal: float) -> float:

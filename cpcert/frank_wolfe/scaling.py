@@ -45,18 +45,18 @@ class Scaling:
 
     def dual(self, G: np.ndarray) -> np.ndarray:
         """The dual point (m, N) of the original problem that belongs to one of the scaled problem."""
-        return np.ldexp(G, -self.x if self.problem.loss.name == "interpolate" else self.y)
+        return np.ldexp(G, -self.x if self.problem.loss.is_constraint else self.y)
 
 
 def scaling(problem: Problem, points: np.ndarray) -> Scaling:
     """The scaling of a problem of depth 2 with X̃ in coordinates, points (N, r); the identity for data of size near 1."""
     x = _exponent(points)
-    y = _exponent(problem.Y) if problem.loss.name in ("mse", "interpolate") else 0
+    y = 0 if problem.loss.degree is None else _exponent(problem.Y)
     if problem.beta != 0.0 and (x + y) % 2:
         x, y = (x + 1, y) if x else (x, y + 1)
     if x == y == 0:
         return Scaling(problem, points, 0, 0)
-    lam = problem.lam if problem.loss.name == "interpolate" else math.ldexp(problem.lam, -x - y)
+    lam = problem.lam if problem.loss.is_constraint else math.ldexp(problem.lam, -x - y)
     beta = math.ldexp(problem.beta, -(x + y) // 2)
     scaled = unchecked(problem, Y=np.ldexp(problem.Y, -y), lam=lam, beta=beta)
     return Scaling(scaled, np.ldexp(points, -x), x, y)

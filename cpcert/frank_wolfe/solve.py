@@ -211,7 +211,7 @@ class _Run:
 
     def run(self, warm_start: Network | None) -> Status:
         problem = self.problem
-        if problem.loss.name == "interpolate" and self.cost_upper is None:
+        if problem.loss.is_constraint and self.cost_upper is None:
             self.known = relations(problem)
             self.infeasible = infeasibility(problem, self.known)
             if self.infeasible is not None:
@@ -263,9 +263,9 @@ class _Run:
     def _start(self, space: Coordinates, warm_start: Network | None) -> Iterate | None:
         problem, points = self.scaling.problem, self.scaling.points
         start: Iterate | None
-        if problem.loss.name == "interpolate" and self.cost_upper is not None and warm_start is not None:
+        if problem.loss.is_constraint and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
-        elif problem.loss.name == "interpolate":
+        elif problem.loss.is_constraint:
             start = interpolating_start(problem, points, self.seed)
         else:
             start = bias_only(problem, points.shape[1])
@@ -278,7 +278,7 @@ class _Run:
         W, V = W[keep] / lengths[keep, np.newaxis], V[:, keep] * lengths[keep]
         masses = np.linalg.norm(V, axis=0)
         W, U = W[masses > 0.0], (V[:, masses > 0.0] / masses[masses > 0.0]).T
-        if problem.loss.name != "interpolate" or self.cost_upper is not None:
+        if not problem.loss.is_constraint or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
         return (corrective_step(problem, points, start, W, U, self._step_deadline()) if len(W) else None) or start
 

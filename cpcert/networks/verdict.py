@@ -142,34 +142,15 @@ def exact_loss(problem: Problem, network: Network) -> tuple[Fraction, Fraction]:
     Z = [[v << (e - low) for v in row] for row in Z]
     Y = [[v << (numbers.y - low) for v in row] for row in numbers.Y]
     most = exact.loss_upper(numbers, Z, Y, low)
-    least = most if problem.loss.name == "mse" else _loss_lower(problem, Z, Y, exact.power(low))
+    least = problem.loss.value_lower(Z, Y, exact.power(low))
     penalty = numbers.lam * cost
     return least + penalty, most + penalty
 
 
 def _of_depth_two(problem: Problem) -> Problem:
     return Problem(
-        problem.X, problem.Y, lam=problem.lam, loss=problem.loss.name, activation=problem.activation, beta=problem.beta
+        problem.X, problem.Y, lam=problem.lam, loss=problem.loss, activation=problem.activation, beta=problem.beta
     )
-
-
-def _loss_lower(problem: Problem, Z: exact.Matrix, Y: exact.Matrix, unit: Fraction) -> Fraction:
-    """The counterpart of the checker's `loss_upper`, from the lower ends of the same enclosures."""
-    total = Fraction(0)
-    one = exact.ONE
-    if problem.loss.name == "logistic":
-        for zs, ys in zip(Z, Y, strict=True):
-            for z, y in zip(zs, ys, strict=True):
-                t = z if y > 0 else -z
-                total += max(-t, 0) * unit + exact.log_bounds(one + exact.exp_bounds(-abs(t) * unit)[0], one)[0]
-        return total / problem.N
-    for column in zip(*(zip(p, q, strict=True) for p, q in zip(Z, Y, strict=True)), strict=True):
-        top = max(z for z, _ in column)
-        exponentials = sum(exact.exp_bounds((z - top) * unit)[0] for z, _ in column)
-        # exp(0) is enclosed too, so the sum may be a little below 1.
-        total += sum(y for _, y in column) * unit * exact.log_bounds(max(exponentials, one), one)[0]
-        total += sum(y * (top - z) for z, y in column) * unit * unit
-    return total / problem.N
 
 
 # -- the verdict -------------------------------------------------------------------------------------------------------
@@ -207,9 +188,9 @@ def check_network(
 def require_checkable(problem: Problem, network: Network) -> None:
     """Raise InputError unless the network fits the problem, whose loss has a gradient, and has a loss below 1e150."""
     network.check_fits(problem)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         raise InputError(
-            "loss: interpolate is a constraint that no float network meets; check it with loss mse and a lambda"
+            f"loss: {problem.loss.name} is a constraint that no float network meets; check it with loss mse and a lambda"
         )
     with np.errstate(over="ignore", invalid="ignore"):
         loss = network.loss(problem)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from cpcert.errors import InputError
+from cpcert.losses import Loss
 from cpcert.network import Network
 from cpcert.problem import Problem
 
@@ -41,12 +42,11 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What the loss depends on besides the weights, on one device: X_tilde (n, N), Y (m, N), label_sums (N,) = 1ᵀY."""
+    """What the loss depends on besides the weights, on one device: X_tilde (n, N), Y (m, N)."""
 
     X_tilde: torch.Tensor
     Y: torch.Tensor
-    label_sums: torch.Tensor
-    loss: str
+    loss: Loss
     a_plus: float
     a_minus: float
     beta: float
@@ -58,7 +58,7 @@ class Data:
         # By way of the cpu: mps cannot hold the float64 of the arrays.
         X_tilde, Y = (torch.tensor(A, dtype=dtype).to(device) for A in (problem.X_tilde, problem.targets))
         sigma = problem.activation
-        return cls(X_tilde, Y, Y.sum(0), problem.loss.name, sigma.a_plus, sigma.a_minus, problem.beta)
+        return cls(X_tilde, Y, problem.loss, sigma.a_plus, sigma.a_minus, problem.beta)
 
     @property
     def N(self) -> int:
@@ -67,31 +67,15 @@ class Data:
 
     def value(self, Z: torch.Tensor) -> torch.Tensor:
         """C, (B,), of the outputs Z (B, m, N)."""
-        if self.loss == "mse":
-            return (Z - self.Y).square().sum((1, 2)) / self.N
-        if self.loss == "cross_entropy":
-            # Σ S log Σ exp(z) − Σ y z as in cpcert/losses.py: shifted by the largest z, every term is ≥ 0.
-            top = Z.amax(1, keepdim=True)
-            log_sums = (Z - top).exp().sum(1).log()
-            return ((self.label_sums * log_sums).sum(1) + (self.Y * (top - Z)).sum((1, 2))) / self.N
-        return torch.nn.functional.softplus(-self.Y * Z, threshold=100.0).sum((1, 2)) / self.N
+        return self.loss.tensor_value(Z, self.Y)
 
     def gradient(self, Z: torch.Tensor) -> torch.Tensor:
         """∇C, (B, m, N)."""
-        if self.loss == "mse":
-            return (Z - self.Y).mul_(2.0 / self.N)
-        if self.loss == "cross_entropy":
-            return (self.label_sums * Z.softmax(1)).sub_(self.Y).div_(self.N)
-        return torch.sigmoid(-self.Y * Z).mul_(-self.Y / self.N)
+        return self.loss.tensor_gradient(Z, self.Y)
 
     def hessian_product(self, Z: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         """∇²C(Z) applied to a direction, both (B, m, N)."""
-        if self.loss == "mse":
-            return direction * (2.0 / self.N)
-        if self.loss == "cross_entropy":
-            p = Z.softmax(1)
-            return self.label_sums / self.N * p * (direction - (p * direction).sum(1, keepdim=True))
-        return torch.sigmoid(Z) * torch.sigmoid(-Z) * direction / self.N
+        return self.loss.tensor_hessian_product(Z, self.Y, direction)
 
     def slopes(self, Z: torch.Tensor) -> torch.Tensor:
         """σ′(Z), a₋ at 0."""
@@ -110,8 +94,8 @@ class Data:
 
 def require_trainable(problem: Problem) -> None:
     """Raise InputError for `interpolate`: a constraint cannot be trained."""
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate is a constraint and cannot be trained; use mse and a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} is a constraint and cannot be trained; use mse and a small lambda")
 
 
 def initial_weights(problem: Problem, trials: Sequence[Trial]) -> Tensors:

@@ -113,8 +113,8 @@ def width_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0, t
     caps, lower, complete, note = None, 0, False, ""
     needed: tuple[Needed, ...] = ()
     most = network.width
-    if problem.loss.name == "interpolate":
-        note = "interpolate: no lower end but 0"
+    if problem.loss.is_constraint:
+        note = f"{problem.loss.name}: no lower end but 0"
         most = _exact_width(problem, network)
         if most > network.width:
             note += f"; the network found, of width {network.width}, fits up to rounding only"
@@ -330,7 +330,7 @@ def smallest_hitting_set(sets: list[int], at_least: int = 0) -> tuple[int, int |
 def rank_bound(problem: Problem, upper: float) -> int:
     """The least width that (3) leaves for a loss ≤ upper; 0 for other losses than mse. At most the number of outputs."""
     lipschitz, N = problem.activation.lipschitz, problem.N
-    if problem.loss.name != "mse" or lipschitz == 0.0:
+    if not problem.loss.is_squared_distance or lipschitz == 0.0:
         return 0
     size = float(np.abs(problem.targets).max(initial=0.0))
     if size == 0.0 or not 1e-100 < size < 1e100:
