@@ -15,7 +15,7 @@ import cpcert.frank_wolfe.solve
 from cpcert import InputError, Network, Problem, certify, load_instance, solve, solve_deep
 from cpcert.cli import main
 from cpcert.deep.report import certified_layers
-from cpcert.oracle.ladder import Limits
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import OutOfTime, Workers, out_of_time_at
 from cpcert.report import certified, closing_line, result_object
 from cpcert.status import Status, scale_advice

@@ -18,8 +18,9 @@ from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import bias_only, objective
 from cpcert.oracle.arrangement import arrangement_oracle
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, find_neurons, prove
+from cpcert.oracle.ladder import find_neurons, prove
 from cpcert.oracle.plane import PlaneProof, lines_of, plane_oracle
+from cpcert.oracle.rung import Limits
 from cpcert.plots.solving import kinks
 
 ACTIVATIONS = [

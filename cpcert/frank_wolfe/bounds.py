@@ -23,29 +23,29 @@ from fractions import Fraction
 import numpy as np
 
 from cpcert.errors import ProofError
+from cpcert.oracle.frame import Frame
 from cpcert.problem import Problem
-from cpcert.rounding import exact_dot, exact_sum, round_down, round_up
+from cpcert.rounding import EPS, exact_dot, exact_sum, round_down, round_up
 
-EPS = 2.0**-52
 # Sums whose rounding could be more than this part of what they decide are done in rationals.
 DIGITS_LOST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class DualBound:
-    """A proven lower bound of P*: value ≤ D(scale·G), and γ(G) ≤ oracle_bound with scale·oracle_bound ≤ 2λ exactly.
+    """A proven lower bound of P*: value ≤ D(sG), and γ(G) ≤ oracle_bound with s·oracle_bound ≤ 2λ exactly, s = dual_scale.
 
     G: (m, N) float64; for cross-entropy its last row stands for minus the exact sum of the others. proof: what
-    proves oracle_bound, by `rung`; units (g, x): the proof is one for G·2^−g and X̃·2^−x.
+    proves oracle_bound, by `rung`, in the numbers of `frame`; both None for a bound that no certificate is written of.
     """
 
     value: float
     G: np.ndarray
-    scale: float
+    dual_scale: float
     oracle_bound: float
     rung: str
     proof: object
-    units: tuple[int, int] = (0, 0)
+    frame: Frame | None
 
 
 def dual_value(problem: Problem, G: np.ndarray) -> float:
@@ -129,7 +129,7 @@ def _bias_square(problem: Problem, G: np.ndarray) -> Fraction:
 
 
 def dual_lower_bound(
-    problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object, units: tuple[int, int] = (0, 0)
+    problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object, frame: Frame | None
 ) -> DualBound:
     """The proven bound from G (m, N) and a proven oracle_bound ≥ γ(G), and at least D(0).
 
@@ -143,7 +143,7 @@ def dual_lower_bound(
     value = _dual_value_lower(problem, G, scale)
     if value < 0.0 < scale:  # D(0) ≥ 0, as C ≥ 0
         scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
-    return DualBound(value, G, scale, oracle_bound, rung, proof, units)
+    return DualBound(value, G, scale, oracle_bound, rung, proof, frame)
 
 
 def _dual_value_lower(problem: Problem, G: np.ndarray, scale: float) -> float:
