@@ -19,7 +19,7 @@ import pytest
 import cpcert
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check
-from cpcert.certificate.build import rational_text
+from cpcert.certificate.file import rational_text
 from cpcert.cli import main
 from cpcert.instance import load_instance
 
