@@ -31,17 +31,16 @@ def cells(task: Task, proof: CellProof) -> Iterator[Attempt]:
 
 def _tree(task: Task, proof: CellProof, slack: float, bound: float) -> dict[str, np.ndarray] | None:
     """The tree of a cell cover. bound: what the leaves should stay below; None if one does not. Raises Late."""
-    points, G, rows = task.points, task.G, proof.rows
+    points, rows = task.points, proof.rows
     N, P = len(points), len(rows.kept)
     exponents = np.zeros(N, dtype=np.int64)
     exponents[rows.kept] = task.frame.x + rows.exponents[rows.kept]
     extra = proof.planes[P:]
     number = np.concatenate([rows.kept, N + np.arange(len(extra))]).astype(int)
     arrays: dict[str, np.ndarray] = {"exponents": exponents, "planes": extra.ravel()}
-    given = as_arrays({**arrays, "G": G.ravel(), "points": points.ravel()})
+    given = as_arrays({**arrays, "points": points.ravel()})
     exact_points, x = check.matrix(given.pop("points"), N, points.shape[1], "points")
-    exact_G, g = check.matrix(given.pop("G"), len(G), N, "G")
-    cover = check.Cover(task.exact, check.Space(exact_points, x), exact_G, g, given)
+    cover = check.Cover(task.exact, check.Space(exact_points, x), *task.exact_G, given)
     unit = task.frame.unit + rows.unit
     stream: list[int] = []
     nodes = [check.Leaf(cover, [], {}, Fraction(0))]

@@ -10,7 +10,9 @@ from cpcert.oracle.plane import PlaneProof
 
 def plane(task: Task, proof: PlaneProof) -> Iterator[Attempt]:
     """The writer of `PlaneProof`."""
+    oracle = {"kind": "plane"}
     for slack in SLACKS:
-        # In the plane itself the search has computed what the checker computes.
-        as_found = slack == SLACKS[0] and task.problem.n <= 2
-        yield task.attempt(task.oracle_bound if as_found else task.raised(slack), {"kind": "plane"}, {})
+        if task.problem.n > 2:
+            yield task.attempt(task.raised(slack), oracle, {})
+        else:  # of the points themselves, whatever their rank; and the search has computed what the checker computes
+            yield Attempt(task.oracle_bound if slack == SLACKS[0] else task.raised(slack), oracle, {})
