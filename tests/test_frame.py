@@ -12,6 +12,7 @@ import pytest
 from cpcert import Problem, certify, solve
 from cpcert.activations import activation
 from cpcert.certificate import proofs
+from cpcert.certificate.check import parse
 from cpcert.certificate.spectral import spectral
 from cpcert.certificate.task import Attempt, Task
 from cpcert.oracle import ladder
@@ -106,6 +107,15 @@ def test_bounds_leave_the_frame_upwards():
     assert Frame(space, 3, -1).bound(1.5) == 6.0
     frame = frame_of(space, np.array([[0.3, -5.0, 0.0]]))
     assert (frame.g, frame.x) == (3, 1)
+
+
+def test_points_on_a_line_in_the_plane_need_no_coordinates():
+    """The checker sweeps over the points themselves; in more dimensions it gets coordinates first."""
+    x, y = np.array([[1.0], [-2.0], [0.5], [3.0]]), [1.0, 0.0, 2.0, -1.0]
+    for columns, kind in ((2, "plane"), (3, "coordinates")):
+        problem = Problem(x @ np.arange(1.0, columns + 1.0)[np.newaxis], y, lam=0.1, beta=0.0)
+        header, _ = parse(certify(solve(problem)).content)
+        assert header["lower"]["oracle"]["kind"] == kind
 
 
 # -- a rung of one's own -------------------------------------------------------------------------------------------------

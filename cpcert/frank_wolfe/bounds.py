@@ -137,13 +137,13 @@ def dual_lower_bound(
     """
     two_lam = 2 * Fraction(problem.lam)
     limit = 1e300 if oracle_bound == 0.0 else round_down(two_lam / Fraction(oracle_bound))
-    scale = best_scale(problem, G, limit)
-    if not 0 <= Fraction(scale) * Fraction(oracle_bound) <= two_lam:
-        raise ProofError(f"the dual point scaled by {scale!r} is not feasible: its oracle bound is {oracle_bound!r}")
-    value = _dual_value_lower(problem, G, scale)
-    if value < 0.0 < scale:  # D(0) ≥ 0, as C ≥ 0
-        scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
-    return DualBound(value, G, scale, oracle_bound, rung, proof, frame)
+    dual_scale = best_scale(problem, G, limit)
+    if not 0 <= Fraction(dual_scale) * Fraction(oracle_bound) <= two_lam:
+        raise ProofError(f"the dual point scaled by {dual_scale!r} is not feasible: its oracle bound is {oracle_bound!r}")
+    value = _dual_value_lower(problem, G, dual_scale)
+    if value < 0.0 < dual_scale:  # D(0) ≥ 0, as C ≥ 0
+        dual_scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
+    return DualBound(value, G, dual_scale, oracle_bound, rung, proof, frame)
 
 
 def _dual_value_lower(problem: Problem, G: np.ndarray, scale: float) -> float:
