@@ -139,7 +139,9 @@ def dual_lower_bound(
     limit = 1e300 if oracle_bound == 0.0 else round_down(two_lam / Fraction(oracle_bound))
     dual_scale = best_scale(problem, G, limit)
     if not 0 <= Fraction(dual_scale) * Fraction(oracle_bound) <= two_lam:
-        raise ProofError(f"the dual point scaled by {dual_scale!r} is not feasible: its oracle bound is {oracle_bound!r}")
+        raise ProofError(
+            f"the dual point scaled by {dual_scale!r} is not feasible: its oracle bound is {oracle_bound!r}"
+        )
     value = _dual_value_lower(problem, G, dual_scale)
     if value < 0.0 < dual_scale:  # D(0) ≥ 0, as C ≥ 0
         dual_scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
