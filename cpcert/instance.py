@@ -10,9 +10,9 @@
     solve: {gap: 1.0e-6, time_limit: 60}
     train: {widths: 1:64, seeds: 5}   # for the commands train and plateau
 
-The data sources and their keys are in cpcert/data/sources.py. The file is read as YAML 1.2 (core schema): `1e-2` is a number,
-`no` is text, and a number means its nearest float64. An unknown key, a key given twice and a value of the wrong type
-are errors; nothing is guessed.
+The data sources and their keys are in cpcert/data/sources.py. The file is read as YAML 1.2 (core schema): `1e-2` is a
+number, `no` is text, and a number means its nearest float64. An unknown key, a key given twice and a value of the wrong
+type are errors; nothing is guessed.
 """
 
 from __future__ import annotations

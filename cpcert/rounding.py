@@ -75,11 +75,6 @@ def round_up(value: Exact) -> float:
     return math.nextafter(nearest, math.inf) if nearest < value else nearest
 
 
-def sqrt_down(value: Fraction) -> float:
-    """A float64 ≤ √value, at most one float below the largest such. Raises ValueError when value < 0."""
-    return round_down(_sqrt_interval(value)[0])
-
-
 def sqrt_up(value: Fraction) -> float:
     """A float64 ≥ √value, at most one float above the smallest such. Raises ValueError when value < 0."""
     return round_up(_sqrt_interval(value)[1])

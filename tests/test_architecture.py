@@ -12,15 +12,14 @@ ROOT = Path(cpcert.__file__).parent
 # Rooms from the ground up. A room is a module or a folder; those of one layer do not know each other.
 LAYERS = (
     ("errors", "compiled", "numbers"),
-    ("rounding", "activations", "parallel", "output"),
+    ("rounding", "activations", "parallel", "output", "outcomes"),
     ("printing", "losses"),
     ("problem",),
     ("status", "network", "data"),
     ("instance", "models", "oracle", "formulations"),
     ("frank_wolfe",),
     ("certificate",),
-    ("rank", "width", "networks"),
-    ("report",),
+    ("rank", "width", "networks", "report"),
     ("deep",),
     ("training",),
     ("plots",),
@@ -117,6 +116,12 @@ def test_private_names_stay_at_home():
         if name.startswith("_") and name not in allowed
     ]
     assert not private, "\n".join(private)
+
+
+def test_the_searches_take_no_mathematics_from_the_checker():
+    """Else one error could be shared by a proof about a matrix and its check."""
+    taken = {name for module, target, name in imports() if "rank_check" in target and room_of(module) == "rank"}
+    assert taken <= {"check_rank_claim", "Rejected", "LARGEST_EQUATIONS"}
 
 
 def test_the_checkers_import_nothing_of_the_package():

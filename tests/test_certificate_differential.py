@@ -260,8 +260,8 @@ def claimed_for_a_dual_point(problem, v, seed, monkeypatch):
         0,
         0.0,
         [],
-        "",
-        dual,
+        0.0,
+        dual=dual,
     )
 
 

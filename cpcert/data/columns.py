@@ -7,8 +7,9 @@
                  is refused until the instance says `decimal`
     missing      an empty cell, NA, NaN, ? and their like are errors, with row and column
 
-A number is a decimal (cpcert/numbers.py): 2020_01, 0x1F, infinity and 1 000 are text. Labels become targets by the loss:
-one column per class for cross_entropy, −1 and +1 for logistic, classes in the order of their numbers or of the alphabet.
+A number is a decimal (cpcert/numbers.py): 2020_01, 0x1F, infinity and 1 000 are text. Labels become targets by the
+loss: one column per class for cross_entropy, −1 and +1 for logistic, classes in the order of their numbers or of the
+alphabet.
 """
 
 from __future__ import annotations

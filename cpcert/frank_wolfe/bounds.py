@@ -1,15 +1,13 @@
 """Proven bounds from both sides, rounding included.
 
-Upper: the loss of an explicit network (`network.loss_upper`). Lower: weak duality. For any G ∈ R^{m×N}, any network of
-any width, with Z = Σ v_k σ(w_kᵀX̃) + βb1ᵀ, balanced so that its penalty is at least 2λ Σ‖v_k‖‖w_k‖ + λ‖b‖²:
+Upper: the loss of an explicit network (`network.loss_upper`). Lower: weak duality. For any G ∈ R^{m×N} with γ(G) ≤ 2λ
+and every network of every width
 
-    C(Z) ≥ −C*(−G) − ⟨G, Z⟩                                   (Fenchel)
-    ⟨G, Σ v_kσ(w_kᵀX̃)⟩ ≤ γ(G) Σ‖v_k‖‖w_k‖ ≤ 2λ Σ‖v_k‖‖w_k‖      if γ(G) ≤ 2λ
-    ⟨G, βb1ᵀ⟩ = β bᵀG1 ≤ λ‖b‖² + (β²/4λ)‖G1‖²
+    L_λ ≥ D(G) = −C*(−G) − (β²/4λ)‖G1‖².
 
-and adding up, L_λ ≥ D(G) = −C*(−G) − (β²/4λ)‖G1‖². From a G with a proven u ≥ γ(G), sG is feasible for 0 ≤ s ≤ 2λ/u as far
-as it stays in the domain of C*. D(sG) is concave in s; the best s is found in floating point, then D(sG) is evaluated
-exactly (rationals) or with directed rounding (logarithms), and s ≤ 2λ/u is decided exactly.
+From a G with a proven u ≥ γ(G), sG is feasible for 0 ≤ s ≤ 2λ/u as far as it stays in the domain of C*. D(sG) is
+concave in s; the best s is found in floating point, then D(sG) is evaluated exactly (rationals) or with directed
+rounding (logarithms), and s ≤ 2λ/u is decided exactly. docs/mathematics/bounds.md has the three lines of the proof.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ merges neurons that are nearly parallel in w and in v and minimises, with the ac
 
     Φ(w, v, b) = C(Σ v_k ⊗ D_k X̃ᵀw_k + b ⊗ β1) + λ Σ (‖w_k‖² + ‖v_k‖²) + λ‖b‖²
 
-by damped Newton steps. Optimal neurons lie exactly on kinks x_iᵀw_k = 0, where gradient methods zigzag; here a kink that
-a neuron sits on is an equation (w_k moves in its null space), and a step stops at the first new kink, which then becomes
-an equation too. Only the oracle can say whether leaving a kink would pay. The result is a candidate: the caller
+by damped Newton steps. Optimal neurons lie exactly on kinks x_iᵀw_k = 0, where gradient methods zigzag; here a kink
+that a neuron sits on is an equation (w_k moves in its null space), and a step stops at the first new kink, which then
+becomes an equation too. Only the oracle can say whether leaving a kink would pay. The result is a candidate: the caller
 compares losses.
 
-For `interpolate` the constraint Z = Y is met by the method of multipliers: C(Z) = −⟨G, Z − Y⟩ + (ρ/2)‖Z − Y‖² in the place
-of C, then G ← G − ρ(Z − Y), which also converges to a dual point.
+For `interpolate` the constraint Z = Y is met by the method of multipliers: C(Z) = −⟨G, Z − Y⟩ + (ρ/2)‖Z − Y‖² in the
+place of C, then G ← G − ρ(Z − Y), which also converges to a dual point.
 """
 
 from __future__ import annotations

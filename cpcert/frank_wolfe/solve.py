@@ -54,7 +54,7 @@ from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.rounding import round_up
-from cpcert.status import Status, ending
+from cpcert.status import Status, message, notes_of
 
 STARTS = 60
 NEW_NEURONS = 20
@@ -79,8 +79,8 @@ class SolveResult:
     rounding included; upper is attained by `network` (interpolate: by a network within rounding of it, whose cost is
     proven). lower is None when nothing was proven, upper when there is no network. gap = (upper − lower)/|upper|, absolute
     if upper is 0. width: hidden neurons of `network`. trace: one record per iteration. dual: the dual point of `lower`
-    with the proof of its oracle bound. infeasibility: the proof that no network fits, for status infeasible. message:
-    the sentence of the status, and what else there is to say.
+    with the proof of its oracle bound. infeasibility: the proof that no network fits, for status infeasible.
+    requested_gap: the gap that was asked for. notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
@@ -92,7 +92,8 @@ class SolveResult:
     iterations: int
     seconds: float
     trace: list[TraceRecord]
-    message: str
+    requested_gap: float
+    notes: tuple[str, ...] = ()
     dual: DualBound | None = None
     infeasibility: InfeasibilityProof | None = None
     scope: str = "global"
@@ -101,6 +102,11 @@ class SolveResult:
     def width(self) -> int | None:
         """Hidden neurons of the network."""
         return None if self.network is None else self.network.width
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what else there is to say."""
+        return message(self.status, f"the gap of {whole(self.requested_gap)} is proven", self.notes)
 
 
 def relative_gap(upper: float | None, lower: float | None) -> float | None:
@@ -533,21 +539,18 @@ class _Run:
         """What was proven when the run ended; optimal if the gap has closed, whatever ended the run."""
         if status != Status.INFEASIBLE and self._closed():
             status = Status.OPTIMAL
-        gap = relative_gap(self.upper, self.lower)
-        message = (
-            f"the gap of {whole(self.gap)} is proven" if status == Status.OPTIMAL else ending(status, self.problem)
-        )
         return SolveResult(
             problem=self.problem,
             status=status,
             upper=self.upper,
             lower=self.lower,
-            gap=gap,
+            gap=relative_gap(self.upper, self.lower),
             network=self.network,
             iterations=self.iteration,
             seconds=time.monotonic() - self.started,
             trace=self.trace,
-            message=message,
+            requested_gap=self.gap,
+            notes=notes_of(status, self.problem),
             dual=self.dual,
             infeasibility=self.infeasible,
         )

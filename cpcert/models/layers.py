@@ -1,8 +1,8 @@
-"""From named arrays to a network: which are Linear layers, in what order they act, and whether the result is the same function.
+"""From named arrays to a network: which are Linear layers, in what order they act, if the function is the same.
 
-A state dict has no order that can be trusted: PyTorch lists layers as they were declared, not as they are called. What can be
-trusted is the chain of shapes, from the features of the problem to its outputs, and the numbers that containers give their
-members. Where these leave more than one order, or contradict each other, the user has to say it.
+A state dict has no order that can be trusted: PyTorch lists layers as they were declared, not as they are called. What
+can be trusted is the chain of shapes, from the features of the problem to its outputs, and the numbers that containers
+give their members. Where these leave more than one order, or contradict each other, the user has to say it.
 """
 
 from __future__ import annotations

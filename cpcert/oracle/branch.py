@@ -4,45 +4,21 @@
 
 For one output g, σ(s) = a₋s + (a₊ − a₋) relu(s) gives κ = (a₊ − a₋)g and c = a₋X̃g; the oracle runs this for g and −g.
 
-**The bound of a node.** A node knows intervals l_i ≤ x_iᵀw ≤ u_i that hold for all its w that still matter. For every
-y ∈ R^N, Fenchel's inequality on each interval, κ_i relu(s) ≤ y_i s + h_i(y_i) with h_i(y) = max over s ∈ [l_i, u_i] of
-κ_i relu(s) − ys, gives
+A node knows intervals l_i ≤ x_iᵀw ≤ u_i. With h_i(y) = max over s ∈ [l_i, u_i] of κ_i relu(s) − ys, for *any* y ∈ R^N
 
-    f(w) ≤ α + ĉᵀw ≤ α + ‖ĉ‖,    α = Σ h_i(y_i),   ĉ = c + Σ y_i x_i.                                       (1)
+    f(w) ≤ α + ĉᵀw ≤ α + ‖ĉ‖,    α = Σ h_i(y_i),   ĉ = c + Σ y_i x_i                                       (1)
 
-*Any* y is valid. h is 0 in four cases, which is all that this search uses besides the chord:
-  l ≥ 0 and y ≥ κ;   u ≤ 0 and y ≤ 0;   κ < 0 < u, l < 0 and κ ≤ y ≤ 0;   and for κ > 0, l < 0 < u the chord y = κu/(u − l)
-with h = −yl. So minimising ‖ĉ‖ is a box-constrained least-squares problem: y_i ≥ κ_i or y_i ≤ 0 for signs fixed by
-branching (the excess is the multiplier of that sign constraint), κ_i ≤ y_i ≤ 0 for the concave kinks (exact, by duality).
+(Fenchel), so that minimising ‖ĉ‖ is least squares over a box. Only w with ĉᵀw ≥ ς := u − α matter when f ≤ u is to be
+proven: with the signs s_j x_jᵀw ≥ 0 of the branching, any ρ ≥ 0, s_jμ_j ≥ 0 and d = ±x_i,
 
-**Tightening.** Only w with f(w) > u matter when f ≤ u is to be proven. By (1) they satisfy ĉᵀw ≥ ς := u − α: a cap of the
-ball. With the sign constraints s_j x_jᵀw ≥ 0 of the branching and any ρ ≥ 0, s_jμ_j ≥ 0,
+    dᵀw ≤ ‖d + ρĉ + Σ μ_j x_j‖ − ρς                                                                        (2)
 
-    d ᵀw ≤ ‖d + ρĉ + Σ μ_j x_j‖ − ρς                                                                       (2)
+tightens l_i, u_i. Branching on the sign of x_iᵀw covers a node by two closed half-spaces, so the tree covers the ball
+by its structure; leaves are closed by (1) or by l_i > u_i. `BranchProof` keeps the tree; `steps` replays it.
 
-for d = ±x_i: new l_i, u_i. They decide signs without branching, shrink chords, and show that a node is empty (l_i > u_i).
-Tightened intervals hold in all descendants. (Chords and cap alone need 10 to 100 times as many nodes.)
-
-**Proof.** Branching on the sign of x_iᵀw covers the node by two closed half-spaces, so the tree covers the ball by its
-structure, and each leaf is closed by (1) or by emptiness. `BranchProof` keeps the tree; `steps` replays it and yields
-every multiplier in (1) and (2).
-
-**Subtrees.** What the search does below a node depends on that node alone (`OpenNode`: its intervals, y and signs). So subtrees
-can be searched anywhere and in any order; their entries, put together depth first, are the tree of the search by one
-process, entry by entry, and the proof is the same. Work is cut by node counts, not by time: the first `FIRST_NODES` are
-visited here, then every open node is a task of at most `TASK_NODES`, whose own open nodes are tasks again. What tasks found counts
-in depth-first order only, as if a task whose turn has not come had not been run: so neither limits, nor bounds, nor the
-neurons found depend on the number of workers.
-
-**Rounding.** With ε = 2⁻⁵², twice the unit roundoff: a computed sum of k products is off by at most (k + 1)ε/2 times the
-sum of absolute values, a computed norm of r entries by the relative (r + 3)ε/2. So, computed from the final y (not from
-running sums),
-
-    α + ‖ĉ‖ ≤ (α̂ + ‖ĉ‖^)(1 + (N + r + 8)ε) + (N + 4)ε (‖c‖ + Σ|y_i|‖x_i‖),
-
-where h_i is evaluated as the larger of −yl and (κ − y)u, so that a rounded chord slope stays valid. (2) is
-evaluated the same way: the norm times 1 + (r + 6)ε plus (b + 4)ε(‖d‖ + ρ‖ĉ‖ + ρ|ς| + Σ|μ_j|‖x_j‖) for b multipliers. A node is
-closed only when these inflated values are at most the cutoff. All inputs are taken as exact float64 numbers.
+What the search does below a node depends on that node alone, and work is cut by node counts: neither limits, nor
+bounds, nor the neurons found depend on the number of workers. A node is closed only when (1) and (2), inflated by their
+rounding, are at most the cutoff. docs/mathematics/branch.md has the cases of h, the subtrees and the rounding.
 """
 
 from __future__ import annotations

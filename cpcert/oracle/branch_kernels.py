@@ -1,7 +1,7 @@
 """The compiled part of branch.py, which has the mathematics: one node after another, its bound, its children.
 
-`advance` is the loop over the stack; a node is bounded and tightened in turns (`_close`), then closed, or searched for a neuron and
-branched. It is a file of its own so that numba compiles it again only when it changes.
+`advance` is the loop over the stack; a node is bounded and tightened in turns (`_close`), then closed, or searched for
+a neuron and branched. It is a file of its own so that numba compiles it again only when it changes.
 """
 
 from __future__ import annotations

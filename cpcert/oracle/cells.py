@@ -1,19 +1,17 @@
 """Several outputs, any number of them: a tree over signs with the relaxation of relaxation.py in every node.
 
-γ(G) = max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖. A node is a cone {w : s_j h_jᵀw ≥ 0}, the h_j being points or other normals. Signs of x_iᵀw
-that follow from these are found first, as in arrangement.py: multipliers μ ≥ 0 with ‖Σ μ_j s_j h_j − σx_i‖ ≤ ε show σx_iᵀw ≥ −ε
-for ‖w‖ ≤ 1, and taking the sign for granted changes the value by at most |a₊ − a₋|‖g_i‖ε. Then the multipliers of
+γ(G) = max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖. A node is a cone {w : s_j h_jᵀw ≥ 0}, the h_j being points or other normals.
+Signs of x_iᵀw that follow from these up to ε_i are found first, as in arrangement.py; then the multipliers of
 relaxation.py prove
 
     ‖Gσ(X̃ᵀw)‖ ≤ √ρ + Σ |a₊ − a₋| ‖g_i‖ε_i   on the node and the unit ball.                                        (1)
 
-A node that (1) does not close is split: on the sign of a point whose sign is unknown, the one that the solution Y of the
-relaxation leaves most undecided (‖g_i‖(Y_{z_i z_i} − |x_iᵀY_{w z_i}|) is largest), or, when every sign is known, on a hyperplane
-through the cone, orthogonal to the second eigenvector of Y_ww. Both half-spaces of a split are children, so the tree covers the
-space by its structure, whatever floating point did; there is no certificate of emptiness.
+A node that (1) does not close is split, on the sign that the relaxation leaves most undecided or, when every sign is
+known, on a hyperplane through the cone. Both half-spaces of a split are children, so the tree covers the space by its
+structure, whatever floating point did; there is no certificate of emptiness.
 
-The relaxation of a node with many unknown signs is dear and seldom closes it; it is skipped where splitting on looks
-cheaper (`_worth_solving`). That, the order of the search and the atoms found are heuristic; every bound is proven.
+Where the relaxation is solved, the order of the search and the atoms found are heuristic; every bound is proven.
+docs/mathematics/cells.md has this page and that of relaxation.py in full.
 """
 
 from __future__ import annotations

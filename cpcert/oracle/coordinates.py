@@ -1,12 +1,11 @@
 """Points in as few coordinates as their rank, with the price of the change proven.
 
-γ(G) depends on the points x_i ∈ R^n only through their span. When rank X̃ = r < n, the oracles run on x̂_i ∈ R^r with
-x_i = Q x̂_i + e_i, QᵀQ ≈ I in floating point. For ‖w‖ ≤ 1, ŵ = Qᵀw has ‖ŵ‖ ≤ ‖Q‖ and |wᵀx_i − ŵᵀx̂_i| ≤ ‖e_i‖, so
+When rank X̃ = r < n, the oracles run on x̂_i ∈ R^r with x_i = Q x̂_i + e_i, QᵀQ ≈ I in floating point, and
 
     γ(G; X̃) ≤ ‖Q‖ γ(G; X̂) + max(|a₊|, |a₋|) Σ_i ‖g_i‖ ‖e_i‖,      ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F.
 
-Both corrections are bounded with their own rounding: a product of k terms is off by at most kε/2 times the product of
-absolute values, ε = 2⁻⁵². With r = n nothing is changed and nothing is lost.
+Both corrections are bounded with their own rounding. With r = n nothing is changed and nothing is lost. See
+docs/mathematics/coordinates.md.
 """
 
 from __future__ import annotations

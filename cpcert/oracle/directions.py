@@ -1,33 +1,18 @@
 """Several outputs of small rank: a cover of the output directions by simplicial cones.
 
-h(u) = max over ‖w‖ ≤ 1 of uᵀGσ(X̃ᵀw) is convex and positively homogeneous in u ∈ R^m, and γ(G) = max over ‖u‖ = 1 of h(u). For
-one u it is the problem of branch.py: κ = (a₊ − a₋)Gᵀu, c = a₋X̃Gᵀu.
+h(u) = max over ‖w‖ ≤ 1 of uᵀGσ(X̃ᵀw) is convex and positively homogeneous in u ∈ R^m, and γ(G) = max over ‖u‖ = 1 of
+h(u). For one u it is the problem of branch.py. G = QH + R with k = rank G columns in Q brings u into R^k, at the price
+of R and of QᵀQ − I.
 
-**Reduction.** G = QH + R with k = rank G columns in Q (m, k), QᵀQ ≈ I in floating point. For ‖w‖ ≤ 1
-
-    γ(G) ≤ ‖Q‖ γ(H) + max(|a₊|, |a₋|) Σ_i ‖r_i‖ ‖x_i‖,   ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F,
-
-so u runs over R^k. For k = m nothing is changed.
-
-**A cone** with vertices u_1, …, u_k and proven γ_j ≥ h(u_j). If ℓ·u_j ≥ γ_j for all j, then for u = Σ t_j u_j, t ≥ 0,
+A cone with vertices u_1, …, u_k and proven γ_j ≥ h(u_j): if ℓ·u_j ≥ γ_j for all j, then for u = Σ t_j u_j, t ≥ 0,
 
     h(u) ≤ Σ t_j h(u_j) ≤ ℓ·u ≤ ‖ℓ‖ ‖u‖.                                                                        (1)
 
-The smallest ‖ℓ‖ is the maximum of the interpolant of the γ_j on the cone and the unit sphere, second order in the size of
-the cone. k inequalities and a norm are the whole proof of a cone. The cover starts with the 2^k orthants; the cone
-with the largest bound is bisected at its longest edge until all bounds are below the cutoff.
+k inequalities and a norm are the whole proof of a cone. The cover starts with the 2^k orthants; the cone with the
+largest bound is bisected at its longest edge until all bounds are below the cutoff. Vertices are exact: 2^p u_a + 2^q
+u_b with integer entries below 2⁵³. Vertex values come from branch and bound, sharp near the active directions only.
 
-**Vertices are exact.** The new vertex of an edge is 2^p u_a + 2^q u_b, with p, q such that both terms have about the same norm.
-All entries are integers below 2⁵³ in size, hence exact in float64, and the two halves cover the cone exactly. After 51
-generations there are no bits left and the cone keeps its bound.
-
-**Vertex values** come from branch and bound, each with a cutoff of its own: a little above the best value known there, the
-little being a fraction of the distance to the target, so that cheap proofs serve far from the active directions and sharp
-ones near them. A neuron above the target ends the search: γ(G) > cutoff.
-
-**Rounding**, ε = 2⁻⁵², twice the unit roundoff. κ and c are off by at most (N + k + 6)ε times the same sums of absolute values; for
-‖w‖ ≤ 1 this changes h(u) by at most (N + k + 6)ε(|a₊ − a₋| + |a₋|) Σ_i (|H|ᵀ|u|)_i ‖x_i‖, which γ_j contains. ℓ is scaled up until
-ℓ·u_j − (k + 2)ε|ℓ|·|u_j| ≥ γ_j in floating point, and ‖ℓ‖ is inflated by 1 + (k + 4)ε.
+docs/mathematics/directions.md has the reduction and the rounding.
 """
 
 from __future__ import annotations

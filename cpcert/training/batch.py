@@ -1,23 +1,14 @@
 """Many networks as one batch: losses, gradients and second derivatives of networks of different widths in a few kernels.
 
 A batch holds B networks of depth L with hidden widths n_b ≤ n in padded tensors W_1 (B, n, n_0 + 1), W_ℓ (B, n, n + 1),
-W_L (B, m, n + 1), bias column last (no such column when β = 0). Columns are points. With A_0 = X̃, slopes σ′ and
-A_ℓ = [σ(Z_ℓ); β1ᵀ],
+W_L (B, m, n + 1), bias column last (no such column when β = 0). Columns are points. With A_0 = X̃, slopes σ′, W̄_ℓ =
+W_ℓ without its bias column and A_ℓ = [σ(Z_ℓ); β1ᵀ],
 
     Z_ℓ = W_ℓ A_{ℓ−1},   L_λ = C(Z_L) + λ Σ‖W_ℓ‖²,                                                                   (1)
     D_L = ∇C(Z_L),   ∂L_λ/∂W_ℓ = D_ℓ A_{ℓ−1}ᵀ + 2λW_ℓ,   D_{ℓ−1} = σ′(Z_{ℓ−1}) ∘ W̄_ℓᵀ D_ℓ,                             (2)
 
-W̄_ℓ being W_ℓ without its bias column. σ is piecewise linear, so on a piece the second derivative in the direction V is
-
-    Ż_ℓ = V_ℓ A_{ℓ−1} + W̄_ℓ Ȧ_{ℓ−1},   Ȧ_ℓ = σ′(Z_ℓ) ∘ Ż_ℓ,   Ȧ_0 = 0,
-    Ḋ_L = ∇²C(Z_L) Ż_L,   ∂²L_λ V = Ḋ_ℓ A_{ℓ−1}ᵀ + D_ℓ [Ȧ_{ℓ−1}; 0]ᵀ + 2λV_ℓ,   Ḋ_{ℓ−1} = σ′ ∘ (V̄_ℓᵀ D_ℓ + W̄_ℓᵀ Ḋ_ℓ).    (3)
-
-At a kink, z = 0, the slope a₋ is taken, as torch does.
-
-**Padding stays zero**, so no masks are needed. Where a padded neuron has zero rows and columns, Z = 0 and so A = 0 there: the
-gradient of its outgoing column is D_{ℓ+1}·0 + 2λ·0 = 0; and D_ℓ = σ′·(0ᵀD_{ℓ+1}) = 0, so that of its row is 0 too, and
-likewise in (3). Every optimiser here moves along linear combinations of such gradients, or divides them entry by entry by
-something positive.
+and second derivatives in a direction V likewise (3). At a kink, z = 0, the slope a₋ is taken, as torch does. Padding
+stays zero by itself, so no masks are needed: docs/mathematics/training.md.
 
 Everything here is floating point and proves nothing; networks leave through `networks`, and what is said about them is
 computed again from their float64 weights.
@@ -110,7 +101,7 @@ class Data:
             return positive
         return self.a_plus * positive + self.a_minus * (1.0 - positive)
 
-    def features(self, values: torch.Tensor) -> torch.Tensor:
+    def layer_features(self, values: torch.Tensor) -> torch.Tensor:
         """[values; β1ᵀ] (B, n + 1, N), or the values themselves when β = 0."""
         if self.beta == 0.0:
             return values
@@ -162,16 +153,6 @@ def networks(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> lis
     return found
 
 
-def padding_is_zero(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> bool:
-    """Whether every padded entry is exactly 0."""
-    kept = networks(problem, trials, weights)
-    return all(
-        int(torch.count_nonzero(W[b])) == np.count_nonzero(network.weights[layer])
-        for layer, W in enumerate(weights)
-        for b, network in enumerate(kept)
-    )
-
-
 def flatten(weights: Tensors) -> torch.Tensor:
     """(B, P): all weights of a network in a row."""
     return torch.cat([W.flatten(1) for W in weights], 1)
@@ -194,7 +175,7 @@ def _forward(weights: Tensors, data: Data) -> tuple[Tensors, Tensors, torch.Tens
     slopes, features = [], []
     for W in weights[1:]:
         slopes.append(data.slopes(Z))
-        features.append(data.features(Z * slopes[-1]))
+        features.append(data.layer_features(Z * slopes[-1]))
         Z = torch.bmm(W, features[-1])
     return slopes, features, Z
 

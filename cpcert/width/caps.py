@@ -1,29 +1,19 @@
 """Divisions of the directions of neurons into caps, and the oracle on the union of some of them (for bounds.py).
 
-A division is a finite number of closed sets (caps) of directions that together are all directions. Whether they are, and the
-bound of ‖Gσ(X̃ᵀw)‖ over the unit w in some of them, is proven; where the caps lie is a choice.
+A division is a finite number of closed sets (caps) of directions that together are all directions. Whether they are,
+and the bound of ‖Gσ(X̃ᵀw)‖ over the unit w in some of them, is proven; where the caps lie is a choice.
 
-**Arcs**, for points of rank ≤ 2 (any number of outputs): arcs of the circle, cut half way between the directions given, with
-the exact sweep `plane_oracle_outside`.
-
-**Cones**, for rank r ≥ 3: with sites a_1, …, a_K ∈ R^r, about the directions given,
+Arcs, for points of rank ≤ 2: the exact sweep `plane_oracle_outside`. Cones, for rank ≥ 3: with sites a_1, …, a_K,
 
     cap k = {w : (a_k − a_j)ᵀw ≥ 0 for all j},                                                                    (1)
 
-the w for which a_kᵀw is the largest of all a_jᵀw (Voronoi cells on the sphere). A largest one exists, so the caps are all of
-R^r. The sites are integers times a power of two, hence the differences h_kj = a_k − a_j are exact and the caps of the arithmetic
-are those of (1).
+integers times a power of two, so that the differences h_kj = a_k − a_j are exact. The oracle on a cone is the search of
+oracle/branch.py (one output; the h_kj count as points with a tiny κ > 0) or the tree of oracle/cells.py, started from
+the node where the signs of h_kjᵀw are known. Local maxima on a cap, which prove nothing, come from oracle/ascent.py on
 
-**The oracle on a cone.** One output: f(w) = cᵀw + Σκ_i relu(x_iᵀw) for g and for −g, by the search of oracle/branch.py. It starts
-from the node where the signs of h_kjᵀw are known, and its inequalities use them like the signs branched on. For that the h_kj
-count as points with a tiny κ > 0, which only raises f. Several outputs: the tree over signs of oracle/cells.py, started
-likewise. The half-spaces of (1) that (almost) follow from the others are left out, which can only enlarge the cap.
+    f(w) − Σ_j M_j relu(−h_kjᵀw),    M_j large.                                                                     (2)
 
-Local maxima on a cap come from the search of oracle/ascent.py on
-
-    f(w) − Σ_j M_j relu(−h_kjᵀw),    M_j large,                                                                     (2)
-
-which is f on the cap, and has its maxima there: concave kinks more, and no problem of another kind. They prove nothing.
+docs/mathematics/width.md says more.
 """
 
 from __future__ import annotations
