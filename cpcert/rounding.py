@@ -19,6 +19,8 @@ Exact = Fraction | Decimal | int | float
 # The relative error of one float64 operation (to nearest), and the smallest normal number, which bounds the absolute
 # error of an operation that underflows even where a library has switched gradual underflow off.
 UNIT_ROUNDOFF = 2.0**-53
+# Twice that: the ε of the docstrings that bound the rounding of a computation.
+EPS = 2.0**-52
 SMALLEST_NORMAL = 2.0**-1022
 # Sums whose rounding could be more than this part of what they decide are done in rationals.
 DIGITS_LOST = 1e-9

@@ -20,7 +20,7 @@ from kept_certificates import FOLDER as KEPT
 import cpcert
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check
-from cpcert.certificate.build import rational_text
+from cpcert.certificate.file import rational_text
 from cpcert.certificate.reading import ClaimKind, read_claim
 from cpcert.cli import main
 from cpcert.instance import load_instance

@@ -114,7 +114,7 @@ def test_no_dual_point_proves_more_than_a_layer_costs(name):
             # The best G there is for a generic network: what its own weights would be multipliers of.
             for G in (now.instance.targets, rng.standard_normal(now.instance.targets.shape)):
                 bound, proof = spectral_bound(now.instance.X_tilde.T, np.ascontiguousarray(G), sigma)
-                dual = dual_lower_bound(now.instance, np.ascontiguousarray(G), bound, "spectral", proof)
+                dual = dual_lower_bound(now.instance, np.ascontiguousarray(G), bound, "spectral", proof, None)
                 assert 0.0 <= now.lower(dual) <= now.cost, trial
 
 
@@ -124,7 +124,7 @@ def test_errors_of_the_instance_lower_the_bound():
     now = block(problem, network, 1)
     G = 2.0 * (now.basis @ duals[1])
     bound, proof = spectral_bound(now.instance.X_tilde.T, G, problem.activation)
-    dual = dual_lower_bound(now.instance, G, bound, "spectral", proof)
+    dual = dual_lower_bound(now.instance, G, bound, "spectral", proof, None)
     lower = now.lower(dual)
     assert lower > 0.0
     for worse in (

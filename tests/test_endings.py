@@ -16,7 +16,7 @@ from cpcert import InputError, Network, Problem, certify, load_instance, solve, 
 from cpcert.certificate.downgrade import certified
 from cpcert.cli import main
 from cpcert.deep.certificates import certified_layers
-from cpcert.oracle.ladder import Limits
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import OutOfTime, Workers, out_of_time_at
 from cpcert.report import SolveOutcome, closing_line
 from cpcert.status import Status, scale_advice
@@ -257,7 +257,7 @@ def test_a_search_ends_soon_after_its_deadline():
     branch_and_bound(points[:4, :3].copy(), kappa[:4], np.zeros(3), 0.1)  # compiled
     began = time.process_time()
     deadline = time.monotonic() + 0.05
-    found = branch_and_bound(points, kappa, np.zeros(80), 1.0, deadline=deadline, max_atoms=0)
+    found = branch_and_bound(points, kappa, np.zeros(80), 1.0, Limits(deadline=deadline), max_atoms=0)
     assert not found.closed and found.nodes < 500
     assert time.process_time() - began < 1.0
     assert not Limits(deadline=time.monotonic() + 9.0).spent()

@@ -21,8 +21,8 @@ from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import objective
 from cpcert.network import Network
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, plane_oracle_outside
+from cpcert.oracle.rung import Limits
 from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.graphs import complete_bipartite, edge_matrix

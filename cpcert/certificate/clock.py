@@ -25,6 +25,9 @@ FIXED = 0.02
 # Trimming takes TRIMMING times as long as the replay of a branch and bound, what follows about AFTER times as long; checking
 # a cell takes CHECK_PER_CELL times as long as writing it.
 TRIMMING, AFTER, CHECK_PER_CELL = 1.1, 1.4, 1.0
+# What `Clock.skipped` says where the time was short: of room in the file, and of the bound.
+NOT_TRIMMED = "trimming the proof"
+NO_PROOF = "the proof of the lower bound that the search found"
 # No extrapolation from less than this many seconds.
 ENOUGH = 0.05
 

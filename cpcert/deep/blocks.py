@@ -26,9 +26,9 @@ import numpy as np
 
 from cpcert.frank_wolfe.bounds import DualBound, dual_lower_bound
 from cpcert.network import Network, forward_with_error, loss_upper, representation_cost_upper
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.spectral import row_norms
 from cpcert.problem import Problem
-from cpcert.rounding import exact_dot, exact_sum, round_down, round_up
+from cpcert.rounding import EPS, exact_dot, exact_sum, round_down, round_up
 
 # Inputs of two points, or outputs, that differ by less than this (relative to the largest) are made equal, and smaller
 # ones zero, so that rounding does not separate what is the same. The bounds of the error know.
@@ -72,12 +72,12 @@ class Block:
         bound = round_up(Fraction(self.stretch) * (Fraction(dual.oracle_bound) + Fraction(rest)))
         if not math.isfinite(bound):
             return 0.0
-        moved = dual_lower_bound(self.instance, dual.G, bound, dual.rung, dual.proof)
+        moved = dual_lower_bound(self.instance, dual.G, bound, dual.rung, dual.proof, dual.frame)
         if self.last:
             return max(moved.value, 0.0)
         if not math.isfinite(moved.value):
             return 0.0
-        t = Fraction(moved.scale)
+        t = Fraction(moved.dual_scale)
         value = Fraction(moved.value) - t * exact_dot(np.abs(dual.G), self.output_error)
         sums = sum(exact_sum(row) ** 2 for row in dual.G)
         value -= t * t * (Fraction(self.stretch) ** 2 - 1) * Fraction(self.problem.beta) ** 2 / 4 * sums

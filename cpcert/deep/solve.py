@@ -32,7 +32,8 @@ from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import HERE, Workers, at_work
 from cpcert.printing import whole
 from cpcert.problem import Problem
@@ -338,7 +339,7 @@ class _Run:
             bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
         proven = None
         if math.isfinite(bound):
-            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.scale)
+            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)
         result = SolveResult(
             problem=instance,
             status=Status.OPTIMAL if hopeful and answer.complete else Status.STALLED,

@@ -21,25 +21,26 @@ from fractions import Fraction
 import numpy as np
 
 from cpcert.errors import ProofError
+from cpcert.oracle.frame import Frame
 from cpcert.problem import Problem
-from cpcert.rounding import DIGITS_LOST, UNIT_ROUNDOFF, exact_sum, round_down, round_up
+from cpcert.rounding import DIGITS_LOST, EPS, exact_sum, round_down, round_up
 
 
 @dataclass(frozen=True, eq=False)
 class DualBound:
-    """A proven lower bound of P*: value ≤ D(scale·G), and γ(G) ≤ oracle_bound with scale·oracle_bound ≤ 2λ exactly.
+    """A proven lower bound of P*: value ≤ D(sG), and γ(G) ≤ oracle_bound with s·oracle_bound ≤ 2λ exactly, s = dual_scale.
 
-    G: (m, N) float64; it stands for the exact dual point `Loss.exact_dual`. proof: what
-    proves oracle_bound, by `rung`; units (g, x): the proof is one for G·2^−g and X̃·2^−x.
+    G: (m, N) float64; it stands for the exact dual point `Loss.exact_dual`. proof: what proves oracle_bound, by `rung`, in the
+    numbers of `frame`; both None for a bound that no certificate is written of.
     """
 
     value: float
     G: np.ndarray
-    scale: float
+    dual_scale: float
     oracle_bound: float
     rung: str
     proof: object
-    units: tuple[int, int] = (0, 0)
+    frame: Frame | None
 
 
 def dual_value(problem: Problem, G: np.ndarray) -> float:
@@ -103,7 +104,7 @@ def _ray(problem: Problem, G: np.ndarray) -> tuple[float | None, float]:
     weight = problem.beta**2 / (4.0 * problem.lam)
     sums = G.sum(axis=1)
     square = weight * float(np.sum(sums**2))
-    error = 2.0 * UNIT_ROUNDOFF * problem.N * np.abs(G).sum(axis=1)
+    error = EPS * problem.N * np.abs(G).sum(axis=1)
     if weight * float(np.sum(error * (np.abs(sums) + error))) > DIGITS_LOST * (square + quadratic):
         square = round_up(_bias_penalty(problem, G))
     return slope, square + quadratic
@@ -117,7 +118,7 @@ def _bias_penalty(problem: Problem, G: np.ndarray) -> Fraction:
 
 
 def dual_lower_bound(
-    problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object, units: tuple[int, int] = (0, 0)
+    problem: Problem, G: np.ndarray, oracle_bound: float, rung: str, proof: object, frame: Frame | None
 ) -> DualBound:
     """The proven bound from G (m, N) and a proven oracle_bound ≥ γ(G), and at least D(0).
 
@@ -125,13 +126,15 @@ def dual_lower_bound(
     """
     two_lam = 2 * Fraction(problem.lam)
     limit = 1e300 if oracle_bound == 0.0 else round_down(two_lam / Fraction(oracle_bound))
-    scale = best_scale(problem, G, limit)
-    if not 0 <= Fraction(scale) * Fraction(oracle_bound) <= two_lam:
-        raise ProofError(f"the dual point scaled by {scale!r} is not feasible: its oracle bound is {oracle_bound!r}")
-    value = _dual_value_lower(problem, G, scale)
-    if value < 0.0 < scale:  # D(0) ≥ 0, as C ≥ 0
-        scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
-    return DualBound(value, G, scale, oracle_bound, rung, proof, units)
+    dual_scale = best_scale(problem, G, limit)
+    if not 0 <= Fraction(dual_scale) * Fraction(oracle_bound) <= two_lam:
+        raise ProofError(
+            f"the dual point scaled by {dual_scale!r} is not feasible: its oracle bound is {oracle_bound!r}"
+        )
+    value = _dual_value_lower(problem, G, dual_scale)
+    if value < 0.0 < dual_scale:  # D(0) ≥ 0, as C ≥ 0
+        dual_scale, value = 0.0, _dual_value_lower(problem, G, 0.0)
+    return DualBound(value, G, dual_scale, oracle_bound, rung, proof, frame)
 
 
 def _dual_value_lower(problem: Problem, G: np.ndarray, scale: float) -> float:

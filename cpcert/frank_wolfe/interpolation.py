@@ -24,8 +24,7 @@ import scipy.linalg
 
 from cpcert.network import Network, representation_cost_upper, residual_bound
 from cpcert.problem import Problem
-
-EPS = 2.0**-52
+from cpcert.rounding import EPS
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,8 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.printing import whole
 from cpcert.problem import Problem
@@ -406,7 +407,7 @@ class _Run:
         defect = self.problem.loss.exact_dual_defect(G)
         if defect > 0.0:
             bound = (bound + defect * space.norm * self.problem.activation.lipschitz) * (1.0 + 2.0**-50)
-        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.scale)
+        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.frame)
         if math.isfinite(found.value) and (self.dual is None or found.value > self.dual.value):
             self.dual = found
 

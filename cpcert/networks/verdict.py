@@ -117,7 +117,7 @@ class _Candidate:
 
 def exact_loss(problem: Problem, network: Network) -> tuple[Fraction, Fraction]:
     """Rationals around L_λ of the exact float64 weights; equal for mse. Any depth, any loss but interpolate."""
-    from cpcert.certificate.build import exact_problem
+    from cpcert.certificate.file import exact_problem
 
     # The checker's numbers are the same at every depth; it takes problems of depth 2 only.
     numbers = exact_problem(problem if problem.depth == 2 else _of_depth_two(problem))

@@ -27,8 +27,10 @@ import numpy as np
 from cpcert.compiled import njit
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch_kernels import FLOOR
+from cpcert.oracle.frame import Rows
 from cpcert.oracle.least_norm import INFINITE, Workspace, evaluate, min_norm
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.spectral import row_norms
+from cpcert.rounding import EPS
 
 # A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.
 IMPLIED = 1e-13
@@ -44,7 +46,7 @@ LEAF, IMPLIED_NODE, SPLIT = 0, 1, 2
 class ArrangementProof:
     """Why f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) ≤ bound on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,): the problem as searched (scaled by powers of two). order (P,): the points
+    points (N, r), kappa (N,), linear (r,): the problem as searched, scaled as `rows` say. order (P,): the points
     with κ_i > 0 as the tree takes them. tree: int8, depth first, one entry a node: ±2 the next point is split and the
     child with that sign of x_iᵀw comes first; ±1 its sign is implied; 0 a leaf. Implied nodes and leaves have
     multipliers, in the order of the tree: `count` of them each, point `index` and `weight`. Implied: the
@@ -60,6 +62,7 @@ class ArrangementProof:
     index: np.ndarray
     weight: np.ndarray
     bound: float
+    rows: Rows
 
     @property
     def cells(self) -> int:
@@ -466,7 +469,8 @@ def arrangement_oracle(
     value, atom = _incumbent(scaled, factors, linear)
     order, tree, count, index, weight, _, _, best, atom = _search(scaled, factors, linear, True, value, atom)
     bound = float(max(best[1], best[0])) + FLOOR
-    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound)
+    rows = Rows(np.flatnonzero(keep), exponents, unit)
+    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound, rows)
     return float(np.ldexp(bound, unit)), atom, float(np.ldexp(best[0], unit)), proof
 
 

@@ -31,9 +31,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cpcert.errors import ProofError
-from cpcert.oracle.branch_kernels import EPS, FINISHED, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.oracle.branch_kernels import FINISHED, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.oracle.frame import Rows
 from cpcert.oracle.least_norm import Workspace
-from cpcert.parallel import HERE, Task, Workers, late, wait
+from cpcert.oracle.rung import NO_LIMITS, Limits
+from cpcert.parallel import Task, Workers, late, wait
+from cpcert.rounding import EPS
 
 NODES_PER_CALL = 500
 # Nodes of the first call of a search with a deadline, and the seconds that a call should stay below.
@@ -50,7 +53,7 @@ NODES_AFTER_ATOM = 200
 class BranchProof:
     """The tree that proves f ≤ cutoff on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled by powers of two. tree: int32, one entry
+    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled as `rows` say. tree: int32, one entry
     per node in the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
     first child, the next entry, is the one where that sign is ±1. The multipliers are those of a deterministic
     replay: see `steps`.
@@ -61,6 +64,7 @@ class BranchProof:
     linear: np.ndarray
     cutoff: float
     tree: np.ndarray
+    rows: Rows
 
     def steps(self) -> Iterator[np.ndarray]:
         """Replay the search and yield its steps (tree_language.py), those of some nodes at a time.
@@ -296,17 +300,14 @@ def branch_and_bound(
     kappa: np.ndarray,
     linear: np.ndarray,
     cutoff: float,
+    limits: Limits = NO_LIMITS,
     *,
-    node_limit: int | None = None,
-    deadline: float | None = None,
     max_atoms: int = 8,
-    workers: Workers = HERE,
 ) -> BranchResult:
     """Prove f(w) = linearᵀw + Σ κ_i relu(points_iᵀw) ≤ cutoff on the unit ball, or find w with f(w) > cutoff.
 
-    points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. node_limit: nodes at most (None: no limit).
-    deadline: a `time.monotonic()` after which the search stops. What is returned as `upper_bound` is proven whatever
-    stopped the search. workers: where the subtrees of a long search are searched; the result does not depend on it.
+    points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. What is returned as `upper_bound` is proven
+    whatever stopped the search; it does not depend on the workers, who search the subtrees of a long one.
     """
     points = np.ascontiguousarray(points, dtype=np.float64)
     nothing = BranchResult(math.inf, False, np.zeros((0, points.shape[1])), np.zeros(0), 0)
@@ -315,18 +316,20 @@ def branch_and_bound(
     # Powers of two bring every point and the cutoff near 1, without any rounding: κ_i relu(x_iᵀw) stays the same when
     # x_i is halved and κ_i doubled.
     keep = (kappa != 0.0) & np.any(points != 0.0, axis=1)
-    exponents = np.frexp(np.abs(points[keep]).max(axis=1, initial=0.0))[1]
-    scale_f = 2.0 ** -math.frexp(cutoff)[1]
-    points = np.ascontiguousarray(np.ldexp(points[keep], -exponents[:, np.newaxis]))
-    kappa = np.ascontiguousarray(np.ldexp(kappa[keep] * scale_f, exponents))
+    exponents = np.frexp(np.abs(points).max(axis=1, initial=0.0))[1].astype(np.int64)
+    rows = Rows(np.flatnonzero(keep), exponents, math.frexp(cutoff)[1])
+    scale_f = 2.0**-rows.unit
+    points = np.ascontiguousarray(np.ldexp(points[keep], -exponents[keep, np.newaxis]))
+    kappa = np.ascontiguousarray(np.ldexp(kappa[keep] * scale_f, exponents[keep]))
     linear = np.ascontiguousarray(linear * scale_f)
     if not max(np.abs(kappa).max(initial=0.0), np.abs(linear).max(initial=0.0)) < 1.0 / SMALLEST:
         return nothing
     problem = (points, kappa, linear, cutoff * scale_f, max_atoms)
-    limit = math.inf if node_limit is None else node_limit
+    limit = math.inf if limits.nodes is None else limits.nodes
+    deadline = limits.deadline
     parts = [explore(*problem, None, int(min(FIRST_NODES, limit)), deadline)]
     nodes = len(parts[0].tree)
-    subtrees = _Subtrees(problem, parts[0].open, workers)
+    subtrees = _Subtrees(problem, parts[0].open, limits.workers)
     try:
         while subtrees.pending and nodes < limit and not len(parts[-1].atoms):
             found = None if late(deadline) else subtrees.next(limit - nodes, deadline)
@@ -349,5 +352,5 @@ def branch_and_bound(
         atoms=atoms[order],
         values=values[order] / scale_f,
         nodes=nodes,
-        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree) if closed else None,
+        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree, rows) if closed else None,
     )

@@ -14,8 +14,7 @@ import numpy as np
 from cpcert.compiled import njit
 from cpcert.oracle.least_norm import INFINITE, ascent_step, evaluate, min_norm
 from cpcert.oracle.tree_language import BOUND, BRANCH, CLOSE, EMPTY, TIGHTEN
-
-EPS = 2.0**-52
+from cpcert.rounding import EPS
 
 # Numbers of cycles and rounds: they change the speed, never the validity. Measured on gaussian and diabetes problems
 # (N, r) = (40, 9), (60, 5), (100, 5) and on digits (40, 40).

@@ -26,7 +26,9 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
-from cpcert.oracle.spectral import EPS, TINY
+from cpcert.oracle.rung import Limits, Question
+from cpcert.oracle.spectral import TINY
+from cpcert.rounding import EPS
 
 # Local maxima that an answer has at most.
 MOST_NEURONS = 100
@@ -130,6 +132,11 @@ def plane_oracle(points: np.ndarray, G: np.ndarray, activation: Activation, cuto
         values = np.ldexp(values, exponent)
         W, values = W[values > cutoff][:MOST_NEURONS], values[values > cutoff][:MOST_NEURONS]
     return OracleAnswer(W, values, bound, "plane", PlaneProof(points, G, bound), 0, bound <= cutoff)
+
+
+def prove(question: Question, limits: Limits) -> OracleAnswer:
+    """The rung `plane`, which needs no limits."""
+    return plane_oracle(question.points, question.G, question.activation, question.cutoff)
 
 
 def _scaled(bound: float, exponent: int) -> float:

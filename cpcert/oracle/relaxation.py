@@ -22,7 +22,8 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.interior_point import maximise
-from cpcert.oracle.spectral import EPS, cholesky
+from cpcert.oracle.spectral import cholesky
+from cpcert.rounding import EPS
 
 # Accuracy asked of the interior-point method: it decides how tight the bound is, not whether it holds.
 TOLERANCE = 1e-9

@@ -21,8 +21,8 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.compiled import njit
+from cpcert.rounding import EPS
 
-EPS = 2.0**-52
 # Added to bounds that underflow could have touched; far below the rounding of any bound that means something.
 TINY = 2.0**-1000
 

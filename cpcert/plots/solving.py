@@ -209,7 +209,7 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
         axes.set_xticks([])
         axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
         return
-    G = result.dual.scale * result.dual.G
+    G = result.dual.dual_scale * result.dual.G
     neurons = np.zeros((0, problem.n))
     V = np.zeros((problem.m, 0))
     if result.network is not None:

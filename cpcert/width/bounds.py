@@ -38,9 +38,11 @@ from cpcert.frank_wolfe.solve import SolveResult, relative_gap
 from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
 from cpcert.network import Network, loss_upper, residual_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, find_neurons
-from cpcert.oracle.spectral import EPS, operator_norm
+from cpcert.oracle.ladder import find_neurons
+from cpcert.oracle.rung import Limits
+from cpcert.oracle.spectral import operator_norm
 from cpcert.problem import Problem
+from cpcert.rounding import EPS
 from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
 
 ROUNDS = 20
@@ -154,7 +156,7 @@ def _directions(problem: Problem, space: Coordinates, result: SolveResult) -> np
     assert result.network is not None
     W = [result.network.neurons()[0] @ space.basis]
     if result.dual is not None:
-        G = result.dual.G * result.dual.scale
+        G = result.dual.G * result.dual.dual_scale
         found = find_neurons(space, G, problem.activation, W[0], STARTS, 0)
         W.append(found.W[found.values >= CONTACT * 2.0 * problem.lam])
     return np.concatenate(W)
@@ -280,7 +282,7 @@ class _Search:
             bound = (bound + defect * space.norm * problem.activation.lipschitz) * (1.0 + 2.0**-50)
         if not math.isfinite(bound):
             return None
-        value = dual_lower_bound(problem, G, bound, "caps", None).value
+        value = dual_lower_bound(problem, G, bound, "caps", None, None).value
         return value if value > self.upper else None
 
 

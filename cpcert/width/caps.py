@@ -29,9 +29,10 @@ from cpcert.oracle.ascent import ascend
 from cpcert.oracle.branch import OpenNode, explore
 from cpcert.oracle.branch_kernels import SMALLEST
 from cpcert.oracle.cells import cell_cover
-from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, cross_signs, plane_oracle_outside
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.rung import Limits
+from cpcert.oracle.spectral import row_norms
+from cpcert.rounding import EPS
 
 # Directions closer than this (radians) share a cap; arcs and cones that are more than that are not made.
 SAME_ANGLE = 1e-4
@@ -267,8 +268,7 @@ class Cones:
         """A proven bound on cap k if it is at most `cutoff`, else inf; neurons above the cutoff that were met there."""
         if len(G) > 1:
             found = cell_cover(
-                self.points, G, self.activation, cutoff, node_limit=limits.nodes, deadline=limits.deadline,
-                cone=self.normals(k), witness=self.sites[k],
+                self.points, G, self.activation, cutoff, limits, cone=self.normals(k), witness=self.sites[k],
             )  # fmt: skip
             assert found.upper_bound is not None
             return Peaks(found.upper_bound, found.W, found.values)
