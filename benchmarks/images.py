@@ -18,7 +18,7 @@ import tables
 
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check
-from cpcert.data import Digits
+from cpcert.data.sources import Digits
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.steps import objective
 from cpcert.oracle.coordinates import coordinates

@@ -13,8 +13,8 @@ from cpcert import Network, Problem, solve
 from cpcert.certificate import check
 from cpcert.certificate.build import Certificate, certify
 from cpcert.frank_wolfe import large
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound
-from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.oracle.coordinates import coordinates
 
 # loss, activation, slope, β, N, n0, m, what the points are, seed; names say what each is there for.

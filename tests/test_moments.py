@@ -11,7 +11,7 @@ from enumeration import optimum
 from cpcert import Problem, solve
 from cpcert.certificate import check
 from cpcert.certificate.build import certify
-from cpcert.data import Digits
+from cpcert.data.sources import Digits
 from cpcert.frank_wolfe import large
 from cpcert.moments.forms import Forms
 from cpcert.moments.relaxation import Relaxation, project_on_cone

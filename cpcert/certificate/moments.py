@@ -7,38 +7,39 @@ checker's own function computes. The proof left room for a factor of FACTOR_BITS
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 
 import numpy as np
 
 from cpcert.certificate import check
+from cpcert.certificate.clock import Clock, slowness
+from cpcert.certificate.task import SLACKS, Attempt, Task
+from cpcert.errors import ProofError
 from cpcert.moments.repair import MomentProof, Part
-from cpcert.problem import Problem
 
 # Bits of the entries of a factor, tried in turn.
 FACTOR_BITS = (44, 52)
+# Seconds for the exact matrix and its factor, over the order to the third power (clock.py).
+PER_CUBE = 1e-6
 
 
-def written(
-    exact: check.Problem, problem: Problem, points: np.ndarray, G: np.ndarray, proof: MomentProof
-) -> dict[str, np.ndarray] | None:
-    """The arrays of the oracle; None if a factor is not to be found. points (N, r) and G (m, N) of the proof."""
-    flat_points, flat_G = points.ravel().tolist(), G.ravel().tolist()
-    exact_points, x = check.matrix(flat_points, problem.N, points.shape[1], "points")
-    exact_G, g = check.matrix(flat_G, len(G), problem.N, "G")
-    if problem.loss.name == "cross_entropy":
-        exact_G[-1] = [-sum(column) for column in zip(*exact_G[:-1], strict=True)]
-    given = {"exponents": array("q", proof.exponents.tolist())}
-    shared = check.Moments(exact, check.Space(exact_points, x), exact_G, g, given)
+def moments(task: Task, proof: MomentProof) -> Iterator[Attempt]:
+    """The bound of the search with ever more slack, by the same multipliers. Raises ProofError, Late."""
+    N, r = task.points.shape
+    exact_points = check.matrix(task.points.ravel().tolist(), N, r, "points")
+    exponents = proof.exponents + task.frame.x
+    shared = check.Moments(
+        task.exact, check.Space(*exact_points), *task.exact_G, {"exponents": array("q", exponents.tolist())}
+    )
     stream: list[int] = []
     for part in proof.parts:
-        numbers = _part(shared, part)
-        if numbers is None:
-            return None
-        stream += numbers
-    return {"exponents": proof.exponents, "proof": np.array(stream, dtype=np.int64)}
+        stream += _part(shared, part, task.clock)
+    arrays = {"exponents": exponents, "proof": np.array(stream, dtype=np.int64)}
+    for slack in SLACKS:
+        yield task.attempt(task.raised(slack), {"kind": "moments"}, arrays)
 
 
-def _part(shared: check.Moments, part: Part) -> list[int] | None:
+def _part(shared: check.Moments, part: Part, clock: Clock) -> list[int]:
     def integers(values: np.ndarray) -> list[int]:
         return [int(v) for v in np.ldexp(values, part.scale).ravel()]
 
@@ -61,9 +62,12 @@ def _part(shared: check.Moments, part: Part) -> list[int] | None:
     for row, along, beta in cones:
         stream += [row - last - 1, along, *beta]
         last = row
+    clock.require(slowness() * PER_CUBE * (1 + shared.n + shared.N + (0 if sign else len(shared.weights))) ** 3)
     S = check.moment_matrix(shared, sign, part.scale, (c_nu, c_v, c_w), linear, products, cones)
     factor = _factor(S)
-    return None if factor is None else stream + factor
+    if factor is None:
+        raise ProofError("no Cholesky factor of the quadratic form was found")
+    return stream + factor
 
 
 def _factor(S: check.Matrix) -> list[int] | None:

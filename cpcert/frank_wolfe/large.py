@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value
-from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.frank_wolfe.steps import objective
 from cpcert.moments.relaxation import Candidate, Relaxation, candidates
 from cpcert.moments.repair import Draft, estimate, prove
 from cpcert.oracle.coordinates import Coordinates
+from cpcert.oracle.frame import Frame
 from cpcert.problem import Problem
 
 # Sizes from which the relaxation comes before the searches: rank; points; rank times points; and outputs at a smaller rank.
@@ -31,6 +32,8 @@ MOST_POINTS = 1000
 TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
 PATIENCE, PROGRESS = 100, 0.01
+# Seconds for the certificate of one quadratic form and its check, over its order to the third power.
+CERTIFYING = 4e-6
 # Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
 WIDTH, TRAINING_STEPS, NETWORKS, VAIN = 60, 3000, 50, 5
 
@@ -41,6 +44,13 @@ def suits(problem: Problem, points: np.ndarray) -> bool:
     if not POINTS <= N <= MOST_POINTS or problem.activation.kink == 0.0:
         return False
     return r >= RANK or (r >= LEAST_RANK and (N * r >= SIZE or problem.m >= OUTPUTS))
+
+
+def certificate_seconds(problem: Problem, points: np.ndarray) -> float:
+    """A generous prediction of the time for the certificate of a proof and its check."""
+    N, r = points.shape
+    order = 1 + N + r + (problem.m if problem.m > 1 else 0)
+    return CERTIFYING * (1 + (problem.m == 1)) * order**3
 
 
 # -- the upper side ----------------------------------------------------------------------------------------------------
@@ -89,7 +99,7 @@ def trained(
 
     patience: so many in a row without a better one are enough.
     """
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         return
     best, vain = math.inf, 0
     for number in range(NETWORKS):
@@ -131,8 +141,23 @@ def moment_bounds(
 ) -> Iterator[DualBound]:
     """Proven lower bounds, each better than those before, until `stop` or until they no longer rise.
 
-    neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment.
+    neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment. Numbers that floating
+    point does not hold end it, too: what was proven stays.
     """
+    try:
+        yield from _bounds(problem, space, neurons, gap_left, stop, seed)
+    except (np.linalg.LinAlgError, ArithmeticError, ValueError):
+        return
+
+
+def _bounds(
+    problem: Problem,
+    space: Coordinates,
+    neurons: Neurons,
+    gap_left: Callable[[], float],
+    stop: Callable[[], bool],
+    seed: int,
+) -> Iterator[DualBound]:
     if not len(neurons.W):
         return
     judge = _Judge(problem, space.points)
@@ -163,5 +188,5 @@ def _proven(problem: Problem, space: Coordinates, candidate: Candidate, draft: D
     defect = problem.loss.exact_dual_defect(candidate.G)
     if defect > 0.0:
         bound = (bound + defect * space.norm * lipschitz) * (1.0 + 2.0**-50)
-    found = dual_lower_bound(problem, candidate.G, bound, "moments", proof)
+    found = dual_lower_bound(problem, candidate.G, bound, "moments", proof, Frame(space, 0, 0))
     return found if math.isfinite(found.value) else None

@@ -153,7 +153,7 @@ class Relaxation:
     def _fit(self, Z: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss and its slope over the unit of the objective; for interpolate the augmented Lagrangian of Z = Y."""
         loss, Y = self.problem.loss, self.problem.targets
-        if loss.name != "interpolate":
+        if not loss.is_constraint:
             return loss.value(Z, Y) * self.objective_unit, loss.gradient(Z, Y) * self.objective_unit
         # In units of the outputs, so that σ means the same.
         rest = (Z - Y) / self.output_unit
@@ -248,7 +248,7 @@ class Relaxation:
             if cone is not None:
                 self.cone[0][i], self.cone[1][i] = cone
             self.costs[i] = cost[2], cost[1]
-        if self.problem.loss.name == "interpolate":
+        if self.problem.loss.is_constraint:
             self.targets_multiplier = -found.Z_slope
 
     def candidate(self, found: _Evaluation) -> Candidate:

@@ -20,14 +20,15 @@ floating point, which proves S ⪰ 0 (the theorem quoted in oracle/spectral.py).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from cpcert.activations import Activation
 from cpcert.moments.relaxation import Candidate, Multipliers
-from cpcert.oracle.spectral import EPS, cholesky
+from cpcert.oracle.spectral import cholesky
+from cpcert.rounding import EPS
 
 # Bits of the largest multiplier; products below this share of it are dropped.
 GRID_BITS = 40
@@ -247,20 +248,7 @@ def estimate(points: np.ndarray, candidate: Candidate, activation: Activation) -
             return None
         bound = max(bound, best[0])
         linear = part.linear + best[1]
-        parts.append(
-            Part(
-                sign,
-                part.scale,
-                best[2],
-                linear,
-                part.first,
-                part.second,
-                part.weight,
-                part.rows,
-                part.alpha,
-                part.beta,
-            )
-        )
+        parts.append(replace(part, cost=best[2], linear=linear))
         matrices.append(plain)
     return Draft(bound, at, tuple(parts), tuple(matrices))
 
@@ -307,11 +295,7 @@ def prove(draft: Draft, activation: Activation) -> MomentProof | None:
             shift = max(4.0 * shift, 4.0 * max(theta, room), unit)
         if done is None:
             return None
-        cost_now = (done[0][0], done[0][1], done[0][2])
-        parts.append(
-            Part(
-                part.sign, part.scale, cost_now, done[1], part.first, part.second, part.weight, part.rows, part.alpha, part.beta
-            )
-        )  # fmt: skip
+        (c_nu, c_v, c_w), linear = done
+        parts.append(replace(part, cost=(c_nu, c_v, c_w), linear=linear))
     bound_u = max(sum(part.cost) for part in parts)
     return MomentProof(bound_u * (1.0 + 4.0 * EPS) if bound_u > 0.0 else 0.0, at.exponents, tuple(parts))
