@@ -112,7 +112,7 @@ class Network:
         Z = []
         for W in self.weights:
             Z.append(W @ A)
-            A = features(Z[-1], self.activation, self.beta)
+            A = layer_features(Z[-1], self.activation, self.beta)
         return Z
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -272,7 +272,7 @@ class Network:
         return self.forward(problem.X)[-1]
 
 
-def features(Z: np.ndarray, activation: Activation, beta: float) -> np.ndarray:
+def layer_features(Z: np.ndarray, activation: Activation, beta: float) -> np.ndarray:
     """Z^σ = [σ(Z); β1ᵀ], (k + 1, N); just σ(Z) when β = 0."""
     return _with_bias(activation(Z), beta)
 
@@ -296,7 +296,7 @@ def forward_with_error(network: Network, X: np.ndarray) -> list[tuple[np.ndarray
             # Where every product is 0, so is the output, exactly.
             used = (W != 0.0).astype(float) @ ((A != 0.0) | (A_error != 0.0)).astype(float)
             Z_error = np.where(used == 0.0, 0.0, Z_error)
-            A = features(Z, network.activation, network.beta)
+            A = layer_features(Z, network.activation, network.beta)
             A_error = np.zeros_like(A)
             A_error[: Z.shape[0]] = _outward(
                 network.activation.lipschitz * Z_error + 2 * UNIT_ROUNDOFF * np.abs(A[: Z.shape[0]]), 1

@@ -1,7 +1,7 @@
 """Text that means a number: decimals as people and programs write them, and nothing more.
 
-Python's own float, int and Fraction also read "2020_01" as 202001, the digits of every script, "nan" and "infinity": a code in a
-table would become a number without a word.
+Python's own float, int and Fraction also read "2020_01" as 202001, the digits of every script, "nan" and "infinity": a
+code in a table would become a number without a word.
 """
 
 from __future__ import annotations

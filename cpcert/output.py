@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ def write_file(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, written: dict[str, Any]) -> None:
+    """Write a JSON object, indented, that appears complete or not at all. Raises OSError."""
+    write_file(path, (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
 
 
 def csv_bytes(columns: dict[str, list[Any]]) -> bytes:

@@ -1,9 +1,9 @@
 """Work on several processes or machines, all of it through one interface, `concurrent.futures.Executor`.
 
-A task is a function of a module and arguments that can be pickled; its result depends on these alone. So it does not matter
-where a task runs, and when a worker dies the task runs again: dask.distributed gives it to another worker, a process
-pool breaks as a whole and what is left runs in this process. How work is cut into tasks must not depend on the number of workers;
-then the results do not depend on it either.
+A task is a function of a module and arguments that can be pickled; its result depends on these alone. So it does not
+matter where a task runs, and when a worker dies the task runs again: dask.distributed gives it to another worker, a
+process pool breaks as a whole and what is left runs in this process. How work is cut into tasks must not depend on the
+number of workers; then the results do not depend on it either.
 """
 
 from __future__ import annotations

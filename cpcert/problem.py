@@ -181,10 +181,10 @@ def _activation(given: str | Activation, slope: float | None) -> Activation:
 
 
 def _lam(lam: float | None, loss: Loss) -> float:
-    if loss.name == "interpolate":
+    if loss.is_constraint:
         # 1.0 is accepted because dataclasses.replace hands back the value stored here.
         if lam is not None and lam != 1.0:
-            raise InputError(f"lambda: is {lam!r}, but interpolate has no lambda (it counts as 1); leave it out")
+            raise InputError(f"lambda: is {lam!r}, but {loss.name} has no lambda (it counts as 1); leave it out")
         return 1.0
     right = "give the weight of the penalty, a finite number > 0"
     if lam is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from cpcert.outcomes import Spoken
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -12,16 +13,8 @@ if TYPE_CHECKING:
 NEAR_ONE = (1e-2, 1e2)
 
 
-class Status(StrEnum):
-    """The ending of a run. Its value is what JSON has and equals the string; `sentence`: what happened, and what to do."""
-
-    sentence: str
-
-    def __new__(cls, value: str, sentence: str) -> Status:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.sentence = sentence
-        return member
+class Status(Spoken):
+    """The ending of a run. `sentence`: what happened, and what to do."""
 
     OPTIMAL = "optimal", "the requested gap is proven"
     TIME_LIMIT = "time_limit", "the time limit came first; raise --time-limit, or ask for a larger --gap"
@@ -73,21 +66,26 @@ SCALE_MATTERS = {
 }
 
 
-def ending(status: Status, problem: Problem) -> str:
-    """The sentence of a status, with the advice to standardize where the scale of the data can be the reason."""
+def message(status: Status, proven: str, notes: tuple[str, ...]) -> str:
+    """Why a run ended and what else there is to say: the sentence of the status, or what is `proven`; then the notes."""
+    return "; ".join([proven if status is Status.OPTIMAL else status.sentence, *notes])
+
+
+def notes_of(status: Status, problem: Problem) -> tuple[str, ...]:
+    """What an ending has to say about the problem: the advice to standardize, where the scale of the data can be the reason."""
     advice = scale_advice(problem) if status in SCALE_MATTERS else ""
-    return status.sentence + (f"; {advice}" if advice else "")
+    return (advice,) if advice else ()
 
 
 def scale_advice(problem: Problem) -> str:
     """The advice to standardize features or targets whose size is far from 1, and about beta; empty if all are near it.
 
-    The size of a feature, or of a target of mse and interpolate, is its largest absolute value (0 does not count).
+    The size of a feature, or of a target that has a scale (not a label), is its largest absolute value (0 does not count).
     """
     import numpy as np  # not above: the command line names statuses before it needs numbers
 
     named = [("feature", problem.X)]
-    if problem.loss.name in ("mse", "interpolate"):
+    if problem.loss.degree is not None:
         named.append(("target", problem.Y))
     far = []
     for name, columns in named:

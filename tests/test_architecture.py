@@ -12,15 +12,14 @@ ROOT = Path(cpcert.__file__).parent
 # Rooms from the ground up. A room is a module or a folder; those of one layer do not know each other.
 LAYERS = (
     ("errors", "compiled", "numbers"),
-    ("rounding", "activations", "parallel", "output"),
+    ("rounding", "activations", "parallel", "output", "outcomes", "conic"),
     ("printing", "losses"),
     ("problem",),
     ("status", "network", "data"),
     ("instance", "models", "oracle", "formulations"),
     ("frank_wolfe",),
     ("certificate",),
-    ("rank", "width", "networks"),
-    ("report",),
+    ("rank", "width", "networks", "report"),
     ("deep",),
     ("training",),
     ("plots",),
@@ -119,7 +118,28 @@ def test_private_names_stay_at_home():
     assert not private, "\n".join(private)
 
 
+def test_the_searches_take_no_mathematics_from_the_checker():
+    """Else one error could be shared by a proof about a matrix and its check."""
+    taken = {name for module, target, name in imports() if "rank_check" in target and room_of(module) == "rank"}
+    assert taken <= {"check_rank_claim", "Rejected", "LARGEST_EQUATIONS"}
+
+
 def test_the_checkers_import_nothing_of_the_package():
     checkers = [f"cpcert.certificate.{path.stem}" for path in (ROOT / "certificate").glob("*check.py")]
     assert len(checkers) >= 2
     assert not [module for module, _, _ in imports() if module in checkers]
+
+
+def test_only_a_loss_knows_which_one_it_is():
+    """Elsewhere nothing is compared with the name of a loss; the checkers keep formulas of their own."""
+    from cpcert.losses import LOSSES
+
+    found = []
+    for module, tree in parsed():
+        if module.startswith("cpcert.losses") or module.endswith("check"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare | ast.MatchValue):
+                names = {inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant)} & set(LOSSES)
+                found += [f"{module}, line {node.lineno}: {name}" for name in names]
+    assert not found, "\n".join(found)

@@ -80,7 +80,7 @@ def test_a_scale_that_is_not_feasible_is_refused(monkeypatch):
     G = np.array([[0.5, -0.5]])
     monkeypatch.setattr(bounds, "best_scale", lambda *_: 1.0)
     with pytest.raises(ProofError):
-        dual_lower_bound(problem, G, 0.5, "spectral", None)
+        dual_lower_bound(problem, G, 0.5, "spectral", None, None)
     monkeypatch.setattr(bounds, "best_scale", lambda *_: 100.0)
-    worse = dual_lower_bound(problem, G, 1e-9, "spectral", None)
-    assert (worse.value, worse.scale) == (0.0, 0.0)
+    worse = dual_lower_bound(problem, G, 1e-9, "spectral", None, None)
+    assert (worse.value, worse.dual_scale) == (0.0, 0.0)

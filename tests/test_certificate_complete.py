@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cpcert import InputError, Problem, certify, solve
-from cpcert.certificate import build, recorded_tree, trees, trimming
-from cpcert.certificate.build import SLACKS
+from cpcert.certificate import branch_columns, build, file, recorded_tree, trees, trimming
+from cpcert.certificate.task import SLACKS
 from cpcert.errors import ProofError
 from cpcert.oracle.branch import BranchProof
 
@@ -193,7 +193,8 @@ def test_a_replay_that_fails_leaves_the_bound_by_norms(monkeypatch):
 
 def test_kernels_of_writing_are_compiled_in_advance():
     trees.compile_writing_kernels()
-    before = {f: len(f.signatures) for f in (trimming.trimmed, recorded_tree.needed, trees._branch, trees._varints)}
+    kernels = (trimming.trimmed, recorded_tree.needed, branch_columns.branch_columns, file._varints)
+    before = {f: len(f.signatures) for f in kernels}
     assert all(before.values())
     certify(proven())
     assert before == {f: len(f.signatures) for f in before}

@@ -11,7 +11,7 @@ import pytest
 from cpcert import InputError, Network, Problem, read_model, solve
 from cpcert.cli import main
 from cpcert.formulations.duals import backpropagated_duals
-from cpcert.network import features, loss_upper
+from cpcert.network import layer_features, loss_upper
 from cpcert.networks.verdict import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
 
 LOSSES = ["mse", "logistic", "cross_entropy"]
@@ -45,7 +45,7 @@ def test_the_optimal_network_is_optimal(solved):
     assert found.loss_lower <= found.loss <= solved.upper * (1 + 1e-12)
     least, most = found.suboptimality
     assert 0.0 <= least <= most <= 1e-6 * found.loss
-    contacts = [entry["contact"] for entry in neuron_table(solved.problem, solved.network)]
+    contacts = [entry.contact for entry in neuron_table(solved.problem, solved.network)]
     np.testing.assert_allclose(contacts, 1.0, atol=1e-2)
 
 
@@ -144,13 +144,13 @@ def test_check_at_depth_three(monkeypatch):
     assert after == pytest.approx(found.descent.loss_after, rel=1e-12)
     assert found.descent.loss_after < found.descent.loss_before == pytest.approx(network.loss(p), rel=1e-12)
     best = found.descent.loss_after
-    monkeypatch.setattr("cpcert.training.check.ROUNDS", 2)
+    monkeypatch.setattr("cpcert.networks.verdict.ROUNDS", 2)
     better = improve(p, network)
     assert better.loss(p) < 0.1 * best
     table = neuron_table(p, better)
-    assert {entry["layer"] for entry in table} == {1, 2}
+    assert {entry.layer for entry in table} == {1, 2}
     assert len(table) == sum(better.widths[1:-1])
-    np.testing.assert_allclose([e["balance"] for e in table if not e["dead"]], 1.0, rtol=1e-2)
+    np.testing.assert_allclose([row.balance for row in table if not row.dead], 1.0, rtol=1e-2)
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -160,7 +160,7 @@ def test_rescaled_neurons_are_worth_their_norm(layer):
     network = random_network(p, [4, 5])
     found = _rescaled(p, network, layer)
     assert found.loss(p) < network.loss(p)
-    A = [p.X_tilde, *(features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
+    A = [p.X_tilde, *(layer_features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
     W, V = found.weights[layer - 1], found.weights[layer][:, :-1]
     worth = np.sum(V * (backpropagated_duals(p, found)[layer] @ p.activation(W @ A).T), axis=0)
     norm = 0.5 * (np.sum(W * W, axis=1) + np.sum(V * V, axis=0))
@@ -188,9 +188,9 @@ def test_the_table_names_dead_and_aligned_neurons():
     p = problem()
     W = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     table = neuron_table(p, Network((W, np.array([[1.0, 1.0, 0.5, 3.0, 0.1]])), p.activation, p.beta))
-    assert [entry["group"] for entry in table] == [0, 0, 2, None]
-    assert [entry["dead"] for entry in table] == [False, False, False, True]
-    assert table[1]["balance"] == 2.0 and table[2]["balance"] == 2.0
+    assert [entry.group for entry in table] == [0, 0, 2, None]
+    assert [entry.dead for entry in table] == [False, False, False, True]
+    assert table[1].balance == 2.0 and table[2].balance == 2.0
 
 
 @pytest.mark.parametrize("damage", ["shape", "nan", "missing", "interpolate"])

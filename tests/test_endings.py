@@ -13,11 +13,12 @@ from claims import check_claims
 import cpcert.certificate.build
 import cpcert.frank_wolfe.solve
 from cpcert import InputError, Network, Problem, certify, load_instance, solve, solve_deep
+from cpcert.certificate.downgrade import certified
 from cpcert.cli import main
-from cpcert.deep.report import certified_layers
-from cpcert.oracle.ladder import Limits
+from cpcert.deep.certificates import certified_layers
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import OutOfTime, Workers, out_of_time_at
-from cpcert.report import certified, closing_line, result_object
+from cpcert.report import SolveOutcome, closing_line
 from cpcert.status import Status, scale_advice
 
 INSTANCES = Path(__file__).parents[1] / "instances"
@@ -72,8 +73,8 @@ def test_stalled_says_so_with_the_advice_that_fits():
     result = solve(noise(), gap=0.0)
     assert result.status is Status.STALLED and result.iterations < 100
     assert result.message == Status.STALLED.sentence
-    assert closing_line(result, 0.0).endswith(Status.STALLED.sentence)
-    assert result_object(result, None)["message"] == result.message
+    assert closing_line(result).endswith(Status.STALLED.sentence)
+    assert SolveOutcome(result, None).as_json()["message"] == result.message
     raw = Problem(1e5 * noise().X, 3e5 * noise().Y, lam=1e9)
     ended = solve(raw, gap=0.0)
     assert ended.status is Status.STALLED
@@ -151,21 +152,21 @@ def test_a_certificate_that_proves_less_is_an_ending_of_its_own(monkeypatch):
     result = solve(noise(), gap=1e-6)
     whole = certify(result)
     monkeypatch.setattr(cpcert.certificate.build, "certify", lambda *_: replace(whole, lower=0.9 * whole.lower))
-    weaker, found = certified(result, 1e-6)
+    weaker, found = certified(result)
     assert weaker.status is Status.CERTIFICATE_WEAKER and found.lower == weaker.lower < result.lower
     assert weaker.message == Status.CERTIFICATE_WEAKER.sentence
-    assert "iteration" not in closing_line(weaker, 1e-6)
+    assert "iteration" not in closing_line(weaker)
     # Short of the gap already: the reason stays, and the loss gets a word.
-    late = replace(result, status=Status.TIME_LIMIT, message=Status.TIME_LIMIT.sentence)
-    assert certified(late, 1e-6)[0].status is Status.TIME_LIMIT
-    assert "the certificate proves less" in certified(late, 1e-6)[0].message
+    late = replace(result, status=Status.TIME_LIMIT)
+    assert certified(late)[0].status is Status.TIME_LIMIT
+    assert "the certificate proves less" in certified(late)[0].message
 
 
 def test_a_proof_of_infeasibility_that_is_not_accepted_claims_nothing(monkeypatch):
     result = solve(Problem([[1.0], [1.0]], [0.0, 1.0], loss="interpolate"))
     assert result.status is Status.INFEASIBLE
     monkeypatch.setattr(cpcert.certificate.build, "certify", lambda *_: None)
-    claimed, found = certified(result, 1e-6)
+    claimed, found = certified(result)
     assert claimed.status is Status.INFEASIBILITY_UNPROVEN and found is None and claimed.infeasibility is None
 
 
@@ -178,14 +179,14 @@ def test_a_certificate_that_takes_too_long_is_left_out(monkeypatch):
     result = solve(noise(), gap=1e-6)
     monkeypatch.setattr(cpcert.certificate.build, "certify", endless)
     for deadline in (time.monotonic() + 0.2, time.monotonic() - 1.0):
-        cut, found = certified(result, 1e-6, deadline)
+        cut, found = certified(result, deadline)
         assert found is None and cut.status is Status.OPTIMAL
         assert (cut.lower, cut.upper) == (result.lower, result.upper)
-        assert "no certificate was written (the time limit came first" in closing_line(cut, 1e-6)
+        assert "no certificate was written (the time limit came first" in closing_line(cut)
     with pytest.raises(OutOfTime), out_of_time_at(time.monotonic() + 0.05):
         endless()
     layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
-    kept, certificates = certified_layers(layers, 1e-2, time.monotonic() - 1.0)
+    kept, certificates = certified_layers(layers, time.monotonic() - 1.0)
     assert [bound.lower for bound in kept.layers] == [bound.lower for bound in layers.layers]
     assert certificates == [None, None] and "for layer 1, 2: no certificate was written" in kept.message
 
@@ -196,9 +197,41 @@ def test_control_c_while_the_certificate_is_written(monkeypatch):
 
     result = solve(noise(), gap=1e-6)
     monkeypatch.setattr(cpcert.certificate.build, "certify", interrupt)
-    kept, found = certified(result, 1e-6)
+    kept, found = certified(result)
     assert found is None and (kept.status, kept.lower) == (Status.OPTIMAL, result.lower)
     assert "no certificate was written (interrupted), the bounds are proven by the search alone" in kept.message
+
+
+def test_a_layer_whose_certificate_is_weakened_by_a_deadline_keeps_its_bound(monkeypatch):
+    layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
+    whole = [certify(bound.result) for bound in layers.layers]
+
+    def hurried(result, _):
+        found = whole[0] if result is layers.layers[0].result else whole[1]
+        return replace(found, lower=None, skipped=("the lower bound",))
+
+    monkeypatch.setattr(cpcert.certificate.build, "certify", hurried)
+    kept, certificates = certified_layers(layers)
+    assert kept.status is layers.status is Status.OPTIMAL and certificates == [None, None]
+    assert [bound.lower for bound in kept.layers] == [bound.lower for bound in layers.layers]
+    assert "for layer 1, 2: no certificate was written (the time limit" in kept.message
+
+
+def test_a_layer_whose_certificate_proves_less_claims_less(monkeypatch):
+    layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
+    monkeypatch.setattr(
+        cpcert.certificate.build, "certify", lambda result, _: replace(certify(result), lower=0.5 * result.lower)
+    )
+    weaker, _ = certified_layers(layers)
+    assert weaker.status is Status.CERTIFICATE_WEAKER and weaker.message == Status.CERTIFICATE_WEAKER.sentence
+    assert all(less.lower < bound.lower for less, bound in zip(weaker.layers, layers.layers, strict=True))
+
+
+def test_notes_follow_the_sentence_whole():
+    result = replace(solve(noise(), gap=1e-6), notes=("one; and more", "two"))
+    assert result.message == "the gap of 1e-06 is proven; one; and more; two"
+    assert closing_line(result).endswith(" s; one; and more; two")
+    assert replace(result, status=Status.STALLED).message == f"{Status.STALLED.sentence}; one; and more; two"
 
 
 # -- limits ----------------------------------------------------------------------------------------------------------
@@ -224,7 +257,7 @@ def test_a_search_ends_soon_after_its_deadline():
     branch_and_bound(points[:4, :3].copy(), kappa[:4], np.zeros(3), 0.1)  # compiled
     began = time.process_time()
     deadline = time.monotonic() + 0.05
-    found = branch_and_bound(points, kappa, np.zeros(80), 1.0, deadline=deadline, max_atoms=0)
+    found = branch_and_bound(points, kappa, np.zeros(80), 1.0, Limits(deadline=deadline), max_atoms=0)
     assert not found.closed and found.nodes < 500
     assert time.process_time() - began < 1.0
     assert not Limits(deadline=time.monotonic() + 9.0).spent()

@@ -11,7 +11,7 @@ import scipy.sparse
 
 from cpcert.cli import main
 from cpcert.errors import InputError
-from cpcert.rank.answers import cp_rank_object
+from cpcert.rank.answers import CpRankOutcome
 from cpcert.rank.bounds import PRIME, CpRankBounds, cp_rank_bounds, refuted_within
 from cpcert.rank.matrices import ExactMatrix, load_matrix, load_pair
 from cpcert.rank.proofs import CopositiveCut, NegativeEntry, NotPsd, Principal, Rank, TriangleFreeForm
@@ -162,10 +162,10 @@ def test_the_rank_of_a_rounded_gram_matrix(tmp_path):
     B = np.array([[1.0, 0.3], [0.7, 0.2], [0.1, 0.9]])
     np.save(tmp_path / "gram.npy", (B @ B.T + (B @ B.T).T) / 2)
     loaded = load_matrix(str(tmp_path / "gram.npy"))
-    answer = cp_rank_object(loaded, CpRankBounds(loaded.rows, None, 3, Rank(PRIME), None, None), 0.0)
-    assert any("1 of 3 eigenvalues are within rounding of 0" in note for note in answer["notes"])
+    outcome = CpRankOutcome(loaded, CpRankBounds(loaded.rows, None, 3, Rank(PRIME), None, None), 0.0)
+    assert any("1 of 3 eigenvalues are within rounding of 0" in note for note in outcome.notes)
     exact = ExactMatrix("exact", loaded.rows, floats=False)
-    assert cp_rank_object(exact, CpRankBounds(loaded.rows, None, 3, Rank(PRIME), None, None), 0.0)["notes"] == []
+    assert CpRankOutcome(exact, CpRankBounds(loaded.rows, None, 3, Rank(PRIME), None, None), 0.0).notes == []
 
 
 def test_matrices_from_python():

@@ -13,6 +13,7 @@ from cpcert.cli import main
 from cpcert.errors import InputError
 from cpcert.oracle import branch
 from cpcert.oracle.ascent import ascend
+from cpcert.oracle.rung import Limits
 from cpcert.oracle.tree_language import node_count
 from cpcert.parallel import HERE, Workers, late, workers
 
@@ -43,8 +44,9 @@ def _small_tasks():
         yield
 
 
-def search(cutoff, crew=HERE, **limits):
-    return branch.branch_and_bound(POINTS, KAPPA, LINEAR, cutoff, workers=crew, **limits)
+def search(cutoff, crew=HERE, node_limit=None, deadline=None, **options):
+    limits = Limits(node_limit, deadline, crew)
+    return branch.branch_and_bound(POINTS, KAPPA, LINEAR, cutoff, limits, **options)
 
 
 @functools.cache

@@ -48,6 +48,8 @@ def result(status="optimal", **changes):
         "seconds": 2.06,
         "trace": [Record(), Record(iteration=2, lower=0.25, gap=1.0)],
         "infeasibility": None,
+        "requested_gap": 1e-6,
+        "notes": (),
         "message": Status(status).sentence,
     }
     return SimpleNamespace(**{**values, **changes})
@@ -95,19 +97,18 @@ def test_a_printed_gap_is_not_smaller(gap):
 
 def test_closing_lines():
     line = report.closing_line
-    assert line(result(), 1e-6) == "global minimum in [0.312044119, 0.312044151], 7 neurons, 2.1 s"
-    assert line(result(width=1), 1e-6).endswith(", 1 neuron, 2.1 s")
-    late = line(result(status="time_limit", lower=0.25, gap=0.2484), 1e-6)
+    assert line(result()) == "global minimum in [0.312044119, 0.312044151], 7 neurons, 2.1 s"
+    assert line(result(width=1)).endswith(", 1 neuron, 2.1 s")
+    late = line(result(status="time_limit", lower=0.25, gap=0.2484))
     assert late.startswith("global minimum in [0.25")
     assert "gap 2.5e-1 (asked for 1e-06)" in late and "raise --time-limit" in late
-    assert "at most 0.3120441" in line(result(status="interrupted", lower=None, gap=None), 1e-6)
-    assert "no lower bound proven" in line(result(status="interrupted", lower=None, gap=None), 1e-6)
-    assert "at least 0.3120441" in line(result(status="time_limit", upper=None, gap=None), 1e-6)
+    assert "at most 0.3120441" in line(result(status="interrupted", lower=None, gap=None))
+    assert "no lower bound proven" in line(result(status="interrupted", lower=None, gap=None))
+    assert "at least 0.3120441" in line(result(status="time_limit", upper=None, gap=None))
     nothing = result(status="time_limit", upper=math.inf, lower=None, gap=math.nan, width=None)
-    assert line(nothing, 1e-6).startswith("nothing proven about the global minimum")
-    assert line(result(scope="blockwise"), 1e-6).startswith("blockwise minimum in")
+    assert line(nothing).startswith("nothing proven about the global minimum")
     infeasible = result(status="infeasible", upper=None, lower=None, gap=None, width=None, message="points 0, 1 clash")
-    assert line(infeasible, 1e-6) == "infeasible, 2.1 s: points 0, 1 clash"
+    assert line(infeasible) == "infeasible, 2.1 s: points 0, 1 clash"
 
 
 @pytest.mark.parametrize("status", Status)
@@ -115,39 +116,39 @@ def test_every_status_is_a_sentence(status):
     assert json.loads(json.dumps(status)) == status == str(status)
     assert len(status.sentence.split()) >= 5
     assert len({other.sentence for other in Status}) == len(Status)
-    assert status is Status.OPTIMAL or status.sentence in report.closing_line(result(status=status), 1e-6)
+    assert status is Status.OPTIMAL or status.sentence in report.closing_line(result(status=status))
 
 
 def test_json_is_finite():
     unknown = result(upper=math.inf, lower=-math.inf, gap=math.nan, width=None)
-    text = json.dumps(report.result_object(unknown, None), allow_nan=False)
+    text = json.dumps(report.SolveOutcome(unknown, None).as_json(), allow_nan=False)
     assert [json.loads(text)[key] for key in ("upper", "lower", "gap", "width")] == [None] * 4
     numpy_scalars = result(upper=np.float64(0.1), width=3)
-    assert json.loads(json.dumps(report.result_object(numpy_scalars, None)))["upper"] == 0.1
+    assert json.loads(json.dumps(report.SolveOutcome(numpy_scalars, None).as_json()))["upper"] == 0.1
 
 
 def test_the_files(tmp_path):
-    written = report.write_result(result(), tmp_path)
+    written = report.SolveOutcome(result(), None).write(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["case-trace.csv", "case.json"]
-    assert json.loads((tmp_path / "case.json").read_text()) == written
+    assert json.loads((tmp_path / "case.json").read_text()) == written.as_json()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "case-trace.csv").read_text())))
     assert rows[0]["lower"] == "" and float(rows[1]["lower"]) == 0.25
     assert [row["step"] for row in rows] == ["corrective"] * 2
 
 
 def test_a_trace_that_ended_at_once_can_be_written(tmp_path):
-    report.write_result(result(trace=[]), tmp_path)
-    report.write_result(result(trace=[Record(rung=None, gap=None)]), tmp_path)
+    report.SolveOutcome(result(trace=[]), None).write(tmp_path)
+    report.SolveOutcome(result(trace=[Record(rung=None, gap=None)]), None).write(tmp_path)
     (row,) = csv.DictReader(io.StringIO((tmp_path / "case-trace.csv").read_text()))
     assert row["gap"] == row["rung"] == ""
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    report.write_result(result(), tmp_path)
+    report.SolveOutcome(result(), None).write(tmp_path)
     before = (tmp_path / "case.json").read_bytes()
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        report.write_result(result(upper=9.0), tmp_path)
+        report.SolveOutcome(result(upper=9.0), None).write(tmp_path)
     assert (tmp_path / "case.json").read_bytes() == before
     assert not list(tmp_path.glob(".*"))
 

@@ -25,6 +25,9 @@ FIXED = 0.02
 # Trimming takes TRIMMING times as long as the replay of a branch and bound, what follows about AFTER times as long; checking
 # a cell takes CHECK_PER_CELL times as long as writing it.
 TRIMMING, AFTER, CHECK_PER_CELL = 1.1, 1.4, 1.0
+# What `Clock.skipped` says where the time was short: of room in the file, and of the bound.
+NOT_TRIMMED = "trimming the proof"
+NO_PROOF = "the proof of the lower bound that the search found"
 # No extrapolation from less than this many seconds.
 ENOUGH = 0.05
 
@@ -99,6 +102,6 @@ def check_seconds(arrays: Mapping[str, np.ndarray], problem: Problem) -> float:
 def network_seconds(problem: Problem, width: int) -> float:
     """The predicted time to compute the loss of a network exactly, a repaired interpolation included."""
     products = width * problem.N * (problem.n + problem.m)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         products += problem.N**3
     return slowness() * PER_PRODUCT * products

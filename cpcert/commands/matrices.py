@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cpcert.commands import DONE, NO, AsJson, Flag, deliver, require_seconds
 from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.rank.answers import GraphOutcome
 
 
 def cprank(
@@ -57,18 +59,14 @@ def cprank(
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.answers import cp_rank_line, cp_rank_object, write_answer
+    from cpcert.rank.answers import CpRankOutcome
     from cpcert.rank.bounds import cp_rank_bounds
 
     start = time.monotonic()
     bounds = cp_rank_bounds(loaded.rows, time_limit, seed, sdp)
-    answer = cp_rank_object(loaded, bounds, time.monotonic() - start)
-
-    def save() -> dict[str, Any]:
-        return answer if out is None else write_answer(answer, bounds.claim(), out, loaded.name, "cprank")
-
+    outcome = CpRankOutcome(loaded, bounds, time.monotonic() - start)
     code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
-    return deliver(code, answer, cp_rank_line, as_json, save)
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
 def rank(
@@ -113,18 +111,14 @@ def rank(
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.answers import rank_sigma_line, rank_sigma_object, write_answer
+    from cpcert.rank.answers import RankSigmaOutcome
     from cpcert.rank.pair import rank_sigma_bounds
 
     start = time.monotonic()
     bounds = rank_sigma_bounds(loaded, time_limit, seed)
-    answer = rank_sigma_object(bounds, time.monotonic() - start)
-
-    def save() -> dict[str, Any]:
-        return answer if out is None else write_answer(answer, bounds.claim(), out, loaded.name, "rank")
-
+    outcome = RankSigmaOutcome(bounds, time.monotonic() - start)
     code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
-    return deliver(code, answer, rank_sigma_line, as_json, save)
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
 def bipartite(
@@ -185,7 +179,7 @@ def bipartite(
             raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
         return _bipartite_path(N, as_json, out, time_limit, seed)
 
-    from cpcert.output import prepare_folder, write_file
+    from cpcert.output import prepare_folder
     from cpcert.rank.graph_files import GraphFile
     from cpcert.rank.graphs import complete_bipartite, find_graph
 
@@ -197,46 +191,36 @@ def bipartite(
     if out is not None or plot:
         prepare_folder(out or Path())
 
-    from cpcert.rank.answers import GraphAnswer, graph_bounds, graph_instance, graph_lines, graph_object, write_answer
+    from cpcert.rank.answers import GraphOutcome, graph_bounds
 
     start = time.monotonic()
     bounds = graph_bounds(chosen.graph, time_limit, seed)
-    found = GraphAnswer(name, chosen, bounds, time.monotonic() - start)
-    answer = graph_object(found)
+    outcome = GraphOutcome(name, chosen, bounds, time.monotonic() - start)
 
-    def save() -> dict[str, Any]:
-        written = answer
-        if out is not None:
-            write_file(out / f"{name}-interpolate.yaml", graph_instance(found).encode())
-            written = write_answer(answer, bounds.claim(), out, name, "bipartite")
+    def save() -> GraphOutcome:
+        written = outcome if out is None else outcome.write(out)
         if plot:
             from cpcert.plots.solving import plot_graph
 
             plot_graph(chosen.graph, name, (out or Path()) / f"{name}-graph.png")
         return written
 
-    return deliver(DONE if bounds.lower == bounds.upper else NO, answer, graph_lines, as_json, save)
+    return deliver(DONE if bounds.lower == bounds.upper else NO, outcome, as_json, save)
 
 
 def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, seed: int) -> int:
     import time
 
-    from cpcert.output import prepare_folder, write_file
+    from cpcert.output import prepare_folder
 
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.bipartite_mse import LAMBDAS, path_lines, path_object, rank_along_path
+    from cpcert.rank.bipartite_mse import LAMBDAS, MsePathOutcome, rank_along_path
 
     start = time.monotonic()
     # A semidefinite bound may take as long again as the search that it follows.
-    steps = [rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS]
-    answer = path_object(N, steps, time.monotonic() - start)
-
-    def save() -> dict[str, Any]:
-        if out is not None:
-            write_file(out / f"bipartite-{N}-path.json", (json.dumps(answer, indent=2) + "\n").encode())
-        return answer
-
+    steps = tuple(rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS)
+    outcome = MsePathOutcome(N, steps, time.monotonic() - start)
     code = DONE if all(step.lower == step.upper for step in steps) else NO
-    return deliver(code, answer, lambda _: path_lines(steps), as_json, save)
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cpcert.commands import (
     DONE,
     NO,
     AsJson,
     Flag,
-    announce_compilation,
     deliver,
     problem_of,
     read_and_say,
     settings_from_options,
+    solve_and_show,
 )
 from cpcert.errors import InputError
-from cpcert.output import prepare_folder, write_file
+from cpcert.output import prepare_folder
+
+if TYPE_CHECKING:
+    from cpcert.networks.reduce import ReductionOutcome
 
 
 def check(
@@ -63,9 +67,6 @@ def check(
     out
         Write the result into this folder.
     """
-    import json
-
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
@@ -76,46 +77,35 @@ def check(
     if improve is not None:
         prepare_folder(improve.parent)
 
-    from cpcert.networks.verdict import check_network, neuron_table, require_checkable
+    from cpcert.networks.answers import CheckOutcome, Improved, print_neurons
+    from cpcert.networks.verdict import Verdict, check_network, neuron_table, require_checkable
     from cpcert.networks.verdict import improve as improve_network
 
     network = read_and_say(model, problem, layers)
     require_checkable(problem, network)
     lower, upper = None, None
     if certificate is not None:
-        lower, upper = report.certified_interval(certificate, problem)
-    elif problem.depth == 2:
-        from cpcert.frank_wolfe.solve import solve as solve_problem
+        from cpcert.certificate.reading import certified_interval
 
-        announce_compilation()
-        with report.running_trace(problem) as callback:
-            result = solve_problem(problem, callback=callback, **settings.model_dump())
+        lower, upper = certified_interval(certificate, problem)
+    elif problem.depth == 2:
+        result = solve_and_show(problem, settings)
         lower, upper = result.lower, result.upper
     found = check_network(problem, network, lower, upper, settings.gap)
-    answer = report.check_object(found, neuron_table(problem, network))
+    outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)))
     if improve is not None:
         better = improve_network(problem, network)
         after = check_network(problem, better, lower, upper, settings.gap)
-        answer["improved"] = {
-            "model": str(improve),
-            "loss": after.loss,
-            "width": better.width,
-            "verdict": after.verdict,
-        }
+        outcome = replace(outcome, improved=Improved(improve, after.loss, better.width, after.verdict))
         try:
             better.save(improve)
         except OSError as error:
             raise InputError(f"--improve: {error}") from None
 
-    def save() -> dict[str, Any]:
-        if out is not None:
-            content = json.dumps(answer, indent=2, allow_nan=False) + "\n"
-            write_file(out / f"{problem.name}-check.json", content.encode())
-        return answer
-
     if not as_json:
-        report.print_neurons(answer)
-    return deliver(DONE if found.verdict == "optimal" else NO, answer, report.check_line, as_json, save)
+        print_neurons(found, outcome.neurons)
+    code = DONE if found.verdict is Verdict.OPTIMAL else NO
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
 def reduce(
@@ -165,17 +155,17 @@ def reduce(
     if plot and problem.n0 != 1:
         raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")
 
-    from cpcert.networks.reduce import reduce_network, reduction_line, reduction_object, write_reduction
+    from cpcert.networks.reduce import ReductionOutcome, reduce_network
 
     result = reduce_network(problem, network, keep)
-    answer = reduction_object(result, problem.name, None)
+    outcome = ReductionOutcome(problem.name, result)
 
-    def save() -> dict[str, Any]:
-        written = answer if out is None else write_reduction(result, problem.name, out)
+    def save() -> ReductionOutcome:
+        written = outcome if out is None else outcome.write(out)
         if plot:
             from cpcert.plots.solving import plot_reduction
 
             plot_reduction(problem, result, (out or Path()) / f"{problem.name}-reduction.png")
         return written
 
-    return deliver(DONE if result.kept else NO, answer, lambda _: reduction_line(result), as_json, save)
+    return deliver(DONE if result.kept else NO, outcome, as_json, save)

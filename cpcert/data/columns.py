@@ -7,8 +7,9 @@
                  is refused until the instance says `decimal`
     missing      an empty cell, NA, NaN, ? and their like are errors, with row and column
 
-A number is a decimal (cpcert/numbers.py): 2020_01, 0x1F, infinity and 1 000 are text. Labels become targets by the loss:
-one column per class for cross_entropy, −1 and +1 for logistic, classes in the order of their numbers or of the alphabet.
+A number is a decimal (cpcert/numbers.py): 2020_01, 0x1F, infinity and 1 000 are text. Labels become targets by the
+loss: one column per class for cross_entropy, −1 and +1 for logistic, classes in the order of their numbers or of the
+alphabet.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from cpcert.data.tables import Cell, Table
 from cpcert.errors import InputError
+from cpcert.losses import loss as loss_by_name
 from cpcert.numbers import DECIMAL_CHARACTERS, parse_float
 from cpcert.problem import Columns
 
@@ -245,11 +247,11 @@ def _targets(
     table: Table, targets: list[str], mark: str, loss: str
 ) -> tuple[np.ndarray, tuple[str, ...] | None, tuple[str, ...]]:
     """Y (N, m); the classes, if the targets are labels; and how they are encoded, in words."""
-    wants_labels = loss in ("cross_entropy", "logistic") and len(targets) == 1
-    if not wants_labels:
+    targets_of = loss_by_name(loss)
+    if not (targets_of.takes_labels and len(targets) == 1):
         for name in targets:
             fix = "give a number there; labels need the loss cross_entropy, or logistic for two classes"
-            if loss in ("cross_entropy", "logistic"):
+            if targets_of.takes_labels:
                 fix = "give labels in one column"
             for i, cell in enumerate(table.column(name)):
                 if isinstance(cell, str) and not _missing(cell) and not _NUMBER_LIKE.fullmatch(cell.strip()):
@@ -259,22 +261,8 @@ def _targets(
         return np.column_stack([_numbers(table, name, mark) for name in targets]), None, ()
     (name,) = targets
     labels, classes = _labels(table, name, mark)
-    shown = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
-    if loss == "logistic":
-        if len(classes) == 1 and classes[0] in ("-1", "0", "1"):
-            sign = 1.0 if classes[0] == "1" else -1.0
-            return np.full((len(labels), 1), sign), classes, (f"{name} is {sign:+g}, for {classes[0]}, its only class",)
-        if len(classes) != 2:
-            raise InputError(
-                f"data.targets: column {name!r} of {table.path} has {len(classes)} classes ({shown}), and logistic takes "
-                "two; use the loss cross_entropy"
-            )
-        Y = np.where(labels == 1, 1.0, -1.0)[:, np.newaxis]
-        return Y, classes, (f"{name} is -1 for {classes[0]} and +1 for {classes[1]}",)
-    if len(classes) < 2:
-        raise InputError(f"data.targets: column {name!r} of {table.path} has one class ({shown}); give two or more")
-    Y = (labels[:, np.newaxis] == np.arange(len(classes))).astype(np.float64)
-    return Y, classes, (f"{name} has {len(classes)} classes, one output each: {shown}",)
+    Y, sentence = targets_of.encode_labels(labels, classes, name, f"data.targets: column {name!r} of {table.path}")
+    return Y, classes, (sentence,)
 
 
 def _labels(table: Table, name: str, mark: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -1,30 +1,21 @@
-"""What people and programs read about a network of depth ≥ 3: progress, the closing sentence, the JSON object, the files.
-
-Certificates: the block of every hidden layer is an ordinary problem of depth 2 with float64 data (blocks.py), and
-NAME-layer1.cpcert, … are ordinary certificates of these problems. The lower bound of a layer is what its certificate proves,
-moved from the float64 data to the exact weights around the layer by the inequality in blocks.py.
-"""
+"""What people and programs read about a network of depth ≥ 3: progress, the closing sentence, the JSON object, the files."""
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.output import write_file
-from cpcert.parallel import late, out_of_time_at
-from cpcert.printing import at_most, rounded_up, whole
-from cpcert.report import column_names, describe, without_certificate
-from cpcert.rounding import round_down
+from cpcert.output import write_file, write_json
+from cpcert.printing import at_most, finite, rounded_up, whole
+from cpcert.report import column_names, describe
 from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
-    from cpcert.deep.solve import DeepResult, LayerBound, Progress
+    from cpcert.deep.solve import DeepResult, Progress
     from cpcert.problem import Problem
 
 
@@ -46,119 +37,80 @@ def show_progress(problem: Problem) -> Any:
     return show
 
 
-def certified_layers(
-    result: DeepResult, gap: float, deadline: float | None = None
-) -> tuple[DeepResult, list[Certificate | None]]:
-    """The result with the bounds that the certificates of its blocks prove, and these. An interruption, and a deadline (a
-    `time.monotonic()`) that passes, leave the rest as the solver proved it, without certificates."""
-    from cpcert.certificate.build import certify
+@dataclass(frozen=True, eq=False)
+class DeepOutcome:
+    """A result, and the files that were written: of the network, and of the certificate of each layer that has one."""
 
-    layers: list[LayerBound] = []
-    certificates: list[Certificate | None] = []
-    for bound in result.layers:
-        found = None
-        if bound.result is not None and bound.result.dual is not None and bound.block is not None:
-            try:
-                with out_of_time_at(deadline):
-                    found = certify(bound.result, deadline)
-            except KeyboardInterrupt as cut:
-                note = f"for layer {', '.join(str(rest.layer) for rest in result.layers[len(layers) :])}: "
-                note = f"{result.message}; {note}{without_certificate(cut)}"
-                layers += result.layers[len(layers) :]
-                certificates += [None] * (len(layers) - len(certificates))
-                return _weaker(replace(result, layers=tuple(layers), message=note), gap, deadline), certificates
-            least = 0.0
-            if found is not None and found.lower is not None:
-                # What the certificate proves less than the solver counts in the units of the block.
-                unit = Fraction(1) if bound.block.last else Fraction(result.problem.lam)
-                less = max(Fraction(bound.result.dual.value) - Fraction(found.lower), Fraction(0)) * unit
-                least = max(round_down(Fraction(bound.lower) - less), 0.0)
-            bound = replace(bound, lower=least)
-        layers.append(bound)
-        certificates.append(found)
-    return _weaker(replace(result, layers=tuple(layers)), gap, deadline), certificates
+    result: DeepResult
+    model: Path | None = None
+    certificates: tuple[Path | None, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert solve` for depth ≥ 3."""
+        result = self.result
+        files = self.certificates or (None,) * len(result.layers)
+        return {
+            "instance": result.problem.name,
+            "sha256": result.problem.sha256,
+            **column_names(result.problem),
+            "status": result.status,
+            "scope": result.scope,
+            "upper": finite(result.upper),
+            "lower": None,
+            "gap": None,
+            "width": None if result.network is None else list(result.network.widths[1:-1]),
+            "rank_sigma": None,
+            "layers": [
+                {
+                    "layer": bound.layer, "width": bound.width, "cost": bound.cost, "lower": bound.lower, "gap": bound.gap,
+                    "proof": bound.rung, "certificate": None if path is None else str(path),
+                }
+                for bound, path in zip(result.layers, files, strict=True)
+            ],
+            "starts": [{"start": name, "loss": finite(value)} for name, value in result.starts],
+            "iterations": result.iterations,
+            "seconds": result.seconds,
+            "certificate": [str(path) for path in files if path is not None] or None,
+            "model": None if self.model is None else str(self.model),
+            "message": result.message,
+        }  # fmt: skip
 
-def _weaker(result: DeepResult, gap: float, deadline: float | None) -> DeepResult:
-    """The result with the status of what its layers prove by now."""
-    if result.status != Status.OPTIMAL or all(bound.gap <= gap for bound in result.layers):
-        return result
-    status = Status.CERTIFICATE_WEAKER
-    hurry = "; the time limit left no time for more: raise --time-limit" if late(deadline) else ""
-    return replace(result, status=status, message=status.sentence + hurry)
+    def sentence(self) -> str:
+        """What was proven, in a sentence that says what it does not mean."""
+        result = self.result
+        if result.network is None or result.upper is None:
+            return f"nothing found, {result.seconds:.1f} s: {result.message}"
+        shape = "-".join(map(str, result.network.widths))
+        gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
+        found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
+        asked = whole(result.requested_gap)
+        if result.status == Status.OPTIMAL:
+            necessary = "this is necessary for a global minimum, not sufficient"
+            return (
+                f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {asked} ({gaps}); "
+                + "; ".join([necessary, *result.notes])
+            )
+        return f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {asked}): {result.message}"
 
+    def write(
+        self, folder: Path, certificates: Sequence[Certificate | None], *, everything: bool = True
+    ) -> DeepOutcome:
+        """Write NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
 
-def deep_object(
-    result: DeepResult, model: Path | None, certificates: list[Path | None] | None = None
-) -> dict[str, Any]:
-    """The JSON object of `cpcert solve` for depth ≥ 3: finite numbers, and null for what is not known."""
-    files = certificates or [None] * len(result.layers)
-    written = [str(path) for path in files if path is not None]
-    return {
-        "instance": result.problem.name,
-        "sha256": result.problem.sha256,
-        **column_names(result.problem),
-        "status": result.status,
-        "scope": result.scope,
-        "upper": result.upper if result.upper is not None and math.isfinite(result.upper) else None,
-        "lower": None,
-        "gap": None,
-        "width": None if result.network is None else list(result.network.widths[1:-1]),
-        "rank_sigma": None,
-        "layers": [
-            {
-                "layer": bound.layer, "width": bound.width, "cost": bound.cost, "lower": bound.lower, "gap": bound.gap,
-                "proof": bound.rung, "certificate": None if path is None else str(path),
-            }
-            for bound, path in zip(result.layers, files, strict=True)
-        ],
-        "starts": [{"start": name, "loss": value if math.isfinite(value) else None} for name, value in result.starts],
-        "iterations": result.iterations,
-        "seconds": result.seconds,
-        "certificate": written or None,
-        "model": None if model is None else str(model),
-        "message": result.message,
-    }  # fmt: skip
-
-
-def deep_line(result: DeepResult, requested_gap: float) -> str:
-    """What was proven, in a sentence that says what it does not mean."""
-    if result.network is None or result.upper is None:
-        return f"nothing found, {result.seconds:.1f} s: {result.message}"
-    shape = "-".join(map(str, result.network.widths))
-    gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
-    found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
-    if result.status == Status.OPTIMAL:
-        more = "".join(f"; {part}" for part in result.message.split("; ")[1:])
-        return (
-            f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {whole(requested_gap)} ({gaps}); "
-            f"this is necessary for a global minimum, not sufficient{more}"
-        )
-    return (
-        f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {whole(requested_gap)}): "
-        f"{result.message}"
-    )
-
-
-def write_deep(
-    result: DeepResult, folder: Path, certificates: list[Certificate | None], *, everything: bool = True
-) -> dict[str, Any]:
-    """Write NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
-
-    Returns the JSON object with the paths in it. Raises OSError when the disk refuses.
-    """
-    name = result.problem.name
-    paths: list[Path | None] = []
-    for bound, certificate in zip(result.layers, certificates, strict=True):
-        path = None if certificate is None else folder / f"{name}-layer{bound.layer}.cpcert"
-        if path is not None and certificate is not None:
-            write_file(path, certificate.content)
-        paths.append(path)
-    model = None
-    if everything and result.network is not None:
-        model = folder / f"{name}.safetensors"
-        result.network.save(model)
-    written = deep_object(result, model, paths)
-    if everything:
-        write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
+        Returns the outcome with their paths. Raises OSError when the disk refuses.
+        """
+        name = self.result.problem.name
+        paths: list[Path | None] = []
+        for bound, certificate in zip(self.result.layers, certificates, strict=True):
+            path = None if certificate is None else folder / f"{name}-layer{bound.layer}.cpcert"
+            if path is not None and certificate is not None:
+                write_file(path, certificate.content)
+            paths.append(path)
+        model = None
+        if everything and self.result.network is not None:
+            model = folder / f"{name}.safetensors"
+            self.result.network.save(model)
+        written = replace(self, model=model, certificates=tuple(paths))
+        if everything:
+            write_json(folder / f"{name}.json", written.as_json())
+        return written

@@ -9,9 +9,9 @@
             the new weights are taken if the proven loss falls by enough; the other bounds are then void
     until every layer has a gap as small as asked for
 
-Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is
-blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any hidden
-neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
+Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result
+is blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any
+hidden neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import HERE, Workers, at_work
 from cpcert.printing import whole
 from cpcert.problem import Problem
-from cpcert.status import Status, ending
+from cpcert.status import Status, message, notes_of
 
 RESTARTS = 10
 WIDTH = 20
@@ -88,8 +89,8 @@ class DeepResult:
 
     status: how the run ended (cpcert/status.py); optimal: every layer has the requested gap. upper: the proven loss of
     `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every start. lower and gap are
-    None: nothing is proven about the global minimum from below. message: the sentence of the status, and what else there is
-    to say.
+    None: nothing is proven about the global minimum from below. requested_gap: the gap that was asked for in every layer.
+    notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
@@ -100,10 +101,17 @@ class DeepResult:
     starts: tuple[tuple[str, float], ...]
     iterations: int
     seconds: float
-    message: str
+    requested_gap: float
+    notes: tuple[str, ...] = ()
     scope: str = "blockwise"
     lower: None = None
     gap: None = None
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what else there is to say."""
+        proven = f"the gap of {whole(self.requested_gap)} is proven for every layer given its neighbours"
+        return message(self.status, proven, self.notes)
 
 
 @dataclass(frozen=True)
@@ -145,8 +153,8 @@ def solve_deep(
     """
     if problem.depth < 3:
         raise InputError(f"depth: is {problem.depth}; solve_deep is for depth >= 3: use solve, whose bounds are global")
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate needs depth 2; at depth >= 3 use mse with a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} needs depth 2; at depth >= 3 use mse with a small lambda")
     for name, value, least in (
         ("gap", gap, 0),
         ("time_limit", time_limit, 0),
@@ -331,7 +339,7 @@ class _Run:
             bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
         proven = None
         if math.isfinite(bound):
-            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.scale)
+            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)
         result = SolveResult(
             problem=instance,
             status=Status.OPTIMAL if hopeful and answer.complete else Status.STALLED,
@@ -342,7 +350,7 @@ class _Run:
             iterations=0,
             seconds=time.monotonic() - started,
             trace=[],
-            message="",
+            requested_gap=self.gap,
             dual=proven,
         )
         self._bound(now, result)
@@ -383,10 +391,6 @@ class _Run:
 
     def result(self, status: Status) -> DeepResult:
         """What was proven when the run ended."""
-        if status == Status.OPTIMAL:
-            message = f"the gap of {whole(self.gap)} is proven for every layer given its neighbours"
-        else:
-            message = ending(status, self.problem)
         return DeepResult(
             problem=self.problem,
             status=status,
@@ -396,5 +400,6 @@ class _Run:
             starts=tuple(self.starts),
             iterations=self.iterations,
             seconds=self._elapsed(),
-            message=message,
+            requested_gap=self.gap,
+            notes=notes_of(status, self.problem),
         )

@@ -1,16 +1,14 @@
 """Fewer neurons by Carathéodory's theorem, keeping the outputs or the covariances of a layer.
 
-If Σ_k a_k = t with a_k ∈ R^d and costs c_k ≥ 0, there are weights x ≥ 0, at most rank(a_1 … a_K) ≤ d of them not 0, with
-Σ x_ka_k = t and Σ x_kc_k ≤ Σ c_k: as long as the columns in use are dependent, move along a null vector z with ⟨c, z⟩ ≤ 0 until a
-weight is 0. Two uses for a layer ℓ with pre-activations z_k = w_kᵀZ_{ℓ−1}^σ on N points:
+If Σ_k a_k = t with a_k ∈ R^d and costs c_k ≥ 0, there are weights x ≥ 0, at most rank(a_1 … a_K) ≤ d of them not 0,
+with Σ x_ka_k = t and Σ x_kc_k ≤ Σ c_k. Two uses for a layer ℓ with pre-activations z_k = w_kᵀZ_{ℓ−1}^σ on N points:
 
-    outputs       a_k = v_k ⊗ σ(z_k) ∈ R^{n_{ℓ+1}·N}, c_k = 2‖v_k‖‖w_k‖ (balanced). Scaling w_k and v_k by √x_k keeps Z_{ℓ+1}
-                  and does not raise the norm: at most n_{ℓ+1}·N neurons.
-    covariances   a_k = (z_kz_kᵀ, σ(z_k)σ(z_k)ᵀ) ∈ R^{N(N+1)}, c_k = ‖w_k‖². Scaling w_k by √x_k keeps (K_ℓ, K_ℓ^σ): at most
-                  N(N+1) neurons (Lemma 10 of Jacot, Golikov, Hongler, Gabriel 2022). W_{ℓ+1} = Z_{ℓ+1}(Z_ℓ^σ)⁺ keeps Z_{ℓ+1} at the
-                  cost Tr[K_{ℓ+1}(K_ℓ^σ)⁺] (Prop. 3), which is that of the old pair, and at most that of the old W_{ℓ+1}.
+    outputs       a_k = v_k ⊗ σ(z_k), c_k = 2‖v_k‖‖w_k‖ (balanced): at most n_{ℓ+1}·N neurons.
+    covariances   a_k = (z_kz_kᵀ, σ(z_k)σ(z_k)ᵀ), c_k = ‖w_k‖²: at most N(N+1) neurons (Lemma 10 of Jacot, Golikov, Hongler, Gabriel
+                  2022); W_{ℓ+1} = Z_{ℓ+1}(Z_ℓ^σ)⁺ keeps Z_{ℓ+1} (Prop. 3).
 
 The numbers of neurons are exact; that outputs and norm are kept holds in floating point, and is measured on the result.
+docs/mathematics/reduction.md.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import qr
 
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 
 # Relative size of a diagonal entry of the pivoted QR factorisation that counts as 0.
 DEPENDENT = 1e-13
@@ -117,7 +115,7 @@ def reduce_covariances(network: Network, X: np.ndarray, layer: int) -> tuple[Net
     """Hidden layer `layer` with at most N(N+1) neurons, (K_ℓ, K_ℓ^σ) and Z_{ℓ+1} kept, norm not raised. X (N, n_0)."""
     before = _inputs(network, X, layer)
     Z = network.weights[layer - 1] @ before
-    following = network.weights[layer] @ features(Z, network.activation, network.beta)
+    following = network.weights[layer] @ layer_features(Z, network.activation, network.beta)
     # The smallest weights with these pre-activations, and the smallest next layer.
     W = np.linalg.lstsq(before.T, Z.T, rcond=1e-13)[0].T
     rows, cols = np.triu_indices(Z.shape[1])
@@ -127,7 +125,7 @@ def reduce_covariances(network: Network, X: np.ndarray, layer: int) -> tuple[Net
     root = np.sqrt(caratheodory(columns, np.sum(W * W, axis=1)))
     alive = root > 0.0
     W = W[alive] * root[alive, np.newaxis]
-    after = features(Z[alive] * root[alive, np.newaxis], network.activation, network.beta)
+    after = layer_features(Z[alive] * root[alive, np.newaxis], network.activation, network.beta)
     weights = list(network.weights)
     weights[layer - 1] = W
     weights[layer] = np.linalg.lstsq(after.T, following.T, rcond=1e-13)[0].T
@@ -140,7 +138,7 @@ def _inputs(network: Network, X: np.ndarray, layer: int) -> np.ndarray:
     """Z_{ℓ−1}^σ, the features that hidden layer ℓ sees, (n_{ℓ−1} + 1, N)."""
     if layer == 1:
         return network.inputs(X)
-    return features(network.forward(X)[layer - 2], network.activation, network.beta)
+    return layer_features(network.forward(X)[layer - 2], network.activation, network.beta)
 
 
 def _distinct(X: np.ndarray) -> np.ndarray:

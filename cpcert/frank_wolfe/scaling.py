@@ -4,13 +4,11 @@ With X̃ = 2^x X̃′, Y = 2^y Y′, Z = 2^y Z′, v = 2^{y−x} v′ and the ou
 
     C(Z) + 2λ Σ‖v_k‖ + (λ/β²)‖d‖² = 4^y [C′(Z′) + 2λ′ Σ‖v′_k‖ + (λ/β²)‖d′‖²],   λ′ = 2^{−x−y} λ,
 
-the same problem with λ′, whose output bias has a weight of its own, β′² = 2^{−x−y} β² (so that λ′/β′² = λ/β²; x + y is even
-when β ≠ 0, and b = 2^{(y−x)/2} b′). Its multiplier is G = 2^y G′. `interpolate` has no λ: divided by 2^{y−x} the penalty is
-2Σ‖v′_k‖ + 2^{x+y}‖d′‖²/β², the same β′, and G = 2^{−x} G′. The other losses fix the size of Z: y = 0, G = G′. Nothing is
-rounded, so a solution does not depend on the units of X̃ and Y together, and thresholds that were chosen for data of size 1
-mean the same everywhere. Single features cannot be rescaled: λ‖W₁‖² would change.
+the same problem with λ′, whose output bias has a weight of its own, β′² = 2^{−x−y} β². Nothing is rounded, so a
+solution does not depend on the units of X̃ and Y together. Single features cannot be rescaled: λ‖W₁‖² would change.
 
-Only where the steps compute is this seen; bounds are those of the original problem.
+Only where the steps compute is this seen; bounds are those of the original problem. The other losses and the
+multipliers are in docs/mathematics/corrective.md.
 """
 
 from __future__ import annotations
@@ -47,18 +45,18 @@ class Scaling:
 
     def dual(self, G: np.ndarray) -> np.ndarray:
         """The dual point (m, N) of the original problem that belongs to one of the scaled problem."""
-        return np.ldexp(G, -self.x if self.problem.loss.name == "interpolate" else self.y)
+        return np.ldexp(G, -self.x if self.problem.loss.is_constraint else self.y)
 
 
 def scaling(problem: Problem, points: np.ndarray) -> Scaling:
     """The scaling of a problem of depth 2 with X̃ in coordinates, points (N, r); the identity for data of size near 1."""
     x = _exponent(points)
-    y = _exponent(problem.Y) if problem.loss.name in ("mse", "interpolate") else 0
+    y = 0 if problem.loss.degree is None else _exponent(problem.Y)
     if problem.beta != 0.0 and (x + y) % 2:
         x, y = (x + 1, y) if x else (x, y + 1)
     if x == y == 0:
         return Scaling(problem, points, 0, 0)
-    lam = problem.lam if problem.loss.name == "interpolate" else math.ldexp(problem.lam, -x - y)
+    lam = problem.lam if problem.loss.is_constraint else math.ldexp(problem.lam, -x - y)
     beta = math.ldexp(problem.beta, -(x + y) // 2)
     scaled = unchecked(problem, Y=np.ldexp(problem.Y, -y), lam=lam, beta=beta)
     return Scaling(scaled, np.ldexp(points, -x), x, y)

@@ -48,12 +48,13 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.rung import Limits
 from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.rounding import round_up
-from cpcert.status import Status, ending
+from cpcert.status import Status, message, notes_of
 
 STARTS = 60
 NEW_NEURONS = 20
@@ -85,8 +86,8 @@ class SolveResult:
     rounding included; upper is attained by `network` (interpolate: by a network within rounding of it, whose cost is
     proven). lower is None when nothing was proven, upper when there is no network. gap = (upper − lower)/|upper|, absolute
     if upper is 0. width: hidden neurons of `network`. trace: one record per iteration. dual: the dual point of `lower`
-    with the proof of its oracle bound. infeasibility: the proof that no network fits, for status infeasible. message:
-    the sentence of the status, and what else there is to say.
+    with the proof of its oracle bound. infeasibility: the proof that no network fits, for status infeasible.
+    requested_gap: the gap that was asked for. notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
@@ -98,7 +99,8 @@ class SolveResult:
     iterations: int
     seconds: float
     trace: list[TraceRecord]
-    message: str
+    requested_gap: float
+    notes: tuple[str, ...] = ()
     dual: DualBound | None = None
     infeasibility: InfeasibilityProof | None = None
     scope: str = "global"
@@ -107,6 +109,11 @@ class SolveResult:
     def width(self) -> int | None:
         """Hidden neurons of the network."""
         return None if self.network is None else self.network.width
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what else there is to say."""
+        return message(self.status, f"the gap of {whole(self.requested_gap)} is proven", self.notes)
 
 
 def relative_gap(upper: float | None, lower: float | None) -> float | None:
@@ -214,7 +221,7 @@ class _Run:
 
     def run(self, warm_start: Network | None) -> Status:
         problem = self.problem
-        if problem.loss.name == "interpolate" and self.cost_upper is None:
+        if problem.loss.is_constraint and self.cost_upper is None:
             self.known = relations(problem)
             self.infeasible = infeasibility(problem, self.known)
             if self.infeasible is not None:
@@ -266,9 +273,9 @@ class _Run:
     def _start(self, space: Coordinates, warm_start: Network | None) -> Iterate | None:
         problem, points = self.scaling.problem, self.scaling.points
         start: Iterate | None
-        if problem.loss.name == "interpolate" and self.cost_upper is not None and warm_start is not None:
+        if problem.loss.is_constraint and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
-        elif problem.loss.name == "interpolate":
+        elif problem.loss.is_constraint:
             start = interpolating_start(problem, points, self.seed)
         else:
             start = bias_only(problem, points.shape[1])
@@ -281,7 +288,7 @@ class _Run:
         W, V = W[keep] / lengths[keep, np.newaxis], V[:, keep] * lengths[keep]
         masses = np.linalg.norm(V, axis=0)
         W, U = W[masses > 0.0], (V[:, masses > 0.0] / masses[masses > 0.0]).T
-        if problem.loss.name != "interpolate" or self.cost_upper is not None:
+        if not problem.loss.is_constraint or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
         return (corrective_step(problem, points, start, W, U, self._step_deadline()) if len(W) else None) or start
 
@@ -431,7 +438,7 @@ class _Run:
         defect = self.problem.loss.exact_dual_defect(G)
         if defect > 0.0:
             bound = (bound + defect * space.norm * self.problem.activation.lipschitz) * (1.0 + 2.0**-50)
-        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.scale)
+        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.frame)
         if math.isfinite(found.value) and (self.dual is None or found.value > self.dual.value):
             self.dual = found
 
@@ -563,21 +570,18 @@ class _Run:
         """What was proven when the run ended; optimal if the gap has closed, whatever ended the run."""
         if status != Status.INFEASIBLE and self._closed():
             status = Status.OPTIMAL
-        gap = relative_gap(self.upper, self.lower)
-        message = (
-            f"the gap of {whole(self.gap)} is proven" if status == Status.OPTIMAL else ending(status, self.problem)
-        )
         return SolveResult(
             problem=self.problem,
             status=status,
             upper=self.upper,
             lower=self.lower,
-            gap=gap,
+            gap=relative_gap(self.upper, self.lower),
             network=self.network,
             iterations=self.iteration,
             seconds=time.monotonic() - self.started,
             trace=self.trace,
-            message=message,
+            requested_gap=self.gap,
+            notes=notes_of(status, self.problem),
             dual=self.dual,
             infeasibility=self.infeasible,
         )

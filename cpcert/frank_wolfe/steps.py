@@ -84,7 +84,7 @@ def corrective_step(
     neurons, duals, name = found.neurons, [found.G], "C"
     value = objective(problem, points, neurons)
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         for angle in MERGE_ANGLES if problem.m > 1 else ():
             better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
@@ -130,7 +130,7 @@ def _active(problem: Problem, points: np.ndarray, now: Iterate) -> np.ndarray:
 
 
 def _has_newton_in_plane(problem: Problem, points: np.ndarray) -> bool:
-    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.name == "mse"
+    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.is_squared_distance
 
 
 def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
@@ -148,7 +148,7 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
             continue
         in_plane = _has_newton_in_plane(problem, points)
         small = POLISHED_SIZE // 5 if in_plane else POLISHED_SIZE
-        if problem.loss.name != "interpolate" and kept.W.size + kept.V.size <= small:
+        if not problem.loss.is_constraint and kept.W.size + kept.V.size <= small:
             for angle in MERGE_ANGLES:
                 better = polish(problem, points, found.neurons, angle)
                 if better is not None:
@@ -318,5 +318,7 @@ def require_method(problem: Problem, method: str) -> None:
     """Raises InputError for an unknown method or one that cannot run on this loss."""
     if method not in METHODS:
         raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
-    if method != "corrective" and problem.loss.name == "interpolate":
-        raise InputError(f"method: {method} needs a smooth loss, and interpolate is a constraint; use corrective")
+    if method != "corrective" and problem.loss.is_constraint:
+        raise InputError(
+            f"method: {method} needs a smooth loss, and {problem.loss.name} is a constraint; use corrective"
+        )

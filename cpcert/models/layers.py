@@ -1,8 +1,8 @@
-"""From named arrays to a network: which are Linear layers, in what order they act, and whether the result is the same function.
+"""From named arrays to a network: which are Linear layers, in what order they act, if the function is the same.
 
-A state dict has no order that can be trusted: PyTorch lists layers as they were declared, not as they are called. What can be
-trusted is the chain of shapes, from the features of the problem to its outputs, and the numbers that containers give their
-members. Where these leave more than one order, or contradict each other, the user has to say it.
+A state dict has no order that can be trusted: PyTorch lists layers as they were declared, not as they are called. What
+can be trusted is the chain of shapes, from the features of the problem to its outputs, and the numbers that containers
+give their members. Where these leave more than one order, or contradict each other, the user has to say it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.losses import LOSSES
 from cpcert.network import Network
 from cpcert.problem import Problem
 
@@ -316,12 +317,12 @@ def head_of(name: str, problem: Problem, source: str) -> Callable[[np.ndarray], 
 
     The network is what it is applied to. Raises InputError for another loss and another name than these.
     """
-    losses = {"Softmax": "cross_entropy", "LogSoftmax": "cross_entropy", "Sigmoid": "logistic"}
-    if name not in losses:
+    owner = next((each for each in LOSSES.values() if name in each.heads), None)
+    if owner is None:
         raise InputError(f"{source}: has {name}, which is not read; end with the last linear layer")
-    if losses[name] != problem.loss.name:
+    if name not in problem.loss.heads:
         raise InputError(
-            f"{source}: has {name}, which may end a network with the loss {losses[name]}; "
+            f"{source}: has {name}, which may end a network with the loss {owner.name}; "
             f"the instance has the loss {problem.loss.name}"
         )
     return {"Softmax": lambda Z: np.exp(_log_softmax(Z)), "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid}[name]

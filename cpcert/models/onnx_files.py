@@ -1,12 +1,13 @@
-"""Reading a network from an ONNX file: a chain of linear layers (Gemm, or MatMul and Add) with the instance's activation between.
+"""Networks from ONNX files: a chain of linear layers (Gemm, or MatMul and Add), the instance's activation between.
 
-Unlike a state dict the file says which activation it was made with, so another one is an error. The left slope of LeakyRelu is a
-float32 there; what is read is the network with the slope of the instance, if that rounds to it.
+Unlike a state dict the file says which activation it was made with, so another one is an error. The left slope of
+LeakyRelu is a float32 there; what is read is the network with the slope of the instance, if that rounds to it.
 
-The nodes are followed for a batch of K points. Every value on the way is a matrix of K points, one to a row or one to a column, in
-some shape; a node that only rearranges is tried on distinct numbers, and must leave the points and their entries in order. What
-does not depend on the inputs (shapes, constants) is evaluated. At the end what the file computes, by onnx's reference evaluator, is
-compared with the network that was read. A softmax or sigmoid at the end is the one inside the loss: the network is what precedes it.
+The nodes are followed for a batch of K points. Every value on the way is a matrix of K points, one to a row or one to a
+column, in some shape; a node that only rearranges is tried on distinct numbers, and must leave the points and their
+entries in order. What does not depend on the inputs (shapes, constants) is evaluated. At the end what the file
+computes, by onnx's reference evaluator, is compared with the network that was read. A softmax or sigmoid at the end is
+the one inside the loss: the network is what precedes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading a trained network: from a file, a PyTorch module or a fitted scikit-learn model.
 
-A PyTorch layer computes Wx + bias; here the same layer is [W | bias/β] applied to [x; β], and the penalty of the instance counts
-‖bias/β‖².
+A PyTorch layer computes Wx + bias; here the same layer is [W | bias/β] applied to [x; β], and the penalty of the
+instance counts ‖bias/β‖².
 """
 
 from __future__ import annotations

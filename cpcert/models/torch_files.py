@@ -1,7 +1,7 @@
 """PyTorch: state dicts in files, alone or in a checkpoint, and live modules.
 
-Files are read with `weights_only`, so nothing in them is executed. What that unpickler does not know (a numpy scalar, the options
-of a training run) is replaced by an inert object; a network is then whatever tensors are left.
+Files are read with `weights_only`, so nothing in them is executed. What that unpickler does not know (a numpy scalar,
+the options of a training run) is replaced by an inert object; a network is then whatever tensors are left.
 """
 
 from __future__ import annotations

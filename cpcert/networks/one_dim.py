@@ -1,23 +1,16 @@
 """One input, one output: any two-layer network of any width has an equal of at most 4N neurons on N points (Prop. 15).
 
-Let the D ≤ N distinct inputs be sorted. With β ≠ 0 a neuron w = (w_x, w_b) of mass v bends at the cusp x = −βw_b/w_x, and on the
-data only the gap of its cusp and the sign of w_x count: they are its activation pattern, an arc of the circle of
-directions (oracle/plane.py), D − 1 gaps with two arcs each, and two outer arcs where all points are on, or all off.
+Let the D ≤ N distinct inputs be sorted. With β ≠ 0 a neuron w = (w_x, w_b) of mass v bends at the cusp x = −βw_b/w_x,
+and on the data only the gap of its cusp and the sign of w_x count. Two neurons u = |v|w of one such pattern and one
+sign of v act on the data like their sum, which costs no more:
 
-**Merge.** Write u = |v|w. Two neurons of one pattern and one sign of v act on the data as sign(v) s_i x̃_iᵀu with the same
-slopes s_i, and the cone of their pattern is convex: u_1 + u_2 lies in it, acts like both, and costs, balanced,
-2‖u_1 + u_2‖ ≤ 2‖u_1‖ + 2‖u_2‖. So one neuron a pattern and sign is enough. This is Prop. 15 of Jacot, Golikov, Hongler and Gabriel
-2022 (cusps between the same neighbours), and Pilanci and Ergen's (2020) count of patterns.
+    2‖u_1 + u_2‖ ≤ 2‖u_1‖ + 2‖u_2‖.
 
-**Outer cases.** A neuron that is on at every point is linear on the data, so is one that is off: u in the arc "off" acts as
-sign(v)a₋x̃ᵀu, just as |a₋/a₊|(−u) in the arc "on" does with the sign −sign(v a₋a₊). For |a₋| ≤ |a₊| that costs no more (nothing
-for the ReLU), else the other way round. One arc of both remains: 2·2(D − 1) + 2 ≤ 4N neurons.
-
-**Fewer in special cases.** abs: w and −w are one neuron, 2D in all (2·(D − 1) + 2). linear: one neuron, whatever the signs.
-β = 0: all cusps are at 0 and the pattern is the sign of w; neurons of one pattern are multiples of each other, and signs of v
-do not matter: 2 neurons (1 for abs and linear).
+A neuron that is on at every point, or off, is linear on the data; both outer arcs become one. So 2·2(D − 1) + 2 ≤ 4N
+neurons remain: 2D for abs, one for linear networks, 2 for β = 0 (1 for abs and linear).
 
 That outputs and norm are kept holds up to rounding: sums of vectors in a cone of less than π do not cancel.
+docs/mathematics/reduction.md has the cases.
 """
 
 from __future__ import annotations

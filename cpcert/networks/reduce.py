@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy as np
 from cpcert.formulations.caratheodory import Stage, reduce_covariances, reduce_outputs
 from cpcert.network import Network
 from cpcert.networks.one_dim import Merge, merge_neurons
+from cpcert.output import csv_bytes, write_file, write_json
 from cpcert.printing import about
 from cpcert.problem import Problem
 
-KEEP = ("outputs", "covariances")
 # What a reduction may change by rounding: outputs relative to the size of the sums behind them, the norm relative to itself.
 OUTPUT_TOLERANCE, NORM_TOLERANCE = 1e-10, 1e-12
 
@@ -81,44 +80,56 @@ def _output_size(network: Network, X: np.ndarray) -> float:
     return float((np.abs(network.weights[-1]) @ A).max())
 
 
-def reduction_object(reduction: Reduction, instance: str, model: Path | None) -> dict[str, Any]:
-    """The JSON object of `cpcert reduce`."""
-    before, after = reduction.networks[0], reduction.networks[-1]
-    return {
-        "instance": instance,
-        "width_before": before.width,
-        "width_after": after.width,
-        "bound": reduction.bound,
-        "norm_before": before.norm_squared(),
-        "norm_after": after.norm_squared(),
-        "max_output_change": reduction.max_output_change,
-        "kept": reduction.kept,
-        "stages": [asdict(stage) for stage in reduction.stages],
-        "merges": len(reduction.merges),
-        "model": None if model is None else str(model),
-    }
+@dataclass(frozen=True, eq=False)
+class ReductionOutcome:
+    """The reduction of the network of an instance, and the file of the reduced one, if it was written."""
 
+    instance: str
+    reduction: Reduction
+    model: Path | None = None
 
-def reduction_line(reduction: Reduction) -> str:
-    """What was done, in one line. Norms and outputs are measured in floating point; only the number of neurons is proven."""
-    before, after = reduction.networks[0], reduction.networks[-1]
-    widths = " → ".join(str(network.width) for network in reduction.networks)
-    line = (
-        f"{widths} neurons (at most {reduction.bound} by proof); in floating point: squared norm {about(before.norm_squared(), 9)} "
-        f"→ {about(after.norm_squared(), 9)}, outputs changed by {about(reduction.max_output_change, 2)}"
-    )
-    if not reduction.kept:
-        line += ": outputs or norm changed more than rounding should; the weights are too ill conditioned"
-    return line
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert reduce`."""
+        reduction = self.reduction
+        before, after = reduction.networks[0], reduction.networks[-1]
+        return {
+            "instance": self.instance,
+            "width_before": before.width,
+            "width_after": after.width,
+            "bound": reduction.bound,
+            "norm_before": before.norm_squared(),
+            "norm_after": after.norm_squared(),
+            "max_output_change": reduction.max_output_change,
+            "kept": reduction.kept,
+            "stages": [asdict(stage) for stage in reduction.stages],
+            "merges": len(reduction.merges),
+            "model": None if self.model is None else str(self.model),
+        }
 
+    def sentence(self) -> str:
+        """What was done, in one line. Norms and outputs are measured in floating point; only the number of neurons is proven."""
+        reduction = self.reduction
+        before, after = reduction.networks[0], reduction.networks[-1]
+        widths = " → ".join(str(network.width) for network in reduction.networks)
+        line = (
+            f"{widths} neurons (at most {reduction.bound} by proof); in floating point: squared norm "
+            f"{about(before.norm_squared(), 9)} → {about(after.norm_squared(), 9)}, "
+            f"outputs changed by {about(reduction.max_output_change, 2)}"
+        )
+        if not reduction.kept:
+            line += ": outputs or norm changed more than rounding should; the weights are too ill conditioned"
+        return line
 
-def write_reduction(reduction: Reduction, name: str, folder: Path) -> dict[str, Any]:
-    """Write NAME-reduced.safetensors, NAME-reduction.json and, if neurons were merged, NAME-merges.csv into `folder`."""
-    model = folder / f"{name}-reduced.safetensors"
-    reduction.networks[-1].save(model)
-    written = reduction_object(reduction, name, model)
-    if reduction.merges:
-        lines = ["kept,absorbed,gap,saved", *(f"{m.kept},{m.absorbed},{m.gap},{m.saved!r}" for m in reduction.merges)]
-        (folder / f"{name}-merges.csv").write_text("\n".join(lines) + "\n")
-    (folder / f"{name}-reduction.json").write_text(json.dumps(written, indent=2, allow_nan=False) + "\n")
-    return written
+    def write(self, folder: Path) -> ReductionOutcome:
+        """Write NAME-reduced.safetensors, NAME-reduction.json and, if neurons were merged, NAME-merges.csv; returns the outcome
+        with the path of the network. Raises OSError when the disk refuses."""
+        model = folder / f"{self.instance}-reduced.safetensors"
+        self.reduction.networks[-1].save(model)
+        merges = self.reduction.merges
+        if merges:
+            fields = ("kept", "absorbed", "gap", "saved")
+            columns = {field: [getattr(merge, field) for merge in merges] for field in fields}
+            write_file(folder / f"{self.instance}-merges.csv", csv_bytes(columns))
+        written = replace(self, model=model)
+        write_json(folder / f"{self.instance}-reduction.json", written.as_json())
+        return written

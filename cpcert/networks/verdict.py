@@ -1,17 +1,18 @@
 """Is a trained network globally optimal? Its loss against the proven interval, and a neuron that lowers it.
 
-With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer ℓ,
-the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
+With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer
+ℓ, the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
 
     C(… Z_{ℓ+1} + t v̂σ(ŵᵀA) …) − C + 2λt = 2λt(1 − ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖) + o(t),
 
-so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can add and
-measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a stationary
-point every active balanced neuron has the contact value 1.
+so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can
+add and measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a
+stationary point every active balanced neuron has the contact value 1.
 
 Depth 2: γ(Ĝ_2) ≤ 1 with b = βĜ_2 1 is also enough for a global minimum, and the interval of a certificate decides.
-Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is the
-derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves nothing.
+Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is
+the derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves
+nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
@@ -27,7 +29,7 @@ import numpy as np
 from cpcert.certificate import check as exact
 from cpcert.errors import InputError
 from cpcert.formulations.duals import backpropagated_duals
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import find_neurons
 from cpcert.problem import Problem
@@ -46,6 +48,12 @@ SEARCHED = 1e100
 LARGEST = 1e150
 # Rounds of `improve`, its gradient steps in each, and the part of the loss that a round must gain.
 ROUNDS, SETTLING, GAIN = 1000, 300, 1e-5
+
+
+class Verdict(StrEnum):
+    """Whether the loss is within the gap of the proven lower bound of the minimum, above it by more, proven too, or neither."""
+
+    OPTIMAL, SUBOPTIMAL, UNDECIDED = "optimal", "suboptimal", "undecided"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +86,14 @@ class LayerContact:
 @dataclass(frozen=True, eq=False)
 class CheckResult:
     """loss: proven upper bound of the network's loss, loss_lower its proven lower bound. [lower, upper]: the proven interval of the
-    global minimum. verdict: optimal, suboptimal (proven) or undecided. suboptimality: proven bounds of loss − P*. scope: global,
+    global minimum. suboptimality: proven bounds of loss − P*. scope: global,
     or blockwise at depth ≥ 3, where only one layer at a time was looked at. layers: one entry a hidden layer, a heuristic."""
 
     loss: float
     loss_lower: float
     lower: float | None
     upper: float | None
-    verdict: str
+    verdict: Verdict
     scope: str
     suboptimality: tuple[float, float | None]
     layers: tuple[LayerContact, ...]
@@ -109,7 +117,7 @@ class _Candidate:
 
 def exact_loss(problem: Problem, network: Network) -> tuple[Fraction, Fraction]:
     """Rationals around L_λ of the exact float64 weights; equal for mse. Any depth, any loss but interpolate."""
-    from cpcert.certificate.build import exact_problem
+    from cpcert.certificate.file import exact_problem
 
     # The checker's numbers are the same at every depth; it takes problems of depth 2 only.
     numbers = exact_problem(problem if problem.depth == 2 else _of_depth_two(problem))
@@ -134,34 +142,15 @@ def exact_loss(problem: Problem, network: Network) -> tuple[Fraction, Fraction]:
     Z = [[v << (e - low) for v in row] for row in Z]
     Y = [[v << (numbers.y - low) for v in row] for row in numbers.Y]
     most = exact.loss_upper(numbers, Z, Y, low)
-    least = most if problem.loss.name == "mse" else _loss_lower(problem, Z, Y, exact.power(low))
+    least = problem.loss.value_lower(Z, Y, exact.power(low))
     penalty = numbers.lam * cost
     return least + penalty, most + penalty
 
 
 def _of_depth_two(problem: Problem) -> Problem:
     return Problem(
-        problem.X, problem.Y, lam=problem.lam, loss=problem.loss.name, activation=problem.activation, beta=problem.beta
+        problem.X, problem.Y, lam=problem.lam, loss=problem.loss, activation=problem.activation, beta=problem.beta
     )
-
-
-def _loss_lower(problem: Problem, Z: exact.Matrix, Y: exact.Matrix, unit: Fraction) -> Fraction:
-    """The counterpart of the checker's `loss_upper`, from the lower ends of the same enclosures."""
-    total = Fraction(0)
-    one = exact.ONE
-    if problem.loss.name == "logistic":
-        for zs, ys in zip(Z, Y, strict=True):
-            for z, y in zip(zs, ys, strict=True):
-                t = z if y > 0 else -z
-                total += max(-t, 0) * unit + exact.log_bounds(one + exact.exp_bounds(-abs(t) * unit)[0], one)[0]
-        return total / problem.N
-    for column in zip(*(zip(p, q, strict=True) for p, q in zip(Z, Y, strict=True)), strict=True):
-        top = max(z for z, _ in column)
-        exponentials = sum(exact.exp_bounds((z - top) * unit)[0] for z, _ in column)
-        # exp(0) is enclosed too, so the sum may be a little below 1.
-        total += sum(y for _, y in column) * unit * exact.log_bounds(max(exponentials, one), one)[0]
-        total += sum(y * (top - z) for z, y in column) * unit * unit
-    return total / problem.N
 
 
 # -- the verdict -------------------------------------------------------------------------------------------------------
@@ -187,11 +176,11 @@ def check_network(
         least = max(least, round_down(Fraction(descent.loss_before) - Fraction(descent.loss_after)))
     most = None if lower is None else round_up(high - Fraction(lower))
     if most is not None and Fraction(most) <= Fraction(gap) * abs(Fraction(loss)):
-        verdict = "optimal"
+        verdict = Verdict.OPTIMAL
     elif Fraction(least) > Fraction(gap) * abs(Fraction(loss)):
-        verdict = "suboptimal"
+        verdict = Verdict.SUBOPTIMAL
     else:
-        verdict = "undecided"
+        verdict = Verdict.UNDECIDED
     scope = "global" if problem.depth == 2 else "blockwise"
     return CheckResult(loss, loss_lower, lower, upper, verdict, scope, (least, most), layers, descent)
 
@@ -199,9 +188,9 @@ def check_network(
 def require_checkable(problem: Problem, network: Network) -> None:
     """Raise InputError unless the network fits the problem, whose loss has a gradient, and has a loss below 1e150."""
     network.check_fits(problem)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         raise InputError(
-            "loss: interpolate is a constraint that no float network meets; check it with loss mse and a lambda"
+            f"loss: {problem.loss.name} is a constraint that no float network meets; check it with loss mse and a lambda"
         )
     with np.errstate(over="ignore", invalid="ignore"):
         loss = network.loss(problem)
@@ -266,7 +255,7 @@ def _layers(problem: Problem, network: Network) -> Iterator[tuple[int, np.ndarra
 def _inputs(problem: Problem, network: Network) -> list[np.ndarray]:
     """[Z_0^σ, …, Z_{L−1}^σ]: what W_1, …, W_L are applied to."""
     hidden = network.forward(problem.X)[:-1]
-    return [problem.X_tilde, *(features(Z, problem.activation, problem.beta) for Z in hidden)]
+    return [problem.X_tilde, *(layer_features(Z, problem.activation, problem.beta) for Z in hidden)]
 
 
 def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np.ndarray, ratio: float) -> _Candidate:
@@ -381,8 +370,23 @@ def _rescaled(problem: Problem, network: Network, layer: int) -> Network:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def neuron_table(problem: Problem, network: Network) -> list[dict[str, Any]]:
-    """One entry a hidden neuron, in floating point: layer, norms, balance, contact value, dead, group of aligned neurons."""
+@dataclass(frozen=True)
+class NeuronRow:
+    """A hidden neuron, in floating point: its norms and their ratio, its contact value (None: dead), and the first of the neurons
+    of its layer that point the same way."""
+
+    layer: int
+    neuron: int
+    incoming: float
+    outgoing: float
+    balance: float | None
+    contact: float | None
+    dead: bool
+    group: int | None
+
+
+def neuron_table(problem: Problem, network: Network) -> list[NeuronRow]:
+    """An entry for each hidden neuron, layer by layer."""
     table = []
     for layer, A, G in _layers(problem, network):
         W, outgoing_weights = network.weights[layer - 1 : layer + 1]
@@ -395,9 +399,9 @@ def neuron_table(problem: Problem, network: Network) -> list[dict[str, Any]]:
             same = [j for j in groups if np.linalg.norm(directions[j] - directions[k]) <= ALIGNED]
             if not dead and not same:
                 groups.append(k)
-            table.append({
-                "layer": layer, "neuron": k, "incoming": float(incoming[k]), "outgoing": float(outgoing[k]),
-                "balance": None if dead else float(incoming[k] / outgoing[k]), "contact": None if dead else float(contact[k]),
-                "dead": dead, "group": None if dead else (same[0] if same else k),
-            })  # fmt: skip
+            balance = None if dead else float(incoming[k] / outgoing[k])
+            group = None if dead else same[0] if same else k
+            reached = None if dead else float(contact[k])
+            row = NeuronRow(layer, k, float(incoming[k]), float(outgoing[k]), balance, reached, dead, group)
+            table.append(row)
     return table

@@ -1,8 +1,8 @@
 """Figure 1 of the paper: the hidden representations as points and as neurons, with the two forces and the rays.
 
-For each hidden layer, left the data points (columns of Z_ℓ) and right the neurons (its rows), each in the plane of their
-two leading principal components. Points are centred first; neurons are not, because neurons of one ray differ by a
-factor and a ray starts at 0. Arrows are the forces, minus the gradients of forces.py, projected on the same plane;
+For each hidden layer, left the data points (columns of Z_ℓ) and right the neurons (its rows), each in the plane of
+their two leading principal components. Points are centred first; neurons are not, because neurons of one ray differ by
+a factor and a ray starts at 0. Arrows are the forces, minus the gradients of forces.py, projected on the same plane;
 both forces of a panel have one scale, so they can be compared.
 
 matplotlib is imported when a picture is drawn, and only its Agg canvas.

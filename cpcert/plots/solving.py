@@ -97,7 +97,7 @@ def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
     bounds.step(seconds, upper, color=UPPER, label="upper: a network attains it", **dot)
     bounds.step(seconds, lower, color=LOWER, label="lower: proven for every width", **dot)
     _bound_axis(bounds, upper, lower)
-    bounds.set_ylabel("representation cost" if result.problem.loss.name == "interpolate" else "loss")
+    bounds.set_ylabel("representation cost" if result.problem.loss.is_constraint else "loss")
     bounds.legend(fontsize=SMALL, frameon=False, loc="best")
     bounds.set_title(_interval_title(result), fontsize=TEXT + 1, loc="left")
     known = np.maximum(gap[np.isfinite(gap)], SMALLEST_GAP)
@@ -192,7 +192,7 @@ def _draw_function(axes: Any, result: SolveResult) -> None:
         note(axes, "no network was found")
     axes.set_xlim(left, right)
     axes.set_xlabel("x")
-    axes.set_ylabel("logit" if problem.loss.name in ("cross_entropy", "logistic") else "output")
+    axes.set_ylabel(problem.loss.output_name)
     axes.set_title("the fitted function", fontsize=TEXT, loc="left")
     axes.legend(fontsize=SMALL, frameon=False, loc="best")
 
@@ -209,7 +209,7 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
         axes.set_xticks([])
         axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
         return
-    G = result.dual.scale * result.dual.G
+    G = result.dual.dual_scale * result.dual.G
     neurons = np.zeros((0, problem.n))
     V = np.zeros((problem.m, 0))
     if result.network is not None:

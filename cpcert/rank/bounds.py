@@ -1,14 +1,14 @@
 """Bounds of the cp-rank of a rational matrix, each with a proof that the exact checker has accepted.
 
-A is completely positive if A = Σ b_k b_kᵀ with b_k ≥ 0; the cp-rank is the least number of terms. Components of the support
-graph are treated one by one: their cp-ranks add up. For each, the cheapest arguments first:
+A is completely positive if A = Σ b_k b_kᵀ with b_k ≥ 0; the cp-rank is the least number of terms. Components of the
+support graph are treated one by one: their cp-ranks add up. For each, the cheapest arguments first:
 
     not completely positive   a negative entry; vᵀAv < 0; the comparison matrix (triangle-free); a copositive S with ⟨S, A⟩ < 0
     lower                     rank; edge clique cover; an exposing copositive S; semidefinite bounds (`semidefinite.py`)
     upper                     edges (triangle-free); zeros of the exposing S; a factorisation made exact
 
-Every proof is passed through `check_rank_claim` before it counts, so that an error in the searches costs a bound, not the
-truth. What is not decided stays None.
+Every proof is passed through `check_rank_claim` before it counts, so that an error in the searches costs a bound, not
+the truth. What is not decided stays None.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from cpcert.certificate.rank_check import Rejected, check_rank_claim, rank_modulo, triangle_free
+from cpcert.certificate.rank_check import Rejected, check_rank_claim
+from cpcert.rank.cliques import triangle_free
 from cpcert.rank.copositive import LARGEST_ORDER as LARGEST_ENUMERATED
 from cpcert.rank.copositive import copositive_cut, exposed_bounds, exposing_matrix, separate
+from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.factorize import factors_and_rest, find_factors, nearby_factorisation
 from cpcert.rank.graphs import adjacency, clique_cover_bound, triangle_free_atoms
 from cpcert.rank.matrices import Rows, exact_rows, float_matrix

@@ -1,11 +1,12 @@
 """Graphs from files: what the file says it is, by its first characters, its suffix, or the user's word.
 
-Formats that say what they are: GML, GraphML, GEXF, graph6, sparse6, Pajek, Matrix Market, DIMACS (.col, and .gr of PACE).
-Everything else that is text is a list of edges or neighbours (`graph_lists.py`). Each reader checks the counts that its
-format states, so that a damaged or another file is refused and not half read.
+Formats that say what they are: GML, GraphML, GEXF, graph6, sparse6, Pajek, Matrix Market, DIMACS (.col, and .gr of
+PACE). Everything else that is text is a list of edges or neighbours (`graph_lists.py`). Each reader checks the counts
+that its format states, so that a damaged or another file is refused and not half read.
 
-A graph here is simple and undirected. Directions and weights are left out, an edge that comes twice counts once, and the
-notes say so; a loop is refused, and so is an edge of weight 0, which may be no edge. Vertices without edges are kept.
+A graph here is simple and undirected. Directions and weights are left out, an edge that comes twice counts once, and
+the notes say so; a loop is refused, and so is an edge of weight 0, which may be no edge. Vertices without edges are
+kept.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Matrices with exact entries: files, and the arrays that stand for them.
 
 `.json`: {"A": rows of integers, "p/q" strings or floats}; pairs {"K": …, "K_sigma": …, "beta": 0} with optionally
-"activation" and "slope". Text and arrays: `matrix_files.py`. A float means its nearest float64, exactly; integers and "p/q"
-are what they say. A bound is a statement about the matrix exactly as given.
+"activation" and "slope". Text and arrays: `matrix_files.py`. A float means its nearest float64, exactly; integers and
+"p/q" are what they say. A bound is a statement about the matrix exactly as given.
 
 Entries that were rounded before: a Gram matrix of floats may have the eigenvalue −1e−16, and then it is not completely
-positive, exactly. A refutation is a matrix S with ⟨S, A⟩ < 0 ≤ ⟨S, C⟩ for all completely positive C. With r the rounding of an
-entry, no matrix within it is refuted by S unless ⟨S, A⟩ + r Σ|S_ij| < 0; otherwise the answer comes with that hint.
+positive, exactly. A refutation is a matrix S with ⟨S, A⟩ < 0 ≤ ⟨S, C⟩ for all completely positive C. With r the
+rounding of an entry, no matrix within it is refuted by S unless ⟨S, A⟩ + r Σ|S_ij| < 0; otherwise the answer comes with
+that hint.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Matrices from text, Matrix Market and NumPy files, every entry as it is written.
 
-Text is a table of numbers, separated by blanks, tabs, semicolons or commas; a first line and a first column of names are
-left out, and so are lines that begin with # or %. A comma is a decimal point only where it does not separate. A text that
-can be read in two ways is refused.
+Text is a table of numbers, separated by blanks, tabs, semicolons or commas; a first line and a first column of names
+are left out, and so are lines that begin with # or %. A comma is a decimal point only where it does not separate. A
+text that can be read in two ways is refused.
 """
 
 from __future__ import annotations

@@ -1,49 +1,24 @@
 """How many neurons does an optimal network need? Where the plateau of the loss against the width starts, proven.
 
-Let U be a proven upper bound of P* = min L_λ over depth-2 networks of every width, and w(U) the least width with a loss ≤ U. The
-plateau to within U − P* starts at w(U), and an exact optimum has at least w(U) neurons. The network that attains U gives
-w(U) ≤ its width. Two lower ends:
+Let U be a proven upper bound of P* = min L_λ, and w(U) the least width with a loss ≤ U. The network that attains U
+gives w(U) ≤ its width. Two lower ends:
 
 **Caps.** Networks whose neurons all have directions in a closed set A of the sphere have the dual
 
-    max over G of D(G) = −C*(−G) − (β²/4λ)‖G1‖²   subject to   ‖Gσ(X̃ᵀw)‖ ≤ 2λ for unit w in A,                    (1)
+    max over G of D(G) = −C*(−G) − (β²/4λ)‖G1‖²   subject to   ‖Gσ(X̃ᵀw)‖ ≤ 2λ for unit w in A.                    (1)
 
-by the same three lines as in frank_wolfe/bounds.py, which use the constraint only for the w of the network. So one G with a
-proven bound of ‖Gσ(X̃ᵀw)‖ *on A* and D(sG) > U shows that every network with a loss ≤ U has a neuron outside A. Divide all directions
-into caps, and let A be the union of all but some of them, a set S of caps: one of S has a neuron, S is *needed*. If many sets are
-needed, the caps that have a neuron hit each of them, so
+If it is proven to exceed U, a neuron of every network with a loss ≤ U lies outside A. Divide all directions into caps
+(caps.py), and let A be the union of all but a set S of caps: S is *needed*, and
 
     w(U) ≥ the least number of caps that hit every needed set.                                                        (2)
 
-This takes no G close to the optimal one and no contact set {w: ‖Gσ(X̃ᵀw)‖ = 2λ}; where the contact set is a continuum, small
-sets of caps are just not needed. Often a neuron w can be replaced by −w (σ(s) = s + σ(−s) for the ReLU, and others make up for s):
-then neither of two opposite caps is needed alone, but both together are.
+**Rank** (mse). With A = Y without what the bias can do, s_1 ≥ s_2 ≥ … its singular values, c = 2λ/(ℓ‖X̃‖_op), |σ(s)| ≤
+ℓ|s|, a network of width k has
 
-The search for needed sets: first such pairs, then a smallest set of caps that hits all known ones is allowed, and nothing
-else; if (1) exceeds U, the other caps are needed, and are made as few as possible by allowing more. If that is not proven, the
-search ends.
+    L_λ ≥ Σ_{i≤k} h(s_i) + Σ_{i>k} s_i²/N,    h(s) = cs − c²N/4 for s ≥ cN/2, else s²/N.                               (3)
 
-Caps (caps.py) lie around the neurons of the solution and the local maxima of ‖Gσ(X̃ᵀw)‖ for its G: arcs for points of rank ≤ 2,
-cones for more; the oracle on A is that of caps.py. G comes from the best network in A, found by columns: the conic program of
-corrective.py on some neurons, then the maxima on A as new ones. Coordinates change the bound as in oracle/coordinates.py:
-ŵ = Qᵀw has its direction in A, so ‖Gσ(X̂ᵀŵ)‖ ≤ ‖ŵ‖ times the bound on A. Without caps (a cap is all directions) A is empty and
-(1) asks whether the bias alone will do.
-
-**Rank** (mse). Z = M + βb1ᵀ with M = Σ_{j≤k} v_jσ(w_jᵀX̃) of rank ≤ k and nuclear norm ‖M‖_* ≤ ℓ‖X̃‖_op Σ‖v_j‖‖w_j‖, |σ(s)| ≤ ℓ|s|.
-With A = Y and P = I for β = 0, A = YP and P = I − 11ᵀ/N otherwise (P removes the bias and raises neither rank nor norm), and
-c = 2λ/(ℓ‖X̃‖_op), von Neumann's inequality for the singular values s_1 ≥ s_2 ≥ … of A gives for each network of width k
-
-    L_λ ≥ min over rank M ≤ k of (1/N)‖M − A‖² + c‖M‖_* = Σ_{i≤k} h(s_i) + Σ_{i>k} s_i²/N,
-    h(s) = min over t ≥ 0 of (s − t)²/N + ct = cs − c²N/4 for s ≥ cN/2, else s²/N.                                    (3)
-
-As long as (3) exceeds U, width k is too small. That is at most the number of outputs. h and s² grow with s, so lower bounds of s_i
-will do: A = UΣVᵀ + E in floating point has s_i ≥ Σ_i (1 − ‖UᵀU − I‖)^½ (1 − ‖VᵀV − I‖)^½ − ‖E‖ (Weyl).
-
-When the search ends, a smallest hitting set could not be shown to be too small: the best network in its caps is the candidate for
-a narrower one, and the upper end if its proven loss is ≤ U.
-
-Heuristic: where the caps lie, which sets are tried, and G. Proven: that the caps are all directions, the oracle on A, D(sG), U,
-and (2) by a complete search.
+Heuristic: where the caps lie, which sets are tried, and G. Proven: that the caps are all directions, the oracle on A,
+D(sG), U, and (2) by a complete search. The derivations are in docs/mathematics/width.md.
 """
 
 from __future__ import annotations
@@ -51,7 +26,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 import numpy as np
 
@@ -63,10 +38,11 @@ from cpcert.frank_wolfe.solve import SolveResult, relative_gap
 from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
 from cpcert.network import Network, loss_upper, residual_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, find_neurons
-from cpcert.oracle.spectral import EPS, operator_norm
-from cpcert.printing import rounded_up, whole
+from cpcert.oracle.ladder import find_neurons
+from cpcert.oracle.rung import Limits
+from cpcert.oracle.spectral import operator_norm
 from cpcert.problem import Problem
+from cpcert.rounding import EPS
 from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
 
 ROUNDS = 20
@@ -86,6 +62,12 @@ HITTING_NODES = 100_000
 RANK_ALLOWANCE = 1e-11
 
 
+class WidthProof(StrEnum):
+    """What a lower end of the width rests on: needed sets of caps (2), the rank (3), or nothing."""
+
+    CAPS, RANK, NONE = "caps", "rank", "none"
+
+
 @dataclass(frozen=True)
 class Needed:
     """Every network with a loss ≤ U has a neuron in one of these caps (numbers); without, the loss is at least lower > U."""
@@ -95,11 +77,11 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class PlateauBounds:
+class WidthBounds:
     """lower ≤ w(U) ≤ upper for the least width w(U) with a loss ≤ U; an exact optimum has at least `lower` neurons.
 
     loss: U. network: of `upper` neurons and a proven loss ≤ U (interpolate: it fits up to rounding only, and `upper` may be more).
-    tolerance: (U − L)/U for the proven lower bound L of P*, how far U may be from P*. proof: "caps", "rank" or "none". caps: the
+    tolerance: (U − L)/U for the proven lower bound L of P*, how far U may be from P*. proof: of `lower`. caps: the
     division, if there is one; needed: the needed sets. complete: the search ended by itself. note: what was left out, and why.
     """
 
@@ -108,16 +90,14 @@ class PlateauBounds:
     loss: float
     tolerance: float
     network: Network
-    proof: str
+    proof: WidthProof
     caps: Arcs | Cones | None
     needed: tuple[Needed, ...]
     complete: bool
     note: str
 
 
-def plateau_bounds(
-    problem: Problem, result: SolveResult, seconds: float = 30.0, tolerance: float = 0.0
-) -> PlateauBounds:
+def width_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0, tolerance: float = 0.0) -> WidthBounds:
     """Proven bounds of the least width with a loss ≤ U (module docstring); result: of solve(problem).
 
     U is result.upper, or what is within the relative `tolerance` of result.lower, if that is more: networks that are narrower
@@ -135,8 +115,8 @@ def plateau_bounds(
     caps, lower, complete, note = None, 0, False, ""
     needed: tuple[Needed, ...] = ()
     most = network.width
-    if problem.loss.name == "interpolate":
-        note = "interpolate: no lower end but 0"
+    if problem.loss.is_constraint:
+        note = f"{problem.loss.name}: no lower end but 0"
         most = _exact_width(problem, network)
         if most > network.width:
             note += f"; the network found, of width {network.width}, fits up to rounding only"
@@ -152,11 +132,11 @@ def plateau_bounds(
             narrower = _narrower(problem, space, caps.points, search.best, upper)
             if narrower is not None and narrower.width < network.width:
                 network, most = narrower, narrower.width
-    proof = "caps" if lower else "none"
+    proof = WidthProof.CAPS if lower else WidthProof.NONE
     rank = rank_bound(problem, upper)
     if rank > lower:
-        lower, proof = rank, "rank"
-    return PlateauBounds(lower, most, upper, gap, network, proof, caps, needed, complete, note)
+        lower, proof = rank, WidthProof.RANK
+    return WidthBounds(lower, most, upper, gap, network, proof, caps, needed, complete, note)
 
 
 def _exact_width(problem: Problem, network: Network) -> int:
@@ -176,7 +156,7 @@ def _directions(problem: Problem, space: Coordinates, result: SolveResult) -> np
     assert result.network is not None
     W = [result.network.neurons()[0] @ space.basis]
     if result.dual is not None:
-        G = result.dual.G * result.dual.scale
+        G = result.dual.G * result.dual.dual_scale
         found = find_neurons(space, G, problem.activation, W[0], STARTS, 0)
         W.append(found.W[found.values >= CONTACT * 2.0 * problem.lam])
     return np.concatenate(W)
@@ -302,7 +282,7 @@ class _Search:
             bound = (bound + defect * space.norm * problem.activation.lipschitz) * (1.0 + 2.0**-50)
         if not math.isfinite(bound):
             return None
-        value = dual_lower_bound(problem, G, bound, "caps", None).value
+        value = dual_lower_bound(problem, G, bound, "caps", None, None).value
         return value if value > self.upper else None
 
 
@@ -352,7 +332,7 @@ def smallest_hitting_set(sets: list[int], at_least: int = 0) -> tuple[int, int |
 def rank_bound(problem: Problem, upper: float) -> int:
     """The least width that (3) leaves for a loss ≤ upper; 0 for other losses than mse. At most the number of outputs."""
     lipschitz, N = problem.activation.lipschitz, problem.N
-    if problem.loss.name != "mse" or lipschitz == 0.0:
+    if not problem.loss.is_squared_distance or lipschitz == 0.0:
         return 0
     size = float(np.abs(problem.targets).max(initial=0.0))
     if size == 0.0 or not 1e-100 < size < 1e100:
@@ -380,38 +360,3 @@ def rank_bound(problem: Problem, upper: float) -> int:
     while width < k and float(paid[:width].sum() + free[width:].sum()) * (1.0 - RANK_ALLOWANCE) > upper:
         width += 1
     return width
-
-
-# -- what the command prints ---------------------------------------------------------------------------------------------
-
-
-def plateau_object(problem: Problem, bounds: PlateauBounds, seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert width`."""
-    return {
-        "instance": problem.name,
-        "lower": bounds.lower,
-        "upper": bounds.upper,
-        "lower_proof": None if bounds.proof == "none" else bounds.proof,
-        "loss": bounds.loss,
-        "tolerance": bounds.tolerance,
-        "caps": [] if bounds.caps is None else bounds.caps.as_json(),
-        "needed": [{"caps": list(needed.caps), "loss_without": needed.lower} for needed in bounds.needed],
-        "complete": bounds.complete,
-        "note": bounds.note or None,
-        "seconds": seconds,
-    }
-
-
-def plateau_line(bounds: PlateauBounds, seconds: float) -> str:
-    """The same in a sentence. U is whole: rounded up it would need fewer neurons, rounded down perhaps more."""
-    width = f"exactly {bounds.lower}" if bounds.lower == bounds.upper else f"between {bounds.lower} and {bounds.upper}"
-    sets = len(bounds.needed)
-    proof = {
-        "caps": "one set of caps that needs a neuron" if sets == 1 else f"{sets} sets of caps that each need a neuron",
-        "rank": "rank",
-        "none": "no width is less than 0" if bounds.upper == 0 else "nothing proven",
-    }[bounds.proof]
-    kind = "a relative" if bounds.loss else "an absolute"
-    above = f"the minimum to {kind} {rounded_up(bounds.tolerance)}" if bounds.tolerance else "the minimum"
-    note = f"\n{bounds.note}" if bounds.note else ""
-    return f"least width with a loss of at most {whole(bounds.loss)} ({above}): {width}, {seconds:.1f} s; lower: {proof}{note}"

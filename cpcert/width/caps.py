@@ -1,29 +1,19 @@
 """Divisions of the directions of neurons into caps, and the oracle on the union of some of them (for bounds.py).
 
-A division is a finite number of closed sets (caps) of directions that together are all directions. Whether they are, and the
-bound of ‖Gσ(X̃ᵀw)‖ over the unit w in some of them, is proven; where the caps lie is a choice.
+A division is a finite number of closed sets (caps) of directions that together are all directions. Whether they are,
+and the bound of ‖Gσ(X̃ᵀw)‖ over the unit w in some of them, is proven; where the caps lie is a choice.
 
-**Arcs**, for points of rank ≤ 2 (any number of outputs): arcs of the circle, cut half way between the directions given, with
-the exact sweep `plane_oracle_outside`.
-
-**Cones**, for rank r ≥ 3: with sites a_1, …, a_K ∈ R^r, about the directions given,
+Arcs, for points of rank ≤ 2: the exact sweep `plane_oracle_outside`. Cones, for rank ≥ 3: with sites a_1, …, a_K,
 
     cap k = {w : (a_k − a_j)ᵀw ≥ 0 for all j},                                                                    (1)
 
-the w for which a_kᵀw is the largest of all a_jᵀw (Voronoi cells on the sphere). A largest one exists, so the caps are all of
-R^r. The sites are integers times a power of two, hence the differences h_kj = a_k − a_j are exact and the caps of the arithmetic
-are those of (1).
+integers times a power of two, so that the differences h_kj = a_k − a_j are exact. The oracle on a cone is the search of
+oracle/branch.py (one output; the h_kj count as points with a tiny κ > 0) or the tree of oracle/cells.py, started from
+the node where the signs of h_kjᵀw are known. Local maxima on a cap, which prove nothing, come from oracle/ascent.py on
 
-**The oracle on a cone.** One output: f(w) = cᵀw + Σκ_i relu(x_iᵀw) for g and for −g, by the search of oracle/branch.py. It starts
-from the node where the signs of h_kjᵀw are known, and its inequalities use them like the signs branched on. For that the h_kj
-count as points with a tiny κ > 0, which only raises f. Several outputs: the tree over signs of oracle/cells.py, started
-likewise. The half-spaces of (1) that (almost) follow from the others are left out, which can only enlarge the cap.
+    f(w) − Σ_j M_j relu(−h_kjᵀw),    M_j large.                                                                     (2)
 
-Local maxima on a cap come from the search of oracle/ascent.py on
-
-    f(w) − Σ_j M_j relu(−h_kjᵀw),    M_j large,                                                                     (2)
-
-which is f on the cap, and has its maxima there: concave kinks more, and no problem of another kind. They prove nothing.
+docs/mathematics/width.md says more.
 """
 
 from __future__ import annotations
@@ -39,9 +29,10 @@ from cpcert.oracle.ascent import ascend
 from cpcert.oracle.branch import OpenNode, explore
 from cpcert.oracle.branch_kernels import SMALLEST
 from cpcert.oracle.cells import cell_cover
-from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, cross_signs, plane_oracle_outside
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.rung import Limits
+from cpcert.oracle.spectral import row_norms
+from cpcert.rounding import EPS
 
 # Directions closer than this (radians) share a cap; arcs and cones that are more than that are not made.
 SAME_ANGLE = 1e-4
@@ -277,8 +268,7 @@ class Cones:
         """A proven bound on cap k if it is at most `cutoff`, else inf; neurons above the cutoff that were met there."""
         if len(G) > 1:
             found = cell_cover(
-                self.points, G, self.activation, cutoff, node_limit=limits.nodes, deadline=limits.deadline,
-                cone=self.normals(k), witness=self.sites[k],
+                self.points, G, self.activation, cutoff, limits, cone=self.normals(k), witness=self.sites[k],
             )  # fmt: skip
             assert found.upper_bound is not None
             return Peaks(found.upper_bound, found.W, found.values)

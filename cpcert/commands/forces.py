@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, read_and_say
 from cpcert.errors import InputError
-from cpcert.output import prepare_folder, write_file
+from cpcert.output import prepare_folder
 
 if TYPE_CHECKING:
+    from cpcert.formulations.forces import ForcesOutcome
     from cpcert.instance import Instance
     from cpcert.network import Network
     from cpcert.problem import Problem
@@ -23,6 +27,25 @@ FRAMES = 40
 MERGED, DYING, ROUNDING = (0.3, 0.1, 0.03, 0.01, 0.0), 1e-2, 1e-12
 
 
+@dataclass(frozen=True)
+class ForceOptions:
+    """How the forces are computed.
+
+    Parameters
+    ----------
+    rcond
+        Singular values of a layer up to this fraction of its largest count as 0.
+    tikhonov
+        Regularise the forces: K_sigma + tikhonov times I is inverted (0: the pseudo-inverse, truncated at rcond).
+    kink_tolerance
+        An entry of a layer is on a kink when it is at most this fraction of its neuron's largest.
+    """
+
+    rcond: float = 1e-2
+    tikhonov: float = 0.0
+    kink_tolerance: float = 1e-3
+
+
 def forces(
     model: str,
     instance: str | None = None,
@@ -32,9 +55,7 @@ def forces(
     width: int | None = None,
     seed: int = 0,
     settle: Flag = False,
-    rcond: float = 1e-2,
-    tikhonov: float = 0.0,
-    kink_tolerance: float = 1e-3,
+    options: Annotated[ForceOptions, Parameter(name="*")] = ForceOptions(),
     layers: str | None = None,
     plot: Flag = False,
     animate: Flag = False,
@@ -68,12 +89,6 @@ def forces(
     settle
         Go on to a stationary point before looking: neurons of one direction are merged, and Newton's method runs through
         the kinks. The network gets narrower, its loss not higher.
-    rcond
-        Singular values of a layer up to this fraction of its largest count as 0.
-    tikhonov
-        Regularise the forces: K_sigma + tikhonov times I is inverted (0: the pseudo-inverse, truncated at rcond).
-    kink_tolerance
-        An entry of a layer is on a kink when it is at most this fraction of its neuron's largest.
     layers
         The names of the layers in the order in which they act, with commas: needed where a state dict leaves more than one.
     plot
@@ -85,28 +100,20 @@ def forces(
     out
         Write the result, and the network if it was trained or settled here, into this folder.
     """
-    import json
-
     from cpcert.instance import load_instance
 
     given = None if instance is None else model
     loaded = load_instance(model if instance is None else instance)
-    if given is not None and animate and not checkpoints:
-        raise InputError("--animate: a trained model has no history; give --checkpoints, or leave the model out")
-    if checkpoints and not animate:
-        raise InputError("--checkpoints: are the frames of an animation; give --animate as well")
-    if given is not None and width is not None:
-        raise InputError("--width: belongs to a network that is trained here; leave it or the model out")
-    if given is None and not checkpoints and layers is not None:
-        raise InputError("--layers: belongs to a model file; leave it out where a network is trained")
+    _refuse_what_does_not_go_together(given is not None, checkpoints, width, layers, animate)
     if out is not None or plot or animate:
         prepare_folder(out or Path())
     problem = problem_of(loaded)
 
-    from cpcert.formulations.forces import check_parameters, forces_line, forces_object, layer_forces
+    from cpcert.formulations.forces import ForcesOutcome, check_parameters, layer_forces
     from cpcert.models.read import read_model
 
-    check_parameters(problem, rcond, tikhonov, kink_tolerance)
+    how = asdict(options)
+    check_parameters(problem, **how)
     frames = [(f", {path.stem}", read_model(str(path), problem, layers)) for path in _files(checkpoints or [])]
     complete = True
     if given is not None:
@@ -117,30 +124,38 @@ def forces(
         frames = frames or trained
     if settle:
         network = settled(problem, network)
-    found = layer_forces(problem, network, rcond, tikhonov, kink_tolerance)
-    answer = forces_object(problem, network, found) | {"seed": None if given else seed, "complete": complete}
-    classes = [str(label) for label in getattr(loaded.data, "classes", [])]
+    found = tuple(layer_forces(problem, network, **how))
+    outcome = ForcesOutcome(problem, network, found, None if given else seed, complete)
 
-    def save() -> dict[str, Any]:
-        folder, written = out or Path(), dict(answer)
+    def save() -> ForcesOutcome:
+        written, start = outcome, out or Path()
+        classes = [str(label) for label in getattr(loaded.data, "classes", [])]
         if plot or animate:
             from cpcert.plots.forces import animate_forces, plot_forces
         if plot:
-            plot_forces(problem, found, folder / f"{problem.name}-forces.png", classes)
-            written["plot"] = str(folder / f"{problem.name}-forces.png")
+            written = replace(written, plot=start / f"{problem.name}-forces.png")
+            plot_forces(problem, found, start / f"{problem.name}-forces.png", classes)
         if animate:
-            history = [(title, layer_forces(problem, net, rcond, tikhonov, kink_tolerance)) for title, net in frames]
-            animate_forces(problem, history, folder / f"{problem.name}-forces.gif", classes)
-            written["animation"] = str(folder / f"{problem.name}-forces.gif")
-        if out is not None:
-            if given is None or settle:
-                network.save(out / f"{problem.name}-forces.safetensors")
-                written["model"] = str(out / f"{problem.name}-forces.safetensors")
-            content = json.dumps(written, indent=2, allow_nan=False) + "\n"
-            write_file(out / f"{problem.name}-forces.json", content.encode())
-        return written
+            written = replace(written, animation=start / f"{problem.name}-forces.gif")
+            history = [(title, layer_forces(problem, net, **how)) for title, net in frames]
+            animate_forces(problem, history, start / f"{problem.name}-forces.gif", classes)
+        return written if out is None else written.write(out, with_network=given is None or settle)
 
-    return deliver(DONE if complete else NO, answer, forces_line, as_json, save)
+    return deliver(DONE if complete else NO, outcome, as_json, save)
+
+
+def _refuse_what_does_not_go_together(
+    trained: bool, checkpoints: list[Path] | None, width: int | None, layers: str | None, animate: bool
+) -> None:
+    """Raise InputError for options that the others leave without a meaning; trained: a model is given."""
+    if trained and animate and not checkpoints:
+        raise InputError("--animate: a trained model has no history; give --checkpoints, or leave the model out")
+    if checkpoints and not animate:
+        raise InputError("--checkpoints: are the frames of an animation; give --animate as well")
+    if trained and width is not None:
+        raise InputError("--width: belongs to a network that is trained here; leave it or the model out")
+    if not trained and not checkpoints and layers is not None:
+        raise InputError("--layers: belongs to a model file; leave it out where a network is trained")
 
 
 def settled(problem: Problem, network: Network) -> Network:
