@@ -1,5 +1,6 @@
 """The moment relaxation: bounds below the optimum, exact certificates, and what `solve` makes of it."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from cpcert.certificate import check
 from cpcert.certificate.build import certify
 from cpcert.data.sources import Digits
 from cpcert.frank_wolfe import large
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.moments.forms import Forms
 from cpcert.moments.relaxation import Relaxation, project_on_cone
 from cpcert.oracle.coordinates import coordinates
@@ -207,3 +209,39 @@ def test_solve_proves_an_interval_for_images():
     assert proven == sorted(proven) and len(proven) > 3
     certificate = certify(result)
     assert certificate is not None and certificate.lower == pytest.approx(result.lower, rel=1e-6)
+
+
+def test_the_relaxation_leaves_time_for_its_certificate():
+    X, Y, *_ = Digits(source="digits", points=60).arrays(Path())
+    problem = Problem(X, Y, lam=1e-2)
+    assert large.suits(problem, coordinates(problem.X_tilde).points)
+    result = solve(problem, time_limit=3, certificate_by=time.monotonic())
+    assert "M" not in [record.step for record in result.trace]
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1e200, np.inf, np.nan])
+def test_numbers_that_floats_do_not_hold_end_the_relaxation_quietly(size):
+    problem = small(0)
+    space = coordinates(problem.X_tilde)
+    W = np.eye(space.points.shape[1])
+    start = Neurons(W, np.full((1, len(W)), size), np.zeros(1), W @ space.points.T > 0.0)
+    calls = iter(range(6))
+    with np.errstate(all="ignore"):
+        found = list(large.moment_bounds(problem, space, start, lambda: 1.0, lambda: next(calls, None) is None, 0))
+    upper = interval(problem).upper
+    assert all(bound.value <= upper * (1.0 + 1e-9) for bound in found)
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError, OverflowError, ValueError])
+def test_a_failure_of_linear_algebra_costs_no_bound(monkeypatch, error):
+    """`solve` goes on with the bounds so far, and with its searches."""
+    estimate, calls = large.estimate, []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) > 8:
+            raise error
+        return estimate(*arguments)
+
+    monkeypatch.setattr(large, "estimate", failing)
+    assert moment_bound(small(0), 12) is not None and len(calls) == 9

@@ -301,7 +301,6 @@ class _Run:
             return start
         if not large.suits(self.problem, space.points):
             return start
-        self.relaxed = True
         deadline, certifying = self.started + large.RELAXING * self.time_limit, 0.0
         if self.certificate_by is not None:
             certifying = large.certificate_seconds(self.problem, space.points)
@@ -314,7 +313,7 @@ class _Run:
         neurons = self.scaling.outward(now.neurons)
         for found in large.moment_bounds(self.problem, space, neurons, gap_left, lambda: late(deadline), self.seed):
             if self.lower is None or found.value > self.lower:
-                self.dual, self.proof_seconds = found, certifying / CERTIFYING
+                self.dual, self.relaxed, self.proof_seconds = found, True, certifying / CERTIFYING
                 answer = OracleAnswer(space.points[:0], np.zeros(0), found.oracle_bound, found.rung)
                 if self._record(replace(now, step="M"), answer, None) or self._closed():
                     break
