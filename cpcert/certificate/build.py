@@ -66,7 +66,7 @@ def certify(result: SolveResult) -> Certificate | None:
     """
     problem = result.problem
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
-    header: dict[str, Any] = {"created_by": f"cpcert {__version__}", "problem": _problem(problem)}
+    header: dict[str, Any] = {"created_by": f"cpcert {__version__}", "problem": problem_header(problem)}
     if result.infeasibility is not None:
         relation = [[i, rational_text(c)] for i, c in enumerate(result.infeasibility.relation) if c]
         content = write({**header, "claim": "infeasible", "relation": relation}, arrays)
@@ -101,10 +101,11 @@ def _accepted(content: bytes) -> bool:
 
 def exact_problem(problem: Problem) -> check.Problem:
     """The problem as the checker sees it: integers over powers of two."""
-    return check.Problem(_problem(problem), _as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel()}))
+    return check.Problem(problem_header(problem), _as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel()}))
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_header(problem: Problem) -> dict[str, Any]:
+    """`problem` of the header."""
     return {
         "loss": problem.loss.name,
         "a_plus": problem.activation.a_plus,
@@ -322,7 +323,7 @@ def _spectral_form(
         exact.append(([[v << (shift - least) for v in x[i]] for i, shift in shifts], xe + least))
     values = []
     for A, (rows, exponent) in zip(used, exact, strict=True):
-        found = _norm(A, rows, exponent)
+        found = norm_with_factor(A, rows, exponent)
         if found is None:
             return None
         values.append(found[0])
@@ -333,7 +334,7 @@ def _spectral_form(
     return round_up(mean * Fraction(values[0]) + half * product)
 
 
-def _norm(A: np.ndarray, rows: check.Matrix, exponent: int) -> tuple[float, list[int]] | None:
+def norm_with_factor(A: np.ndarray, rows: check.Matrix, exponent: int) -> tuple[float, list[int]] | None:
     """A float t ≥ ‖A‖ as small as can be proven, and the Cholesky factor that proves it."""
     top = float(np.linalg.norm(A, 2))
     for margin in (0.0, *MARGINS):

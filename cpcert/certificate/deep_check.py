@@ -579,12 +579,13 @@ class Directions:
             self.residual[i] = norm_up(error, low)
 
     def _bisect(self, stream: Stream) -> None:
-        """Cut cones in two at rays s·r_a + t·r_b: the cover stays one whatever the numbers are."""
+        """Cut cones in two at rays 2**p·s·r_a + t·r_b: the cover stays one whatever the numbers are."""
         for _ in range(stream.take()):
             simplex = self.simplices[stream.index(len(self.simplices))]
             a, b = stream.index(self.r), stream.index(self.r)
-            s, t = stream.take(), stream.take()
-            require(a != b and s > 0 and t > 0, "directions: a bisection of nothing")
+            s, t, shift = stream.take(), stream.take(), stream.take()
+            require(a != b and s > 0 and t > 0 and abs(shift) <= RAY_BITS, "directions: a bisection of nothing")
+            s, t = s << max(shift, 0), t << max(-shift, 0)
             first, second = self.rays[simplex.rays[a]], self.rays[simplex.rays[b]]
             ray = [s * u + t * v for u, v in zip(first, second, strict=True)]
             size = math.gcd(*ray)
