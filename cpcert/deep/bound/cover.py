@@ -17,9 +17,9 @@ import numpy as np
 from cpcert.activations import Activation
 
 # A hyperplane that cuts a cone no deeper than this (a ray of length 1, a point of length 1) is left: rays are rounded to it.
-SHALLOW = 4e-6
+SHALLOW = 1e-10
 # Significant bits of the weights s and t of a new ray, and the entries of a ray at most.
-WEIGHT_BITS, RAY_BITS = 22, 1024
+WEIGHT_BITS, RAY_BITS = 40, 2048
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from cpcert.deep.bound.programs import nonnegative_quadratic
 from cpcert.deep.bound.tree import Space, Tree, search
 from cpcert.frank_wolfe.bounds import best_scale, dual_value
 from cpcert.problem import Problem
@@ -18,36 +19,45 @@ from cpcert.problem import Problem
 ROUNDS = 40
 # Columns that a round may add.
 NEW = 8
+# Newton steps of the restricted problem (mse: one).
+STEPS = 50
 
 
-def restricted(
-    problem: Problem, features: np.ndarray, start: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(v, Z, value): the problem with the columns σ(z_k), rows of features (k, N), by L-BFGS with bounds."""
-    from scipy.optimize import minimize
+def restricted(problem: Problem, features: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(x, Z, value): the problem with the columns σ(z_k), rows of features (k, N), by Newton's method.
 
-    k, N = features.shape
+    x (2k + 1,): the parts of v ≥ 0 and ≤ 0, and b; a start.
+    """
     Y, lam, beta = problem.targets, problem.lam, problem.beta
-    columns = np.vstack([features, -features])
+    columns = np.vstack([features, -features, np.full((1, features.shape[1]), beta)])
+    penalty = np.full(len(columns), 2.0 * lam)
+    penalty[-1] = 0.0
 
-    def function(x: np.ndarray) -> tuple[float, np.ndarray]:
-        Z = (x[: 2 * k] @ columns + beta * x[-1])[None, :]
-        slope = problem.loss.gradient(Z, Y)[0]
-        value = problem.loss.value(Z, Y) + 2.0 * lam * float(x[: 2 * k].sum()) + lam * x[-1] ** 2
-        gradient = np.append(columns @ slope + 2.0 * lam, beta * slope.sum() + 2.0 * lam * x[-1])
-        return value, gradient
+    def value_of(x: np.ndarray) -> float:
+        return problem.loss.value((x @ columns)[None, :], Y) + float(penalty @ x) + lam * float(x[-1] ** 2)
 
-    x = np.zeros(2 * k + 1)
-    if start is not None:
-        known = (len(start) - 1) // 2
-        x[:known], x[k : k + known], x[-1] = start[:known], start[known : 2 * known], start[-1]
-    bounds = [(0.0, None)] * (2 * k) + [(None, None)]
-    found = minimize(
-        function, x, jac=True, method="L-BFGS-B", bounds=bounds,
-        options={"maxiter": 3000, "maxfun": 6000, "ftol": 1e-16, "gtol": 1e-12, "maxcor": 30},
-    )  # fmt: skip
-    x = found.x
-    return x, (x[: 2 * k] @ columns + beta * x[-1])[None, :], float(found.fun)
+    value = value_of(x)
+    for _ in range(STEPS):
+        Z = (x @ columns)[None, :]
+        weights = problem.loss.hessian(Z, Y)[:, 0, 0]
+        H = (columns * weights) @ columns.T
+        H[-1, -1] += 2.0 * lam
+        H[np.diag_indices(len(H))] += 1e-12 * float(np.trace(H)) / len(H)
+        gradient = columns @ problem.loss.gradient(Z, Y)[0] + penalty
+        gradient[-1] += 2.0 * lam * x[-1]
+        new = x.copy()
+        nonnegative_quadratic(H, gradient - H @ x, new, 10 * len(x))
+        step, following = 1.0, value_of(new)
+        while following > value and step > 1e-6:
+            step *= 0.5
+            following = value_of(x + step * (new - x))
+        if not following < value:
+            break
+        small = value - following <= 1e-14 * abs(value)
+        x, value = x + step * (new - x), following
+        if small or problem.loss.name == "mse":
+            break
+    return x, (x @ columns)[None, :], value
 
 
 def column_generation(
@@ -63,12 +73,12 @@ def column_generation(
     λΣm + max_G ψ_G(κ_G(m)), in floating point. points (k, N): z to start with, in B(m)."""
     sigma, lam = space.activation, problem.lam
     features = sigma(points)
-    start = None
+    x = np.zeros(2 * len(features) + 1)
     best: list[tuple[float, Tree]] = []
     upper = np.inf
     base = lam * float(masses.sum())
     for _ in range(ROUNDS):
-        start, Z, value = restricted(problem, features, start)
+        x, Z, value = restricted(problem, features, x)
         upper = min(upper, base + value)
         G = problem.loss.project_dual(-problem.loss.gradient(Z, problem.targets), problem.targets)
         tree = search(space, G[0], masses, accuracy, nodes, deadline, 2.0 * lam)
@@ -92,5 +102,7 @@ def column_generation(
                 break
         if not chosen:
             break
+        old, more = len(features), np.zeros(len(chosen))
+        x = np.concatenate([x[:old], more, x[old : 2 * old], more, x[-1:]])
         features = np.vstack([features, *chosen])
     return [tree for _, tree in best], best[0][0], upper

@@ -16,6 +16,7 @@ import numpy as np
 from cpcert.activations import Activation
 from cpcert.deep.bound.cover import Cover
 from cpcert.deep.bound.kernels import Cones, solve_node, support
+from cpcert.deep.bound.programs import kappa_bounds
 
 # Fractions of bits of the multipliers T, as in the certificate.
 GRID = 24
@@ -71,37 +72,30 @@ class Tree:
 
     def bound(self, space: Space, low: np.ndarray, high: np.ndarray, totals: np.ndarray) -> np.ndarray:
         """κ_G(m) for all m in the box [low, high] with Σ m ≤ total, for each of `totals` (p,), in floating point."""
-        spare = np.maximum(totals - float(low.sum()), 0.0)
-        u = np.sqrt(most(space.own**2, low, high, spare) + space.beta**2)
-        return (self.weights @ u + np.sqrt(most(self.squares, low, high, spare) + self.bias[:, None])).max(axis=0)
+        result = np.empty(len(totals))
+        own = space.own**2
+        kappa_bounds(
+            self.squares, np.argsort(-self.squares, axis=1), self.bias, self.weights, own, np.argsort(-own, axis=1), low, high,
+            totals, space.beta, result,
+        )  # fmt: skip
+        return result
 
     def worst_masses(self, space: Space, low: np.ndarray, high: np.ndarray, total: float) -> np.ndarray:
         """The masses of the box with Σ m ≤ total at which the leaf with the largest bound is largest."""
-        spare = np.array([max(total - float(low.sum()), 0.0)])
-        u = np.sqrt(most(space.own**2, low, high, spare) + space.beta**2)
-        values = self.weights @ u + np.sqrt(most(self.squares, low, high, spare) + self.bias[:, None])
-        masses, left = low.copy(), float(spare[0])
-        for c in np.argsort(-self.squares[int(values[:, 0].argmax())]):
+        masses, left = low.copy(), max(total - float(low.sum()), 0.0)
+        values = [
+            float(
+                replace(
+                    self, squares=self.squares[k : k + 1], bias=self.bias[k : k + 1], weights=self.weights[k : k + 1]
+                ).bound(space, low, high, np.array([total]))[0]
+            )
+            for k in range(len(self.T))
+        ]
+        for c in np.argsort(-self.squares[int(np.argmax(values))]):
             step = min(float(high[c] - low[c]), left)
             masses[c] += step
             left -= step
         return masses
-
-
-def most(squares: np.ndarray, low: np.ndarray, high: np.ndarray, spare: np.ndarray) -> np.ndarray:
-    """max Σ m_c squares_c over low ≤ m ≤ high, Σ (m − low)_c ≤ spare: (l, p) for squares (l, C), spare (p,)."""
-    value = (squares @ low)[:, None]
-    if squares.shape[1] == 1:
-        return value + squares * np.minimum(spare, float(high[0] - low[0]))
-    order = np.argsort(-squares, axis=1)
-    left = np.broadcast_to(spare, (len(squares), len(spare)))
-    room = high - low
-    for k in range(squares.shape[1]):
-        c = order[:, k]
-        step = np.minimum(room[c][:, None], left)
-        value = value + step * squares[np.arange(len(squares)), c][:, None]
-        left = left - step
-    return value
 
 
 @dataclass
