@@ -280,6 +280,8 @@ def claim_sentence(claim: dict[str, Any]) -> str:
     if kind == "infeasible":
         return f"no network of any width fits the targets of {about} exactly"
     lower, upper = claim["lower"], claim["upper"]
+    if kind == "deep_minimum":
+        about += f" (depth {claim['depth']})"
     if lower is None:
         return f"the global minimum of {about} is at most {upper!r}"
     if upper is None:
@@ -289,15 +291,15 @@ def claim_sentence(claim: dict[str, Any]) -> str:
 
 def certified_interval(path: Path, problem: Problem) -> tuple[float | None, float | None]:
     """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
-    from cpcert.certificate.check import Rejected, check
+    from cpcert.certificate import check, deep_check
 
     try:
-        claim = check(path.read_bytes())
+        claim = (check if problem.depth == 2 else deep_check).check(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Rejected as error:
+    except (check.Rejected, deep_check.Rejected) as error:
         raise InputError(f"{path}: the certificate is rejected ({error})") from None
-    if claim["kind"] != "minimum" or claim["sha256"] != problem.sha256:
+    if claim["kind"] not in ("minimum", "deep_minimum") or claim["sha256"] != problem.sha256:
         raise InputError(f"{path}: is about another problem; give the certificate of this instance")
     return claim["lower"], claim["upper"]
 

@@ -614,7 +614,9 @@ class Directions:
                 values = [signs[ray][i] for ray in simplex.rays]
                 if min(values) < 0 < max(values):
                     # The linear piece of the larger side; the rays differ much in length.
-                    side = sum((v << 2 * FINE) // self.sizes[ray] for v, ray in zip(values, simplex.rays, strict=True)) > 0
+                    side = (
+                        sum((v << 2 * FINE) // self.sizes[ray] for v, ray in zip(values, simplex.rays, strict=True)) > 0
+                    )
                     simplex.crossing.append((i, [max(-v, 0) if side else max(v, 0) for v in values]))
             # The maximum of Σ t_j‖r_j‖ is that of the faces with these values at the rays.
             best = self._faces(simplex, [top[ray] for ray in simplex.rays], 0)

@@ -23,8 +23,8 @@ def check(
 ) -> int:
     """Say whether a trained network is globally optimal, and how far it is from it at most and at least.
 
-    Deeper networks (depth 3 and more) are searched for a neuron that lowers the loss, layer by layer: finding one proves that
-    they are suboptimal, finding none leaves the question open. Exit codes:
+    At depth 3 and more the interval may be wide: then the verdict says how far from optimal the network is at most and at least, and
+    a neuron that lowers the loss, in any layer, proves it suboptimal. Exit codes:
     0  optimal: its loss is within the gap of a proven lower bound
     1  suboptimal (proven: it exceeds the proven upper bound, or a neuron lowers its loss), or undecided
     2  the input is wrong
@@ -37,7 +37,7 @@ def check(
     instance
         The instance file (YAML) with the data.
     certificate
-        A certificate of this instance; without one the instance is solved first (depth 2).
+        A certificate of this instance; without one the instance is solved first.
     gap
         The relative distance that counts as optimal (instead of solve.gap in the file; 1e-6 by default).
     time_limit
@@ -78,6 +78,14 @@ def check(
         with report.running_trace(problem) as callback:
             result = solve_problem(problem, callback=callback, **settings.model_dump())
         lower, upper = result.lower, result.upper
+    else:
+        from cpcert.deep.bound.solve import solve_global
+        from cpcert.deep.report import show_progress
+
+        announce_compilation()
+        given = settings.model_dump(exclude={"method"})
+        deep = solve_global(problem, warm_start=network, callback=show_progress(problem), **given)
+        lower, upper = deep.lower, deep.upper
     found = check_network(problem, network, lower, upper, settings.gap)
     answer = report.check_object(found, neuron_table(problem, network))
     if improve is not None:

@@ -32,15 +32,15 @@ def solve(
     seed: int | None = None,
     workers: int = 1,
     dask: str | None = None,
+    scope: Literal["global", "blockwise"] = "global",
     plot: Flag = False,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
     The trace goes to stderr, the result to stdout, and the proof into the certificate NAME.cpcert. From depth 3 on, the
-    gaps are those of each hidden layer given its neighbours (scope: blockwise), which a global minimum needs but which do
-    not make one; the certificates are NAME-layer1.cpcert, …. Exit codes:
-    0  the requested gap is proven (depth >= 3: in every layer)
+    bound is proven by other means and the gap may stay open; the layers have gaps of their own, given their neighbours. Exit codes:
+    0  the requested gap is proven
     1  it is not (what was proven is printed all the same), or the data are infeasible
     2  the input is wrong
 
@@ -66,6 +66,9 @@ def solve(
         Processes for long searches, on top of this one (1: none); the result does not depend on it.
     dask
         The address of a dask scheduler, like tcp://host:8786, whose workers do the long searches instead.
+    scope
+        From depth 3 on: global, the interval of the global minimum; or blockwise, the gap of each hidden layer given its
+        neighbours, which a global minimum needs but which does not make one (certificates NAME-layer1.cpcert, …).
     plot
         Draw the trace and, for one-dimensional data, the function, into the folder of --out or the current one.
     certificate
@@ -92,7 +95,7 @@ def solve(
     with start_workers(workers, dask) as crew:
         announce_compilation()
         if problem.depth > 2:
-            return _solve_deep(problem, settings, crew, as_json, out, certificate)
+            return _solve_deep(problem, settings, crew, scope, as_json, out, certificate)
         with report.running_trace(problem) as callback:
             result = solve_problem(problem, callback=callback, workers=crew, **settings.model_dump())
     proof = None
@@ -120,25 +123,34 @@ def solve(
 
 
 def _solve_deep(
-    problem: Problem, settings: SolveSettings, crew: Workers, as_json: bool, out: Path | None, certificate: bool
+    problem: Problem,
+    settings: SolveSettings,
+    crew: Workers,
+    scope: str,
+    as_json: bool,
+    out: Path | None,
+    certificate: bool,
 ) -> int:
     """`solve` for depth ≥ 3."""
+    from cpcert.deep.bound.solve import solve_global
     from cpcert.deep.report import certified_layers, deep_line, deep_object, show_progress, write_deep
     from cpcert.deep.solve import solve_deep
 
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
     given = settings.model_dump(exclude={"method"})
-    result = solve_deep(problem, callback=show_progress(problem), workers=crew, **given)
+    solver = solve_global if scope == "global" else solve_deep
+    result = solver(problem, callback=show_progress(problem), workers=crew, **given)
     proofs: list[Certificate | None] = [None] * len(result.layers)
-    if certificate:
+    if certificate and scope == "blockwise":
         print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
         result, proofs = certified_layers(result, settings.gap)
 
     def save() -> dict[str, Any]:
-        if out is None and not any(proofs):
+        interval = certificate and result.certificate is not None
+        if out is None and not any(proofs) and not interval:
             return deep_object(result, None)
-        return write_deep(result, out or Path(), proofs, everything=out is not None)
+        return write_deep(result, out or Path(), proofs, everything=out is not None, interval=interval)
 
     code = DONE if result.status == "optimal" else NO
     return deliver(code, deep_object(result, None), lambda _: deep_line(result, settings.gap), as_json, save)
@@ -153,8 +165,8 @@ def verify(
 ) -> int:
     """Check a certificate in exact arithmetic and say what it proves.
 
-    The checkers are cpcert/certificate/check.py, and rank_check.py for claims about matrices: each is one file that
-    needs nothing but Python. Exit codes:
+    The checkers are cpcert/certificate/check.py, deep_check.py for networks of depth 3 and more, and rank_check.py for
+    claims about matrices: each is one file that needs nothing but Python. Exit codes:
     0  accepted: the claim is true
     1  rejected: the file proves nothing, and why
     2  the file cannot be read
@@ -170,7 +182,7 @@ def verify(
     """
     import json
 
-    from cpcert.certificate import check, rank_check
+    from cpcert.certificate import check, deep_check, rank_check
 
     try:
         content = certificate.read_bytes()
@@ -183,11 +195,13 @@ def verify(
         expected = load_instance(instance).problem().sha256
     claim, reason = None, None
     try:
-        claim = (check if content.startswith(check.MAGIC) else rank_check).check(content)
+        # Each kind of claim has a checker, one file of its own.
+        deep, shallow = content.startswith(deep_check.MAGIC), content.startswith(check.MAGIC)
+        claim = (deep_check if deep else check if shallow else rank_check).check(content)
         if expected is not None and claim.get("sha256") != expected:
             claim, reason = None, f"it is about another problem than {instance}"
-    except (check.Rejected, rank_check.Rejected) as error:
-        kind = content.startswith(check.MAGIC) or content.lstrip().startswith(b"{")
+    except (check.Rejected, deep_check.Rejected, rank_check.Rejected) as error:
+        kind = content.startswith((check.MAGIC, deep_check.MAGIC)) or content.lstrip().startswith(b"{")
         reason = str(error) if kind else "it is neither a certificate of `solve` nor a proof in JSON"
     if as_json:
         print(json.dumps({"accepted": claim is not None, "claim": claim, "reason": reason}, allow_nan=False))

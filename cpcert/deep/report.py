@@ -77,9 +77,15 @@ def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[C
 
 
 def deep_object(
-    result: DeepResult, model: Path | None, certificates: list[Path | None] | None = None
+    result: DeepResult,
+    model: Path | None,
+    certificates: list[Path | None] | None = None,
+    certificate: Path | None = None,
 ) -> dict[str, Any]:
-    """The JSON object of `cpcert solve` for depth ≥ 3: finite numbers, and null for what is not known."""
+    """The JSON object of `cpcert solve` for depth ≥ 3: finite numbers, and null for what is not known.
+
+    certificates: of the layers (scope blockwise); certificate: of the interval (scope global).
+    """
     files = certificates or [None] * len(result.layers)
     written = [str(path) for path in files if path is not None]
     return {
@@ -89,8 +95,8 @@ def deep_object(
         "status": result.status,
         "scope": result.scope,
         "upper": result.upper if result.upper is not None and math.isfinite(result.upper) else None,
-        "lower": None,
-        "gap": None,
+        "lower": result.lower,
+        "gap": result.gap,
         "width": None if result.network is None else list(result.network.widths[1:-1]),
         "rank_sigma": None,
         "layers": [
@@ -103,7 +109,7 @@ def deep_object(
         "starts": [{"start": name, "loss": value if math.isfinite(value) else None} for name, value in result.starts],
         "iterations": result.iterations,
         "seconds": result.seconds,
-        "certificate": written or None,
+        "certificate": (written or None) if certificate is None else str(certificate),
         "model": None if model is None else str(model),
         "message": result.message or STATUS.get(result.status, ""),
     }  # fmt: skip
@@ -111,6 +117,8 @@ def deep_object(
 
 def deep_line(result: DeepResult, requested_gap: float) -> str:
     """What was proven, in a sentence that says what it does not mean."""
+    if result.scope == "global":
+        return _global_line(result, requested_gap)
     if result.network is None or result.upper is None:
         return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
     shape = "-".join(map(str, result.network.widths))
@@ -127,12 +135,35 @@ def deep_line(result: DeepResult, requested_gap: float) -> str:
     )
 
 
-def write_deep(
-    result: DeepResult, folder: Path, certificates: list[Certificate | None], *, everything: bool = True
-) -> dict[str, Any]:
-    """Write NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
+def _global_line(result: DeepResult, requested_gap: float) -> str:
+    """The closing sentence of a run whose gap is that of the global minimum."""
+    if result.network is None or result.upper is None:
+        return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
+    shape = "-".join(map(str, result.network.widths))
+    found = f"loss at most {at_most(result.upper, 16)} by a network {shape}"
+    if result.lower is None or result.gap is None:
+        reason = STATUS.get(result.status, result.status)
+        return f"{found}, {result.seconds:.1f} s; nothing is proven about the global minimum from below: {reason}"
+    interval = (
+        f"the global minimum of depth {result.problem.depth} lies in [{whole(result.lower)}, {whole(result.upper)}]"
+    )
+    closing = f"{interval}, gap {rounded_up(result.gap)}, by a network {shape}, {result.seconds:.1f} s"
+    if result.status == "optimal":
+        return f"optimal: {closing}"
+    return f"{closing} (asked for {whole(requested_gap)}): {result.message or STATUS.get(result.status, result.status)}"
 
-    Returns the JSON object with the paths in it. Raises OSError when the disk refuses.
+
+def write_deep(
+    result: DeepResult,
+    folder: Path,
+    certificates: list[Certificate | None],
+    *,
+    everything: bool = True,
+    interval: bool = True,
+) -> dict[str, Any]:
+    """Write NAME.cpcert (scope global) or NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
+
+    interval: whether to write the certificate of the interval. Returns the JSON object with the paths in it. Raises OSError when the disk refuses.
     """
     name = result.problem.name
     paths: list[Path | None] = []
@@ -145,7 +176,11 @@ def write_deep(
     if everything and result.network is not None:
         model = folder / f"{name}.safetensors"
         result.network.save(model)
-    written = deep_object(result, model, paths)
+    proof = None
+    if interval and result.certificate is not None:
+        proof = folder / f"{name}.cpcert"
+        write_file(proof, result.certificate.content)
+    written = deep_object(result, model, paths, proof)
     if everything:
         write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
     return written

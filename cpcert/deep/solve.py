@@ -11,7 +11,7 @@
 
 Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is
 blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any hidden
-neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
+neuron and with the best output bias, every layer is). The lower bound of the global minimum is bound/solve.py's.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
 from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
+
+if TYPE_CHECKING:
+    from cpcert.deep.bound.certificate import DeepCertificate
 
 RESTARTS = 10
 WIDTH = 20
@@ -84,9 +88,10 @@ class LayerBound:
 class DeepResult:
     """What is proven about a network of depth ≥ 3.
 
-    status: optimal (every layer has the requested gap), time_limit, iteration_limit, interrupted, memory_limit. upper: the
-    proven loss of `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every
-    start. lower and gap are None: nothing is proven about the global minimum from below.
+    scope blockwise: status is optimal if every layer has the requested gap; lower and gap are None. scope global (bound/solve.py): lower ≤
+    the global minimum ≤ upper, gap and status are about that interval, and `certificate` proves it by a bound of the kind `bound`. Other
+    statuses: time_limit, iteration_limit, stalled, interrupted, memory_limit. upper: the proven loss of `network`. layers: a LayerBound
+    for each hidden layer, in order. starts: (name, loss) of every start.
     """
 
     problem: Problem
@@ -99,8 +104,10 @@ class DeepResult:
     seconds: float
     message: str
     scope: str = "blockwise"
-    lower: None = None
-    gap: None = None
+    lower: float | None = None
+    gap: float | None = None
+    certificate: DeepCertificate | None = None
+    bound: str | None = None
 
 
 @dataclass(frozen=True)
