@@ -722,7 +722,7 @@ def _determinant(A: Matrix) -> int:
 # -- κ_G(m) by a tree over the signs of z (DEEP.md, "Trees") -----------------------------------------------------------
 
 # y_i = κ_i T_i/2**GRID; numbers of leaves are rounded up to so many bits.
-GRID, BITS = 24, 96
+GRID, WORD = 24, 96
 
 
 def _up(value: Fraction, e: int) -> int:
@@ -750,7 +750,7 @@ class TreeBound:
         points = sorted({i for leaf in self.leaves for i, _ in leaf.undecided})
         sizes = [v for leaf in self.leaves for v in (*leaf.squares, leaf.bias)]
         largest = max([*sizes, *(v for i in points for v in directions.own(i))])
-        self.unit = _exponent(largest) - BITS
+        self.unit = _exponent(largest) - WORD
         self.reach = [(i, [_up(v, self.unit) for v in directions.own(i)]) for i in points]
         self.table = self._table()
 
@@ -812,9 +812,9 @@ class TreeBound:
         """κ_G(m) ≤ limit for all m of the box [low, high] with Σ m_c ≤ total, where Σ low ≤ total."""
         problem = self.problem
         problem.spend(len(self.table) * (len(low) + 2) + sum(len(row[2]) for row in self.table))
-        e = _exponent(limit) - BITS
+        e = _exponent(limit) - WORD
         bound = math.floor(limit / power(e))
-        masses = _exponent(total) - BITS
+        masses = _exponent(total) - WORD
         base = [_up(v, masses) for v in low]
         room = [max(_up(b - a, masses), 0) for a, b in zip(low, high, strict=True)]
         most = max(_up(total - sum(low), masses), 0)

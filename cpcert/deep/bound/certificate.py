@@ -56,7 +56,7 @@ def certify_deep(
         "created_by": f"cpcert {__version__}",
         "problem": build.problem_header(problem),
     }
-    upper = None
+    upper: dict[str, Any] | None = None
     if network is not None:
         widths = list(network.widths[1:-1])
         weights = {f"W{k}": W.ravel() for k, W in enumerate(network.weights, start=1)}

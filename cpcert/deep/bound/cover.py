@@ -114,8 +114,8 @@ def build_cover(points: np.ndarray, activation: Activation, most: int, widest: f
         k = waiting.pop()
         rays = np.array([units[ray] for ray in simplices[k]])
         cosines = rays @ rays.T
-        a, b = np.unravel_index(int(cosines.argmin()), cosines.shape)
-        if cosines[a, b] < widest and bisect(k, int(a), int(b), 1.0, -1.0):
+        a, b = divmod(int(cosines.argmin()), r)
+        if cosines[a, b] < widest and bisect(k, a, b, 1.0, -1.0):
             waiting += [k, len(simplices) - 1]
     return _arrays(points, activation, bisections, np.array(units), simplices, left)
 

@@ -27,7 +27,7 @@ class Cones(NamedTuple):
     simplices: np.ndarray
     stretch: np.ndarray
     start: np.ndarray
-    index: np.ndarray
+    crossed: np.ndarray
     extra: np.ndarray
     group: np.ndarray
     kink: float
@@ -115,7 +115,7 @@ def support(cones, q, value, columns, F):
             for a in range(r):
                 here[a] = sign * F[cones.simplices[k, a]]
             for p in range(cones.start[k], cones.start[k + 1]):
-                kappa = cones.kink * sign * q[cones.index[p]]
+                kappa = cones.kink * sign * q[cones.crossed[p]]
                 if kappa < 0.0:
                     for a in range(r):
                         here[a] -= kappa * cones.extra[p, a]
@@ -143,7 +143,7 @@ def support(cones, q, value, columns, F):
                             s += cones.rays[cones.simplices[k, a], d] * cones.rays[cones.simplices[k, b], d]
                         gram[a, b] = s
                 for p in range(cones.start[k], cones.start[k + 1]):
-                    kappa = cones.kink * sign * q[cones.index[p]]
+                    kappa = cones.kink * sign * q[cones.crossed[p]]
                     if kappa < 0.0:
                         for a in range(r):
                             here[a] -= kappa * cones.extra[p, a]
@@ -163,7 +163,7 @@ def support(cones, q, value, columns, F):
                 for i in range(N):
                     columns[c, i] += turned[c] * best_t[c, a] * cones.features[cones.simplices[k, a], i]
         for p in range(cones.start[k], cones.start[k + 1]):
-            i = cones.index[p]
+            i = cones.crossed[p]
             if cones.kink * turned[c] * q[i] < 0.0:
                 for a in range(r):
                     columns[c, i] -= turned[c] * cones.kink * best_t[c, a] * cones.extra[p, a]
