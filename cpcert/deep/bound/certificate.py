@@ -14,6 +14,7 @@ import numpy as np
 
 from cpcert import __version__
 from cpcert.certificate import build, check, deep_check
+from cpcert.certificate.build import problem_header
 from cpcert.deep.bound.cover import Cover
 from cpcert.deep.bound.ladders import Boxes, Item
 from cpcert.deep.bound.norms import NormItem
@@ -54,7 +55,7 @@ def certify_deep(
     header: dict[str, Any] = {
         "claim": "deep_minimum",
         "created_by": f"cpcert {__version__}",
-        "problem": build.problem_header(problem),
+        "problem": problem_header(problem),
     }
     upper: dict[str, Any] | None = None
     if network is not None:
@@ -72,7 +73,7 @@ def certify_deep(
         boxes = boxes_for(T) if items and T > 0.0 else None
         if boxes is None:
             continue
-        lower, proof = _lower(problem, items, T, boxes, cover, group, basis)
+        lower, proof = lower_side(problem, items, T, boxes, cover, group, basis)
         content = write({**header, "upper": upper, "lower": lower}, {**arrays, **proof})
         if _accepted(content):
             return DeepCertificate(content, T, None if upper is None else upper["value"])
@@ -101,7 +102,7 @@ def as_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
     return deep_check.parse(write({}, arrays))[1]
 
 
-def _lower(
+def lower_side(
     problem: Problem,
     items: list[Item],
     target: float,
