@@ -8,7 +8,7 @@ from cpcert import Network, Problem
 from cpcert.certificate import build, deep_check
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
-from cpcert.deep.bound.ladders import Boxes, tree_item
+from cpcert.deep.bound.ladders import Cells, tree_item
 from cpcert.deep.bound.tree import search, space_of
 from cpcert.deep.descent import descend, random_network
 
@@ -53,7 +53,7 @@ def exact_tree(problem: Problem, g: np.ndarray, classes: int, seed: int, nodes: 
     space = space_of(cover, group, problem.activation, problem.beta)
     tree = search(space, g, rng.random(classes) + 0.1, 1e-3, nodes, np.inf)
     item = tree_item(problem, space, tree)
-    lower, arrays = certificate.lower_side(problem, [item], 1.0, Boxes(None, (), ((0, 0.0),)), cover, group, None)
+    lower, arrays = certificate.lower_side(problem, [item], 1.0, Cells(None, (), ((0, 0.0),)), cover, group, None)
     read = certificate.as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel(), **arrays})
     exact = deep_check.Problem(build.problem_header(problem), read)
     directions = deep_check.Directions(exact, lower, read)

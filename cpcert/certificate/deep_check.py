@@ -808,19 +808,20 @@ class TreeBound:
             bias = (problem.beta * sum(q) * power(at)) ** 2
             self.leaves.append(Leaf(undecided, squares, bias))
 
-    def below(self, limit: Fraction, low: Sequence[Fraction], high: Sequence[Fraction], total: Fraction) -> bool:
-        """κ_G(m) ≤ limit for all m of the box [low, high] with Σ m_c ≤ total, where Σ low ≤ total."""
+    def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
+        """κ_G(m) ≤ limit for all m = Pθ with P ≤ total and θ in the convex hull of the vertices."""
         problem = self.problem
-        problem.spend(len(self.table) * (len(low) + 2) + sum(len(row[2]) for row in self.table))
+        points = len(vertices) * len(vertices[0])
+        problem.spend(
+            len(self.table) * (points + 2) + sum(len(row[2]) for row in self.table) + len(self.reach) * points
+        )
         e = _exponent(limit) - WORD
         bound = math.floor(limit / power(e))
         masses = _exponent(total) - WORD
-        base = [_up(v, masses) for v in low]
-        room = [max(_up(b - a, masses), 0) for a, b in zip(low, high, strict=True)]
-        most = max(_up(total - sum(low), masses), 0)
+        corners = [[_up(total * theta, masses) for theta in vertex] for vertex in vertices]
         reach = {}
         for i, squares in self.reach:
-            own = self._most(squares, base, room, most) * power(masses + self.unit)
+            own = max(dot(squares, corner) for corner in corners) * power(masses + self.unit)
             reach[i] = fraction_root_up(own + problem.beta**2)
         shift = masses + self.unit - 2 * e
         halves: dict[tuple[int, Fraction], int] = {}
@@ -831,21 +832,11 @@ class TreeBound:
                 if part is None:
                     part = halves[i, weight] = _up(weight * reach[i], e)
                 rest -= part
-            value = self._most(squares, base, room, most)
+            value = max(dot(squares, corner) for corner in corners)
             square = -shifted(-value, shift) - shifted(-bias, self.unit - 2 * e)
             if rest < 0 or square > rest * rest:
                 return False
         return True
-
-    @staticmethod
-    def _most(squares: Sequence[int], base: Sequence[int], room: Sequence[int], most: int) -> int:
-        """max Σ m_c squares_c over the box with Σ m_c at most its least value plus `most`."""
-        value = dot(squares, base)
-        for square, more in sorted(zip(squares, room, strict=True), reverse=True):
-            step = min(more, most)
-            value += step * square
-            most -= step
-        return value
 
 
 def _exponent(value: Fraction) -> int:
@@ -859,7 +850,7 @@ class NormBound:
     def __init__(self, problem: Problem, size: Fraction, points: Fraction) -> None:
         self.problem, self.size, self.points = problem, size, points
 
-    def below(self, limit: Fraction, low: Sequence[Fraction], high: Sequence[Fraction], total: Fraction) -> bool:
+    def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
         """κ_G(a) ≤ limit wherever Σ a_ℓ ≤ total."""
         problem = self.problem
         k, slope = problem.depth - 2, problem.lipschitz**2
@@ -893,32 +884,34 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
     scales = iter(_array(arrays, "scales", float))
     splits = iter(_array(arrays, "splits", float))
-    stream = Stream(_array(arrays, "boxes", int))
+    stream = Stream(_array(arrays, "cells", int))
     target = Fraction(value)
     most = max((target - dual_value(problem, *duals[0], Fraction(0))) / problem.lam, Fraction(0))
     count = classes if "tree" in items else 1
-    boxes = [([Fraction(0)] * count, [most] * count)]
-    while boxes:
-        low, high = boxes.pop()
+    # Cells: simplices of fractions θ ≥ 0, Σθ = 1, with m = Pθ.
+    cells = [[[Fraction(int(c == v)) for c in range(count)] for v in range(count)]]
+    while cells:
+        vertices = cells.pop()
         op = stream.take()
         if op == 1:
-            c = stream.index(count)
-            at = Fraction(next(splits))
-            require(low[c] < at < high[c], "boxes: a split outside")
-            boxes.append(([*low[:c], at, *low[c + 1 :]], high))
-            boxes.append((low, [*high[:c], at, *high[c + 1 :]]))
+            a, b, t = stream.index(count), stream.index(count), Fraction(next(splits))
+            require(a != b and 0 <= t <= 1, "cells: a split outside")
+            middle = [(1 - t) * v + t * w for v, w in zip(vertices[a], vertices[b], strict=True)]
+            require(all(v.denominator.bit_length() <= RAY_BITS for v in middle), "cells: a vertex with too many bits")
+            cells.append([middle if v == b else vertex for v, vertex in enumerate(vertices)])
+            cells.append([middle if v == a else vertex for v, vertex in enumerate(vertices)])
             continue
-        require(op == 0, "boxes: unknown step")
+        require(op == 0, "cells: unknown step")
         total = most
         for _ in range(stream.take()):
             k, s = stream.index(len(items)), Fraction(next(scales))
-            require(s >= 0 and total > sum(low), "ladder: a scale below 0, or a step after the last")
-            require(s == 0 or bounds[k].below(2 * problem.lam / s, low, high, total), "ladder: the bound is too large")
+            require(s >= 0 and total > 0, "ladder: a scale below 0, or a step after the last")
+            require(s == 0 or bounds[k].below(2 * problem.lam / s, vertices, total), "ladder: the bound is too large")
             problem.spend((64 if problem.loss == "mse" else 2048) * size)
             total = (target - dual_value(problem, *duals[k], s)) / problem.lam
-        require(total <= sum(low), "ladder: it ends too early")
+        require(total <= 0, "ladder: it ends too early")
     stream.end()
-    require(next(scales, None) is None and next(splits, None) is None, "boxes: numbers that prove nothing")
+    require(next(scales, None) is None and next(splits, None) is None, "cells: numbers that prove nothing")
     return value
 
 

@@ -16,7 +16,7 @@ from cpcert import __version__
 from cpcert.certificate import build, check, deep_check
 from cpcert.certificate.build import problem_header
 from cpcert.deep.bound.cover import Cover
-from cpcert.deep.bound.ladders import Boxes, Item
+from cpcert.deep.bound.ladders import Cells, Item
 from cpcert.deep.bound.norms import NormItem
 from cpcert.deep.bound.tree import GRID, Tree
 from cpcert.network import Network
@@ -41,14 +41,14 @@ def certify_deep(
     network: Network | None,
     items: list[Item],
     target: float,
-    boxes_for: Callable[[float], Boxes | None],
+    cells_for: Callable[[float], Cells | None],
     cover: Cover | None = None,
     group: np.ndarray | None = None,
     basis: np.ndarray | None = None,
 ) -> DeepCertificate | None:
     """A certificate of the network's loss from above and of a number at most `target` (about) from below.
 
-    boxes_for(T): the ladders for a target T, in floating point. cover, group: the directions and their classes, if there are trees; basis:
+    cells_for(T): the ladders for a target T, in floating point. cover, group: the directions and their classes, if there are trees; basis:
     Q (n, r) if the points of the cover are coordinates. None if nothing can be certified.
     """
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
@@ -70,10 +70,10 @@ def certify_deep(
             upper = None
     for less in LOWER:
         T = target * (1.0 - less)
-        boxes = boxes_for(T) if items and T > 0.0 else None
-        if boxes is None:
+        cells = cells_for(T) if items and T > 0.0 else None
+        if cells is None:
             continue
-        lower, proof = lower_side(problem, items, T, boxes, cover, group, basis)
+        lower, proof = lower_side(problem, items, T, cells, cover, group, basis)
         content = write({**header, "upper": upper, "lower": lower}, {**arrays, **proof})
         if _accepted(content):
             return DeepCertificate(content, T, None if upper is None else upper["value"])
@@ -106,13 +106,13 @@ def lower_side(
     problem: Problem,
     items: list[Item],
     target: float,
-    boxes: Boxes,
+    cells: Cells,
     cover: Cover | None,
     group: np.ndarray | None,
     basis: np.ndarray | None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of the lower bound."""
-    used = sorted(_used(boxes)) or [0]
+    used = sorted(_used(cells)) or [0]
     number = {k: place for place, k in enumerate(used)}
     chosen = [items[k] for k in used]
     kinds = ["tree" if isinstance(item.proof, Tree) else "norm" for item in chosen]
@@ -131,27 +131,28 @@ def lower_side(
     if "norm" in kinds:
         norms, factors = _norms(problem, [item.G for item in chosen if isinstance(item.proof, NormItem)])
         arrays |= {"norms": norms, "factors": factors}
-    stream, scales, splits = _boxes(boxes, number)
+    stream, scales, splits = _cells(cells, number)
     arrays |= {
-        "boxes": np.array(stream, dtype=np.int64),
+        "cells": np.array(stream, dtype=np.int64),
         "scales": np.array(scales, dtype=float),
         "splits": np.array(splits, dtype=float),
     }
     return lower, arrays
 
 
-def _used(boxes: Boxes) -> set[int]:
-    found = {k for k, _ in boxes.rungs}
-    return found.union(*(_used(part) for part in boxes.parts))
+def _used(cells: Cells) -> set[int]:
+    found = {k for k, _ in cells.rungs}
+    return found.union(*(_used(part) for part in cells.parts))
 
 
-def _boxes(boxes: Boxes, number: dict[int, int]) -> tuple[list[int], list[float], list[float]]:
+def _cells(cells: Cells, number: dict[int, int]) -> tuple[list[int], list[float], list[float]]:
     """The steps depth first, the scales and the splits."""
-    if boxes.split is None:
-        return [0, len(boxes.rungs), *(number[k] for k, _ in boxes.rungs)], [s for _, s in boxes.rungs], []
-    stream, scales, splits = [1, boxes.split[0]], [], [boxes.split[1]]
-    for part in boxes.parts:
-        steps, more, cuts = _boxes(part, number)
+    if cells.split is None:
+        return [0, len(cells.rungs), *(number[k] for k, _ in cells.rungs)], [s for _, s in cells.rungs], []
+    a, b, t = cells.split
+    stream, scales, splits = [1, a, b], [], [t]
+    for part in cells.parts:
+        steps, more, cuts = _cells(part, number)
         stream += steps
         scales += more
         splits += cuts

@@ -82,7 +82,7 @@ def column_generation(
         upper = min(upper, base + value)
         G = problem.loss.project_dual(-problem.loss.gradient(Z, problem.targets), problem.targets)
         tree = search(space, G[0], masses, accuracy, nodes, deadline, 2.0 * lam)
-        kappa = float(tree.bound(space, masses, masses, np.array([masses.sum()]))[0])
+        kappa = float(tree.bound(space, masses[None, :], np.ones(1))[0])
         limit = 2.0 * lam / kappa if kappa > 0.0 else 1e300
         lower = base + dual_value(problem, best_scale(problem, G, limit) * G)
         best.append((lower, tree))

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cpcert.deep.bound.boxes import Search
+from cpcert.deep.bound.cells import Search
 from cpcert.deep.bound.cover import Cover, build_cover
 from cpcert.deep.bound.duals import column_generation
-from cpcert.deep.bound.ladders import Boxes, Item, item, lowest, tree_item
+from cpcert.deep.bound.ladders import Cells, Item, item, tree_item
 from cpcert.deep.bound.norms import norm_item
 from cpcert.deep.bound.tree import Space, Tree, regrouped, space_of
 from cpcert.network import Network
@@ -44,12 +44,12 @@ class Candidate:
     value: float
     limit: float
     items: list[Item]
-    ladders: Callable[[float], Boxes | None]
+    ladders: Callable[[float], Cells | None]
     cover: Cover | None = None
     group: np.ndarray | None = None
     basis: np.ndarray | None = None
     leaves: int = 0
-    boxes: int = 1
+    cells: int = 1
 
 
 def norms_candidate(problem: Problem, network: Network, upper: float) -> Candidate:
@@ -65,7 +65,7 @@ def norms_candidate(problem: Problem, network: Network, upper: float) -> Candida
     def nothing(masses: np.ndarray) -> tuple[list[Item], float]:
         return [], np.inf
 
-    search = Search(problem, items, upper, 1, nothing, lambda _, low, high, total: np.array([total]))
+    search = Search(problem, items, upper, 1, nothing, lambda *_: 0)
     return Candidate("norms", search.bound, np.inf, items, search.ladders)
 
 
@@ -151,11 +151,9 @@ def _classes(
     items = [tree_item(problem, space, regrouped(tree, space)) for tree in known]
     items += generate(own)[0]
 
-    def worst(one: Item, low: np.ndarray, high: np.ndarray, total: float) -> np.ndarray:
+    def worst(one: Item, vertices: np.ndarray, total: float) -> int:
         assert isinstance(one.proof, Tree)
-        if space.classes == 1:
-            return np.array([total])
-        return one.proof.worst_masses(space, low, high, total)
+        return one.proof.worst_vertex(space, vertices, total)
 
     search = Search(problem, items, upper, space.classes, generate, worst)
     value = search.run(goal, deadline)
@@ -172,6 +170,3 @@ def _classes(
         leaves,
         len(search.queue),
     )
-
-
-__all__ = ["Candidate", "classes", "lowest", "masses_of", "norms_candidate", "tree_candidates"]

@@ -22,8 +22,8 @@ class NormItem:
     size: float
     points: float
 
-    def bound(self, low: np.ndarray, high: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """κ_G(a) wherever Σ a_ℓ ≤ total, for each of `totals` (p,); the box plays no part."""
+    def bound(self, vertices: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """κ_G(a) wherever Σ a_ℓ ≤ total, for each of `totals` (p,); the vertices play no part."""
         problem = self.problem
         k, slope = problem.depth - 2, problem.activation.lipschitz**2
         first, bias = self.points**2, problem.N * problem.beta**2

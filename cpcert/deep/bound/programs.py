@@ -1,4 +1,4 @@
-"""Compiled pieces of ladders.py and duals.py: bounds of κ_G over boxes of masses, and a small quadratic program."""
+"""Compiled pieces of ladders.py and duals.py: bounds of κ_G over cells of masses, and a small quadratic program."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ from cpcert.compiled import njit
 
 
 @njit(cache=True)
-def _most(squares, order, low, high, spare):
-    """max Σ m_c squares_c over the box with Σ (m − low)_c ≤ spare; order: the classes by falling squares."""
-    value = 0.0
-    for k in range(squares.shape[0]):
-        c = order[k]
-        step = min(high[c] - low[c], spare)
-        value += squares[c] * (low[c] + step)
-        spare -= step
-    return value
-
-
-@njit(cache=True)
-def kappa_bounds(squares, order, bias, weights, own, own_order, low, high, totals, beta, result):
-    """κ(m) ≤ result[p] over the box with Σm ≤ totals[p]: the largest weights·u + √(squares·m + bias) of the leaves.
+def kappa_bounds(squares, bias, weights, own, vertices, totals, beta, result):
+    """κ(m) ≤ result[p] for all m = Pθ, P ≤ totals[p], θ in the convex hull of `vertices` (v, C): the largest
+    weights·u + √(squares·m + bias) of the leaves.
 
     squares (l, C), bias (l,), weights (l, N); own (N, C): γ_c(e_i)².
     """
-    N = own.shape[0]
-    first = 0.0
-    for c in range(low.shape[0]):
-        first += low[c]
+    N, C = own.shape
+    reach = np.empty(N)
     u = np.empty(N)
+    top = np.empty(squares.shape[0])
+    for i in range(N):
+        reach[i] = 0.0
+        for v in range(vertices.shape[0]):
+            s = 0.0
+            for c in range(C):
+                s += own[i, c] * vertices[v, c]
+            reach[i] = max(reach[i], s)
+    for k in range(squares.shape[0]):
+        top[k] = 0.0
+        for v in range(vertices.shape[0]):
+            s = 0.0
+            for c in range(C):
+                s += squares[k, c] * vertices[v, c]
+            top[k] = max(top[k], s)
     for p in range(totals.shape[0]):
-        spare = max(totals[p] - first, 0.0)
         for i in range(N):
-            u[i] = math.sqrt(_most(own[i], own_order[i], low, high, spare) + beta * beta)
-        top = 0.0
+            u[i] = math.sqrt(reach[i] * totals[p] + beta * beta)
+        most = 0.0
         for k in range(squares.shape[0]):
-            s = math.sqrt(_most(squares[k], order[k], low, high, spare) + bias[k])
+            s = math.sqrt(top[k] * totals[p] + bias[k])
             for i in range(N):
-                s += weights[k, i] * u[i]
-            top = max(top, s)
-        result[p] = top
+                if weights[k, i] != 0.0:
+                    s += weights[k, i] * u[i]
+            most = max(most, s)
+        result[p] = most
 
 
 @njit(cache=True)

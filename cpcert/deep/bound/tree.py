@@ -7,6 +7,7 @@ tree serves all masses. Floating point throughout: the exact checker computes th
 
 from __future__ import annotations
 
+import functools
 import heapq
 import time
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,11 @@ class Space:
     activation: Activation
     beta: float
     own: np.ndarray
+
+    @functools.cached_property
+    def own_squares(self) -> np.ndarray:
+        """γ_c(e_i)²."""
+        return self.own**2
 
 
 def space_of(cover: Cover, group: np.ndarray, activation: Activation, beta: float) -> Space:
@@ -70,32 +76,16 @@ class Tree:
     points: np.ndarray
     values: np.ndarray
 
-    def bound(self, space: Space, low: np.ndarray, high: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """κ_G(m) for all m in the box [low, high] with Σ m ≤ total, for each of `totals` (p,), in floating point."""
+    def bound(self, space: Space, vertices: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """κ_G(m) for all m = Pθ with P ≤ total, θ in the convex hull of `vertices` (v, C), for each of `totals` (p,)."""
         result = np.empty(len(totals))
-        own = space.own**2
-        kappa_bounds(
-            self.squares, np.argsort(-self.squares, axis=1), self.bias, self.weights, own, np.argsort(-own, axis=1), low, high,
-            totals, space.beta, result,
-        )  # fmt: skip
+        kappa_bounds(self.squares, self.bias, self.weights, space.own_squares, vertices, totals, space.beta, result)
         return result
 
-    def worst_masses(self, space: Space, low: np.ndarray, high: np.ndarray, total: float) -> np.ndarray:
-        """The masses of the box with Σ m ≤ total at which the leaf with the largest bound is largest."""
-        masses, left = low.copy(), max(total - float(low.sum()), 0.0)
-        values = [
-            float(
-                replace(
-                    self, squares=self.squares[k : k + 1], bias=self.bias[k : k + 1], weights=self.weights[k : k + 1]
-                ).bound(space, low, high, np.array([total]))[0]
-            )
-            for k in range(len(self.T))
-        ]
-        for c in np.argsort(-self.squares[int(np.argmax(values))]):
-            step = min(float(high[c] - low[c]), left)
-            masses[c] += step
-            left -= step
-        return masses
+    def worst_vertex(self, space: Space, vertices: np.ndarray, total: float) -> int:
+        """The vertex at which the bound is largest."""
+        values = [float(self.bound(space, vertex[None, :], np.array([total]))[0]) for vertex in vertices]
+        return int(np.argmax(values))
 
 
 @dataclass
