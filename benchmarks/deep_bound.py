@@ -1,9 +1,10 @@
-"""Global bounds at depth 3 and more: upper, proven lower, gap and seconds of the bound, on small instances of every kind.
+"""Global bounds at depth 3 and more: upper, proven lower, gap and seconds of the bound, on small instances of every
+kind.
 
     python benchmarks/deep_bound.py [FIRST LAST] [--seconds S]
 
-One line an instance. The network is the best of 50 trained ones; the bound starts from it. Every lower bound is the one of a certificate
-that the exact checker has accepted.
+One line an instance. The network is the best of 50 trained ones; the bound starts from it. Every lower bound is the
+one of a certificate that the exact checker has accepted.
 """
 
 from __future__ import annotations

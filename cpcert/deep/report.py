@@ -161,9 +161,10 @@ def write_deep(
     everything: bool = True,
     interval: bool = True,
 ) -> dict[str, Any]:
-    """Write NAME.cpcert (scope global) or NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
+    """Write NAME.cpcert (scope global) or NAME-layer1.cpcert, … into `folder`; if `everything`, NAME.json and the network.
 
-    interval: whether to write the certificate of the interval. Returns the JSON object with the paths in it. Raises OSError when the disk refuses.
+    interval: whether to write the certificate of the interval. Returns the JSON object with the paths in it. Raises
+    OSError when the disk refuses.
     """
     name = result.problem.name
     paths: list[Path | None] = []

@@ -9,9 +9,9 @@
             the new weights are taken if the proven loss falls by enough; the other bounds are then void
     until every layer has a gap as small as asked for
 
-Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is
-blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any hidden
-neuron and with the best output bias, every layer is). The lower bound of the global minimum is bound/solve.py's.
+Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result
+is blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any
+hidden neuron and with the best output bias, every layer is). The lower bound of the global minimum is bound/solve.py's.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ START_STEPS, GROWN = 500, 3
 # Shares of the time limit: for the starts, for these and growth, and after which the network is left as it is and only
 # proofs are tried.
 STARTING, GROWING, FREEZING = 0.2, 0.4, 0.6
-# A change must lower the loss by this part of gap times the cost of the layer; its block is solved to this part of the gap.
+# A change must lower the loss by this part of gap times the cost of the layer; its block is solved to this part of the
+# gap.
 WORTHWHILE, FINER = 0.2, 0.5
 # Parts of the gap: for the outputs that are left out of a block, and for its proof.
 NEGLIGIBLE, AIM = 0.2, 0.7
@@ -59,10 +60,12 @@ STARTS, LOST_CAUSE = 100, 0.2
 
 @dataclass(frozen=True, eq=False)
 class LayerBound:
-    """Hidden layer `layer` (1 … L − 1) given its neighbours: lower ≤ the least cost of any such layer ≤ cost, both proven.
+    """Hidden layer `layer` (1 … L − 1) given its neighbours: lower ≤ the least cost of any such layer ≤ cost, both
+    proven.
 
-    cost: λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²), plus C at the last hidden layer. gap = (cost − lower)/cost, rounded up (absolute if cost is 0).
-    block: what the bound is about; result: what proves it, for certificates; both None where lower is the trivial 0.
+    cost: λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²), plus C at the last hidden layer. gap = (cost − lower)/cost, rounded up (absolute if
+    cost is 0). block: what the bound is about; result: what proves it, for certificates; both None where lower is the
+    trivial 0.
     """
 
     layer: int
@@ -88,10 +91,11 @@ class LayerBound:
 class DeepResult:
     """What is proven about a network of depth ≥ 3.
 
-    scope blockwise: status is optimal if every layer has the requested gap; lower and gap are None. scope global (bound/solve.py): lower ≤
-    the global minimum ≤ upper, gap and status are about that interval, and `certificate` proves it by a bound of the kind `bound`. Other
-    statuses: time_limit, iteration_limit, stalled, interrupted, memory_limit. upper: the proven loss of `network`. layers: a LayerBound
-    for each hidden layer, in order. starts: (name, loss) of every start.
+    scope blockwise: status is optimal if every layer has the requested gap; lower and gap are None. scope global
+    (bound/solve.py): lower ≤ the global minimum ≤ upper, gap and status are about that interval, and `certificate`
+    proves it by a bound of the kind `bound`. Other statuses: time_limit, iteration_limit, stalled, interrupted,
+    memory_limit. upper: the proven loss of `network`. layers: a LayerBound for each hidden layer, in order. starts:
+    (name, loss) of every start.
     """
 
     problem: Problem
@@ -140,10 +144,10 @@ def solve_deep(
     """A network of depth ≥ 3 with a low loss, and a proven gap for each of its hidden layers given its neighbours.
 
     gap: the relative gap to prove in every layer. time_limit: seconds, in all; node_limit: oracle nodes a block;
-    max_iterations: blocks solved. restarts: random starts of hidden widths `width`, besides the spectral one and `warm_start`.
-    seed: the same seed gives the same result, as far as the time limit cuts neither starts nor growth short. callback: called
-    at every step; True ends the run. workers: who does long searches (cpcert/parallel.py). Whatever ends the run, Ctrl-C too,
-    the result holds what was proven.
+    max_iterations: blocks solved. restarts: random starts of hidden widths `width`, besides the spectral one and
+    `warm_start`. seed: the same seed gives the same result, as far as the time limit cuts neither starts nor growth
+    short. callback: called at every step; True ends the run. workers: who does long searches (cpcert/parallel.py).
+    Whatever ends the run, Ctrl-C too, the result holds what was proven.
 
     Raises InputError for depth 2, the loss interpolate, impossible limits, or a warm start that does not fit.
     """

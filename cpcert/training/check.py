@@ -1,17 +1,18 @@
 """Is a trained network globally optimal? Its loss against the proven interval, and a neuron that lowers it.
 
-With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer ℓ,
-the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
+With Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ (formulations/duals.py; at the outputs −∇C/2λ) and A = Z_{ℓ−1}^σ the inputs of hidden layer
+ℓ, the neuron (w, v) = √t(ŵ, v̂), v̂ the direction of Ĝ_{ℓ+1}σ(Aᵀŵ), ‖ŵ‖ = 1, changes the loss by
 
     C(… Z_{ℓ+1} + t v̂σ(ŵᵀA) …) − C + 2λt = 2λt(1 − ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖) + o(t),
 
-so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can add and
-measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a stationary
-point every active balanced neuron has the contact value 1.
+so a *contact value* ‖Ĝ_{ℓ+1}σ(Aᵀŵ)‖ > 1 makes it a **descent neuron**: a certificate of non-optimality that anyone can
+add and measure. The search for it is heuristic, its effect is not: both losses are enclosed in exact arithmetic. At a
+stationary point every active balanced neuron has the contact value 1.
 
 Depth 2: γ(Ĝ_2) ≤ 1 with b = βĜ_2 1 is also enough for a global minimum, and the interval of a certificate decides.
-Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is the
-derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves nothing.
+Depth ≥ 3: no descent neuron in any layer is necessary only. A contact value above 1 has to be that of this Ĝ, which is
+the derivative; the dual Z_{ℓ+1}(K_ℓ^σ)^+ (pseudo-inverse) is only its projection where rank Z_ℓ^σ < N, and proves
+nothing.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ ROUNDS, SETTLING, GAIN = 1000, 300, 1e-5
 class DescentNeuron:
     """A neuron whose addition lowers the loss, proven: loss_after < loss_before, both rounded to the safe side.
 
-    layer: the hidden layer it is added to, from 1. w (n_{ℓ−1} + 1,), v (n_{ℓ+1},): its weights, scaled. ratio: its contact
-    value, in floating point. network: with the neuron.
+    layer: the hidden layer it is added to, from 1. w (n_{ℓ−1} + 1,), v (n_{ℓ+1},): its weights, scaled. ratio: its
+    contact value, in floating point. network: with the neuron.
     """
 
     layer: int
@@ -67,9 +68,9 @@ class DescentNeuron:
 
 @dataclass(frozen=True)
 class LayerContact:
-    """contact: the largest contact value found for a neuron added to the layer, in floating point. kinks: how many entries of
-    Z_{ℓ+1} lie at the kink of σ (up to 1e-6 of the largest); there the contact value is a one-sided derivative and may be above
-    1 although no neuron lowers the loss."""
+    """contact: the largest contact value found for a neuron added to the layer, in floating point. kinks: how many
+    entries of Z_{ℓ+1} lie at the kink of σ (up to 1e-6 of the largest); there the contact value is a one-sided
+    derivative and may be above 1 although no neuron lowers the loss."""
 
     contact: float
     kinks: int
@@ -77,9 +78,10 @@ class LayerContact:
 
 @dataclass(frozen=True, eq=False)
 class CheckResult:
-    """loss: proven upper bound of the network's loss, loss_lower its proven lower bound. [lower, upper]: the proven interval of the
-    global minimum. verdict: optimal, suboptimal (proven) or undecided. suboptimality: proven bounds of loss − P*. scope: global,
-    or blockwise where no interval is known at depth ≥ 3 and only one layer at a time was looked at. layers: one entry a hidden layer, a heuristic."""
+    """loss: proven upper bound of the network's loss, loss_lower its proven lower bound. [lower, upper]: the proven
+    interval of the global minimum. verdict: optimal, suboptimal (proven) or undecided. suboptimality: proven bounds of
+    loss − P*. scope: global, or blockwise where no interval is known at depth ≥ 3 and only one layer at a time was
+    looked at. layers: one entry a hidden layer, a heuristic."""
 
     loss: float
     loss_lower: float
@@ -172,8 +174,8 @@ def check_network(
 ) -> CheckResult:
     """The verdict about a network, given a proven interval [lower, upper] of the global minimum (None: not known).
 
-    optimal: (loss − lower)/|loss| ≤ gap, proven. suboptimal: the loss exceeds `upper`, or a descent neuron lowers it, by more
-    than gap. Raises InputError for `interpolate`, or a network that does not fit.
+    optimal: (loss − lower)/|loss| ≤ gap, proven. suboptimal: the loss exceeds `upper`, or a descent neuron lowers it,
+    by more than gap. Raises InputError for `interpolate`, or a network that does not fit.
     """
     require_checkable(problem, network)
     low, high = exact_loss(problem, network)
@@ -272,8 +274,8 @@ def _inputs(problem: Problem, network: Network) -> list[np.ndarray]:
 def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np.ndarray, ratio: float) -> _Candidate:
     """The network with √t(w, v), ‖w‖ = ‖v‖ = 1, where t > 0 about minimises the loss, or is a local minimum of it.
 
-    The slope of the loss in t is 2λ(1 − vᵀĜ_{ℓ+1}σ(Aᵀw)), Ĝ_{ℓ+1} that of the network with the neuron. In the last hidden layer
-    it increases with t.
+    The slope of the loss in t is 2λ(1 − vᵀĜ_{ℓ+1}σ(Aᵀw)), Ĝ_{ℓ+1} that of the network with the neuron. In the last
+    hidden layer it increases with t.
     """
     A = next(inputs for number, inputs, _ in _layers(problem, network) if number == layer)
     feature = problem.activation(w @ A)
@@ -302,10 +304,12 @@ def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np
 
 
 def improve(problem: Problem, network: Network, seed: int = 0) -> Network:
-    """Add the descent neuron that gains most, follow the gradient of all weights, rescale neurons, until nothing is gained.
+    """Add the descent neuron that gains most, follow the gradient of all weights, rescale neurons, until nothing is
+    gained.
 
-    (New neurons alone stop early: they cannot take back what is too large in others.) The loss of what is returned is not above that
-    of `network`, proven. Where it stops is heuristic: for a proven minimum at depth 2, use `solve` with `warm_start`.
+    (New neurons alone stop early: they cannot take back what is too large in others.) The loss of what is returned is
+    not above that of `network`, proven. Where it stops is heuristic: for a proven minimum at depth 2, use `solve` with
+    `warm_start`.
     """
     best, loss = network, network.loss(problem)
     for round_ in range(ROUNDS):
@@ -349,8 +353,8 @@ def _settled(problem: Problem, network: Network) -> Network:
 def _rescaled(problem: Problem, network: Network, layer: int) -> Network:
     """Each neuron of a hidden layer times √t in and out, the numbers t ≥ 0 about the best there are.
 
-    L-BFGS on t: ∂L_λ/∂t = λ(‖w‖² + ‖v‖²) − 2λ vᵀĜ_{ℓ+1}σ(Aᵀw). This moves no kink of the layer, so that neurons which lie on
-    kinks, where a gradient step fails, still shrink and vanish.
+    L-BFGS on t: ∂L_λ/∂t = λ(‖w‖² + ‖v‖²) − 2λ vᵀĜ_{ℓ+1}σ(Aᵀw). This moves no kink of the layer, so that neurons which
+    lie on kinks, where a gradient step fails, still shrink and vanish.
     """
     from scipy.optimize import minimize
 

@@ -1,8 +1,8 @@
 """Cells of masses, best first: the minimum over m of λΣm + max_G ψ_G(κ_G(m)) for several classes of directions.
 
-m = Pθ; cells are simplices of θ (one class: one cell, one point). The cell with the least bound is improved: by a new dual point at its worst
-vertex where those there are do badly at that very point, or by cutting it in two. All dual points serve all cells. Floating point; what
-comes out is written into ladders.
+m = Pθ; cells are simplices of θ (one class: one cell, one point). The cell with the least bound is improved: by a new
+dual point at its worst vertex where those there are do badly at that very point, or by cutting it in two. All dual
+points serve all cells. Floating point; what comes out is written into ladders.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""From trees, norms and ladders (deep/bound) to a certificate of a global bound: the numbers of DEEP.md, believed only after the check.
+"""From trees, norms and ladders (deep/bound) to a certificate of a global bound: the numbers of DEEP.md, believed only
+after the check.
 
-The search works in floating point and is not trusted: what it found is written down, and the exact checker (deep_check.py) decides. A target
-that fails by rounding is lowered a little and tried again.
+The search works in floating point and is not trusted: what it found is written down, and the exact checker
+(deep_check.py) decides. A target that fails by rounding is lowered a little and tried again.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def certify_deep(
 ) -> DeepCertificate | None:
     """A certificate of the network's loss from above and of a number at most `target` (about) from below.
 
-    cells_for(T): the ladders for a target T, in floating point. cover, group: the directions and their classes, if there are trees; basis:
-    Q (n, r) if the points of the cover are coordinates. None if nothing can be certified.
+    cells_for(T): the ladders for a target T, in floating point. cover, group: the directions and their classes, if
+    there are trees; basis: Q (n, r) if the points of the cover are coordinates. None if nothing can be certified.
     """
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
     header: dict[str, Any] = {

@@ -1,8 +1,10 @@
-"""A cover of the directions of the first layer by simplicial cones on which σ(X̃ᵀw) is linear, as far as the budget goes.
+"""A cover of the directions of the first layer by simplicial cones on which σ(X̃ᵀw) is linear, as far as the budget
+goes.
 
-The cones are cut in two, at a ray s·r_a + t·r_b with positive integers s, t, where an edge (a, b) crosses a hyperplane x_iᵀw = 0: so they
-cover R^r whatever the numbers are, and the exact checker can follow (certificate/DEEP.md, "Directions"). A cone that a hyperplane still crosses
-is bounded by the convex hull of relu, with the chord above and one linear piece below.
+The cones are cut in two, at a ray s·r_a + t·r_b with positive integers s, t, where an edge (a, b) crosses a hyperplane
+x_iᵀw = 0: so they cover R^r whatever the numbers are, and the exact checker can follow (certificate/DEEP.md,
+"Directions"). A cone that a hyperplane still crosses is bounded by the convex hull of relu, with the chord above and
+one linear piece below.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import numpy as np
 
 from cpcert.activations import Activation
 
-# A hyperplane that cuts a cone no deeper than this (a ray of length 1, a point of length 1) is left: rays are rounded to it.
+# A hyperplane that cuts a cone no deeper than this (a ray of length 1, a point of length 1) is left: rays are rounded
+# to it.
 SHALLOW = 1e-10
 # Significant bits of the weights s and t of a new ray, and the entries of a ray at most.
 WEIGHT_BITS, RAY_BITS = 40, 2048
@@ -28,9 +31,9 @@ class Cover:
 
     points (N, r). bisections (B, 6): the cone, the places a and b of its rays, and s, t, p for
     the new ray s·2^p·r_a + t·r_b (times 2^−p if p < 0); the cone keeps b's side, a new one follows.
-    rays (M, r): of length 1. features (M, N): σ(X̃ᵀr). simplices (K, r): their rays. stretch (K,): the largest Σ t_j for ‖Σ t_jr_j‖ ≤ 1.
-    start (K + 1,), index, extra (n, r): the points that change sign in a cone, and how far the linear piece lies below relu at
-    each ray. depth: the deepest cut left.
+    rays (M, r): of length 1. features (M, N): σ(X̃ᵀr). simplices (K, r): their rays. stretch (K,): the largest Σ t_j
+    for ‖Σ t_jr_j‖ ≤ 1. start (K + 1,), index, extra (n, r): the points that change sign in a cone, and how far the
+    linear piece lies below relu at each ray. depth: the deepest cut left.
     """
 
     points: np.ndarray

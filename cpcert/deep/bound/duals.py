@@ -2,7 +2,8 @@
 
     min over v, b of C(Σ v_kσ(z_k) + βb1) + 2λ Σ|v_k| + λb²,   z_k ∈ B(m),
 
-one output. G = −∇C of its outputs; the tree of κ_G(m) gives new z, and with it a lower bound. Heuristic: any G is valid.
+one output. G = −∇C of its outputs; the tree of κ_G(m) gives new z, and with it a lower bound. Heuristic: any G is
+valid.
 """
 
 from __future__ import annotations

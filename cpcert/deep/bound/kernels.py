@@ -1,12 +1,14 @@
-"""Compiled pieces of the bound at depth 3: the support function of what one top neuron can reach, and a node of the sign tree.
+"""Compiled pieces of the bound at depth 3: the support function of what one top neuron can reach, and a node of the
+sign tree.
 
-B(m) has the support function h_m(q)² = Σ_c m_cγ_c(q)² + β²(1·q)². A node fixes some signs of z and bounds, over z ∈ B(m),
+B(m) has the support function h_m(q)² = Σ_c m_cγ_c(q)² + β²(1·q)². A node fixes some signs of z and bounds, over z ∈
+B(m),
 
     g·σ(z) ≤ ½ Σ_{i undecided} κ_iu_i + h_m(q),   q = a₋g + y,
 
-by the best y in a box: a convex program of few variables. `solve_node` solves its dual, max over z ∈ B(m) of a concave, piecewise linear
-function, by the simplex method with columns z that the support function generates. Floating point: any y in the box is valid, so nothing here
-needs to be trusted.
+by the best y in a box: a convex program of few variables. `solve_node` solves its dual, max over z ∈ B(m) of a
+concave, piecewise linear function, by the simplex method with columns z that the support function generates. Floating
+point: any y in the box is valid, so nothing here needs to be trusted.
 """
 
 from __future__ import annotations
@@ -191,10 +193,11 @@ def reach(cones, masses, beta, q, z, value, columns, F):
 
 @njit(cache=True)
 def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, tolerance, cutoff, most):
-    """The best bound h_m(a₋g + κ∘T) of a node, T (N,) its multipliers, z_out (N,) the point of B(m) that its dual is at.
+    """The best bound h_m(a₋g + κ∘T) of a node, T (N,) its multipliers, z_out (N,) the point of B(m) that its dual is
+    at.
 
-    linear (N,): a₋g. sign (N,): ±1 where z_i is decided, else 0. Ends at a gap of `tolerance` (relative), a bound below `cutoff`, or
-    `most` columns.
+    linear (N,): a₋g. sign (N,): ±1 where z_i is decided, else 0. Ends at a gap of `tolerance` (relative), a bound
+    below `cutoff`, or `most` columns.
     """
     N = linear.shape[0]
     C = masses.shape[0]

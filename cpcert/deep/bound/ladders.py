@@ -3,7 +3,8 @@
 ψ_G(s) = −C*(−sG) − s²(β²/4λ)‖G1‖². Masses are m = Pθ, θ ≥ 0, Σθ = 1; a cell
 is a simplex of such θ, given by its vertices. For a target T and a cell, a ladder descends in P:
 
-    P_0 = (T − ψ(0))/λ,   P_{i+1} = (T − ψ_{G_i}(s_i))/λ   where s_i κ_{G_i}(m) ≤ 2λ for all m of the cell with Σm ≤ P_i:
+    P_0 = (T − ψ(0))/λ,   P_{i+1} = (T − ψ_{G_i}(s_i))/λ   where s_i κ_{G_i}(m) ≤ 2λ for all m of the cell with Σm ≤
+    P_i:
 
 masses with P_{i+1} ≤ Σm ≤ P_i have λΣm + ψ ≥ T. A ladder that reaches 0 proves T for the cell.
 """

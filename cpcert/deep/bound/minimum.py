@@ -1,8 +1,10 @@
-"""A lower bound of the global minimum at depth ≥ 3, in floating point, with all that certificate/deep_build.py needs to prove it.
+"""A lower bound of the global minimum at depth ≥ 3, in floating point, with all that certificate/deep_build.py needs
+to prove it.
 
     norms        any depth, size, loss: κ_G by operator norms; always something, at once
     one class    depth 3, one output: κ_G(m) by sign trees, the total mass m = ‖W_1‖² alone
-    classes      the same with the mass of each class of directions of the first layer apart; more classes as long as that helps
+    classes      the same with the mass of each class of directions of the first layer apart; more classes as long as
+    that helps
 
 Nothing in here is a proof: a bound is one when the exact checker has accepted its certificate.
 """
@@ -38,7 +40,8 @@ CLASSES = (2, 3, 4)
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A bound in floating point, and its parts. kind: norms, or the number of classes. limit: an upper bound of what this kind can reach."""
+    """A bound in floating point, and its parts. kind: norms, or the number of classes. limit: an upper bound of what
+    this kind can reach."""
 
     kind: str
     value: float

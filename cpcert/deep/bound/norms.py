@@ -1,7 +1,8 @@
 """κ_G(a) by operator norms: any depth, any number of outputs, any size.
 
-With a_ℓ = ‖W_ℓ‖², ‖Z_1‖ ≤ ..., R_1 = ‖X̃‖ and R_{ℓ+1}² = a_ℓ L² R_ℓ² + Nβ² (L = max(|a₊|, |a₋|)), every top neuron of unit weights has
-‖z‖ ≤ R_{L−1} for depth L, so ‖Gσ(z)‖ ≤ ‖G‖ L R_{L−1}. Only S = Σ a_ℓ is kept: by the inequality of the means (certificate/DEEP.md, "Norms").
+With a_ℓ = ‖W_ℓ‖², ‖Z_1‖ ≤ ..., R_1 = ‖X̃‖ and R_{ℓ+1}² = a_ℓ L² R_ℓ² + Nβ² (L = max(|a₊|, |a₋|)), every top neuron of
+unit weights has ‖z‖ ≤ R_{L−1} for depth L, so ‖Gσ(z)‖ ≤ ‖G‖ L R_{L−1}. Only S = Σ a_ℓ is kept: by the inequality of
+the means (certificate/DEEP.md, "Norms").
 """
 
 from __future__ import annotations

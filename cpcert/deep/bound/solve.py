@@ -1,11 +1,12 @@
 """`solve` at depth ≥ 3: a network, and a proven interval for the global minimum over networks of any widths.
 
-The network comes from deep/solve.py; the lower bound from minimum.py, cheapest first, and it counts once the exact checker has accepted its
-certificate (certificate.py).
+The network comes from deep/solve.py; the lower bound from minimum.py, cheapest first, and it counts once the exact
+checker has accepted its certificate (certificate.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,12 +24,14 @@ from cpcert.problem import Problem
 NETWORK = 0.4
 # What a target is below the least value found, as a part of the gap asked for.
 ROOM = 0.1
+# The part of the time for the search; the rest is for the certificate.
+SEARCH = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class GlobalBound:
-    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the number of classes of directions. limit: what
-    this kind of bound cannot exceed, in floating point (inf: not known)."""
+    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the number of classes of directions.
+    limit: what this kind of bound cannot exceed, in floating point (inf: not known)."""
 
     certificate: DeepCertificate | None
     kind: str | None
@@ -51,10 +54,8 @@ def global_bound(problem: Problem, network: Network, *, gap: float = 1e-2, time_
     upper = loss_upper(network, problem)
     candidates: list[Candidate] = [norms_candidate(problem, network, upper)]
     best: GlobalBound | None = None
-    try:
-        candidates += tree_candidates(problem, network, upper, gap, started + time_limit)
-    except MemoryError:
-        pass
+    with contextlib.suppress(MemoryError):
+        candidates += tree_candidates(problem, network, upper, gap, started + SEARCH * time_limit)
     for one in sorted(candidates, key=lambda one: -one.value):
         target = min(one.value * (1.0 - 1e-9), upper) - ROOM * gap * abs(upper)
         found = certify_deep(
@@ -77,7 +78,8 @@ def solve_global(
     callback: Callable[..., Any] | None = None,
     **options: Any,
 ) -> DeepResult:
-    """A network of depth ≥ 3 with a low loss, and a proven interval for the global minimum; gap, status and scope are about it.
+    """A network of depth ≥ 3 with a low loss, and a proven interval for the global minimum; gap, status and scope are
+    about it.
 
     The layers keep their gaps given their neighbours. options: those of `solve_deep`. Raises InputError as it does.
     """

@@ -1,8 +1,9 @@
 """κ_G(m) = max over z ∈ B(m) of |g·σ(z)| for one output: a tree over the signs of z, best first, for g and for −g.
 
-A node has the bound ½ Σ κ_iu_i(m) + h_m(a₋g + κ∘T) with multipliers T from kernels.solve_node; it is branched on the undecided point whose
-chord is furthest from relu at the dual solution. What is kept are the leaves with their multipliers: the bound they give is explicit in m, so one
-tree serves all masses. Floating point throughout: the exact checker computes the bound of every leaf anew.
+A node has the bound ½ Σ κ_iu_i(m) + h_m(a₋g + κ∘T) with multipliers T from kernels.solve_node; it is branched on the
+undecided point whose chord is furthest from relu at the dual solution. What is kept are the leaves with their
+multipliers: the bound they give is explicit in m, so one tree serves all masses. Floating point throughout: the exact
+checker computes the bound of every leaf anew.
 """
 
 from __future__ import annotations
@@ -58,11 +59,12 @@ def space_of(cover: Cover, group: np.ndarray, activation: Activation, beta: floa
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """Both trees of one g (N,). structure: the steps of the certificate, depth first: the points branched on, −1 for leaves.
+    """Both trees of one g (N,). structure: the steps of the certificate, depth first: the points branched on, −1 for
+    leaves.
 
-    T (l, N): the multipliers of the leaves on the grid of the certificate (0.5 for undecided points). squares (l, C), bias (l,), weights (l, N):
-    the leaf's bound is weights·u(m) + √(squares·m + bias). found: the largest |g·σ(z)| met at the masses of the search; points (k, N):
-    such z, best first, and their values |g·σ(z)|.
+    T (l, N): the multipliers of the leaves on the grid of the certificate (0.5 for undecided points). squares (l, C),
+    bias (l,), weights (l, N): the leaf's bound is weights·u(m) + √(squares·m + bias). found: the largest |g·σ(z)| met
+    at the masses of the search; points (k, N): such z, best first, and their values |g·σ(z)|.
     """
 
     g: np.ndarray
