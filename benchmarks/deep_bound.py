@@ -1,9 +1,9 @@
 """Global bounds at depth 3 and more: upper, proven lower, gap and seconds of the bound, on small instances of every
 kind.
 
-    python benchmarks/deep_bound.py [FIRST LAST] [--seconds S]
+    python benchmarks/deep_bound.py [FIRST LAST] [--seconds S] [--networks K]
 
-One line an instance. The network is the best of 50 trained ones; the bound starts from it. Every lower bound is the
+One line an instance. The network is the best of K trained ones (50); the bound starts from it. Every lower bound is the
 one of a certificate that the exact checker has accepted.
 """
 
@@ -71,11 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("range", type=int, nargs="*", default=[0, 1000])
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--networks", type=int, default=50)
     arguments = parser.parse_args()
     compile_kernels()
     for problem, gap, seconds in list(instances())[arguments.range[0] : arguments.range[1]]:
         started = time.monotonic()
-        network = trained(problem)
+        network = trained(problem, arguments.networks)
         training = time.monotonic() - started
         upper = loss_upper(network, problem)
         started = time.monotonic()

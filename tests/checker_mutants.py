@@ -146,9 +146,9 @@ def _short(node: ast.AST) -> str:
     return " ".join(ast.unparse(node).split())
 
 
-def mutants() -> tuple[ast.Module, list[Mutant]]:
+def mutants(source: str = SOURCE) -> tuple[ast.Module, list[Mutant]]:
     """The tree and all mutants of it, in the order of the source."""
-    tree = ast.parse(SOURCE + WRONG)
+    tree = ast.parse(source + WRONG)
     found: list[Mutant] = []
     _visit(tree, "", found)
     return tree, [m for m in found if not m.function.startswith(("_norm_down", "_fraction_root_down"))]
