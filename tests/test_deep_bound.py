@@ -229,7 +229,7 @@ def test_files_cut_off_or_with_more_are_rejected(made):
         deep_check.check(certificate.write(header, {**arrays, "more": np.zeros(1)}))
     with pytest.raises(deep_check.Rejected):
         deep_check.check(content[:-3])
-    for key, value in (("classes", 2), ("classes", 10**9), ("coordinates", True), ("items", []), ("items", ["norm"])):
+    for key, value in (("classes", 0), ("classes", 10**9), ("coordinates", True), ("items", []), ("items", ["norm"])):
         header, arrays = parts(content)
         header["lower"][key] = value
         with pytest.raises(deep_check.Rejected):
