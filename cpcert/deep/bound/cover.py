@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,6 +24,10 @@ from cpcert.activations import Activation
 SHALLOW = 1e-10
 # Significant bits of the weights s and t of a new ray, and the entries of a ray at most.
 WEIGHT_BITS, RAY_BITS = 40, 2048
+
+
+# Where a cover is refined for given q: how near (relative) the bound must be to a value of f, and visits to cones for each q.
+NEAR, CUTS = 1e-3, 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +53,19 @@ class Cover:
     depth: float
 
 
-def build_cover(points: np.ndarray, activation: Activation, most: int, widest: float = -1.0) -> Cover:
+def build_cover(
+    points: np.ndarray,
+    activation: Activation,
+    most: int,
+    widest: float = -1.0,
+    focus: Sequence[np.ndarray] = (),
+    more: int = 0,
+) -> Cover:
     """The cover of at most about `most` cones, the deepest cuts first. points (N, r), r ≤ 8.
 
     widest: cones whose rays are further apart than this (a cosine) are halved after that, for classes of directions.
+    focus: vectors q for which γ(q) must be good: where its bound is attained in a cone that hyperplanes cross, that one
+    is cut, until there are `more` cones more.
     """
     _, r = points.shape
     sizes = np.linalg.norm(points, axis=1)
@@ -120,7 +134,60 @@ def build_cover(points: np.ndarray, activation: Activation, most: int, widest: f
         a, b = divmod(int(cosines.argmin()), r)
         if cosines[a, b] < widest and bisect(k, a, b, 1.0, -1.0):
             waiting += [k, len(simplices) - 1]
+    if focus and left > 0.0:
+        _focus(points, activation, focus, simplices, units, bisect, len(simplices) + more)
     return _arrays(points, activation, bisections, np.array(units), simplices, left)
+
+
+def _focus(
+    points: np.ndarray,
+    activation: Activation,
+    focus: Sequence[np.ndarray],
+    simplices: list[tuple[int, ...]],
+    units: list[np.ndarray],
+    bisect: Callable[[int, int, int, float, float], bool],
+    most: int,
+) -> None:
+    """Cut the cones in which the bounds of f(w) = ±Σ q_iσ(x_iᵀw) are attained, until each is nearly attained by f."""
+    from cpcert.deep.bound.kernels import face_maximum
+
+    def bounds(z: np.ndarray, q: np.ndarray) -> np.ndarray:
+        """The linear majorants at the rays of cones, z (…, r, N) → (…, r)."""
+        side = z.sum(axis=-2, keepdims=True) > 0.0
+        below = np.where(side, np.maximum(-z, 0.0), np.maximum(z, 0.0))
+        return activation(z) @ q + below @ np.maximum(-activation.kink * q, 0.0)
+
+    for q in (sign * one for one in focus for sign in (1.0, -1.0)):
+        Z = np.array(units) @ points.T
+        F = bounds(Z[np.array(simplices)], q)
+        queue = [(-2.0 * float(top), k, False) for k, top in enumerate(F.max(axis=1))]
+        heapq.heapify(queue)
+        t = np.empty(points.shape[1])
+        for _ in range(CUTS):
+            if len(simplices) >= most:
+                return
+            _, k, exact = heapq.heappop(queue)
+            rays = np.array([units[ray] for ray in simplices[k]])
+            z = rays @ points.T
+            F_here = bounds(z, q)
+            value = float(face_maximum(rays @ rays.T, F_here, t))
+            if not exact:
+                heapq.heappush(queue, (-value, k, True))
+                continue
+            w = t @ rays
+            errors = np.abs(q) * np.abs(t @ np.maximum(z, 0.0) - np.maximum(points @ w, 0.0))
+            side = z.sum(axis=0) > 0.0
+            lower = np.abs(q) * np.abs(np.where(side, points @ w, 0.0) - np.maximum(points @ w, 0.0))
+            errors = np.where(activation.kink * q > 0.0, errors, lower)
+            errors = np.where((z.max(axis=0) > SHALLOW) & (z.min(axis=0) < -SHALLOW), errors, 0.0)
+            if value - float(activation(points @ w) @ q) <= NEAR * value or not errors.any():
+                break
+            i = int(errors.argmax())
+            a, b = int(z[:, i].argmax()), int(z[:, i].argmin())
+            if not bisect(k, a, b, float(z[a, i]), float(z[b, i])):
+                break
+            heapq.heappush(queue, (-value, k, False))
+            heapq.heappush(queue, (-value, len(simplices) - 1, False))
 
 
 def _log_size(ray: tuple[int, ...]) -> float:

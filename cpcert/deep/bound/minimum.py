@@ -29,13 +29,15 @@ from cpcert.problem import Problem
 
 # Coordinates and points up to which trees are tried, and cones of the cover (fewer where each of them costs more).
 RANK, POINTS = 4, 64
-CONES = {1: 2, 2: 1000, 3: 4000, 4: 3000}
+CONES = {1: 2, 2: 1000, 3: 4000, 4: 1500}
 # Cones wider than this (a cosine) are halved where there are several classes.
 WIDEST = {1: -1.0, 2: 0.97, 3: 0.85, 4: -1.0}
 NODES = 4000
 # Room left between the least value found and the target that is written down: it sets how many rungs a ladder has.
 SHARE = 0.1
 CLASSES = (2, 3, 4)
+# A cover that cannot hold all cells is refined for the leading leaves of the trees, so many rounds, with trees of so many nodes.
+FOCUS_ROUNDS, FOCUS_LEAVES, FOCUS_NODES = 4, 12, 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,10 @@ def tree_candidates(problem: Problem, network: Network, upper: float, gap: float
     goal = upper * (1.0 - (1.0 - 2.0 * SHARE) * gap)
     cover = build_cover(place.points, problem.activation, CONES[r], WIDEST[r])
     W = network.weights[0] if basis is None else network.weights[0] @ basis
+    if cover.depth > 0.0:
+        cover = _focused(
+            problem, network, place.points, cover, upper, time.monotonic() + 0.3 * (deadline - time.monotonic())
+        )
     groups = [np.zeros(len(cover.simplices), np.int64)]
     groups += [group for count in CLASSES if r > 0 and (group := classes(cover, W, count)) is not None]
     for number, group in enumerate(groups):
@@ -95,6 +101,31 @@ def tree_candidates(problem: Problem, network: Network, upper: float, gap: float
         found.append(one)
         known = [kept.proof for kept in one.items if isinstance(kept.proof, Tree)][:40]
     return found
+
+
+def _focused(
+    problem: Problem, network: Network, points: np.ndarray, cover: Cover, upper: float, deadline: float
+) -> Cover:
+    """The cover refined where the trees of the network's own masses need it: a cover of all cells has too many cones."""
+    focus: list[np.ndarray] = []
+    sigma, r = problem.activation, points.shape[1]
+    Z = network.forward(problem.X)[1]
+    sizes = np.linalg.norm(network.weights[1], axis=1)
+    rows = Z[sizes > 0.0] / sizes[sizes > 0.0][:, None]
+    masses = np.array([float(np.sum(network.weights[0] ** 2))])
+    for _ in range(FOCUS_ROUNDS):
+        space = space_of(cover, np.zeros(len(cover.simplices), np.int64), sigma, problem.beta)
+        trees, _, _ = column_generation(problem, space, masses, rows, 1e-3, FOCUS_NODES, deadline)
+        tree = trees[0]
+        u = np.sqrt(space.own_squares @ masses + problem.beta**2)
+        values = tree.weights @ u + np.sqrt(tree.squares @ masses + tree.bias)
+        sides = np.repeat([1.0, -1.0], [int((part < 0).sum()) for part in tree.structure])
+        for k in np.argsort(-values)[:FOCUS_LEAVES]:
+            focus.append(sides[k] * tree.g * (sigma.a_minus + sigma.kink * tree.T[k]))
+        cover = build_cover(points, sigma, CONES[r], WIDEST[r], focus, CONES[r])
+        if time.monotonic() >= deadline:
+            break
+    return cover
 
 
 def classes(cover: Cover, W: np.ndarray, count: int) -> np.ndarray | None:
