@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
 from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.instance import SolveSettings
+    from cpcert.network import Network
+    from cpcert.problem import Problem
 
 
 def check(
@@ -79,13 +84,7 @@ def check(
             result = solve_problem(problem, callback=callback, **settings.model_dump())
         lower, upper = result.lower, result.upper
     else:
-        from cpcert.deep.bound.solve import solve_global
-        from cpcert.deep.report import show_progress
-
-        announce_compilation()
-        given = settings.model_dump(exclude={"method"})
-        deep = solve_global(problem, warm_start=network, callback=show_progress(problem), **given)
-        lower, upper = deep.lower, deep.upper
+        lower, upper = _deep_interval(problem, network, settings)
     found = check_network(problem, network, lower, upper, settings.gap)
     answer = report.check_object(found, neuron_table(problem, network))
     if improve is not None:
@@ -111,6 +110,17 @@ def check(
     if not as_json:
         report.print_neurons(answer)
     return deliver(DONE if found.verdict == "optimal" else NO, answer, report.check_line, as_json, save)
+
+
+def _deep_interval(problem: Problem, network: Network, settings: SolveSettings) -> tuple[float | None, float | None]:
+    """The proven interval of the global minimum at depth ≥ 3; the network is one of the starts."""
+    from cpcert.deep.bound.solve import solve_global
+    from cpcert.deep.report import show_progress
+
+    announce_compilation()
+    given = settings.model_dump(exclude={"method"})
+    result = solve_global(problem, warm_start=network, callback=show_progress(problem), **given)
+    return result.lower, result.upper
 
 
 def reduce(

@@ -67,8 +67,7 @@ def solve(
     dask
         The address of a dask scheduler, like tcp://host:8786, whose workers do the long searches instead.
     scope
-        From depth 3 on: global, the interval of the global minimum; or blockwise, the gap of each hidden layer given its
-        neighbours, which a global minimum needs but which does not make one (certificates NAME-layer1.cpcert, …).
+        From depth 3 on: global, or blockwise: the gap of each hidden layer given its neighbours (NAME-layer1.cpcert, …).
     plot
         Draw the trace and, for one-dimensional data, the function, into the folder of --out or the current one.
     certificate

@@ -1,4 +1,4 @@
-"""A lower bound of the global minimum at depth ≥ 3, in floating point, with all that certificate/deep_build.py needs
+"""A lower bound of the global minimum at depth ≥ 3, in floating point, with all that certificate.py needs
 to prove it.
 
     norms        any depth, size, loss: κ_G by operator norms; always something, at once
