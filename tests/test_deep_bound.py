@@ -236,6 +236,93 @@ def test_files_cut_off_or_with_more_are_rejected(made):
             deep_check.check(certificate.write(header, arrays))
 
 
+def test_multipliers_must_stay_in_their_intervals():
+    """g = (1, −1), ReLU: z₁ is branched on in the first tree, and undecided is z₂ in the second."""
+    problem = Problem(np.array([[1.0, 0.5], [-0.5, 1.0]]), np.ones((2, 1)), lam=0.1, depth=3, beta=0.0)
+    one = 1 << deep_check.GRID
+    good = [1, 0, 0, one, 0, 0, 0, one, 0, one]
+    cover = build_cover(problem.X_tilde.T.copy(), problem.activation, 50)
+    arrays = {
+        "X": problem.X.ravel(), "Y": problem.Y.ravel(), "classes": np.zeros(len(cover.simplices), np.int64),
+        "cover": np.concatenate([[len(cover.bisections)], cover.bisections.ravel()]).astype(np.int64),
+    }  # fmt: skip
+
+    def read(stream):
+        numbers = certificate.as_arrays(arrays)
+        exact = deep_check.Problem(certificate.problem_header(problem), numbers)
+        directions = deep_check.Directions(exact, {"classes": 1, "coordinates": False}, numbers)
+        steps = deep_check.Stream(iter(stream))
+        bound = deep_check.TreeBound(directions, [1, -1], 0, steps)
+        steps.end()
+        return bound
+
+    assert len(read(good).leaves) == 3
+    assert len(read([0, 0, *good[8:]]).leaves) == 2
+    for place, values in {3: (one - 1, 0), 4: (-1, one + 1), 6: (1, one), 7: (-1, one + 1), 9: (-1, one + 1)}.items():
+        for value in values:
+            with pytest.raises(deep_check.Rejected, match="interval"):
+                read([*good[:place], value, *good[place + 1 :]])
+    for steps in ([1, 1, *good[2:]], [1, 2, *good[2:]], [1, 0, *good], [2, *good[1:]]):
+        with pytest.raises(deep_check.Rejected):
+            read(steps)
+
+
+def test_cells_are_cut_inside(made):
+    """Two classes of which one has no cone; the cell is cut in two, and both parts have the ladder of the whole."""
+    header, arrays = parts(made[0][2].content)
+    header["lower"]["classes"] = 2
+    ladder = arrays["cells"]
+    arrays |= {"cells": np.concatenate([[1, 0, 1], ladder, ladder]), "scales": np.tile(arrays["scales"], 2)}
+    for t, good in ((0.25, True), (1.0, True), (2.0, False), (-0.5, False)):
+        content = certificate.write(header, {**arrays, "splits": np.array([t])})
+        if good:
+            assert deep_check.check(content)["lower"] == made[0][2].lower
+        else:
+            with pytest.raises(deep_check.Rejected, match="a split outside"):
+                deep_check.check(content)
+    arrays["cells"][2] = 0
+    with pytest.raises(deep_check.Rejected, match="a split outside"):
+        deep_check.check(certificate.write(header, {**arrays, "splits": np.array([0.5])}))
+
+
+def test_a_ladder_must_reach_the_ground(made):
+    header, arrays = parts(made[0][2].content)
+    steps = int(arrays["cells"][1])
+    assert arrays["cells"][0] == 0 and steps > 1 and len(arrays["cells"]) == 2 + steps
+    cut = {**arrays, "cells": np.append([0, steps - 1], arrays["cells"][2:-1]), "scales": arrays["scales"][:-1]}
+    with pytest.raises(deep_check.Rejected, match="ends too early"):
+        deep_check.check(certificate.write(header, cut))
+    for change in (0.5, -1.0):
+        # Smaller scales stay feasible and prove less.
+        with pytest.raises(deep_check.Rejected, match="ladder"):
+            deep_check.check(certificate.write(header, {**arrays, "scales": arrays["scales"] * change}))
+    with pytest.raises(deep_check.Rejected, match="unknown step"):
+        deep_check.check(certificate.write(header, {**arrays, "cells": np.append([3], arrays["cells"][1:])}))
+
+
+@pytest.mark.parametrize(("depth", "m"), [(4, 1), (3, 2)])
+def test_a_tree_is_no_proof_for_other_networks(made, depth, m):
+    problem, _, proof = made[0]
+    other = Problem(problem.X, np.repeat(problem.Y, m, axis=1), lam=problem.lam, depth=depth, beta=problem.beta)
+    header, arrays = parts(proof.content)
+    arrays = {name: values for name, values in arrays.items() if name[0] != "W"}
+    arrays |= {"Y": other.Y.ravel(), "G": np.repeat(arrays["G"], m)}
+    header |= {"problem": certificate.problem_header(other), "upper": None}
+    with pytest.raises(deep_check.Rejected, match="one output and depth 3"):
+        deep_check.check(certificate.write(header, arrays))
+
+
+def test_a_cut_outside_a_cone_covers_nothing(made):
+    """A ray −r_a + t·r_b would leave a hole in the cover; so would a cut of a ray with itself."""
+    header, arrays = parts(made[0][2].content)
+    assert len(arrays["cover"]) > 6
+    for place, value in ((4, -1), (5, -1), (4, 0), (2, int(arrays["cover"][3]))):
+        cover = arrays["cover"].copy()
+        cover[place] = value
+        with pytest.raises(deep_check.Rejected, match="bisection of nothing"):
+            deep_check.check(certificate.write(header, {**arrays, "cover": cover}))
+
+
 def test_hostile_files_end_soon(made):
     """Bisections, rays, trees and ladders without end are refused in bounded time."""
     content = made[0][2].content
