@@ -193,7 +193,7 @@ def test_changed_numbers_prove_nothing_false(made):
         least = network.loss  # of the same problem, the best known value
         _, names = parts(proof.content)
         for name in names:
-            for _ in range(2):
+            for _ in range(1):
                 header, arrays = parts(proof.content)
                 values = arrays[name]
                 if not len(values):
@@ -213,7 +213,7 @@ def test_changed_numbers_prove_nothing_false(made):
                     continue
                 assert name not in ("X", "Y")
                 assert claim["lower"] <= claim["upper"], (name, least)
-    assert rejected > 20
+    assert rejected > 10
 
 
 def test_files_cut_off_or_with_more_are_rejected(made):
