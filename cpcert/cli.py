@@ -18,7 +18,7 @@ from typing import Any, get_args
 from cyclopts import App, CycloptsError, Parameter, Token, convert
 
 from cpcert import __version__
-from cpcert.commands import BAD_INPUT, BUG, DONE, NO, features, matrices, networks, solving, training
+from cpcert.commands import BAD_INPUT, BUG, DONE, NO, forces, matrices, networks, solving, training
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float, parse_integer
 
@@ -47,7 +47,7 @@ for command in (
     solving.solve, solving.verify, solving.path, solving.width,
     networks.check, networks.reduce,
     training.train, training.plateau,
-    features.forces,
+    forces.forces,
     matrices.cprank, matrices.rank, matrices.bipartite,
 ):  # fmt: skip
     app.command(command)

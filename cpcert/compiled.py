@@ -1,8 +1,8 @@
 """numba for the kernels: compiled once and kept in numba's cache, or compiled in memory where no cache can be written.
 
-numba keeps compiled functions in the folder NUMBA_CACHE_DIR, beside the source file, or in the user's cache folder, the first of
-these that can be written, and raises RuntimeError at the decoration when none can (a read-only installation without a home).
-The kernels take `njit` from here, which then compiles without a cache. What is compiled is the same.
+numba keeps compiled functions in the folder NUMBA_CACHE_DIR, beside the source file, or in the user's cache folder, the
+first of these that can be written, and raises RuntimeError at the decoration when none can (a read-only installation
+without a home). The kernels take `njit` from here, which then compiles without a cache. What is compiled is the same.
 """
 
 from __future__ import annotations

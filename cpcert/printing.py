@@ -14,6 +14,7 @@ Roundings are those of `decimal`, from the exact value of the float or rational,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 
@@ -94,6 +95,21 @@ def enclosure(lower: float | None, upper: float | None) -> str | None:
     if lower is None or not math.isfinite(lower):
         return f"at most {outward(upper, upper)[1]}"
     return f"in [{', '.join(outward(lower, upper))}]"
+
+
+def finite(value: float | None) -> float | None:
+    """For JSON: the float itself, and None (null) for what is unknown, infinite or NaN."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def or_dash(value: float | None, text: Callable[..., str], *digits: int) -> str:
+    """For tables: the number as `text` writes it, and - for what is unknown, infinite or NaN."""
+    return "-" if value is None or not math.isfinite(value) else text(value, *digits)
+
+
+def plural(count: int, noun: str) -> str:
+    """The noun as it stands after the count."""
+    return noun if count == 1 else f"{noun}s"
 
 
 def _short(value: Number, digits: int, rounding: str) -> str:

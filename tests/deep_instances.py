@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cpcert import Network, Problem
-from cpcert.certificate import build, deep_check
+from cpcert.certificate import deep_check, file
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
 from cpcert.deep.bound.ladders import Cells, tree_item
@@ -55,7 +55,7 @@ def exact_tree(problem: Problem, g: np.ndarray, classes: int, seed: int, nodes: 
     item = tree_item(problem, space, tree)
     lower, arrays = certificate.lower_side(problem, [item], 1.0, Cells(None, (), ((0, 0.0),)), cover, group, None)
     read = certificate.as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel(), **arrays})
-    exact = deep_check.Problem(build.problem_header(problem), read)
+    exact = deep_check.Problem(file.problem_header(problem), read)
     directions = deep_check.Directions(exact, lower, read)
     G, e = deep_check.matrix(read["G"], 1, problem.N, "G")
     return space, deep_check.TreeBound(directions, G[0], e, deep_check.Stream(read["trees"]))

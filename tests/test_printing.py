@@ -16,12 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cpcert
-from cpcert import plots, printing, report
+from cpcert import printing
 from cpcert.cli import main
 from cpcert.frank_wolfe.solve import relative_gap, solve
 from cpcert.network import residual_bound
+from cpcert.networks.answers import CheckOutcome, Improved
+from cpcert.networks.verdict import CheckResult, DescentNeuron, LayerContact, Verdict
+from cpcert.plots import solving as plots
+from cpcert.plots.figure import new_figure
 from cpcert.problem import Problem
-from cpcert.rank.plateau import plateau_bounds
+from cpcert.width.bounds import width_bounds
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -162,13 +166,13 @@ def test_check(tenth, model, capsys):
     assert least <= loss - minimum(LAM) <= most
 
 
-def test_check_when_ten_digits_round_down(tenth, model):
-    result = {
-        "verdict": "suboptimal", "loss": 0.10000000020001, "suboptimality": {"lower": 1.29e-3, "upper": 1.21e-3},
-        "descent_neuron": {"layer": 1, "loss_after": 0.20000000010001}, "layers": [1],
-        "improved": {"loss": 0.30000000010001, "verdict": "optimal", "width": 1, "model": "m"},
-    }  # fmt: skip
-    line = report.check_line(result)
+def test_check_when_ten_digits_round_down():
+    descent = DescentNeuron(1, np.zeros(2), np.zeros(1), 2.0, 0.3, 0.20000000010001, None)
+    found = CheckResult(
+        loss=0.10000000020001, loss_lower=0.1, lower=None, upper=None, verdict=Verdict.SUBOPTIMAL, scope="global",
+        suboptimality=(1.29e-3, 1.21e-3), layers=(LayerContact(2.0, 0),), descent=descent,
+    )  # fmt: skip
+    line = CheckOutcome("tenth", found, (), Improved(Path("m"), 0.30000000010001, 1, Verdict.OPTIMAL)).sentence()
     assert "at most 0.1000000003," in line and "at least 1.2e-3 and at most 1.3e-3" in line
     assert "lowers it to at most 0.2000000002" in line and "improved to at most 0.3000000002" in line
 
@@ -210,7 +214,7 @@ def test_pictures(tenth):
     assert plots._interval_title(
         SimpleNamespace(problem=result.problem, status="optimal", lower=None, upper=None)
     ).endswith("nothing proven")
-    figure = plots._figure(4.0, 4.0)
+    figure = new_figure(4.0, 4.0)
     axes = figure.subplots()
     plots._draw_dual(axes, SimpleNamespace(problem=result.problem, dual=None, network=None))
     (label,) = (line.get_label() for line in axes.get_lines())
@@ -225,7 +229,7 @@ def test_pictures(tenth):
 @pytest.mark.parametrize("Y", [[[1.0], [2.0]], [[1.0, 0.0], [2.0, 0.5]], [[0.0], [0.0]]])
 def test_width_of_points_that_are_all_zero(Y, activation, beta):
     problem = Problem([[0.0], [0.0]], Y, lam=0.1, beta=beta, activation=activation)
-    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    bounds = width_bounds(problem, solve(problem, gap=1e-9))
     assert bounds.lower == bounds.upper
     # Without a bias every output is 0. With one, outputs are the same at both points: ȳ = 3/2 or none.
     Y = np.array(Y)
@@ -238,7 +242,7 @@ def test_width_of_points_that_are_all_zero(Y, activation, beta):
 def test_the_width_of_an_interpolating_network_counts_its_repair():
     problem = Problem([[1.0, 2.0], [0.3, 1.0], [-1.0, 0.5]], [1.0, 1.0, 2.0], loss="interpolate", beta=0.0)
     result = solve(problem)
-    bounds = plateau_bounds(problem, result)
+    bounds = width_bounds(problem, result)
     residual, error = residual_bound(result.network, problem)
     assert residual.any() or error.any()
     # One output: the repaired network can be reduced to a neuron for each point, and no further by what is proven.

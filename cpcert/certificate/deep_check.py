@@ -26,8 +26,8 @@ from typing import Any
 
 MAGIC = b"cpdeep\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
-HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 26, 1 << 26, 1 << 29, 1 << 27
-ARRAYS, EXPONENT = 64, 1100
+FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 26, 1 << 26, 1 << 29, 1 << 27
+ARRAYS, EXPONENT, HEADER_DIGITS = 64, 1100, 4300
 # Coordinates of the points, bits of a ray, classes of directions, layers; products that a check may take in all.
 RANK, RAY_BITS, CLASSES, DEPTH, WORK = 8, 2048, 16, 64, 1 << 34
 
@@ -51,11 +51,15 @@ def require(condition: bool, reason: str) -> None:
 def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and the arrays of a certificate: array("d") for float64, array("q") for integers."""
     require(content[:8] == MAGIC, "this is not a cpcert certificate of version 1")
+    require(len(content) < FILE_BYTES, "the file is too long")
     size = int.from_bytes(content[8:16], "little")
     require(len(content) >= 16 and size <= min(HEADER_BYTES, len(content) - 16), "the header is cut off or too long")
     try:
         header = json.loads(
-            content[16 : 16 + size].decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            content[16 : 16 + size].decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_short_integer,
         )
     except (ValueError, RecursionError) as error:
         raise Rejected(f"the header is not valid JSON: {error}") from None
@@ -66,12 +70,13 @@ def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     room = {"float64": FLOAT_BYTES, "int": INT_BYTES}
     for entry in header.pop("arrays"):
         name, kind, count, stored = _fields(entry, ("name", "type", "count", "stored"), "an array")
-        require(isinstance(name, str) and name not in arrays, f"two arrays are called {name!r}")
-        require(isinstance(kind, str) and kind in room, f"array {name!r}: the type {kind!r} is unknown")
-        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {name!r}: is cut off")
-        require(0 <= 8 * count <= room[kind], f"array {name!r}: too large")
-        raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, name)
-        arrays[name] = _floats(raw, count, name) if kind == "float64" else _integers(raw, count, name)
+        require(isinstance(name, str) and name not in arrays, f"two arrays are called {_shown(name)}")
+        name, shown = str(name), _shown(name)
+        require(isinstance(kind, str) and kind in room, f"array {shown}: the type {_shown(kind)} is unknown")
+        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {shown}: is cut off")
+        require(0 <= 8 * count <= room[kind], f"array {shown}: too large")
+        raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, shown)
+        arrays[name] = _floats(raw, count, shown) if kind == "float64" else _integers(raw, count, shown)
         at += stored
         room[kind] -= 8 * count
     require(at == len(content), "there are bytes after the last array")
@@ -89,23 +94,35 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a number")
 
 
+def _short_integer(text: str) -> int:
+    """Python may be told to convert integers of any length, which takes long."""
+    if len(text) > HEADER_DIGITS:
+        raise ValueError("an integer is too long")
+    return int(text)
+
+
+def _shown(value: Any) -> str:
+    """A value of the header for a message: of a text the beginning, else only what it is."""
+    return ascii(value[:60]) if isinstance(value, str) else f"({type(value).__name__})"
+
+
 def _decompress(data: bytes, most: int, name: str) -> bytes:
     try:
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_BYTES)
         raw = stream.decompress(data, most + 1)
     except lzma.LZMAError as error:
-        raise Rejected(f"array {name!r}: cannot be decompressed ({error})") from None
-    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name!r}: has the wrong length")
+        raise Rejected(f"array {name}: cannot be decompressed ({error})") from None
+    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name}: has the wrong length")
     return raw
 
 
 def _floats(raw: bytes, count: int, name: str) -> array[float]:
-    require(len(raw) == 8 * count, f"array {name!r}: has the wrong length")
+    require(len(raw) == 8 * count, f"array {name}: has the wrong length")
     values = array("d")
     values.frombytes(raw)
     if sys.byteorder == "big":
         values.byteswap()
-    require(all(map(math.isfinite, values)), f"array {name!r}: holds NaN or infinity")
+    require(all(map(math.isfinite, values)), f"array {name}: holds NaN or infinity")
     return values
 
 
@@ -126,8 +143,8 @@ def _integers(raw: bytes, count: int, name: str) -> array[int]:
                 if shift == 70:
                     raise OverflowError
     except OverflowError:
-        raise Rejected(f"array {name!r}: an integer has more than 64 bits") from None
-    require(shift == 0 and len(values) == count, f"array {name!r}: has the wrong length")
+        raise Rejected(f"array {name}: an integer has more than 64 bits") from None
+    require(shift == 0 and len(values) == count, f"array {name}: has the wrong length")
     return values
 
 
@@ -296,7 +313,7 @@ class Problem:
         names = ("loss", "a_plus", "a_minus", "lambda", "beta", "depth", "N", "n0", "m", "sha256")
         self.loss, *numbers, depth, N, n0, m, digest = _fields(header, names, "problem")
         a_plus, a_minus, lam, beta = (_number(v, name) for v, name in zip(numbers, names[1:5], strict=True))
-        require(self.loss in LOSSES, f"the loss {self.loss!r} is unknown or only for depth 2")
+        require(self.loss in LOSSES, f"the loss {_shown(self.loss)} is unknown or only for depth 2")
         require(all(_is_int(v) and v > 0 for v in (depth, N, n0, m)), "depth, N, n0 and m must be positive integers")
         require(3 <= depth <= DEPTH, f"this claim is about networks of depth 3 to {DEPTH}")
         require(lam > 0.0, "lambda must be positive")
@@ -962,19 +979,34 @@ def check_minimum(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, A
 
 def check(content: bytes) -> dict[str, Any]:
     """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
-    header, arrays = parse(content)
-    require(header.get("claim") == "deep_minimum", f"the claim {header.get('claim')!r} is unknown")
-    _fields(header, ("claim", "created_by", "problem", "upper", "lower"), "the header")
-    require(isinstance(header["created_by"], str), "created_by is not a text")
     try:
-        result = check_minimum(header, arrays)
+        return _claim(content)
     except StopIteration:
         raise Rejected("the proof is cut off") from None
-    except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
+    except MemoryError:
+        raise Rejected("memory ran out") from None
+    except (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError) as error:
         # Nothing of the kind is expected; whatever it is, it is no proof.
-        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {error})") from None
-    require(not arrays, f"arrays that prove nothing: {', '.join(map(repr, sorted(arrays)))}")
+        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
+
+
+def _claim(content: bytes) -> dict[str, Any]:
+    header, arrays = parse(content)
+    require(header.get("claim") == "deep_minimum", f"the claim {_shown(header.get('claim'))} is unknown")
+    _fields(header, ("claim", "created_by", "problem", "upper", "lower"), "the header")
+    require(isinstance(header["created_by"], str), "created_by is not a text")
+    result = check_minimum(header, arrays)
+    require(not arrays, f"arrays that prove nothing: {', '.join(map(_shown, sorted(arrays)))}")
     return result
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file, only the first if it is no certificate; OSError if it cannot be read."""
+    require(path.stat().st_size < FILE_BYTES, "the file is too long")
+    with path.open("rb") as file:
+        content = file.read(len(MAGIC))
+        # Other files are rejected for their first bytes: no more is needed of them.
+        return content + file.read(FILE_BYTES - len(content)) if content == MAGIC else content
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -983,13 +1015,11 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: deep_check.py FILE", file=sys.stderr)
         return 2
     try:
-        content = Path(arguments[0]).read_bytes()
+        print(f"accepted: {json.dumps(check(read(Path(arguments[0]))))}")
+        return 0
     except OSError as error:
         print(f"{arguments[0]}: {error.strerror or error}", file=sys.stderr)
         return 2
-    try:
-        print(f"accepted: {json.dumps(check(content))}")
-        return 0
     except Rejected as error:
         print(f"rejected: {error}")
     except MemoryError:

@@ -1,27 +1,22 @@
-"""What people and programs read about a network of depth ≥ 3: progress, the closing sentence, the JSON object, the files.
-
-Certificates: the block of every hidden layer is an ordinary problem of depth 2 with float64 data (blocks.py), and
-NAME-layer1.cpcert, … are ordinary certificates of these problems. The lower bound of a layer is what its certificate proves,
-moved from the float64 data to the exact weights around the layer by the inequality in blocks.py.
-"""
+"""What people and programs read about a network of depth ≥ 3: progress, the closing sentence, the JSON object, the files."""
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.printing import at_most, rounded_up, whole
-from cpcert.report import STATUS, column_names, describe, write_file
-from cpcert.rounding import round_down
+from cpcert.output import write_file, write_json
+from cpcert.printing import at_most, enclosure, finite, rounded_up, whole
+from cpcert.report import column_names, describe
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
-    from cpcert.deep.solve import DeepResult, LayerBound, Progress
+    from cpcert.deep.bound.certificate import DeepCertificate
+    from cpcert.deep.solve import DeepResult, Progress
     from cpcert.problem import Problem
 
 
@@ -43,145 +38,105 @@ def show_progress(problem: Problem) -> Any:
     return show
 
 
-def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[Certificate | None]]:
-    """The result with the bounds that the certificates of its blocks prove, and these. An interruption leaves the rest as
-    the solver proved it, without certificates."""
-    from cpcert.certificate.build import certify
+@dataclass(frozen=True, eq=False)
+class DeepOutcome:
+    """A result, and the files that were written: the network, and the certificates of the interval and of the layers."""
 
-    layers: list[LayerBound] = []
-    certificates: list[Certificate | None] = []
-    for bound in result.layers:
-        found = None
-        if bound.result is not None and bound.result.dual is not None and bound.block is not None:
-            try:
-                found = certify(bound.result)
-            except KeyboardInterrupt:
-                note = "interrupted while the certificates were written; the bounds are proven"
-                layers += result.layers[len(layers) :]
-                certificates += [None] * (len(layers) - len(certificates))
-                return replace(result, layers=tuple(layers), message=note), certificates
-            least = 0.0
-            if found is not None and found.lower is not None:
-                # What the certificate proves less than the solver counts in the units of the block.
-                unit = Fraction(1) if bound.block.last else Fraction(result.problem.lam)
-                less = max(Fraction(bound.result.dual.value) - Fraction(found.lower), Fraction(0)) * unit
-                least = max(round_down(Fraction(bound.lower) - less), 0.0)
-            bound = replace(bound, lower=least)
-        layers.append(bound)
-        certificates.append(found)
-    result = replace(result, layers=tuple(layers))
-    if result.status == "optimal" and any(bound.gap > gap for bound in layers):
-        note = "the certificates prove less than the search found; ask for a smaller gap than you need"
-        result = replace(result, status="iteration_limit", message=note)
-    return result, certificates
+    result: DeepResult
+    model: Path | None = None
+    certificate: Path | None = None
+    certificates: tuple[Path | None, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert solve` for depth ≥ 3."""
+        result = self.result
+        files = self.certificates or (None,) * len(result.layers)
+        layers = [str(path) for path in files if path is not None] or None
+        return {
+            "instance": result.problem.name,
+            "sha256": result.problem.sha256,
+            **column_names(result.problem),
+            "status": result.status,
+            "scope": result.scope,
+            "upper": finite(result.upper),
+            "lower": finite(result.lower),
+            "gap": finite(result.gap),
+            "width": None if result.network is None else list(result.network.widths[1:-1]),
+            "rank_sigma": None,
+            "layers": [
+                {
+                    "layer": bound.layer, "width": bound.width, "cost": bound.cost, "lower": bound.lower, "gap": bound.gap,
+                    "proof": bound.rung, "certificate": None if path is None else str(path),
+                }
+                for bound, path in zip(result.layers, files, strict=True)
+            ],
+            "starts": [{"start": name, "loss": finite(value)} for name, value in result.starts],
+            "iterations": result.iterations,
+            "seconds": result.seconds,
+            "certificate": layers if self.certificate is None else str(self.certificate),
+            "model": None if self.model is None else str(self.model),
+            "message": result.message,
+        }  # fmt: skip
 
-def deep_object(
-    result: DeepResult,
-    model: Path | None,
-    certificates: list[Path | None] | None = None,
-    certificate: Path | None = None,
-) -> dict[str, Any]:
-    """The JSON object of `cpcert solve` for depth ≥ 3: finite numbers, and null for what is not known.
+    def sentence(self) -> str:
+        """What was proven, in a sentence that says what it does not mean."""
+        result = self.result
+        if result.network is None or result.upper is None:
+            return f"nothing found, {result.seconds:.1f} s: {result.message}"
+        shape = "-".join(map(str, result.network.widths))
+        gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
+        if result.scope == "global":
+            return self._global_sentence(shape)
+        found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
+        asked = whole(result.requested_gap)
+        if result.status == Status.OPTIMAL:
+            necessary = "this is necessary for a global minimum, not sufficient"
+            return (
+                f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {asked} ({gaps}); "
+                + "; ".join([necessary, *result.notes])
+            )
+        return f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {asked}): {result.message}"
 
-    certificates: of the layers (scope blockwise); certificate: of the interval (scope global).
-    """
-    files = certificates or [None] * len(result.layers)
-    written = [str(path) for path in files if path is not None]
-    return {
-        "instance": result.problem.name,
-        "sha256": result.problem.sha256,
-        **column_names(result.problem),
-        "status": result.status,
-        "scope": result.scope,
-        "upper": result.upper if result.upper is not None and math.isfinite(result.upper) else None,
-        "lower": result.lower,
-        "gap": result.gap,
-        "width": None if result.network is None else list(result.network.widths[1:-1]),
-        "rank_sigma": None,
-        "layers": [
-            {
-                "layer": bound.layer, "width": bound.width, "cost": bound.cost, "lower": bound.lower, "gap": bound.gap,
-                "proof": bound.rung, "certificate": None if path is None else str(path),
-            }
-            for bound, path in zip(result.layers, files, strict=True)
-        ],
-        "starts": [{"start": name, "loss": value if math.isfinite(value) else None} for name, value in result.starts],
-        "iterations": result.iterations,
-        "seconds": result.seconds,
-        "certificate": (written or None) if certificate is None else str(certificate),
-        "model": None if model is None else str(model),
-        "message": result.message or STATUS.get(result.status, ""),
-    }  # fmt: skip
+    def _global_sentence(self, shape: str) -> str:
+        """What is proven about the global minimum."""
+        result = self.result
+        claim = f"global minimum of depth {result.problem.depth} {enclosure(result.lower, result.upper)}"
+        if result.lower is None:
+            claim += ", no lower bound proven"
+        found = f"network {shape}, {result.seconds:.1f} s"
+        if result.status == Status.OPTIMAL:
+            return "; ".join([f"{claim}, {found}", *result.notes])
+        gap = "" if finite(result.gap) is None else f", gap {rounded_up(result.gap or 0.0)}"
+        return f"{claim}{gap} (asked for {whole(result.requested_gap)}), {found}: {result.message}"
 
+    def write(
+        self,
+        folder: Path,
+        certificates: Sequence[Certificate | None],
+        interval: DeepCertificate | None = None,
+        *,
+        everything: bool = True,
+    ) -> DeepOutcome:
+        """Write NAME-layer1.cpcert, … and for the interval NAME.cpcert into `folder`, those that there are, and if
+        `everything` NAME.json and NAME.safetensors.
 
-def deep_line(result: DeepResult, requested_gap: float) -> str:
-    """What was proven, in a sentence that says what it does not mean."""
-    if result.scope == "global":
-        return _global_line(result, requested_gap)
-    if result.network is None or result.upper is None:
-        return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
-    shape = "-".join(map(str, result.network.widths))
-    gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
-    found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
-    if result.status == "optimal":
-        return (
-            f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {whole(requested_gap)} ({gaps}); "
-            "this is necessary for a global minimum, not sufficient"
-        )
-    return (
-        f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {whole(requested_gap)}): "
-        f"{STATUS.get(result.status, result.status)}"
-    )
-
-
-def _global_line(result: DeepResult, requested_gap: float) -> str:
-    """The closing sentence of a run whose gap is that of the global minimum."""
-    if result.network is None or result.upper is None:
-        return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
-    shape = "-".join(map(str, result.network.widths))
-    found = f"loss at most {at_most(result.upper, 16)} by a network {shape}"
-    if result.lower is None or result.gap is None:
-        reason = STATUS.get(result.status, result.status)
-        return f"{found}, {result.seconds:.1f} s; nothing is proven about the global minimum from below: {reason}"
-    interval = (
-        f"the global minimum of depth {result.problem.depth} lies in [{whole(result.lower)}, {whole(result.upper)}]"
-    )
-    closing = f"{interval}, gap {rounded_up(result.gap)}, by a network {shape}, {result.seconds:.1f} s"
-    if result.status == "optimal":
-        return f"optimal: {closing}"
-    return f"{closing} (asked for {whole(requested_gap)}): {result.message or STATUS.get(result.status, result.status)}"
-
-
-def write_deep(
-    result: DeepResult,
-    folder: Path,
-    certificates: list[Certificate | None],
-    *,
-    everything: bool = True,
-    interval: bool = True,
-) -> dict[str, Any]:
-    """Write NAME.cpcert (scope global) or NAME-layer1.cpcert, … into `folder`; if `everything`, NAME.json and the network.
-
-    interval: whether to write the certificate of the interval. Returns the JSON object with the paths in it. Raises
-    OSError when the disk refuses.
-    """
-    name = result.problem.name
-    paths: list[Path | None] = []
-    for bound, certificate in zip(result.layers, certificates, strict=True):
-        path = None if certificate is None else folder / f"{name}-layer{bound.layer}.cpcert"
-        if path is not None and certificate is not None:
-            write_file(path, certificate.content)
-        paths.append(path)
-    model = None
-    if everything and result.network is not None:
-        model = folder / f"{name}.safetensors"
-        result.network.save(model)
-    proof = None
-    if interval and result.certificate is not None:
-        proof = folder / f"{name}.cpcert"
-        write_file(proof, result.certificate.content)
-    written = deep_object(result, model, paths, proof)
-    if everything:
-        write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
+        Returns the outcome with their paths. Raises OSError when the disk refuses.
+        """
+        name = self.result.problem.name
+        paths: list[Path | None] = []
+        for bound, certificate in zip(self.result.layers, certificates, strict=True):
+            path = None if certificate is None else folder / f"{name}-layer{bound.layer}.cpcert"
+            if path is not None and certificate is not None:
+                write_file(path, certificate.content)
+            paths.append(path)
+        model = None
+        if everything and self.result.network is not None:
+            model = folder / f"{name}.safetensors"
+            self.result.network.save(model)
+        proof = None if interval is None else folder / f"{name}.cpcert"
+        if proof is not None and interval is not None:
+            write_file(proof, interval.content)
+        written = replace(self, model=model, certificate=proof, certificates=tuple(paths))
+        if everything:
+            write_json(folder / f"{name}.json", written.as_json())
+        return written

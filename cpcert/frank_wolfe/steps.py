@@ -16,19 +16,21 @@ is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.formulations.caratheodory import caratheodory
+from cpcert.frank_wolfe.active_set import Columns, Neurons, columns_for
 from cpcert.frank_wolfe.arc_newton import polish_in_plane
 from cpcert.frank_wolfe.arcs import arc_middles
-from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
-from cpcert.rank.caratheodory import caratheodory
 
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
@@ -46,43 +48,48 @@ class Iterate:
 
     idle: (W (k, r), U (k, m)), columns that no neuron uses but that the dual points have to respect: those added since
     the objective last fell. Dropping them could lead back to a dual point that was there before.
+    refine: the objective has failed to fall once: accuracy is short, and conic programs get finer units (corrective.py).
     """
 
     neurons: Neurons
     duals: tuple[np.ndarray, ...]
     step: str
     idle: tuple[np.ndarray, np.ndarray] | None = None
+    refine: bool = False
 
 
 def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
     """C(Z) + 2λΣ‖v_k‖‖w_k‖ + λ‖b‖² in floating point (C = 0 for interpolate)."""
-    Z = neurons.outputs(problem, points)
-    penalty = 2.0 * float(neurons.masses.sum()) + float(neurons.b @ neurons.b)
-    return problem.loss.value(Z, problem.targets) + problem.lam * penalty
+    return neurons.objective(problem, points)
 
 
-def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
+def corrective_step(
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
+) -> Iterate | None:
     """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
 
-    None if the conic solver fails.
+    None if the conic solver fails. deadline: a `time.monotonic()`, after which the solver and Newton's method stop where
+    they are.
     """
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
+    refine = now.refine or now.idle is not None
     active = now.neurons.kept(_active(problem, points, now))
     if len(active.W) > problem.m * problem.N:
         active = fewer_neurons(problem, points, active)
-    found = correct(problem, points, columns_for(problem, active, W, U, points))
+    columns = columns_for(problem, active, W, U, points)
+    found = correct(problem, points, columns, now.neurons, refine, deadline)
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
     value = objective(problem, points, neurons)
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         for angle in MERGE_ANGLES if problem.m > 1 else ():
-            better = polish_interpolation(problem, points, neurons, found.G, angle)
+            better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
-                return Iterate(better[0], (better[1], found.G), "C+P", idle)
-        return Iterate(neurons, tuple(duals), name, idle)
+                return Iterate(better[0], (better[1], found.G), "C+P", idle, refine)
+        return Iterate(neurons, tuple(duals), name, idle, refine)
     if _has_newton_in_plane(problem, points):
         polished = polish_in_plane(problem, points, neurons)
         if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
@@ -94,14 +101,14 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
         size = neurons.W.size + neurons.V.size
         if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
             for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
-                polished = polish(problem, points, neurons, angle)
+                polished = polish(problem, points, neurons, angle, deadline=deadline)
                 if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
                     neurons, name = polished, "C+P"
                     break
     duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
     if name == "C+P":
         duals.reverse()
-    return Iterate(neurons, tuple(duals), name, idle)
+    return Iterate(neurons, tuple(duals), name, idle, refine)
 
 
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
@@ -123,7 +130,7 @@ def _active(problem: Problem, points: np.ndarray, now: Iterate) -> np.ndarray:
 
 
 def _has_newton_in_plane(problem: Problem, points: np.ndarray) -> bool:
-    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.name == "mse"
+    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.is_squared_distance
 
 
 def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
@@ -136,12 +143,12 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
         return
     for share in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0):
         kept = neurons.kept(neurons.masses > share * neurons.masses.max())
-        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points))
+        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points), neurons)
         if found is None:
             continue
         in_plane = _has_newton_in_plane(problem, points)
         small = POLISHED_SIZE // 5 if in_plane else POLISHED_SIZE
-        if problem.loss.name != "interpolate" and kept.W.size + kept.V.size <= small:
+        if not problem.loss.is_constraint and kept.W.size + kept.V.size <= small:
             for angle in MERGE_ANGLES:
                 better = polish(problem, points, found.neurons, angle)
                 if better is not None:
@@ -194,7 +201,7 @@ def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
         outputs = Z + problem.beta * b[:, np.newaxis]
         slope = problem.beta * problem.loss.gradient(outputs, problem.targets).sum(axis=1) + 2.0 * problem.lam * b
         curve = problem.beta**2 * problem.loss.hessian(outputs, problem.targets).sum(axis=0)
-        step = np.linalg.solve(curve + 2.0 * problem.lam * np.eye(problem.m), -slope)
+        step = _newton_step(curve, 2.0 * problem.lam, slope)
         length = 1.0
         while length > 1e-10 and value(b + length * step) > value(b) + 1e-4 * length * float(slope @ step):
             length *= 0.5
@@ -202,6 +209,15 @@ def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
         if np.abs(step).max() <= 1e-15 * (1.0 + np.abs(b).max()):
             break
     return b
+
+
+def _newton_step(curve: np.ndarray, ridge: float, slope: np.ndarray) -> np.ndarray:
+    """−(curve + ridge·1)⁻¹ slope for curve ⪰ 0 (m, m), also where `ridge` is lost in rounding."""
+    try:
+        return np.linalg.solve(curve + ridge * np.eye(len(slope)), -slope)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(0.5 * (curve + curve.T))
+        return -vectors @ ((vectors.T @ slope) / (np.maximum(values, 0.0) + ridge))
 
 
 def bias_only(problem: Problem, r: int) -> Iterate:
@@ -216,7 +232,9 @@ def bias_only(problem: Problem, r: int) -> Iterate:
 def classical_step(method: str, budget: float) -> Callable[..., Iterate]:
     """The step of `vanilla`, `away` or `pairwise` on the set of mass `budget` = T; see the module's docstring."""
 
-    def step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate:
+    def step(
+        problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
+    ) -> Iterate:
         lam, T = problem.lam, budget
         neurons, G = now.neurons, now.duals[0]
         features = problem.activation(neurons.W @ points.T)  # (k, N)
@@ -300,5 +318,7 @@ def require_method(problem: Problem, method: str) -> None:
     """Raises InputError for an unknown method or one that cannot run on this loss."""
     if method not in METHODS:
         raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
-    if method != "corrective" and problem.loss.name == "interpolate":
-        raise InputError(f"method: {method} needs a smooth loss, and interpolate is a constraint; use corrective")
+    if method != "corrective" and problem.loss.is_constraint:
+        raise InputError(
+            f"method: {method} needs a smooth loss, and {problem.loss.name} is a constraint; use corrective"
+        )

@@ -1,31 +1,19 @@
 """Every cell of an arrangement of hyperplanes, as a tree of signs, and the exact maximum for one output and one sign.
 
-The hyperplanes {w : x_iᵀw = 0} cut R^r into cells. In general position P of them make
+For f(w) = cᵀw + Σ κ_i relu(x_iᵀw) only the P points with κ_i > 0 matter: on each cell of their hyperplanes f is concave
+and positively homogeneous, and its maximum over the cell and the unit ball is, by duality,
 
-    2 Σ_{k<r} C(P−1, k)   cells                                                                       (Schläfli, Cover).
+    min ‖c + Σ y_i x_i‖   over   y_i ≥ κ_i (κ_i > 0, sign +),   y_i ≤ 0 (κ_i > 0, sign −),   κ_i ≤ y_i ≤ 0 (κ_i < 0).    (1)
 
-For f(w) = cᵀw + Σ κ_i relu(x_iᵀw) only the P points with κ_i > 0 matter: on each of their cells f is concave and positively
-homogeneous, and its maximum over the cell and the unit ball is, by duality, a box-constrained least-squares problem,
+Any such y bounds f on the cell, so every value of (1) is a proof and the minimum is exact. In general position there
+are 2 Σ_{k<r} C(P−1, k) cells.
 
-    min ‖c + Σ y_i x_i‖   over   y_i ≥ κ_i (κ_i > 0, sign +),   y_i ≤ 0 (κ_i > 0, sign −),   κ_i ≤ y_i ≤ 0 (κ_i < 0).        (1)
+At the next point x of a node of the tree either both signs of xᵀw get a child, or the sign σ is implied: multipliers
+μ_j ≥ 0 of the signs s_j on the path have ‖e‖ ≤ ε, e = Σ μ_j s_j x_j − σx, hence σxᵀw ≥ −ε on the node. So the tree
+covers the space by its structure, whatever the arithmetic did; ties, duplicates and dependent points need no special
+care.
 
-Any such y bounds f on the cell (κ_i relu(s) ≤ y_i s there), so every value of (1) is a proof and the minimum is exact.
-
-**The tree.** Points are taken in a fixed order. At the next point x of a node there are two cases.
-  Split: both signs of xᵀw get a child, two closed half-spaces that cover the node.
-  Implied: there are multipliers μ_j ≥ 0 of the signs s_j split on so far on this path with ‖e‖ ≤ ε, e = Σ μ_j s_j x_j − σx.
-  Since s_j x_jᵀw ≥ 0, σxᵀw ≥ −eᵀw ≥ −ε on the node: the sign is σ, and relu(xᵀw) ≤ xᵀw + ε (σ = +) or ≤ ε (σ = −).
-So the tree covers the space by its structure, whatever the arithmetic did: a sign wrongly not recognised as implied only makes
-a needless child, whose leaf is closed by an inequality like any other. There is no certificate of emptiness. Points at
-the origin, duplicates, opposite and dependent points need no special care: their signs are implied (ε ≈ 0).
-
-**Rounding**, ε₀ = 2⁻⁵², twice the unit roundoff. A computed sum of k products is off by at most kε₀/2 times the sum of absolute
-values. So a leaf with multipliers y proves
-
-    f ≤ (Σ κ_iε_i + ‖ĉ‖)(1 + (P + r + 8)ε₀) + (N + 4)ε₀(‖c‖ + Σ|y_i|‖x_i‖),   ĉ the computed c + Σ y_i x_i,
-
-and ε = ‖ê‖(1 + (r + 6)ε₀) + (d + 4)ε₀(‖x‖ + Σμ_j‖x_j‖) for an implied sign with d multipliers. Points are first scaled by powers of
-two (exactly, κ inversely) to norms of size 1.
+docs/mathematics/arrangement.md has the rest, with the rounding of a leaf and of ε.
 """
 
 from __future__ import annotations
@@ -39,8 +27,10 @@ import numpy as np
 from cpcert.compiled import njit
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch_kernels import FLOOR
+from cpcert.oracle.frame import Rows
 from cpcert.oracle.least_norm import INFINITE, Workspace, evaluate, min_norm
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.spectral import row_norms
+from cpcert.rounding import EPS
 
 # A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.
 IMPLIED = 1e-13
@@ -56,7 +46,7 @@ LEAF, IMPLIED_NODE, SPLIT = 0, 1, 2
 class ArrangementProof:
     """Why f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) ≤ bound on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,): the problem as searched (scaled by powers of two). order (P,): the points
+    points (N, r), kappa (N,), linear (r,): the problem as searched, scaled as `rows` say. order (P,): the points
     with κ_i > 0 as the tree takes them. tree: int8, depth first, one entry a node: ±2 the next point is split and the
     child with that sign of x_iᵀw comes first; ±1 its sign is implied; 0 a leaf. Implied nodes and leaves have
     multipliers, in the order of the tree: `count` of them each, point `index` and `weight`. Implied: the
@@ -72,6 +62,7 @@ class ArrangementProof:
     index: np.ndarray
     weight: np.ndarray
     bound: float
+    rows: Rows
 
     @property
     def cells(self) -> int:
@@ -478,7 +469,8 @@ def arrangement_oracle(
     value, atom = _incumbent(scaled, factors, linear)
     order, tree, count, index, weight, _, _, best, atom = _search(scaled, factors, linear, True, value, atom)
     bound = float(max(best[1], best[0])) + FLOOR
-    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound)
+    rows = Rows(np.flatnonzero(keep), exponents, unit)
+    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound, rows)
     return float(np.ldexp(bound, unit)), atom, float(np.ldexp(best[0], unit)), proof
 
 

@@ -1,7 +1,7 @@
 """The compiled part of branch.py, which has the mathematics: one node after another, its bound, its children.
 
-`advance` is the loop over the stack; a node is bounded and tightened in turns (`_close`), then closed, or searched for a neuron and
-branched. It is a file of its own so that numba compiles it again only when it changes.
+`advance` is the loop over the stack; a node is bounded and tightened in turns (`_close`), then closed, or searched for
+a neuron and branched. It is a file of its own so that numba compiles it again only when it changes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 from cpcert.compiled import njit
 from cpcert.oracle.least_norm import INFINITE, ascent_step, evaluate, min_norm
 from cpcert.oracle.tree_language import BOUND, BRANCH, CLOSE, EMPTY, TIGHTEN
-
-EPS = 2.0**-52
+from cpcert.rounding import EPS
 
 # Numbers of cycles and rounds: they change the speed, never the validity. Measured on gaussian and diabetes problems
 # (N, r) = (40, 9), (60, 5), (100, 5) and on digits (40, 40).

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from cpcert import __version__
-from cpcert.certificate import build, check, deep_check
-from cpcert.certificate.build import problem_header
+from cpcert.certificate import check, deep_check, file
+from cpcert.certificate.file import problem_header
+from cpcert.certificate.spectral import norm_with_factor
 from cpcert.deep.bound.cover import Cover
 from cpcert.deep.bound.ladders import Cells, Item
 from cpcert.deep.bound.norms import NormItem
@@ -94,7 +95,7 @@ def _accepted(content: bytes) -> bool:
 
 def write(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
     """The bytes of a certificate."""
-    content = build.write(header, arrays)
+    content = file.write(header, arrays)
     return deep_check.MAGIC + content[len(check.MAGIC) :]
 
 
@@ -184,13 +185,11 @@ def _norms(problem: Problem, duals: list[np.ndarray]) -> tuple[np.ndarray, np.nd
     floats = [problem.X_tilde.T]
     for G in duals:
         exact, g = check.matrix(G.ravel().tolist(), problem.m, problem.N, "G")
-        if problem.loss.name == "cross_entropy":
-            exact[-1] = [-sum(column) for column in zip(*exact[:-1], strict=True)]
-        matrices.append((exact, g))
-        floats.append(np.vstack([G[:-1], -G[:-1].sum(axis=0)]) if problem.loss.name == "cross_entropy" else G)
+        matrices.append((problem.loss.exact_dual(exact), g))
+        floats.append(problem.loss.rounded_dual(G))
     norms, factors = [], []
     for (rows, e), A in zip(matrices, floats, strict=True):
-        found = build.norm_with_factor(A, rows, e)
+        found = norm_with_factor(A, rows, e)
         if found is None:
             raise ArithmeticError("an operator norm could not be proven")
         norms.append(found[0])

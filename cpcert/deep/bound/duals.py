@@ -56,7 +56,7 @@ def restricted(problem: Problem, features: np.ndarray, x: np.ndarray) -> tuple[n
             break
         small = value - following <= 1e-14 * abs(value)
         x, value = x + step * (new - x), following
-        if small or problem.loss.name == "mse":
+        if small or problem.loss.is_squared_distance:
             break
     return x, (x @ columns)[None, :], value
 

@@ -54,10 +54,11 @@ class Item:
 
 def item(problem: Problem, G: np.ndarray, bound: Callable[..., np.ndarray], proof: Tree | NormItem) -> Item:
     """The item of a dual point G (m, N)."""
-    if problem.loss.name != "mse":
+    ray = problem.loss.dual_ray(G, problem.targets)
+    if ray is None:
         return Item(G, bound, proof)
     bias = problem.beta**2 / (4.0 * problem.lam) * float(np.sum(G.sum(axis=1) ** 2))
-    return Item(G, bound, proof, float(np.sum(G * problem.targets)), 0.25 * problem.N * float(np.sum(G * G)) + bias)
+    return Item(G, bound, proof, ray[0], ray[1] + bias)
 
 
 def tree_item(problem: Problem, space: Space, tree: Tree) -> Item:
