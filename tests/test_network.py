@@ -14,7 +14,7 @@ from cpcert.activations import Activation, activation
 from cpcert.errors import InputError
 from cpcert.network import (
     Network,
-    features,
+    layer_features,
     loss_upper,
     outputs_with_error,
     representation_cost_upper,
@@ -468,5 +468,5 @@ def test_files_that_are_no_safetensors_or_say_something_else_are_refused(tmp_pat
 
 def test_features_append_the_bias_row():
     Z = np.array([[-1.0, 2.0]])
-    assert features(Z, activation("relu"), -0.5).tolist() == [[0.0, 2.0], [-0.5, -0.5]]
-    assert features(Z, activation("relu"), 0.0).tolist() == [[0.0, 2.0]]
+    assert layer_features(Z, activation("relu"), -0.5).tolist() == [[0.0, 2.0], [-0.5, -0.5]]
+    assert layer_features(Z, activation("relu"), 0.0).tolist() == [[0.0, 2.0]]
