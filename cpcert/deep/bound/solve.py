@@ -27,12 +27,13 @@ from cpcert.status import Status, notes_of
 
 # The part of the time limit for the network and its layers.
 NETWORK = 0.4
-# What a target is below the least value found, as a part of the gap asked for.
-ROOM = 0.1
+# What a target is below the least value found, as a part of the gap asked for, or of the gap that is left where that is
+# more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
+ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
 # The part of the time for the search; the rest is for the certificate.
 SEARCH = 0.7
-# A deadline for the certificates, where none is given: this part of the time limit, and so many seconds, later.
-LATER, SECONDS = 1.2, 2.0
+# What comes after the time limit, the last certificate, has this part of it and so many seconds.
+LATER, SECONDS = 0.2, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +67,9 @@ def global_bound(
     upper = loss_upper(network, problem)
     best = GlobalBound(None, None, math.inf, 0.0)
 
-    def certified(one: Candidate) -> GlobalBound:
-        target = min(one.value * (1.0 - 1e-9), upper) - ROOM * gap * abs(upper)
+    def certified(one: Candidate, part: float = LEFT) -> GlobalBound:
+        room = max(ROOM * gap * abs(upper), part * max(upper - one.value, 0.0))
+        target = min(one.value * (1.0 - 1e-9), upper) - room
         found = None
         with suppress(ArithmeticError, np.linalg.LinAlgError):
             found = certify_deep(
@@ -78,7 +80,10 @@ def global_bound(
     ending: Status | None = None
     try:
         with out_of_time_at(deadline):
-            best = certified(norms_candidate(problem, network, upper))
+            norms = norms_candidate(problem, network, upper)
+            best = certified(norms, FIRST)
+            better = certified(norms)
+            best = best if better.lower is None else better
             end = started + SEARCH * time_limit
             trees = tree_candidates(problem, network, upper, gap, end)
             if trees and time.monotonic() >= end:
@@ -120,7 +125,7 @@ def solve_global(
     compile_kernels()
     started = time.monotonic()
     if deadline is None:
-        deadline = started + LATER * time_limit + SECONDS
+        deadline = started + (1.0 + LATER) * time_limit + SECONDS
     found = solve_deep(problem, gap=gap, time_limit=NETWORK * time_limit, callback=callback, **options)
     result = replace(found, scope="global", notes=())
     if result.network is None or result.upper is None or result.status == Status.INTERRUPTED:
@@ -128,7 +133,9 @@ def solve_global(
     if not math.isfinite(result.upper):
         return replace(result, status=Status.NUMERICAL_FAILURE, notes=notes_of(Status.NUMERICAL_FAILURE, problem))
     left = max(time_limit - (time.monotonic() - started), 0.0)
-    bound = global_bound(problem, result.network, gap=gap, time_limit=left, deadline=deadline)
+    # Large networks may have taken all the time; a bound has its own all the same.
+    latest = max(deadline, time.monotonic() + LATER * time_limit + SECONDS)
+    bound = global_bound(problem, result.network, gap=gap, time_limit=left, deadline=latest)
     upper, lower = result.upper, bound.lower
     if bound.certificate is not None and bound.certificate.upper is not None:
         upper = bound.certificate.upper
