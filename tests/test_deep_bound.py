@@ -20,9 +20,12 @@ from cpcert.deep.bound.cover import build_cover
 from cpcert.deep.bound.minimum import masses_of, norms_candidate, tree_candidates
 from cpcert.deep.bound.solve import global_bound, solve_global
 from cpcert.deep.descent import descend, random_network
+from cpcert.deep.report import DeepOutcome
 from cpcert.frank_wolfe.bounds import best_scale, dual_value
 from cpcert.network import loss_upper
 from cpcert.oracle.plane import plane_oracle
+from cpcert.parallel import OutOfTime
+from cpcert.status import Status
 
 
 def best_network(problem: Problem, count: int = 6, width: int = 6) -> Network:
@@ -379,3 +382,40 @@ def test_classes_of_directions_close_what_one_mass_leaves_open():
     found = tree_candidates(problem, network, upper, 1e-2, time.monotonic() + 8.0)
     assert found[0].kind == "1" and found[-1].value <= upper * (1.0 + 1e-9)
     assert max(one.value for one in found) >= found[0].value * (1.0 - 1e-9)
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt, OutOfTime, MemoryError, ArithmeticError, None])
+def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch):
+    """The bound by norms, which is written first; the ending says what happened."""
+
+    def end(*_):
+        if cut is not None:
+            raise cut
+        return []
+
+    monkeypatch.setattr("cpcert.deep.bound.solve.tree_candidates", end)
+    problem = random_problem(0, most=4)
+    result = solve_global(problem, gap=1e-6, time_limit=3.0, restarts=1, width=4)
+    expected = {
+        KeyboardInterrupt: Status.INTERRUPTED, OutOfTime: Status.TIME_LIMIT, MemoryError: Status.MEMORY_LIMIT,
+        ArithmeticError: Status.NUMERICAL_FAILURE, None: Status.GAP_OPEN,
+    }[cut]  # fmt: skip
+    assert result.status is expected and result.message.startswith(expected.sentence)
+    assert result.bound == "norms" and deep_check.check(result.certificate.content)["lower"] == result.lower > 0.0
+    sentence = DeepOutcome(result).sentence()
+    assert "global minimum of depth 3 in [" in sentence and "(asked for 1e-06)" in sentence
+
+
+def test_a_gap_that_is_reached_is_optimal_for_the_global_minimum():
+    problem = Problem(np.array([[1.0]]), np.array([[1.0]]), lam=0.01, depth=3, beta=0.0)
+    result = solve_global(problem, gap=1e-2, time_limit=5.0, restarts=1, width=4)
+    assert result.status is Status.OPTIMAL and result.gap <= 1e-2
+    assert result.message == "the gap of 0.01 is proven for the global minimum"
+    assert "asked for" not in DeepOutcome(result).sentence()
+
+
+def test_blockwise_is_for_deeper_networks(tmp_path, capsys):
+    instance = tmp_path / "two.yaml"
+    instance.write_text("data: {source: teacher, points: 6, features: 1}\nlambda: 1e-2\n")
+    assert main(["solve", str(instance), "--scope", "blockwise"]) == 2
+    assert "--scope: blockwise is for depth >= 3" in capsys.readouterr().err
