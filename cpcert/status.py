@@ -24,6 +24,10 @@ class Status(Spoken):
         "the iteration limit came first; raise --max-iterations, or ask for a larger --gap",
     )
     STALLED = "stalled", "floating-point accuracy was reached before the gap closed; ask for a larger --gap"
+    GAP_OPEN = (
+        "gap_open",
+        "the search for a bound of the global minimum ended before the gap closed; ask for a larger --gap",
+    )
     SOLVER_FAILED = (
         "solver_failed",
         "the conic solver failed before the gap closed; ask for a larger --gap, or try another --seed",

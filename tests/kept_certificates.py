@@ -10,6 +10,8 @@ from cpcert.certificate import check
 
 FOLDER = Path(__file__).parent / "files" / "certificates"
 ANSWERS: dict[str, Any] = json.loads((FOLDER / "answers" / "claims.json").read_text())
+# Of networks of depth ≥ 3, with what they claim.
+DEEP: dict[str, Any] = json.loads((FOLDER / "answers" / "deep.json").read_text())
 
 
 def spent(module, content: bytes) -> list[int]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import hostile_files
 import pytest
-from kept_certificates import ANSWERS, spent
+from kept_certificates import ANSWERS, DEEP, spent
 from kept_certificates import FOLDER as KEPT
 
-from cpcert.certificate import check, rank_check
+from cpcert.certificate import check, deep_check, rank_check
 from cpcert.cli import main
 
 HERE = Path(__file__).parent
@@ -32,8 +32,13 @@ def test_files_of_earlier_versions(name):
     assert checker_of(content).check(content) == ANSWERS[name]["claim"]
 
 
+@pytest.mark.parametrize("name", sorted(DEEP))
+def test_files_of_earlier_versions_at_depth_three_and_more(name):
+    assert deep_check.check((KEPT / name).read_bytes()) == DEEP[name]
+
+
 def test_nothing_that_was_kept_is_forgotten():
-    assert {path.name for path in KEPT.glob("*.*")} == set(ANSWERS)
+    assert {path.name for path in KEPT.glob("*.*")} == {*ANSWERS, *DEEP}
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
@@ -221,12 +226,15 @@ def strange_files(folder):
         "packed.gz": (gzip.compress((KEPT / "plane.cpcert").read_bytes()), neither), "magic": (check.MAGIC, "header"),
         "version": (b"cpcert\x00\x02" + bytes(100), neither), "twice": (b'{"claim": 1, "claim": 2}', "given twice"),
         "upper": (b'{"claim": ["cp_rank"]}', "known claim"), "header": (check.MAGIC + b"\xff" * 8, "header"),
+        "three": (deep_check.MAGIC, "header"), "four": (deep_check.MAGIC + b"\xff" * 8, "header"),
+        "five": (deep_check.MAGIC + b"\x02" + bytes(7) + b"{}", "no list of arrays"),
     }  # fmt: skip
     for name, (content, sentence) in contents.items():
         (folder / name).write_bytes(content)
         yield folder / name, sentence
     for name, beginning, sentence in (
         ("sparse", b"", "too long"), ("sparse.cpcert", check.MAGIC, "too long"), ("sparse.json", b"{", "too long"),
+        ("sparse.deep", deep_check.MAGIC, "too long"),
     ):  # fmt: skip
         sparse(folder / name, beginning)
         yield folder / name, sentence
@@ -240,7 +248,7 @@ def test_every_other_file_gets_one_sentence(tmp_path, capsys):
         assert said.startswith("rejected: ") and sentence in said and said.count("\n") == 1, (path, said)
         assert main(["verify", str(path), "--json"]) == 1
         assert json.loads(capsys.readouterr().out)["accepted"] is False
-        for program in (check, rank_check):
+        for program in (check, deep_check, rank_check):
             assert program.main([str(path)]) == 1, path
             said = capsys.readouterr()
             assert said.out.startswith("rejected: ") and said.out.count("\n") == 1 and not said.err
@@ -248,7 +256,7 @@ def test_every_other_file_gets_one_sentence(tmp_path, capsys):
     for command in (["verify"], ["verify", "--json"]):
         assert main([*command, str(tmp_path / "folder")]) == 2
         assert "cannot be read (Is a directory)" in "".join(capsys.readouterr())
-    for program in (check, rank_check):
+    for program in (check, deep_check, rank_check):
         assert program.main([str(tmp_path / "folder")]) == 2
         assert "Is a directory" in capsys.readouterr().err
     for kept in ("plane.cpcert", "cp_rank-rank.json"):

@@ -249,7 +249,7 @@ def test_wrong_input_is_named(problem, options, message):
 def test_the_command_says_what_is_proven_and_writes_the_certificates(tmp_path, capsys):
     instance = tmp_path / "tiny.yaml"
     instance.write_text("data: {source: teacher, points: 6, features: 1}\ndepth: 3\nlambda: 1e-2\nsolve: {gap: 1e-3}\n")
-    assert main(["solve", str(instance), "--out", str(tmp_path / "out")]) == 0
+    assert main(["solve", str(instance), "--scope", "blockwise", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     assert "necessary for a global minimum, not sufficient" in printed.out
     assert "layer 1 proven" in printed.err

@@ -784,7 +784,7 @@ def test_commands_read_what_check_reads(torch, tmp_path, capsys):
     model, instance = tmp_path / "model.ckpt", tmp_path / "small.yaml"
     torch.save({"state_dict": tensors(torch, state), "loss": np.float64(0.5)}, model)
     data = f"data: {{source: inline, X: {p.X.tolist()}, Y: {p.Y.tolist()}}}\n"
-    instance.write_text(data + "loss: mse\nlambda: 0.01\ndepth: 3\n")
+    instance.write_text(data + "loss: mse\nlambda: 0.01\ndepth: 3\nsolve: {time_limit: 2}\n")
     for command in ("check", "reduce", "forces"):
         assert main([command, str(model), str(instance)]) == 2
         captured = capsys.readouterr()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.certificate import check, rank_check
+from cpcert.certificate import check, deep_check, rank_check
 from cpcert.errors import InputError
 from cpcert.outcomes import Spoken
 
@@ -20,12 +20,16 @@ class ClaimKind(Spoken):
     """What a file can prove, in the words of its checker; `sentence` lacks what the claim is about, and its bounds."""
 
     MINIMUM = "minimum", "the global minimum of {problem}"
+    DEEP_MINIMUM = "deep_minimum", "the global minimum of {problem} (depth {depth})"
     INFEASIBLE = "infeasible", "no network of any width fits the targets of {problem} exactly"
     COMPLETELY_POSITIVE = "completely_positive", "the {matrix} is completely positive"
     NOT_COMPLETELY_POSITIVE = "not_completely_positive", "the {matrix} is not completely positive"
     CP_RANK = "cp_rank", "the cp-rank of the {matrix} is"
     RANK_SIGMA = "rank_sigma", "Rank_σ of the {pair} is"
     NOT_IN_S = "not_in_S", "the {pair} is not in S"
+
+
+MINIMA = (ClaimKind.MINIMUM, ClaimKind.DEEP_MINIMUM)
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,13 @@ class Claim:
         order = self.said.get("order")
         about = self.kind.sentence.format(
             problem=f"problem {(self.sha256 or '')[:16]}…",
+            depth=self.said.get("depth"),
             matrix=f"matrix of order {order} in the file",
             pair=f"pair of order {order} in the file",
         )
         if self.kind in (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA):
             return f"{about} at least {self.lower}" + ("" if self.upper is None else f", at most {self.upper}")
-        if self.kind != ClaimKind.MINIMUM:
+        if self.kind not in MINIMA:
             return about
         if self.lower is None:
             return f"{about} is at most {self.upper!r}"
@@ -72,17 +77,18 @@ class Claim:
 
 
 def read_claim(path: Path) -> Claim:
-    """What a certificate of `solve` (check.py) or a proof about a matrix (rank_check.py) proves, as its checker says it.
+    """What a certificate of `solve` (check.py, deep_check.py) or a proof about a matrix (rank_check.py) proves, as its
+    checker says it.
 
     Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
-    file is read than its first bytes, if they are those of neither kind.
+    file is read than its first bytes, if they are those of no kind.
     """
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size >= check.FILE_BYTES:
                 raise check.Rejected("the file is too long")
             content = file.read(1 << 12)
-            certificate = content.startswith(check.MAGIC)
+            certificate = content.startswith((check.MAGIC, deep_check.MAGIC))
             if not certificate and not content.lstrip().startswith(b"{"):
                 raise check.Rejected("it is neither a certificate of `solve` nor a proof in JSON")
             content += file.read(check.FILE_BYTES - len(content))
@@ -90,11 +96,11 @@ def read_claim(path: Path) -> Claim:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise check.Rejected("memory ran out") from None
-    if certificate:
-        return Claim.of(check.check(content))
     try:
-        return Claim.of(rank_check.check(content))
-    except rank_check.Rejected as error:
+        if content.startswith(deep_check.MAGIC):
+            return Claim.of(deep_check.check(content))
+        return Claim.of((check if certificate else rank_check).check(content))
+    except (deep_check.Rejected, rank_check.Rejected) as error:
         raise check.Rejected(str(error)) from None
 
 
@@ -104,6 +110,6 @@ def certified_interval(path: Path, problem: Problem) -> tuple[float | None, floa
         claim = read_claim(path)
     except check.Rejected as error:
         raise InputError(f"{path}: the certificate is rejected ({error})") from None
-    if claim.kind != ClaimKind.MINIMUM or claim.sha256 != problem.sha256:
+    if claim.kind not in MINIMA or claim.sha256 != problem.sha256:
         raise InputError(f"{path}: is about another problem; give the certificate of this instance")
     return claim.lower, claim.upper

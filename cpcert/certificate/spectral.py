@@ -72,7 +72,7 @@ def _form(given: _Numbers, proof: SpectralProof, integers: list[int], norms: lis
         used += [np.ldexp(G[:, live], -e), np.ldexp(X[live], e[:, np.newaxis])]
     values = []
     for A, (rows, exponent) in zip(used, _exact_products(given, live, e.tolist()), strict=True):
-        found = _norm(A, rows, exponent)
+        found = norm_with_factor(A, rows, exponent)
         if found is None:
             return None
         values.append(found[0])
@@ -98,7 +98,7 @@ def _exact_products(given: _Numbers, live: np.ndarray, e: list[int]) -> list[tup
     return exact
 
 
-def _norm(A: np.ndarray, rows: check.Matrix, exponent: int) -> tuple[float, list[int]] | None:
+def norm_with_factor(A: np.ndarray, rows: check.Matrix, exponent: int) -> tuple[float, list[int]] | None:
     """A float t ≥ ‖A‖ as small as can be proven, and the Cholesky factor that proves it."""
     top = float(np.linalg.norm(A, 2))
     for margin in (0.0, *MARGINS):

@@ -11,6 +11,7 @@ from cpcert.commands import (
     NO,
     AsJson,
     Flag,
+    announce_compilation,
     deliver,
     problem_of,
     read_and_say,
@@ -21,7 +22,10 @@ from cpcert.errors import InputError
 from cpcert.output import prepare_folder
 
 if TYPE_CHECKING:
+    from cpcert.instance import SolveSettings
+    from cpcert.network import Network
     from cpcert.networks.reduce import ReductionOutcome
+    from cpcert.problem import Problem
 
 
 def check(
@@ -39,8 +43,8 @@ def check(
 ) -> int:
     """Say whether a trained network is globally optimal, and how far it is from it at most and at least.
 
-    Deeper networks (depth 3 and more) are searched for a neuron that lowers the loss, layer by layer: finding one proves that
-    they are suboptimal, finding none leaves the question open. Exit codes:
+    At depth 3 and more the interval may be wide: then the verdict says how far from optimal the network is at most and at
+    least, and a neuron that lowers the loss, in any layer, proves it suboptimal. Exit codes:
     0  optimal: its loss is within the gap of a proven lower bound
     1  suboptimal (proven: it exceeds the proven upper bound, or a neuron lowers its loss), or undecided
     2  the input is wrong
@@ -53,7 +57,7 @@ def check(
     instance
         The instance file (YAML) with the data.
     certificate
-        A certificate of this instance; without one the instance is solved first (depth 2).
+        A certificate of this instance; without one the instance is solved first.
     gap
         The relative distance that counts as optimal (instead of solve.gap in the file; 1e-6 by default).
     time_limit
@@ -91,6 +95,8 @@ def check(
     elif problem.depth == 2:
         result = solve_and_show(problem, settings)
         lower, upper = result.lower, result.upper
+    else:
+        lower, upper = _deep_interval(problem, network, settings)
     found = check_network(problem, network, lower, upper, settings.gap)
     outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)))
     if improve is not None:
@@ -106,6 +112,17 @@ def check(
         print_neurons(found, outcome.neurons)
     code = DONE if found.verdict is Verdict.OPTIMAL else NO
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
+
+
+def _deep_interval(problem: Problem, network: Network, settings: SolveSettings) -> tuple[float | None, float | None]:
+    """The proven interval of the global minimum at depth ≥ 3; the network is one of the starts."""
+    from cpcert.deep.bound.solve import solve_global
+    from cpcert.deep.report import show_progress
+
+    announce_compilation()
+    given = settings.model_dump(exclude={"method"})
+    result = solve_global(problem, warm_start=network, callback=show_progress(problem), **given)
+    return result.lower, result.upper
 
 
 def reduce(

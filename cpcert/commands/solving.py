@@ -79,15 +79,16 @@ def solve(
     warm_start: str | None = None,
     workers: int = 1,
     dask: str | None = None,
+    scope: Literal["global", "blockwise"] = "global",
     plot: Flag = False,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
     The trace goes to stderr, the result to stdout, and the proof into the certificate NAME.cpcert. From depth 3 on, the
-    gaps are those of each hidden layer given its neighbours (scope: blockwise), which a global minimum needs but which do
-    not make one; the certificates are NAME-layer1.cpcert, …. Exit codes:
-    0  the requested gap is proven (depth >= 3: in every layer)
+    bound is proven by other means and the gap may stay open; the layers have gaps of their own, given their neighbours.
+    Exit codes:
+    0  the requested gap is proven
     1  it is not (what was proven is printed all the same), or the data are infeasible
     2  the input is wrong
 
@@ -105,6 +106,9 @@ def solve(
         Processes for long searches, on top of this one (1: none); the result does not depend on it.
     dask
         The address of a dask scheduler, like tcp://host:8786, whose workers do the long searches instead.
+    scope
+        From depth 3 on: global, or blockwise: a gap for each hidden layer given its neighbours, which a global minimum
+        needs but which does not make one, with the certificates NAME-layer1.cpcert, ….
     plot
         Draw the trace and, for one-dimensional data, the function, into the folder of --out or the current one.
     certificate
@@ -118,6 +122,10 @@ def solve(
     if out is not None or plot or certificate:
         prepare_folder(out or Path())
     problem = problem_of(loaded)
+    if problem.depth == 2 and scope == "blockwise":
+        raise InputError(
+            "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
+        )
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
     start = None if warm_start is None else _warm_start(warm_start, problem)
@@ -127,7 +135,7 @@ def solve(
     with start_workers(workers, dask) as crew:
         deadline = _deadline(problem, settings.time_limit, entered, certificate)
         if problem.depth > 2:
-            return _solve_deep(problem, settings, crew, start, as_json, out, certificate, deadline)
+            return _solve_deep(problem, settings, crew, start, scope, as_json, out, certificate, deadline)
         by = deadline if certificate else None
         result = solve_and_show(problem, settings, workers=crew, warm_start=start, certificate_by=by)
     proof = None
@@ -197,6 +205,7 @@ def _solve_deep(
     settings: SolveSettings,
     crew: Workers,
     start: Network | None,
+    scope: str,
     as_json: bool,
     out: Path | None,
     certificate: bool,
@@ -209,9 +218,16 @@ def _solve_deep(
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
     given = settings.model_dump(exclude={"method"})
-    result = solve_deep(problem, callback=show_progress(problem), workers=crew, warm_start=start, **given)
+    given |= {"callback": show_progress(problem), "workers": crew, "warm_start": start}
+    if scope == "global":
+        from cpcert.deep.bound.solve import solve_global
+
+        result = solve_global(problem, deadline=deadline, **given)
+    else:
+        result = solve_deep(problem, **given)
+    interval = result.certificate if certificate else None
     proofs: list[Certificate | None] = [None] * len(result.layers)
-    if certificate:
+    if certificate and scope == "blockwise":
         from cpcert.deep.certificates import certified_layers
 
         print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
@@ -219,9 +235,9 @@ def _solve_deep(
     outcome = DeepOutcome(result)
 
     def save() -> DeepOutcome:
-        if out is None and not any(proofs):
+        if out is None and interval is None and not any(proofs):
             return outcome
-        return outcome.write(out or Path(), proofs, everything=out is not None)
+        return outcome.write(out or Path(), proofs, interval, everything=out is not None)
 
     return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
 
@@ -235,8 +251,8 @@ def verify(
 ) -> int:
     """Check a certificate in exact arithmetic and say what it proves.
 
-    The checkers are cpcert/certificate/check.py, and rank_check.py for claims about matrices: each is one file that
-    needs nothing but Python. Exit codes:
+    The checkers are cpcert/certificate/check.py, deep_check.py for networks of depth 3 and more, and rank_check.py for
+    claims about matrices: each is one file that needs nothing but Python. Exit codes:
     0  accepted: the claim is true
     1  rejected: the file proves nothing, and why
     2  the file cannot be read

@@ -11,7 +11,8 @@
 
 Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result
 is blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any
-hidden neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
+hidden neuron and with the best output bias, every layer is). The lower bound of the global
+minimum is bound/solve.py's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,6 +40,9 @@ from cpcert.parallel import HERE, Workers, at_work
 from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.status import Status, message, notes_of
+
+if TYPE_CHECKING:
+    from cpcert.deep.bound.certificate import DeepCertificate
 
 RESTARTS = 10
 WIDTH = 20
@@ -87,10 +92,11 @@ class LayerBound:
 class DeepResult:
     """What is proven about a network of depth ≥ 3.
 
-    status: how the run ended (cpcert/status.py); optimal: every layer has the requested gap. upper: the proven loss of
-    `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every start. lower and gap are
-    None: nothing is proven about the global minimum from below. requested_gap: the gap that was asked for in every layer.
-    notes: what there is to say besides the sentence of the status.
+    status: how the run ended (cpcert/status.py). scope blockwise: optimal if every layer has the requested gap; lower and
+    gap are None, nothing is proven about the global minimum from below. scope global (bound/solve.py): lower ≤ the global
+    minimum ≤ upper, status and gap are about that interval, and `certificate` proves it by a bound of the kind `bound`.
+    upper: the proven loss of `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of
+    every start. notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
@@ -104,13 +110,16 @@ class DeepResult:
     requested_gap: float
     notes: tuple[str, ...] = ()
     scope: str = "blockwise"
-    lower: None = None
-    gap: None = None
+    lower: float | None = None
+    gap: float | None = None
+    certificate: DeepCertificate | None = None
+    bound: str | None = None
 
     @property
     def message(self) -> str:
         """Why the run ended, and what else there is to say."""
-        proven = f"the gap of {whole(self.requested_gap)} is proven for every layer given its neighbours"
+        of = "the global minimum" if self.scope == "global" else "every layer given its neighbours"
+        proven = f"the gap of {whole(self.requested_gap)} is proven for {of}"
         return message(self.status, proven, self.notes)
 
 

@@ -87,7 +87,8 @@ class LayerContact:
 class CheckResult:
     """loss: proven upper bound of the network's loss, loss_lower its proven lower bound. [lower, upper]: the proven interval of the
     global minimum. suboptimality: proven bounds of loss − P*. scope: global,
-    or blockwise at depth ≥ 3, where only one layer at a time was looked at. layers: one entry a hidden layer, a heuristic."""
+    or blockwise at depth ≥ 3 without a lower bound, where only one layer at a time was looked at. layers: one entry a
+    hidden layer, a heuristic."""
 
     loss: float
     loss_lower: float
@@ -181,7 +182,7 @@ def check_network(
         verdict = Verdict.SUBOPTIMAL
     else:
         verdict = Verdict.UNDECIDED
-    scope = "global" if problem.depth == 2 else "blockwise"
+    scope = "global" if problem.depth == 2 or lower is not None else "blockwise"
     return CheckResult(loss, loss_lower, lower, upper, verdict, scope, (least, most), layers, descent)
 
 

@@ -1,0 +1,1031 @@
+"""The checker of global bounds for networks of depth 3 and more: one file, the standard library, exact arithmetic.
+
+    python deep_check.py FILE     prints the claim; exit code 0 accepted, 1 rejected, 2 the file cannot be read
+
+The claim is lower <= P* <= upper, P* the infimum of C(Z_L) + λ Σ‖W_ℓ‖_F² over networks of one depth and any widths. DEEP.md beside
+this file says what is checked and why it proves the claim. Nothing is taken from the file but numbers: whatever is missing,
+superfluous, not finite, too large or not proven raises `Rejected`. This file imports nothing of cpcert and can be copied; the
+container, the numbers and the losses are those of check.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import math
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import combinations, product
+from math import isqrt
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+MAGIC = b"cpdeep\x00\x01"
+# Limits: a file beyond them is rejected before its numbers are touched.
+FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 26, 1 << 26, 1 << 29, 1 << 27
+ARRAYS, EXPONENT, HEADER_DIGITS = 64, 1100, 4300
+# Coordinates of the points, bits of a ray, classes of directions, layers; products that a check may take in all.
+RANK, RAY_BITS, CLASSES, DEPTH, WORK = 8, 2048, 16, 64, 1 << 34
+
+Vector = list[int]
+Matrix = list[list[int]]
+
+
+class Rejected(Exception):
+    """The certificate proves nothing; the message says why."""
+
+
+def require(condition: bool, reason: str) -> None:
+    """Raise Rejected(reason) unless the condition holds."""
+    if not condition:
+        raise Rejected(reason)
+
+
+# -- the container (SPEC.md, "File") -----------------------------------------------------------------------------------
+
+
+def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header and the arrays of a certificate: array("d") for float64, array("q") for integers."""
+    require(content[:8] == MAGIC, "this is not a cpcert certificate of version 1")
+    require(len(content) < FILE_BYTES, "the file is too long")
+    size = int.from_bytes(content[8:16], "little")
+    require(len(content) >= 16 and size <= min(HEADER_BYTES, len(content) - 16), "the header is cut off or too long")
+    try:
+        header = json.loads(
+            content[16 : 16 + size].decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_short_integer,
+        )
+    except (ValueError, RecursionError) as error:
+        raise Rejected(f"the header is not valid JSON: {error}") from None
+    require(isinstance(header, dict) and isinstance(header.get("arrays"), list), "the header has no list of arrays")
+    require(len(header["arrays"]) <= ARRAYS, "too many arrays")
+    arrays: dict[str, Any] = {}
+    at = 16 + size
+    room = {"float64": FLOAT_BYTES, "int": INT_BYTES}
+    for entry in header.pop("arrays"):
+        name, kind, count, stored = _fields(entry, ("name", "type", "count", "stored"), "an array")
+        require(isinstance(name, str) and name not in arrays, f"two arrays are called {_shown(name)}")
+        name, shown = str(name), _shown(name)
+        require(isinstance(kind, str) and kind in room, f"array {shown}: the type {_shown(kind)} is unknown")
+        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {shown}: is cut off")
+        require(0 <= 8 * count <= room[kind], f"array {shown}: too large")
+        raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, shown)
+        arrays[name] = _floats(raw, count, shown) if kind == "float64" else _integers(raw, count, shown)
+        at += stored
+        room[kind] -= 8 * count
+    require(at == len(content), "there are bytes after the last array")
+    return header, arrays
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key is given twice")
+    return result
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number")
+
+
+def _short_integer(text: str) -> int:
+    """Python may be told to convert integers of any length, which takes long."""
+    if len(text) > HEADER_DIGITS:
+        raise ValueError("an integer is too long")
+    return int(text)
+
+
+def _shown(value: Any) -> str:
+    """A value of the header for a message: of a text the beginning, else only what it is."""
+    return ascii(value[:60]) if isinstance(value, str) else f"({type(value).__name__})"
+
+
+def _decompress(data: bytes, most: int, name: str) -> bytes:
+    try:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_BYTES)
+        raw = stream.decompress(data, most + 1)
+    except lzma.LZMAError as error:
+        raise Rejected(f"array {name}: cannot be decompressed ({error})") from None
+    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name}: has the wrong length")
+    return raw
+
+
+def _floats(raw: bytes, count: int, name: str) -> array[float]:
+    require(len(raw) == 8 * count, f"array {name}: has the wrong length")
+    values = array("d")
+    values.frombytes(raw)
+    if sys.byteorder == "big":
+        values.byteswap()
+    require(all(map(math.isfinite, values)), f"array {name}: holds NaN or infinity")
+    return values
+
+
+def _integers(raw: bytes, count: int, name: str) -> array[int]:
+    """Signed integers of 64 bits: zigzag, then seven bits a byte, the lowest first, bit 7 set on all but the last."""
+    values = array("q")
+    append = values.append
+    value = shift = 0
+    try:
+        for byte in raw:
+            if byte < 128:
+                value |= byte << shift
+                append((value >> 1) ^ -(value & 1))
+                value = shift = 0
+            else:
+                value |= (byte & 127) << shift
+                shift += 7
+                if shift == 70:
+                    raise OverflowError
+    except OverflowError:
+        raise Rejected(f"array {name}: an integer has more than 64 bits") from None
+    require(shift == 0 and len(values) == count, f"array {name}: has the wrong length")
+    return values
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _fields(value: Any, names: Sequence[str], what: str) -> list[Any]:
+    """The values of a JSON object that has exactly these keys."""
+    require(isinstance(value, dict), f"{what}: is not an object")
+    require(set(value) == set(names), f"{what}: must have the keys {', '.join(names)} and no others")
+    return [value[name] for name in names]
+
+
+def _number(value: Any, what: str) -> float:
+    """A JSON number as the float64 next to it."""
+    require(isinstance(value, (int, float)) and not isinstance(value, bool), f"{what}: is not a number")
+    try:
+        result = float(value)
+    except OverflowError:
+        raise Rejected(f"{what}: is too large") from None
+    require(math.isfinite(result), f"{what}: is too large")
+    return result
+
+
+# -- exact numbers -----------------------------------------------------------------------------------------------------
+
+
+def dyadic(values: Sequence[float]) -> tuple[Vector, int]:
+    """(integers, e) with values[i] == integers[i]·2**e exactly."""
+    e = max((value.as_integer_ratio()[1].bit_length() - 1 for value in values), default=0)
+    ratios = map(float.as_integer_ratio, values)
+    return [num << (e + 1 - den.bit_length()) for num, den in ratios], -e
+
+
+def matrix(values: Sequence[float], rows: int, columns: int, what: str) -> tuple[Matrix, int]:
+    """A row-major array as rows of integers over one power of two."""
+    require(len(values) == rows * columns, f"{what}: has {len(values)} entries, not {rows} x {columns}")
+    flat, e = dyadic(values)
+    return [flat[i * columns : (i + 1) * columns] for i in range(rows)], e
+
+
+def power(e: int) -> Fraction:
+    """2**e."""
+    return Fraction(1 << e) if e >= 0 else Fraction(1, 1 << -e)
+
+
+def shifted(value: int, e: int) -> int:
+    """⌊value·2**e⌋."""
+    return value << e if e >= 0 else value >> -e
+
+
+def dot(a: Sequence[int], b: Sequence[int]) -> int:
+    """The inner product."""
+    return sum(map(mul, a, b))
+
+
+def root_up(value: int) -> int:
+    """⌈√value⌉."""
+    root = isqrt(value)
+    return root + (root * root != value)
+
+
+def norm_up(vector: Sequence[int], e: int, bits: int = 80) -> Fraction:
+    """A rational ≥ the norm of vector·2**e, by at most one unit in `bits` bits."""
+    square = dot(vector, vector)
+    more = max(0, bits - square.bit_length() // 2)
+    return root_up(square << 2 * more) * power(e - more)
+
+
+def fraction_root_up(value: Fraction, bits: int = 80) -> Fraction:
+    """A rational ≥ √value."""
+    more = max(0, bits - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
+    return root_up(-((-value.numerator << 2 * more) // value.denominator)) * power(-more)
+
+
+def at_most(square: Fraction, bound: Fraction) -> bool:
+    """√square ≤ bound."""
+    return bound >= 0 and square <= bound * bound
+
+
+def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
+    """S ⪰ 0: S − 2**e LLᵀ, with e and the lower triangle of L from the file, is diagonally dominant."""
+    k = len(S)
+    e = take()
+    require(abs(e) <= 4 * EXPONENT, "the scale of a Cholesky factor is too large")
+    L = [[take() for _ in range(i + 1)] for i in range(k)]
+    shift = max(-e, 0)
+    off = [0] * k
+    diagonal = []
+    for i in range(k):
+        for j in range(i):
+            rest = abs((S[i][j] << shift) - shifted(dot(L[i], L[j]), max(e, 0)))
+            off[i] += rest
+            off[j] += rest
+        diagonal.append((S[i][i] << shift) - shifted(dot(L[i], L[i]), max(e, 0)))
+    return all(d >= o for d, o in zip(diagonal, off, strict=True))
+
+
+# -- logarithms (SPEC.md, "Logarithms") --------------------------------------------------------------------------------
+
+BITS = 160
+ONE = 1 << BITS
+
+
+def exp_bounds(x: Fraction) -> tuple[int, int]:
+    """Integers (low, high) with low ≤ e**x·2**BITS ≤ high, for x ≤ 0."""
+    if x < -100:
+        return 0, 1 << (BITS - 144)  # e**-100 < 2**-144
+    # e**x = (e**s)**-256 with 0 ≤ s = −x/256 < 0.4
+    s = -x / 256
+    s_low = (s.numerator << BITS) // s.denominator
+    low = high = term_low = term_high = ONE
+    for n in range(1, 60):
+        term_low = (term_low * s_low >> BITS) // n
+        term_high = -(-term_high * (s_low + 1) // (n << BITS))
+        low, high = low + term_low, high + term_high
+    high += 2 * term_high  # the rest is less than the last term
+    for _ in range(8):
+        low, high = low * low >> BITS, -(-(high * high) >> BITS)
+    return ONE * ONE // high, -(-ONE * ONE // low)
+
+
+def log_bounds(numerator: int, denominator: int) -> tuple[Fraction, Fraction]:
+    """Rationals around log(numerator/denominator), both > 0.
+
+    With x = m·2**k, ½ < m < 2, any guess L of log m and t = m·e**−L: L + 1 − 1/t ≤ log m ≤ L + t − 1.
+    """
+    k = numerator.bit_length() - denominator.bit_length()
+    if k >= 0:
+        denominator <<= k
+    else:
+        numerator <<= -k
+    low, high = _log_near_one(numerator, denominator)
+    if k:
+        two_low, two_high = LOG_TWO
+        low, high = low + k * (two_low if k > 0 else two_high), high + k * (two_high if k > 0 else two_low)
+    return low, high
+
+
+def _log_near_one(numerator: int, denominator: int) -> tuple[Fraction, Fraction]:
+    guess = Fraction(math.log(numerator / denominator))
+    low, high = exp_bounds(-abs(guess))
+    if guess < 0:
+        low, high = ONE * ONE // high, -(-ONE * ONE // low)
+    t_low, t_high = numerator * low, -(-numerator * high)
+    # t = m·e**−L lies between t_low and t_high over denominator·ONE.
+    unit = denominator * ONE
+    below = ((t_low - unit) << BITS) // t_low
+    above = -((-(t_high - unit) << BITS) // unit)
+    return guess + Fraction(below, ONE), guess + Fraction(above, ONE)
+
+
+LOG_TWO = _log_near_one(2, 1)
+
+
+# -- the problem (SPEC.md, "Problem") ----------------------------------------------------------------------------------
+
+LOSSES = ("mse", "cross_entropy", "logistic")
+
+
+class Problem:
+    """The numbers of the instance. X: points as rows of X̃ over 2**x; Y: targets, a row an output, over 2**y."""
+
+    def __init__(self, header: Any, arrays: dict[str, Any]) -> None:
+        names = ("loss", "a_plus", "a_minus", "lambda", "beta", "depth", "N", "n0", "m", "sha256")
+        self.loss, *numbers, depth, N, n0, m, digest = _fields(header, names, "problem")
+        a_plus, a_minus, lam, beta = (_number(v, name) for v, name in zip(numbers, names[1:5], strict=True))
+        require(self.loss in LOSSES, f"the loss {_shown(self.loss)} is unknown or only for depth 2")
+        require(all(_is_int(v) and v > 0 for v in (depth, N, n0, m)), "depth, N, n0 and m must be positive integers")
+        require(3 <= depth <= DEPTH, f"this claim is about networks of depth 3 to {DEPTH}")
+        require(lam > 0.0, "lambda must be positive")
+        self.depth, self.N, self.m, self.n0, self.n = depth, N, m, n0, n0 + (beta != 0.0)
+        self.a_plus, self.a_minus = Fraction(a_plus), Fraction(a_minus)
+        self.lam, self.beta = Fraction(lam), Fraction(beta)
+        X, Y = _array(arrays, "X", float), _array(arrays, "Y", float)
+        require(len(X) == N * n0 and len(Y) == N * m, "X or Y has the wrong number of entries")
+        words = (
+            f"cpcert-problem 1 loss={self.loss} a_plus={a_plus.hex()} a_minus={a_minus.hex()} "
+            f"lambda={lam.hex()} beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}\n"
+        )
+        hashed = hashlib.sha256(words.encode("ascii") + _little_endian(X) + _little_endian(Y)).hexdigest()
+        require(digest == hashed, "the hash is not that of the problem's numbers")
+        self.sha256 = hashed
+        rows = [list(X[i * n0 : (i + 1) * n0]) + [beta] * (beta != 0.0) for i in range(N)]
+        self.X, self.x = matrix([v for row in rows for v in row], N, self.n, "X")
+        columns, self.y = matrix(Y, N, m, "Y")
+        self.Y = [list(row) for row in zip(*columns, strict=True)]
+        if self.loss == "cross_entropy":
+            require(m >= 2 and all(v >= 0 for row in self.Y for v in row), "labels must be >= 0, two classes or more")
+        if self.loss == "logistic":
+            one = Fraction(1) / power(self.y)
+            require(all(abs(v) == one for row in self.Y for v in row), "logistic labels must be 1 or -1")
+        self.work = WORK
+
+    @property
+    def kink(self) -> Fraction:
+        """δ = a₊ − a₋."""
+        return self.a_plus - self.a_minus
+
+    @property
+    def lipschitz(self) -> Fraction:
+        """max(|a₊|, |a₋|)."""
+        return max(abs(self.a_plus), abs(self.a_minus))
+
+    def spend(self, products: int) -> None:
+        """Count products; a file that asks for too many is rejected."""
+        self.work -= products
+        require(self.work >= 0, "the proof takes more work than a checker should do")
+
+
+def _array(arrays: dict[str, Any], name: str, kind: type) -> Any:
+    """Take the array called name out of the certificate."""
+    require(name in arrays, f"the array {name!r} is missing")
+    values = arrays.pop(name)
+    require(values.typecode == ("d" if kind is float else "q"), f"array {name!r}: has the wrong type")
+    return values
+
+
+def _little_endian(values: array[float]) -> bytes:
+    if sys.byteorder == "big":
+        values = array("d", values)
+        values.byteswap()
+    return values.tobytes()
+
+
+# -- losses (SPEC.md, "Claims" and "Lower bound") ---------------------------------------------------------------------------
+
+
+def activate(problem: Problem, Z: Matrix) -> tuple[Matrix, int]:
+    """σ of each entry, over a further power of two: (values, e)."""
+    (plus, minus), e = dyadic([float(problem.a_plus), float(problem.a_minus)])
+    return [[(plus if z > 0 else minus) * z for z in row] for row in Z], e
+
+
+def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
+    """A rational ≥ C(Z); exact for mse. Z and Y over 2**e."""
+    N, unit = problem.N, power(e)
+    pairs = [list(zip(p, q, strict=True)) for p, q in zip(Z, Y, strict=True)]
+    if problem.loss == "mse":
+        return sum((a - b) ** 2 for row in pairs for a, b in row) * unit * unit / N
+    total = Fraction(0)
+    if problem.loss == "logistic":
+        for row in pairs:
+            for z, y in row:
+                t = z if y > 0 else -z  # log(1 + e**−t) = max(−t, 0) + log(1 + e**−|t|)
+                total += max(-t, 0) * unit + log_bounds(ONE + exp_bounds(-abs(t) * unit)[1], ONE)[1]
+        return total / N
+    for column in zip(*pairs, strict=True):
+        top = max(z for z, _ in column)
+        labels = sum(y for _, y in column)
+        exponentials = sum(exp_bounds((z - top) * unit)[1] for z, _ in column)
+        total += labels * unit * log_bounds(exponentials, ONE)[1]
+        total += sum(y * (top - z) for z, y in column) * unit * unit
+    return total / N
+
+
+def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
+    """A rational ≤ D(sG) = −C*(−sG) − (β²/4λ)‖sG1‖²; exact for mse."""
+    sums = sum(sum(row) ** 2 for row in G) * power(2 * g)
+    return conjugate_lower(problem, G, g, s) - problem.beta**2 / (4 * problem.lam) * sums * s * s
+
+
+def conjugate_lower(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
+    """A rational ≤ −C*(−sG); exact for mse. Rejects an sG outside the domain."""
+    N, unit = problem.N, power(g + problem.y)
+    if problem.loss == "mse":
+        linear = s * sum(dot(a, b) for a, b in zip(G, problem.Y, strict=True)) * unit
+        return linear - s * s * Fraction(N, 4) * sum(dot(a, a) for a in G) * power(2 * g)
+    total = Fraction(0)
+    scale = N * s * power(g)
+    if problem.loss == "logistic":
+        for gs, ys in zip(G, problem.Y, strict=True):
+            for v, y in zip(gs, ys, strict=True):
+                p = scale * (v if y > 0 else -v)
+                require(0 <= p <= 1, "lower: the dual point leaves the domain of the logistic loss")
+                for q in (p, 1 - p):
+                    if 0 < q < 1:
+                        total += q * log_bounds(q.denominator, q.numerator)[0]
+        return total / N
+    for i in range(N):
+        labels = [row[i] * power(problem.y) for row in problem.Y]
+        mass = sum(labels)
+        for y, row in zip(labels, G, strict=True):
+            p = y - scale * row[i]
+            require(p >= 0, "lower: the dual point leaves the domain of the cross-entropy")
+            if p and p != mass:
+                ratio = mass / p
+                total += p * log_bounds(ratio.numerator, ratio.denominator)[0]
+    return total / N
+
+
+# -- proofs as streams of integers, and norms --------------------------------------------------------------------------
+
+
+class Stream:
+    """The integers of a proof, read in order; `take` gives the next, and StopIteration ends a proof that is cut off."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        self.take: Callable[[], int] = iter(values).__next__
+
+    def index(self, size: int) -> int:
+        """The next integer, which must be one of 0 … size − 1."""
+        value = self.take()
+        require(0 <= value < size, "the proof names something that does not exist")
+        return value
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        try:
+            self.take()
+        except StopIteration:
+            return
+        raise Rejected("the proof goes on after its end")
+
+
+def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
+    """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e, e ≤ 0."""
+    one = 1 << (-2 * e)
+    square = sum((dot(a, b) - one * (i == j)) ** 2 for i, a in enumerate(columns) for j, b in enumerate(columns))
+    return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
+
+
+def _operator_norm(A: Matrix, e: int, stream: Stream, norms: Iterator[float]) -> Fraction:
+    """The next norm t of the file, proven: t²I − AAᵀ (or AᵀA, the smaller) is positive semidefinite. A over 2**e."""
+    value = next(norms, None)
+    require(value is not None and value >= 0.0, "spectral: a norm is missing")
+    t = Fraction(value)  # type: ignore[arg-type]
+    require(semidefinite(norm_matrix(A, e, t), stream.take), "spectral: an operator norm is larger")
+    return t
+
+
+def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
+    """t²I − AAᵀ, or t²I − AᵀA if that is smaller, over a power of two; A over 2**e."""
+    rows = A if len(A) <= (len(A[0]) if A else 0) else [list(column) for column in zip(*A, strict=True)]
+    low = min(2 * e, -2 * (t.denominator.bit_length() - 1))
+    square = int(t * t * power(-low))
+    return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
+
+
+# -- the upper bound: a network (DEEP.md, "Upper bound") ---------------------------------------------------------------
+
+
+def check_upper(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
+    """The proven upper bound: the loss of the network in the file is at most this."""
+    value, widths = _fields(proof, ("value", "widths"), "upper")
+    value = _number(value, "upper")
+    require(network_loss(problem, widths, arrays) <= Fraction(value), "upper: the network's loss is larger")
+    return value
+
+
+def network_loss(problem: Problem, widths: Any, arrays: dict[str, Any]) -> Fraction:
+    """A rational ≥ the loss of the network in the file, exact for mse. widths: of the hidden layers."""
+    require(isinstance(widths, list) and all(_is_int(w) and w >= 0 for w in widths), "upper: the widths are no numbers")
+    require(len(widths) == problem.depth - 1, "upper: a width for each hidden layer")
+    sizes = [problem.n0, *widths, problem.m]
+    bias = int(problem.beta != 0)
+    (beta,), b = dyadic([float(problem.beta)])
+    A, a = [list(row) for row in zip(*problem.X, strict=True)], problem.x
+    cost = Fraction(0)
+    for layer in range(1, problem.depth + 1):
+        rows, columns = sizes[layer], sizes[layer - 1] + bias
+        problem.spend(rows * columns * problem.N * layer)
+        W, w = matrix(_array(arrays, f"W{layer}", float), rows, columns, f"W{layer}")
+        cost += sum(dot(row, row) for row in W) * power(2 * w)
+        points = list(zip(*A, strict=True)) if A else [()] * problem.N
+        Z, z = [[dot(row, point) for point in points] for row in W], w + a
+        if layer < problem.depth:
+            A, e = activate(problem, Z)
+            a = z + e
+            if bias:
+                low = min(a, b)
+                A = [[v << (a - low) for v in row] for row in A] + [[beta << (b - low)] * problem.N]
+                a = low
+    e = min(z, problem.y)
+    Z = [[v << (z - e) for v in row] for row in Z]
+    Y = [[v << (problem.y - e) for v in row] for row in problem.Y]
+    return loss_upper(problem, Z, Y, e) + problem.lam * cost
+
+
+# -- directions of the first layer: γ_c(q) (DEEP.md, "Directions") -----------------------------------------------------
+
+# Values of f are kept in units of 2**-FINE of the unit of the integers; stretches in units of 2**-STEP.
+FINE, STEP = 32, 20
+
+
+class Simplex:
+    """A cone spanned by r rays (their numbers). crossing: for each point whose sign changes in it, how much its activation may
+    be larger than the chosen linear piece, at each ray. stretch: Σ t_j‖r_j‖ ≤ stretch·‖Σ t_j r_j‖ on it, over 2**STEP."""
+
+    def __init__(self, rays: tuple[int, ...]) -> None:
+        self.rays = rays
+        self.crossing: list[tuple[int, list[int]]] = []
+        self.stretch = 0
+        self.group = 0
+
+
+class Directions:
+    """Upper bounds of γ_c(q) = max |Σ q_i σ(x_iᵀw)| over the unit ball and the directions of class c.
+
+    The rays cut R^r into simplicial cones; on one of them f is bounded by a function that is linear there, and that one's
+    maximum over the cone and the ball is attained inside a face: √(FᵀG⁻¹F), G the Gram matrix of the rays of the face, F the
+    values at them, where G⁻¹F ≥ 0.
+    """
+
+    def __init__(self, problem: Problem, lower: dict[str, Any], arrays: dict[str, Any]) -> None:
+        self.problem, self.count = problem, lower["classes"]
+        require(_is_int(self.count) and 1 <= self.count <= CLASSES, "directions: the number of classes is wrong")
+        self.points, self.x, self.stretch = problem.X, problem.x, Fraction(1)
+        self.residual = [Fraction(0)] * problem.N
+        if lower["coordinates"] is True:
+            self._coordinates(arrays)
+        else:
+            require(lower["coordinates"] is False, "directions: coordinates are given or not")
+        self.r = len(self.points[0])
+        require(self.r <= RANK, "directions: the points have too many coordinates")
+        (self.plus, self.minus), self.a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+        self.rays: list[tuple[int, ...]] = [
+            tuple(side * (j == k) for k in range(self.r)) for j in range(self.r) for side in (1, -1)
+        ]
+        self.squares: dict[int, list[Fraction]] = {}
+        self.numbers = {ray: number for number, ray in enumerate(self.rays)}
+        self.faces: dict[tuple[int, ...], tuple[Matrix, int]] = {}
+        self.simplices = [
+            Simplex(tuple(2 * j + s for j, s in enumerate(signs))) for signs in product((0, 1), repeat=self.r)
+        ]
+        self._bisect(Stream(_array(arrays, "cover", int)))
+        groups = _array(arrays, "classes", int)
+        require(len(groups) == len(self.simplices), "directions: a class for each cone")
+        for simplex, group in zip(self.simplices, groups, strict=True):
+            require(0 <= group < self.count, "directions: a class that does not exist")
+            simplex.group = group
+        self._prepare()
+
+    def _coordinates(self, arrays: dict[str, Any]) -> None:
+        """x_i ≈ Qx̂_i: γ(q; X̃) ≤ ‖Q‖γ(q; X̂) + max(|a₊|, |a₋|) Σ|q_i|‖x_i − Qx̂_i‖."""
+        problem = self.problem
+        basis = _array(arrays, "basis", float)
+        r = len(basis) // problem.n
+        require(0 < r <= RANK, "directions: no basis")
+        Q, q = matrix(basis, problem.n, r, "basis")
+        self.points, self.x = matrix(_array(arrays, "coordinates", float), problem.N, r, "coordinates")
+        self.stretch = _stretch(list(zip(*Q, strict=True)), q)
+        low = min(q + self.x, problem.x)
+        for i, (old, new) in enumerate(zip(problem.X, self.points, strict=True)):
+            error = [
+                (v << (problem.x - low)) - (dot(row, new) << (q + self.x - low)) for v, row in zip(old, Q, strict=True)
+            ]
+            self.residual[i] = norm_up(error, low)
+
+    def _bisect(self, stream: Stream) -> None:
+        """Cut cones in two at rays 2**p·s·r_a + t·r_b: the cover stays one whatever the numbers are."""
+        for _ in range(stream.take()):
+            simplex = self.simplices[stream.index(len(self.simplices))]
+            a, b = stream.index(self.r), stream.index(self.r)
+            s, t, shift = stream.take(), stream.take(), stream.take()
+            require(a != b and s > 0 and t > 0 and abs(shift) <= RAY_BITS, "directions: a bisection of nothing")
+            s, t = s << max(shift, 0), t << max(-shift, 0)
+            first, second = self.rays[simplex.rays[a]], self.rays[simplex.rays[b]]
+            ray = [s * u + t * v for u, v in zip(first, second, strict=True)]
+            size = math.gcd(*ray)
+            middle = tuple(v // size for v in ray)
+            require(all(abs(v).bit_length() <= RAY_BITS for v in middle), "directions: a ray with too many bits")
+            number = self.numbers.setdefault(middle, len(self.rays))
+            if number == len(self.rays):
+                self.rays.append(middle)
+            self.problem.spend(self.r)
+            old = simplex.rays
+            simplex.rays = tuple(number if k == a else ray for k, ray in enumerate(old))
+            self.simplices.append(Simplex(tuple(number if k == b else ray for k, ray in enumerate(old))))
+        stream.end()
+
+    def _prepare(self) -> None:
+        problem = self.problem
+        problem.spend(len(self.rays) * problem.N * self.r + len(self.simplices) * problem.N * self.r)
+        signs = [[dot(point, ray) for point in self.points] for ray in self.rays]
+        self.features = [[(self.plus if v > 0 else self.minus) * v for v in row] for row in signs]
+        # ‖r_j‖ over 2**FINE from below and above.
+        squares = [dot(ray, ray) for ray in self.rays]
+        self.sizes = [isqrt(square << 2 * FINE) for square in squares]
+        top = [size + 1 for size in self.sizes]
+        for simplex in self.simplices:
+            for i in range(problem.N):
+                values = [signs[ray][i] for ray in simplex.rays]
+                if min(values) < 0 < max(values):
+                    # The linear piece of the larger side; the rays differ much in length.
+                    side = (
+                        sum((v << 2 * FINE) // self.sizes[ray] for v, ray in zip(values, simplex.rays, strict=True)) > 0
+                    )
+                    simplex.crossing.append((i, [max(-v, 0) if side else max(v, 0) for v in values]))
+            # The maximum of Σ t_j‖r_j‖ is that of the faces with these values at the rays.
+            best = self._faces(simplex, [top[ray] for ray in simplex.rays], 0)
+            simplex.stretch = (best >> (2 * FINE - STEP)) + 1
+
+    def _faces(self, simplex: Simplex, F: Sequence[int], best: int) -> int:
+        """max(best, √(FᵀG⁻¹F) over the faces with G⁻¹F ≥ 0), rounded up, over 2**FINE."""
+        live = [k for k, value in enumerate(F) if value > 0]
+        for size in range(1, len(simplex.rays) + 1):
+            for chosen in combinations(range(len(simplex.rays)), size):
+                if not any(k in live for k in chosen):
+                    continue
+                G, det = self._gram(tuple(simplex.rays[k] for k in chosen))
+                part = [F[k] for k in chosen]
+                t = [dot(row, part) for row in G]
+                if min(t) >= 0:
+                    value = (dot(t, part) << 2 * FINE) // det + 1
+                    if value > best * best:
+                        best = isqrt(value) + 1
+        return best
+
+    def _gram(self, rays: tuple[int, ...]) -> tuple[Matrix, int]:
+        """The adjugate of the Gram matrix of these rays, and its determinant, which is positive."""
+        found = self.faces.get(rays)
+        if found is None:
+            vectors = [self.rays[ray] for ray in rays]
+            k = len(vectors)
+            self.problem.spend(k**5)
+            G = [[dot(a, b) for b in vectors] for a in vectors]
+            rows = list(range(k))
+            adjugate = [
+                [
+                    (-1) ** (i + j) * _determinant([[G[a][b] for b in rows if b != i] for a in rows if a != j])
+                    for j in rows
+                ]
+                for i in rows
+            ]
+            det = dot(G[0], [row[0] for row in adjugate])
+            require(det > 0, "directions: rays that depend on each other")
+            found = self.faces[rays] = adjugate, det
+        return found
+
+    def gamma(self, q: Sequence[int], e: int) -> list[Fraction]:
+        """Rationals ≥ γ_c(q), c = 0, 1, …; q over 2**e."""
+        problem = self.problem
+        problem.spend(len(self.rays) * problem.N + 2 * len(self.simplices) * self.r)
+        plain = [dot(row, q) for row in self.features]
+        best = [0] * self.count
+        for sign in (1, -1):
+            F = plain if sign > 0 else [-v for v in plain]
+            # The sign of κ_i = δ·sign·q_i: where it is negative, the linear piece stands in the place of the kink.
+            delta = sign * (self.plus - self.minus)
+            ratio = [(v << 2 * FINE) // size + 1 if v > 0 else 0 for v, size in zip(F, self.sizes, strict=True)]
+            waiting = []
+            for simplex in self.simplices:
+                rays = simplex.rays
+                values: list[int] | None = None
+                for i, more in simplex.crossing:
+                    kappa = delta * q[i]
+                    if kappa < 0:
+                        values = values or [F[ray] for ray in rays]
+                        values = [v - kappa * extra for v, extra in zip(values, more, strict=True)]
+                if values is None:
+                    most = max(ratio[ray] for ray in rays)
+                else:
+                    most = max(
+                        (v << 2 * FINE) // self.sizes[ray] + 1 if v > 0 else 0
+                        for v, ray in zip(values, rays, strict=True)
+                    )
+                if most > best[simplex.group]:
+                    best[simplex.group] = most
+                waiting.append((most * simplex.stretch, simplex, values))
+            for most, simplex, values in waiting:
+                if most > best[simplex.group] << STEP:
+                    problem.spend(4**self.r)
+                    F_here = values or [F[ray] for ray in simplex.rays]
+                    best[simplex.group] = self._faces(simplex, F_here, best[simplex.group])
+        unit = power(self.x + self.a + e - FINE)
+        rest = (
+            problem.lipschitz
+            * power(e)
+            * sum((abs(v) * size for v, size in zip(q, self.residual, strict=True) if size), Fraction(0))
+        )
+        return [self.stretch * value * unit + rest for value in best]
+
+    def own(self, i: int) -> list[Fraction]:
+        """Rationals ≥ γ_c(e_i)², e_i the unit vector of point i."""
+        if i not in self.squares:
+            values = self.gamma([int(k == i) for k in range(self.problem.N)], 0)
+            self.squares[i] = [value * value for value in values]
+        return self.squares[i]
+
+
+def _determinant(A: Matrix) -> int:
+    """By the first row; the matrices are tiny."""
+    if not A:
+        return 1
+    return sum(
+        (-1) ** k * v * _determinant([[*row[:k], *row[k + 1 :]] for row in A[1:]]) for k, v in enumerate(A[0]) if v
+    )
+
+
+# -- κ_G(m) by a tree over the signs of z (DEEP.md, "Trees") -----------------------------------------------------------
+
+# y_i = κ_i T_i/2**GRID; numbers of leaves are rounded up to so many bits.
+GRID, WORD = 24, 96
+
+
+def _up(value: Fraction, e: int) -> int:
+    """⌈value/2**e⌉."""
+    scaled = value / power(e)
+    return -(-scaled.numerator // scaled.denominator)
+
+
+class Leaf:
+    """g·σ(z) ≤ Σ_{i ∈ undecided} weight_i u_i(m) + √(Σ m_c squares_c + bias) for all z of the leaf."""
+
+    def __init__(self, undecided: list[tuple[int, Fraction]], squares: list[Fraction], bias: Fraction) -> None:
+        self.undecided, self.squares, self.bias = undecided, squares, bias
+
+
+class TreeBound:
+    """κ_G(m) for one output and depth 3 from a tree for g and one for −g. g over 2**e."""
+
+    def __init__(self, directions: Directions, g: Vector, e: int, stream: Stream) -> None:
+        self.directions, self.problem = directions, directions.problem
+        self.leaves: list[Leaf] = []
+        for sign in (1, -1):
+            self._read([sign * v for v in g], e, stream)
+        # Integers: squares and biases over 2**unit.
+        points = sorted({i for leaf in self.leaves for i, _ in leaf.undecided})
+        sizes = [v for leaf in self.leaves for v in (*leaf.squares, leaf.bias)]
+        largest = max([*sizes, *(v for i in points for v in directions.own(i))])
+        self.unit = _exponent(largest) - WORD
+        self.reach = [(i, [_up(v, self.unit) for v in directions.own(i)]) for i in points]
+        self.table = self._table()
+
+    def _table(self) -> list[tuple[list[int], int, list[tuple[int, Fraction]]]]:
+        """The leaves in integers, without those that another one exceeds."""
+        rows = []
+        for leaf in self.leaves:
+            rows.append(([_up(v, self.unit) for v in leaf.squares], _up(leaf.bias, self.unit), leaf.undecided))
+        rows.sort(key=lambda row: (row[0], row[1]), reverse=True)
+        kept: list[tuple[list[int], int, list[tuple[int, Fraction]]]] = []
+        for row in rows:
+            self.problem.spend(len(kept))
+            if not row[2] and any(
+                row[1] <= other[1] and all(a <= b for a, b in zip(row[0], other[0], strict=True)) for other in kept
+            ):
+                continue
+            kept.append(row)
+        return kept
+
+    def _read(self, g: Vector, e: int, stream: Stream) -> None:
+        """The tree of one sign: 1, i branches on the sign of z_i (z_i ≥ 0 follows first); 0 is a leaf."""
+        problem, N = self.problem, self.problem.N
+        directions = self.directions
+        delta = directions.plus - directions.minus
+        nodes: list[dict[int, int]] = [{}]
+        while nodes:
+            node = nodes.pop()
+            op = stream.take()
+            if op == 1:
+                i = stream.index(N)
+                require(delta * g[i] > 0 and i not in node, "tree: a branching on nothing")
+                nodes.append({**node, i: -1})
+                nodes.append({**node, i: 1})
+                continue
+            require(op == 0, "tree: unknown step")
+            q = []
+            undecided = []
+            for i, v in enumerate(g):
+                kappa = delta * v
+                T = 0
+                if kappa > 0 and i not in node:
+                    T = 1 << (GRID - 1)
+                    undecided.append((i, Fraction(kappa) * power(e + directions.a - 1)))
+                elif kappa:
+                    T = stream.take()
+                    if kappa < 0:
+                        require(0 <= T <= 1 << GRID, "tree: a multiplier outside its interval")
+                    elif node[i] > 0:
+                        require(T >= 1 << GRID, "tree: a multiplier below its interval")
+                    else:
+                        require(T <= 0, "tree: a multiplier above its interval")
+                q.append((directions.minus << GRID) * v + kappa * T)
+            at = e + directions.a - GRID
+            squares = [value * value for value in directions.gamma(q, at)]
+            bias = (problem.beta * sum(q) * power(at)) ** 2
+            self.leaves.append(Leaf(undecided, squares, bias))
+
+    def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
+        """κ_G(m) ≤ limit for all m = Pθ with P ≤ total and θ in the convex hull of the vertices."""
+        problem = self.problem
+        points = len(vertices) * len(vertices[0])
+        problem.spend(
+            len(self.table) * (points + 2) + sum(len(row[2]) for row in self.table) + len(self.reach) * points
+        )
+        e = _exponent(limit) - WORD
+        bound = math.floor(limit / power(e))
+        masses = _exponent(total) - WORD
+        corners = [[_up(total * theta, masses) for theta in vertex] for vertex in vertices]
+        reach = {}
+        for i, squares in self.reach:
+            own = max(dot(squares, corner) for corner in corners) * power(masses + self.unit)
+            reach[i] = fraction_root_up(own + problem.beta**2)
+        shift = masses + self.unit - 2 * e
+        halves: dict[tuple[int, Fraction], int] = {}
+        for squares, bias, undecided in self.table:
+            rest = bound
+            for i, weight in undecided:
+                part = halves.get((i, weight))
+                if part is None:
+                    part = halves[i, weight] = _up(weight * reach[i], e)
+                rest -= part
+            value = max(dot(squares, corner) for corner in corners)
+            square = -shifted(-value, shift) - shifted(-bias, self.unit - 2 * e)
+            if rest < 0 or square > rest * rest:
+                return False
+        return True
+
+
+def _exponent(value: Fraction) -> int:
+    """e with value < 2**e, about."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1
+
+
+class NormBound:
+    """κ_G(a) by norms, any depth and any outputs (DEEP.md, "Norms"); size ≥ ‖G‖, points ≥ ‖X̃‖ (operator norms)."""
+
+    def __init__(self, problem: Problem, size: Fraction, points: Fraction) -> None:
+        self.problem, self.size, self.points = problem, size, points
+
+    def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
+        """κ_G(a) ≤ limit wherever Σ a_ℓ ≤ total."""
+        problem = self.problem
+        k, slope = problem.depth - 2, problem.lipschitz**2
+        first, bias = self.points**2, problem.N * problem.beta**2
+        terms = [bias * (slope * total / j) ** j if j else bias for j in range(k)]
+        square = sum(terms, Fraction(0)) + first * (slope * total / k) ** k
+        if first and slope:
+            together = first * (slope * (total + bias / (slope * first)) / k) ** k
+            square = min(square, sum(terms[: k - 1], Fraction(0)) + together)
+        return at_most(self.size**2 * slope * square, limit)
+
+
+# -- the lower bound (DEEP.md, "Ladders") ------------------------------------------------------------------------------
+
+
+def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
+    """The proven lower bound: λΣm + ψ_G(s) ≥ value wherever sκ_G(m) ≤ 2λ, and the ladders cover all masses m."""
+    value, coordinates, classes, items = _fields(proof, ("value", "coordinates", "classes", "items"), "lower")
+    value = _number(value, "lower")
+    require(isinstance(items, list) and 1 <= len(items) <= 4096, "lower: items are a list of one or more")
+    require(all(kind in ("norm", "tree") for kind in items), "lower: an item is a norm or a tree")
+    flat = _array(arrays, "G", float)
+    size = problem.m * problem.N
+    require(len(flat) == len(items) * size, "lower: a G for each item")
+    duals = []
+    for k in range(len(items)):
+        G, g = matrix(flat[k * size : (k + 1) * size], problem.m, problem.N, "G")
+        if problem.loss == "cross_entropy":
+            G[-1] = [-sum(column) for column in zip(*G[:-1], strict=True)]
+        duals.append((G, g))
+    bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
+    scales = iter(_array(arrays, "scales", float))
+    splits = iter(_array(arrays, "splits", float))
+    stream = Stream(_array(arrays, "cells", int))
+    target = Fraction(value)
+    most = max((target - dual_value(problem, *duals[0], Fraction(0))) / problem.lam, Fraction(0))
+    count = classes if "tree" in items else 1
+    # Cells: simplices of fractions θ ≥ 0, Σθ = 1, with m = Pθ.
+    cells = [[[Fraction(int(c == v)) for c in range(count)] for v in range(count)]]
+    while cells:
+        vertices = cells.pop()
+        op = stream.take()
+        if op == 1:
+            a, b, t = stream.index(count), stream.index(count), Fraction(next(splits))
+            require(a != b and 0 <= t <= 1, "cells: a split outside")
+            middle = [(1 - t) * v + t * w for v, w in zip(vertices[a], vertices[b], strict=True)]
+            require(all(v.denominator.bit_length() <= RAY_BITS for v in middle), "cells: a vertex with too many bits")
+            cells.append([middle if v == b else vertex for v, vertex in enumerate(vertices)])
+            cells.append([middle if v == a else vertex for v, vertex in enumerate(vertices)])
+            continue
+        require(op == 0, "cells: unknown step")
+        total = most
+        for _ in range(stream.take()):
+            k, s = stream.index(len(items)), Fraction(next(scales))
+            require(s >= 0 and total > 0, "ladder: a scale below 0, or a step after the last")
+            require(s == 0 or bounds[k].below(2 * problem.lam / s, vertices, total), "ladder: the bound is too large")
+            problem.spend((64 if problem.loss == "mse" else 2048) * size)
+            total = (target - dual_value(problem, *duals[k], s)) / problem.lam
+        require(total <= 0, "ladder: it ends too early")
+    stream.end()
+    require(next(scales, None) is None and next(splits, None) is None, "cells: numbers that prove nothing")
+    return value
+
+
+def read_bounds(
+    problem: Problem,
+    lower: dict[str, Any],
+    items: list[str],
+    duals: Sequence[tuple[Matrix, int]],
+    arrays: dict[str, Any],
+) -> list[TreeBound | NormBound]:
+    """The bounds of κ_G of all items, in order."""
+    bounds: list[TreeBound | NormBound] = []
+    directions = None
+    if "tree" in items:
+        require(problem.m == 1 and problem.depth == 3, "a tree proves bounds for one output and depth 3")
+        directions = Directions(problem, lower, arrays)
+        trees = Stream(_array(arrays, "trees", int))
+    else:
+        require(lower == {"coordinates": False, "classes": 1}, "lower: classes are for trees")
+    if "norm" in items:
+        norms = iter(_array(arrays, "norms", float))
+        factors = Stream(_array(arrays, "factors", int))
+        points = _operator_norm(problem.X, problem.x, factors, norms)
+    for kind, (G, g) in zip(items, duals, strict=True):
+        if kind == "tree":
+            bounds.append(TreeBound(directions, G[0], g, trees))  # type: ignore[arg-type]
+        else:
+            bounds.append(NormBound(problem, _operator_norm(G, g, factors, norms), points))
+    if "tree" in items:
+        trees.end()
+    if "norm" in items:
+        factors.end()
+        require(next(norms, None) is None, "norms: too many")
+    return bounds
+
+
+# -- the claim ---------------------------------------------------------------------------------------------------------
+
+
+def check_minimum(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+    """lower ≤ P* ≤ upper for the minimum P* of L_λ over networks of this depth and any widths."""
+    problem = Problem(header["problem"], arrays)
+    upper = None if header["upper"] is None else check_upper(problem, header["upper"], arrays)
+    lower = None if header["lower"] is None else check_lower(problem, header["lower"], arrays)
+    require(upper is not None or lower is not None, "the certificate claims nothing")
+    return {"kind": "deep_minimum", "sha256": problem.sha256, "depth": problem.depth, "lower": lower, "upper": upper}
+
+
+def check(content: bytes) -> dict[str, Any]:
+    """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
+    try:
+        return _claim(content)
+    except StopIteration:
+        raise Rejected("the proof is cut off") from None
+    except MemoryError:
+        raise Rejected("memory ran out") from None
+    except (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError) as error:
+        # Nothing of the kind is expected; whatever it is, it is no proof.
+        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
+
+
+def _claim(content: bytes) -> dict[str, Any]:
+    header, arrays = parse(content)
+    require(header.get("claim") == "deep_minimum", f"the claim {_shown(header.get('claim'))} is unknown")
+    _fields(header, ("claim", "created_by", "problem", "upper", "lower"), "the header")
+    require(isinstance(header["created_by"], str), "created_by is not a text")
+    result = check_minimum(header, arrays)
+    require(not arrays, f"arrays that prove nothing: {', '.join(map(_shown, sorted(arrays)))}")
+    return result
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file, only the first if it is no certificate; OSError if it cannot be read."""
+    require(path.stat().st_size < FILE_BYTES, "the file is too long")
+    with path.open("rb") as file:
+        content = file.read(len(MAGIC))
+        # Other files are rejected for their first bytes: no more is needed of them.
+        return content + file.read(FILE_BYTES - len(content)) if content == MAGIC else content
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check one file; 0 accepted, 1 rejected, 2 not readable."""
+    if len(arguments) != 1:
+        print("usage: deep_check.py FILE", file=sys.stderr)
+        return 2
+    try:
+        print(f"accepted: {json.dumps(check(read(Path(arguments[0]))))}")
+        return 0
+    except OSError as error:
+        print(f"{arguments[0]}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except Rejected as error:
+        print(f"rejected: {error}")
+    except MemoryError:
+        print("rejected: memory ran out")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,116 @@
+"""Compiled pieces of ladders.py and duals.py: bounds of κ_G over cells of masses, and a small quadratic program."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cpcert.compiled import njit
+
+
+@njit(cache=True)
+def kappa_bounds(squares, bias, weights, own, vertices, totals, beta, result):
+    """κ(m) ≤ result[p] for all m = Pθ, P ≤ totals[p], θ in the convex hull of `vertices` (v, C): the largest
+    weights·u + √(squares·m + bias) of the leaves.
+
+    squares (l, C), bias (l,), weights (l, N); own (N, C): γ_c(e_i)².
+    """
+    N, C = own.shape
+    reach = np.empty(N)
+    u = np.empty(N)
+    top = np.empty(squares.shape[0])
+    for i in range(N):
+        reach[i] = 0.0
+        for v in range(vertices.shape[0]):
+            s = 0.0
+            for c in range(C):
+                s += own[i, c] * vertices[v, c]
+            reach[i] = max(reach[i], s)
+    for k in range(squares.shape[0]):
+        top[k] = 0.0
+        for v in range(vertices.shape[0]):
+            s = 0.0
+            for c in range(C):
+                s += squares[k, c] * vertices[v, c]
+            top[k] = max(top[k], s)
+    for p in range(totals.shape[0]):
+        for i in range(N):
+            u[i] = math.sqrt(reach[i] * totals[p] + beta * beta)
+        most = 0.0
+        for k in range(squares.shape[0]):
+            s = math.sqrt(top[k] * totals[p] + bias[k])
+            for i in range(N):
+                if weights[k, i] != 0.0:
+                    s += weights[k, i] * u[i]
+            most = max(most, s)
+        result[p] = most
+
+
+@njit(cache=True)
+def nonnegative_quadratic(H, c, x, most):
+    """Minimise ½xᵀHx + cᵀx over x ≥ 0 (the last entry free), by active sets from x; H (n, n) positive definite."""
+    n = c.shape[0]
+    passive = np.zeros(n, np.bool_)
+    for i in range(n):
+        passive[i] = x[i] > 0.0 or i == n - 1
+    L = np.empty((n, n))
+    s = np.empty(n)
+    index = np.empty(n, np.int64)
+    size = 0.0
+    for i in range(n):
+        size = max(size, abs(c[i]))
+    for _ in range(most):
+        while True:
+            k = 0
+            for i in range(n):
+                if passive[i]:
+                    index[k] = i
+                    k += 1
+            for a in range(k):
+                for b in range(a + 1):
+                    t = H[index[a], index[b]]
+                    for d in range(b):
+                        t -= L[a, d] * L[b, d]
+                    if a == b:
+                        L[a, a] = math.sqrt(max(t, 1e-14 * H[index[a], index[a]] + 1e-300))
+                    else:
+                        L[a, b] = t / L[b, b]
+            for a in range(k):
+                t = -c[index[a]]
+                for d in range(a):
+                    t -= L[a, d] * s[d]
+                s[a] = t / L[a, a]
+            for a in range(k - 1, -1, -1):
+                t = s[a]
+                for d in range(a + 1, k):
+                    t -= L[d, a] * s[d]
+                s[a] = t / L[a, a]
+            step = 1.0
+            hit = -1
+            for a in range(k):
+                i = index[a]
+                if i < n - 1 and s[a] <= 0.0:
+                    room = x[i] / max(x[i] - s[a], 1e-300)
+                    if room < step or hit < 0:
+                        step = min(room, step)
+                        hit = i
+            for a in range(k):
+                x[index[a]] += step * (s[a] - x[index[a]])
+            if hit < 0:
+                break
+            x[hit] = 0.0
+            passive[hit] = False
+        worst = -1e-11 * size
+        entering = -1
+        for i in range(n - 1):
+            if not passive[i]:
+                t = c[i]
+                for j in range(n):
+                    t += H[i, j] * x[j]
+                if t < worst:
+                    worst = t
+                    entering = i
+        if entering < 0:
+            return
+        passive[entering] = True

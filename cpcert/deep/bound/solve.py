@@ -1,0 +1,151 @@
+"""`solve` at depth ≥ 3: a network, and a proven interval for the global minimum over networks of any widths.
+
+The network comes from deep/solve.py; the lower bound from minimum.py, cheapest first, and it counts once the exact
+checker has accepted its certificate (certificate.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
+from cpcert.deep.bound.minimum import Candidate, norms_candidate, tree_candidates
+from cpcert.deep.bound.tree import compile_kernels
+from cpcert.deep.solve import DeepResult, solve_deep
+from cpcert.frank_wolfe.solve import relative_gap
+from cpcert.network import Network, loss_upper
+from cpcert.parallel import OutOfTime, out_of_time_at
+from cpcert.problem import Problem
+from cpcert.status import Status, notes_of
+
+# The part of the time limit for the network and its layers.
+NETWORK = 0.4
+# What a target is below the least value found, as a part of the gap asked for, or of the gap that is left where that is
+# more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
+ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
+# The part of the time for the search; the rest is for the certificate.
+SEARCH = 0.7
+# What comes after the time limit, the last certificate, has this part of it and so many seconds.
+LATER, SECONDS = 0.2, 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalBound:
+    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the number of classes of directions.
+    limit: what this kind of bound cannot exceed, in floating point (inf: not known). ending: what ended the search, or
+    the writing of certificates, before its end (None: nothing did)."""
+
+    certificate: DeepCertificate | None
+    kind: str | None
+    limit: float
+    seconds: float
+    ending: Status | None = None
+
+    @property
+    def lower(self) -> float | None:
+        """The proven bound."""
+        return None if self.certificate is None else self.certificate.lower
+
+
+def global_bound(
+    problem: Problem, network: Network, *, gap: float = 1e-2, time_limit: float = 30.0, deadline: float | None = None
+) -> GlobalBound:
+    """The best lower bound of the minimum over all networks of this depth that the time allows, with its certificate.
+
+    network: its loss is the upper side; good networks make good bounds. The search stops at a relative gap of `gap`. At
+    the deadline, a `time.monotonic()`, everything stops, as with Ctrl-C: what has a certificate by then is returned.
+    """
+    compile_kernels()
+    started = time.monotonic()
+    upper = loss_upper(network, problem)
+    best = GlobalBound(None, None, math.inf, 0.0)
+
+    def certified(one: Candidate, part: float = LEFT) -> GlobalBound:
+        room = max(ROOM * gap * abs(upper), part * max(upper - one.value, 0.0))
+        target = min(one.value * (1.0 - 1e-9), upper) - room
+        found = None
+        with suppress(ArithmeticError, np.linalg.LinAlgError):
+            found = certify_deep(
+                problem, network, one.items, max(target, 0.5 * one.value), one.ladders, one.cover, one.group, one.basis
+            )
+        return GlobalBound(found, one.kind, one.limit, time.monotonic() - started)
+
+    ending: Status | None = None
+    try:
+        with out_of_time_at(deadline):
+            norms = norms_candidate(problem, network, upper)
+            best = certified(norms, FIRST)
+            better = certified(norms)
+            best = best if better.lower is None else better
+            end = started + SEARCH * time_limit
+            trees = tree_candidates(problem, network, upper, gap, end)
+            if trees and time.monotonic() >= end:
+                ending = Status.TIME_LIMIT
+            for one in sorted(trees, key=lambda one: -one.value):
+                if best.lower is not None and one.value <= best.lower:
+                    break
+                found = certified(one)
+                if found.lower is not None and (best.lower is None or found.lower > best.lower):
+                    best = found
+                    break
+    except OutOfTime:
+        ending = Status.TIME_LIMIT
+    except KeyboardInterrupt:
+        ending = Status.INTERRUPTED
+    except MemoryError:
+        ending = Status.MEMORY_LIMIT
+    except (ArithmeticError, np.linalg.LinAlgError):
+        ending = Status.NUMERICAL_FAILURE
+    return replace(best, ending=ending)
+
+
+def solve_global(
+    problem: Problem,
+    *,
+    gap: float = 1e-2,
+    time_limit: float = 60.0,
+    deadline: float | None = None,
+    callback: Callable[..., Any] | None = None,
+    **options: Any,
+) -> DeepResult:
+    """A network of depth ≥ 3 with a low loss, and a proven interval for the global minimum; gap, status and scope are
+    about it.
+
+    The layers keep their gaps given their neighbours. deadline: a `time.monotonic()` at which also the certificate is
+    cut short; 1.2 times the time limit and two seconds from now, if there is none. options: those of `solve_deep`.
+    Raises InputError as it does.
+    """
+    compile_kernels()
+    started = time.monotonic()
+    if deadline is None:
+        deadline = started + (1.0 + LATER) * time_limit + SECONDS
+    found = solve_deep(problem, gap=gap, time_limit=NETWORK * time_limit, callback=callback, **options)
+    result = replace(found, scope="global", notes=())
+    if result.network is None or result.upper is None or result.status == Status.INTERRUPTED:
+        return result
+    if not math.isfinite(result.upper):
+        return replace(result, status=Status.NUMERICAL_FAILURE, notes=notes_of(Status.NUMERICAL_FAILURE, problem))
+    left = max(time_limit - (time.monotonic() - started), 0.0)
+    # Large networks may have taken all the time; a bound has its own all the same.
+    latest = max(deadline, time.monotonic() + LATER * time_limit + SECONDS)
+    bound = global_bound(problem, result.network, gap=gap, time_limit=left, deadline=latest)
+    upper, lower = result.upper, bound.lower
+    if bound.certificate is not None and bound.certificate.upper is not None:
+        upper = bound.certificate.upper
+    reached = relative_gap(upper, lower)
+    seconds = time.monotonic() - started
+    if reached is not None and reached <= gap:
+        status = Status.OPTIMAL
+    else:
+        status = bound.ending or Status.GAP_OPEN
+    return replace(
+        result, status=status, notes=notes_of(status, problem), upper=upper, lower=lower, gap=reached,
+        seconds=seconds, certificate=bound.certificate, bound=bound.kind,
+    )  # fmt: skip

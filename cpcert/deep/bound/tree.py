@@ -1,0 +1,233 @@
+"""κ_G(m) = max over z ∈ B(m) of |g·σ(z)| for one output: a tree over the signs of z, best first, for g and for −g.
+
+A node has the bound ½ Σ κ_iu_i(m) + h_m(a₋g + κ∘T) with multipliers T from kernels.solve_node; it is branched on the
+undecided point whose chord is furthest from relu at the dual solution. What is kept are the leaves with their
+multipliers: the bound they give is explicit in m, so one tree serves all masses. Floating point throughout: the exact
+checker computes the bound of every leaf anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from cpcert.activations import Activation
+from cpcert.deep.bound.cover import Cover
+from cpcert.deep.bound.kernels import Cones, solve_node, support
+from cpcert.deep.bound.programs import kappa_bounds
+
+# Fractions of bits of the multipliers T, as in the certificate.
+GRID = 24
+# Relative gap of a node's convex program, and columns it may take.
+ACCURACY, COLUMNS = 3e-5, 600
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The cover with a class for each cone, and γ_c(e_i) (N, C)."""
+
+    cover: Cover
+    cones: Cones
+    classes: int
+    activation: Activation
+    beta: float
+    own: np.ndarray
+
+    @functools.cached_property
+    def own_squares(self) -> np.ndarray:
+        """γ_c(e_i)²."""
+        return self.own**2
+
+
+def space_of(cover: Cover, group: np.ndarray, activation: Activation, beta: float) -> Space:
+    """group (K,): the class of every cone, 0 … C − 1."""
+    cones = Cones(
+        cover.rays, cover.features, cover.simplices, cover.stretch, cover.start, cover.index, cover.extra,
+        group.astype(np.int64), float(activation.kink),
+    )  # fmt: skip
+    N, C = cover.features.shape[1], int(group.max(initial=0)) + 1
+    own = np.empty((N, C))
+    columns, F = np.empty((C, N)), np.empty(len(cover.rays))
+    for i in range(N):
+        support(cones, np.eye(N)[i], own[i], columns, F)
+    return Space(cover, cones, C, activation, beta, own)
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """Both trees of one g (N,). structure: the steps of the certificate, depth first: the points branched on, −1 for
+    leaves.
+
+    T (l, N): the multipliers of the leaves on the grid of the certificate (0.5 for undecided points). squares (l, C),
+    bias (l,), weights (l, N): the leaf's bound is weights·u(m) + √(squares·m + bias). found: the largest |g·σ(z)| met
+    at the masses of the search; points (k, N): such z, best first, and their values |g·σ(z)|.
+    """
+
+    g: np.ndarray
+    structure: tuple[np.ndarray, np.ndarray]
+    T: np.ndarray
+    decided: np.ndarray
+    squares: np.ndarray
+    bias: np.ndarray
+    weights: np.ndarray
+    found: float
+    points: np.ndarray
+    values: np.ndarray
+
+    def bound(self, space: Space, vertices: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """κ_G(m) for all m = Pθ with P ≤ total, θ in the convex hull of `vertices` (v, C), for each of `totals` (p,)."""
+        result = np.empty(len(totals))
+        kappa_bounds(self.squares, self.bias, self.weights, space.own_squares, vertices, totals, space.beta, result)
+        return result
+
+    def worst_vertex(self, space: Space, vertices: np.ndarray, total: float) -> int:
+        """The vertex at which the bound is largest."""
+        values = [float(self.bound(space, vertex[None, :], np.array([total]))[0]) for vertex in vertices]
+        return int(np.argmax(values))
+
+
+@dataclass
+class _Node:
+    sign: np.ndarray
+    bound: float
+    T: np.ndarray
+    z: np.ndarray
+    branch: int = -1
+    children: list[_Node] = field(default_factory=list)
+
+
+def search(
+    space: Space, g: np.ndarray, masses: np.ndarray, accuracy: float, nodes: int, deadline: float, enough: float = 0.0
+) -> Tree:
+    """The trees for g and −g at these masses, until the bound is within `accuracy` (relative) of a value found, or below `enough`."""
+    sigma = space.activation
+    u = np.sqrt(space.own**2 @ masses + space.beta**2)
+    incumbents: list[tuple[float, np.ndarray]] = []
+    best = 0.0
+    queue: list[tuple[float, int, int]] = []
+    made: list[tuple[int, _Node]] = []
+    kappas = [float(sigma.kink) * s * g for s in (1.0, -1.0)]
+    linears = [float(sigma.a_minus) * s * g for s in (1.0, -1.0)]
+
+    def visit(side: int, sign: np.ndarray) -> _Node:
+        nonlocal best
+        kappa = kappas[side]
+        T, z = np.empty(len(g)), np.empty(len(g))
+        half = 0.5 * float(np.sum((kappa * u)[(kappa > 0.0) & (sign == 0)]))
+        h = solve_node(
+            space.cones,
+            masses,
+            space.beta,
+            linears[side],
+            kappa,
+            sign,
+            T,
+            z,
+            ACCURACY,
+            max(best, enough) - half,
+            COLUMNS,
+        )
+        value = abs(float(g @ sigma(z)))
+        incumbents.append((value, z))
+        best = max(best, value)
+        node = _Node(sign, half + h, T, z)
+        made.append((side, node))
+        heapq.heappush(queue, (-node.bound, len(made) - 1, side))
+        return node
+
+    roots = [visit(side, np.zeros(len(g), np.int8)) for side in (0, 1)]
+    while queue and len(made) < nodes and time.monotonic() < deadline:
+        bound, number, side = queue[0]
+        if -bound <= max(best * (1.0 + accuracy), enough):
+            break
+        heapq.heappop(queue)
+        node = made[number][1]
+        kappa = kappas[side]
+        open_points = np.flatnonzero((kappa > 0.0) & (node.sign == 0))
+        if not len(open_points):
+            continue
+        errors = 0.5 * kappa[open_points] * (u[open_points] - np.abs(node.z[open_points]))
+        node.branch = int(open_points[errors.argmax()])
+        for sign in (1, -1):
+            child = node.sign.copy()
+            child[node.branch] = sign
+            node.children.append(visit(side, child))
+    return _tree(space, g, roots, kappas, linears, best, incumbents)
+
+
+def _tree(space, g, roots, kappas, linears, best, incumbents) -> Tree:
+    structures, T, decided, squares, bias, weights = [], [], [], [], [], []
+    C = space.classes
+    value, columns, F = np.empty(C), np.empty((C, len(g))), np.empty(len(space.cones.rays))
+    for side, root in enumerate(roots):
+        kappa = kappas[side]
+        structure: list[int] = []
+        stack = [root]
+        while stack:
+            node = stack.pop()
+            if node.children:
+                structure.append(node.branch)
+                stack += node.children[::-1]
+                continue
+            structure.append(-1)
+            row = np.where(kappa != 0.0, rounded(node.T, kappa, node.sign), 0.0)
+            undecided = (kappa > 0.0) & (node.sign == 0)
+            q = linears[side] + kappa * row
+            support(space.cones, q, value, columns, F)
+            T.append(row)
+            decided.append(node.sign)
+            squares.append(value**2)
+            bias.append((space.beta * q.sum()) ** 2)
+            weights.append(np.where(undecided, 0.5 * kappa, 0.0))
+        structures.append(np.array(structure, dtype=np.int64))
+    order = sorted(range(len(incumbents)), key=lambda k: -incumbents[k][0])[:40]
+    return Tree(
+        g=g,
+        structure=(structures[0], structures[1]),
+        T=np.array(T),
+        decided=np.array(decided),
+        squares=np.array(squares),
+        bias=np.array(bias),
+        weights=np.array(weights),
+        found=best,
+        points=np.array([incumbents[k][1] for k in order]),
+        values=np.array([incumbents[k][0] for k in order]),
+    )
+
+
+def regrouped(tree: Tree, space: Space) -> Tree:
+    """The same trees for other classes of directions."""
+    squares = np.empty((len(tree.T), space.classes))
+    columns, F = np.empty((space.classes, len(tree.g))), np.empty(len(space.cones.rays))
+    row = 0
+    sigma = space.activation
+    for side, structure in zip((1.0, -1.0), tree.structure, strict=True):
+        for _ in range(int((structure < 0).sum())):
+            q = side * tree.g * (sigma.a_minus + sigma.kink * tree.T[row])
+            support(space.cones, q, squares[row], columns, F)
+            row += 1
+    return replace(tree, squares=squares**2)
+
+
+def rounded(T: np.ndarray, kappa: np.ndarray, sign: np.ndarray) -> np.ndarray:
+    """Multipliers on the grid of the certificate, inside their intervals."""
+    unit = 2.0**GRID
+    T = np.rint(np.clip(T, -(2.0**30), 2.0**30) * unit) / unit
+    T = np.where(kappa < 0.0, np.clip(T, 0.0, 1.0), T)
+    T = np.where((kappa > 0.0) & (sign > 0), np.maximum(T, 1.0), T)
+    T = np.where((kappa > 0.0) & (sign < 0), np.minimum(T, 0.0), T)
+    return np.where((kappa > 0.0) & (sign == 0), 0.5, T)
+
+
+def compile_kernels() -> None:
+    """Compile, or load from the cache, what the search runs on."""
+    from cpcert.activations import activation
+    from cpcert.deep.bound.cover import build_cover
+
+    cover = build_cover(np.array([[1.0, 0.5], [-0.3, 1.0]]), activation("relu"), 16)
+    space = space_of(cover, np.zeros(len(cover.simplices), np.int64), activation("relu"), 1.0)
+    search(space, np.array([1.0, -0.5]), np.ones(1), 1e-2, 10, np.inf)

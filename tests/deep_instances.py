@@ -1,0 +1,61 @@
+"""Random instances of depth ≥ 3, networks for them, and exact bounds of κ_G for the tests of global bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cpcert import Network, Problem
+from cpcert.certificate import deep_check, file
+from cpcert.deep.bound import certificate
+from cpcert.deep.bound.cover import build_cover
+from cpcert.deep.bound.ladders import Cells, tree_item
+from cpcert.deep.bound.tree import search, space_of
+from cpcert.deep.descent import descend, random_network
+
+ACTIVATIONS = (("relu", None), ("leaky_relu", 0.3), ("abs", None), ("linear", None), ("leaky_relu", -0.4))
+BETAS = (0.0, 1.0, 0.5, -0.7)
+
+
+def random_problem(seed: int, *, depth: int = 3, most: int = 6, m: int = 1, loss: str | None = None) -> Problem:
+    """N ≤ `most` points of 1 to 3 features; activation, β, λ and loss go round with the seed."""
+    rng = np.random.default_rng(seed)
+    N, d = int(rng.integers(1, most + 1)), int(rng.integers(1, 4))
+    activation, slope = ACTIVATIONS[seed % 5]
+    loss = loss or ("logistic" if seed % 7 == 3 else "mse")
+    Y = rng.standard_normal((N, m))
+    if loss == "logistic":
+        Y = np.where(Y > 0.0, 1.0, -1.0)
+    elif loss == "cross_entropy":
+        Y = np.eye(m)[rng.integers(0, m, N)]
+    return Problem(
+        rng.standard_normal((N, d)), Y, lam=float(10.0 ** -rng.uniform(1.0, 3.0)), loss=loss, activation=activation, slope=slope,
+        beta=BETAS[seed % 4], depth=depth, name=f"random-{seed}",
+    )  # fmt: skip
+
+
+def networks(problem: Problem, seed: int, count: int) -> list[Network]:
+    """Random networks and what descent makes of them after few and many steps."""
+    found = []
+    for k in range(count):
+        rng = np.random.default_rng((seed, k))
+        network = random_network(problem, int(rng.integers(1, 5)), rng)
+        found += [network, descend(problem, network, 10), descend(problem, network, 200)]
+    return found
+
+
+def exact_tree(problem: Problem, g: np.ndarray, classes: int, seed: int, nodes: int = 40):
+    """(space, the checker's bound of κ_g): a tree of few nodes with random classes of directions, read by the checker."""
+    rng = np.random.default_rng(seed)
+    cover = build_cover(problem.X_tilde.T.copy(), problem.activation, int(rng.integers(8, 60)))
+    classes = min(classes, len(cover.simplices))
+    group = rng.integers(0, classes, len(cover.simplices))
+    group[:classes] = np.arange(classes)
+    space = space_of(cover, group, problem.activation, problem.beta)
+    tree = search(space, g, rng.random(classes) + 0.1, 1e-3, nodes, np.inf)
+    item = tree_item(problem, space, tree)
+    lower, arrays = certificate.lower_side(problem, [item], 1.0, Cells(None, (), ((0, 0.0),)), cover, group, None)
+    read = certificate.as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel(), **arrays})
+    exact = deep_check.Problem(file.problem_header(problem), read)
+    directions = deep_check.Directions(exact, lower, read)
+    G, e = deep_check.matrix(read["G"], 1, problem.N, "G")
+    return space, deep_check.TreeBound(directions, G[0], e, deep_check.Stream(read["trees"]))

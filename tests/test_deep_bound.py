@@ -1,0 +1,421 @@
+"""Global bounds at depth ≥ 3: the inequalities on random networks, closed forms, certificates that hold and files that do not."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from deep_instances import exact_tree, networks, random_problem
+from scipy.optimize import minimize_scalar
+
+from cpcert import Network, Problem
+from cpcert.certificate import deep_check
+from cpcert.cli import main
+from cpcert.deep.bound import certificate
+from cpcert.deep.bound.cover import build_cover
+from cpcert.deep.bound.minimum import masses_of, norms_candidate, tree_candidates
+from cpcert.deep.bound.solve import global_bound, solve_global
+from cpcert.deep.descent import descend, random_network
+from cpcert.deep.report import DeepOutcome
+from cpcert.frank_wolfe.bounds import best_scale, dual_value
+from cpcert.network import loss_upper
+from cpcert.oracle.plane import plane_oracle
+from cpcert.parallel import OutOfTime
+from cpcert.status import Status
+
+
+def best_network(problem: Problem, count: int = 6, width: int = 6) -> Network:
+    found = [descend(problem, random_network(problem, width, np.random.default_rng(k))) for k in range(count)]
+    return min(found, key=lambda network: network.loss(problem)).balanced().without_dead_neurons(1e-7)
+
+
+def bound_of(exact, masses) -> float:
+    """κ(m) by the checker, from its answers."""
+    exact_masses = [Fraction(float(m)) for m in masses]
+    low, high = 0.0, 1.0
+    while not exact.below(Fraction(high), [exact_masses], Fraction(1)):
+        low, high = high, 4.0 * high
+    for _ in range(18):
+        middle = 0.5 * (low + high)
+        if exact.below(Fraction(middle), [exact_masses], Fraction(1)):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def check_inequalities(seed: int, count: int) -> int:
+    """L_λ(W) ≥ λΣm + ψ_G(s) at the network's own masses, and |g·σ(z)| ≤ κ(m) for each row of W_2; how many networks."""
+    problem = random_problem(seed)
+    rng = np.random.default_rng(seed + 10_000)
+    states = networks(problem, seed, count)
+    Z = states[-1].forward(problem.X)[-1]
+    G = problem.loss.project_dual(-problem.loss.gradient(Z * rng.uniform(0.0, 1.0), problem.targets), problem.targets)
+    if not G.any():
+        return 0
+    space, exact = exact_tree(problem, G[0], 1 + seed % 3, seed)
+    for network in states:
+        masses = masses_of(space, network.weights[0])
+        kappa = bound_of(exact, masses)
+        s = best_scale(problem, G, 2.0 * problem.lam / kappa if kappa > 0.0 else 1e300)
+        value = problem.lam * masses.sum() + dual_value(problem, s * G)
+        loss = network.loss(problem)
+        assert value <= loss + 1e-9 * (1.0 + abs(loss)), seed
+        rows = np.linalg.norm(network.weights[1], axis=1)
+        z = network.forward(problem.X)[1][rows > 0.0] / rows[rows > 0.0, None]
+        assert np.all(np.abs(problem.activation(z) @ G[0]) <= kappa * (1.0 + 1e-9) + 1e-12), seed
+    return len(states)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_every_network_obeys_the_inequality_at_its_own_masses(seed):
+    check_inequalities(seed, 3)
+
+
+@pytest.mark.campaign
+def test_many_networks_obey_the_inequality():
+    assert sum(check_inequalities(seed, 5) for seed in range(500)) > 5000
+
+
+def norm_inequality(seed: int, depth: int, loss: str) -> None:
+    """The same by norms, at any depth and with several outputs."""
+    problem = random_problem(seed, depth=depth, m=3, loss=loss)
+    candidate = norms_candidate(problem, best_network(problem, 1, 3), 1.0)
+    for network in networks(problem, seed, 3):
+        total = sum(float(np.sum(W * W)) for W in network.weights[: depth - 2])
+        for item in candidate.items:
+            kappa = float(item.bound(np.ones((1, 1)), np.array([total]))[0])
+            rows = np.linalg.norm(network.weights[depth - 2], axis=1)
+            z = network.forward(problem.X)[depth - 2][rows > 0.0] / rows[rows > 0.0, None]
+            sizes = np.linalg.norm(problem.activation(z) @ item.G.T, axis=1)
+            assert np.all(sizes <= kappa * (1.0 + 1e-9) + 1e-12)
+            s = best_scale(problem, item.G, 2.0 * problem.lam / kappa if kappa > 0.0 else 1e300)
+            loss_value = network.loss(problem)
+            assert problem.lam * total + dual_value(problem, s * item.G) <= loss_value + 1e-9 * (1.0 + loss_value)
+
+
+@pytest.mark.parametrize(("seed", "depth", "loss"), [(k, 3 + k % 3, ("mse", "cross_entropy")[k % 2]) for k in range(8)])
+def test_norms_bound_every_depth(seed, depth, loss):
+    norm_inequality(seed, depth, loss)
+
+
+@pytest.mark.campaign
+def test_norms_bound_many_networks_of_depth_four():
+    for seed in range(100):
+        norm_inequality(seed, 4, ("mse", "cross_entropy", "logistic")[seed % 3])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_directions_of_the_checker_bound_gamma_and_are_exact_in_the_plane(seed):
+    rng = np.random.default_rng(seed)
+    problem = Problem(rng.standard_normal((6, 1)), np.ones((6, 1)), lam=0.1, depth=3, beta=1.0)
+    points = problem.X_tilde.T.copy()
+    for most, exact in ((6, False), (200, True)):
+        cover = build_cover(points, problem.activation, most)
+        read = certificate.as_arrays(
+            {
+                "X": problem.X.ravel(), "Y": problem.Y.ravel(),
+                "cover": np.concatenate([[len(cover.bisections)], cover.bisections.ravel()]).astype(np.int64),
+                "classes": np.zeros(len(cover.simplices), np.int64),
+            }
+        )  # fmt: skip
+        directions = deep_check.Directions(
+            deep_check.Problem(certificate.problem_header(problem), read), {"classes": 1, "coordinates": False}, read
+        )
+        q = rng.integers(-8, 9, 6)
+        bound = float(directions.gamma(q.tolist(), 0)[0])
+        value = plane_oracle(points, q[None, :].astype(float), problem.activation, 0.0).upper_bound
+        assert value * (1.0 - 1e-9) <= bound
+        if exact:
+            assert bound <= value * (1.0 + 1e-8)
+
+
+@pytest.mark.parametrize(("x", "y", "lam"), [(1.0, 1.0, 0.01), (0.7, -2.0, 0.05), (3.0, 0.4, 0.002)])
+def test_one_point_has_a_closed_form(x, y, lam):
+    """One point, no bias: a network is a chain, f = w₁w₂w₃|x|, and costs 3λ(f/|x|)^(2/3) + (f − y)² when balanced."""
+    problem = Problem(np.array([[x]]), np.array([[y]]), lam=lam, depth=3, beta=0.0)
+    found = minimize_scalar(
+        lambda f: 3.0 * lam * (f / abs(x)) ** (2.0 / 3.0) + (f - abs(y)) ** 2,
+        bounds=(0.3 * abs(y), abs(y)), method="bounded", options={"xatol": 1e-12},
+    )  # fmt: skip
+    optimum = min(found.fun, y * y)
+    bound = global_bound(problem, best_network(problem), gap=1e-3, time_limit=5.0)
+    assert optimum * (1.0 - 1e-3) <= bound.lower <= optimum * (1.0 + 1e-12)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """(problem, network, certificate) of small instances: trees with and without bias, several classes, norms."""
+    found = []
+    for seed, depth, m, loss in ((0, 3, 1, "mse"), (1, 3, 1, "logistic"), (5, 3, 1, "mse"), (6, 4, 2, "cross_entropy")):
+        problem = random_problem(seed, depth=depth, m=m, loss=loss, most=4)
+        network = best_network(problem)
+        found.append((problem, network, global_bound(problem, network, gap=1e-2, time_limit=2.0).certificate))
+    return found
+
+
+def test_certificates_are_accepted_and_no_network_lies_below(made):
+    for problem, _, proof in made:
+        claim = deep_check.check(proof.content)
+        assert (claim["lower"], claim["upper"]) == (proof.lower, proof.upper)
+        assert claim["sha256"] == problem.sha256
+        assert 0.0 < claim["lower"] <= claim["upper"]
+        for k in range(6):
+            network = descend(problem, random_network(problem, 8, np.random.default_rng((7, k))))
+            assert network.loss(problem) >= claim["lower"]
+
+
+def parts(content):
+    header, arrays = deep_check.parse(content)
+    kinds = {"d": np.float64, "q": np.int64}
+    return header, {name: np.array(values, dtype=kinds[values.typecode]) for name, values in arrays.items()}
+
+
+def test_a_claim_that_is_too_good_is_rejected(made):
+    for _, _, proof in made:
+        for change in (1.0 + 2e-2, 1.5, 1e6):
+            header, arrays = parts(proof.content)
+            header["lower"]["value"] *= change
+            with pytest.raises(deep_check.Rejected):
+                deep_check.check(certificate.write(header, arrays))
+        header, arrays = parts(proof.content)
+        header["upper"]["value"] = math.nextafter(header["upper"]["value"] * (1.0 - 1e-9), 0.0)
+        with pytest.raises(deep_check.Rejected, match="loss is larger"):
+            deep_check.check(certificate.write(header, arrays))
+
+
+def test_changed_numbers_prove_nothing_false(made):
+    """Single numbers changed in every array: the file is rejected, or what it claims is still true."""
+    rng = np.random.default_rng(0)
+    rejected = 0
+    for _, network, proof in made:
+        least = network.loss  # of the same problem, the best known value
+        _, names = parts(proof.content)
+        for name in names:
+            for _ in range(1):
+                header, arrays = parts(proof.content)
+                values = arrays[name]
+                if not len(values):
+                    continue
+                i = int(rng.integers(len(values)))
+                old = values[i]
+                if values.dtype == np.int64:
+                    values[i] += int(rng.choice([-1, 1, 7, 1 << 20]))
+                else:
+                    values[i] *= rng.choice([0.5, 1.01, -1.0, 3.0])
+                if values[i] == old:
+                    continue
+                try:
+                    claim = deep_check.check(certificate.write(header, arrays))
+                except deep_check.Rejected:
+                    rejected += 1
+                    continue
+                assert name not in ("X", "Y")
+                assert claim["lower"] <= claim["upper"], (name, least)
+    assert rejected > 10
+
+
+def test_files_cut_off_or_with_more_are_rejected(made):
+    content = made[0][2].content
+    for name in ("trees", "cells", "scales", "cover", "classes", "G", "W1"):
+        header, arrays = parts(content)
+        assert len(arrays[name]) or name.startswith("W")
+        for values in (arrays[name][:-1], np.append(arrays[name], arrays[name][-1:])) if len(arrays[name]) else ():
+            with pytest.raises(deep_check.Rejected):
+                deep_check.check(certificate.write(header, {**arrays, name: values}))
+    header, arrays = parts(content)
+    with pytest.raises(deep_check.Rejected, match="prove nothing"):
+        deep_check.check(certificate.write(header, {**arrays, "more": np.zeros(1)}))
+    with pytest.raises(deep_check.Rejected):
+        deep_check.check(content[:-3])
+    for key, value in (("classes", 0), ("classes", 10**9), ("coordinates", True), ("items", []), ("items", ["norm"])):
+        header, arrays = parts(content)
+        header["lower"][key] = value
+        with pytest.raises(deep_check.Rejected):
+            deep_check.check(certificate.write(header, arrays))
+
+
+def test_multipliers_must_stay_in_their_intervals():
+    """g = (1, −1), ReLU: z₁ is branched on in the first tree, and undecided is z₂ in the second."""
+    problem = Problem(np.array([[1.0, 0.5], [-0.5, 1.0]]), np.ones((2, 1)), lam=0.1, depth=3, beta=0.0)
+    one = 1 << deep_check.GRID
+    good = [1, 0, 0, one, 0, 0, 0, one, 0, one]
+    cover = build_cover(problem.X_tilde.T.copy(), problem.activation, 50)
+    arrays = {
+        "X": problem.X.ravel(), "Y": problem.Y.ravel(), "classes": np.zeros(len(cover.simplices), np.int64),
+        "cover": np.concatenate([[len(cover.bisections)], cover.bisections.ravel()]).astype(np.int64),
+    }  # fmt: skip
+
+    def read(stream):
+        numbers = certificate.as_arrays(arrays)
+        exact = deep_check.Problem(certificate.problem_header(problem), numbers)
+        directions = deep_check.Directions(exact, {"classes": 1, "coordinates": False}, numbers)
+        steps = deep_check.Stream(iter(stream))
+        bound = deep_check.TreeBound(directions, [1, -1], 0, steps)
+        steps.end()
+        return bound
+
+    assert len(read(good).leaves) == 3
+    assert len(read([0, 0, *good[8:]]).leaves) == 2
+    for place, values in {3: (one - 1, 0), 4: (-1, one + 1), 6: (1, one), 7: (-1, one + 1), 9: (-1, one + 1)}.items():
+        for value in values:
+            with pytest.raises(deep_check.Rejected, match="interval"):
+                read([*good[:place], value, *good[place + 1 :]])
+    for steps in ([1, 1, *good[2:]], [1, 2, *good[2:]], [1, 0, *good], [2, *good[1:]]):
+        with pytest.raises(deep_check.Rejected):
+            read(steps)
+
+
+def test_cells_are_cut_inside(made):
+    """Two classes of which one has no cone; the cell is cut in two, and both parts have the ladder of the whole."""
+    header, arrays = parts(made[0][2].content)
+    header["lower"]["classes"] = 2
+    ladder = arrays["cells"]
+    arrays |= {"cells": np.concatenate([[1, 0, 1], ladder, ladder]), "scales": np.tile(arrays["scales"], 2)}
+    for t, good in ((0.25, True), (1.0, True), (2.0, False), (-0.5, False)):
+        content = certificate.write(header, {**arrays, "splits": np.array([t])})
+        if good:
+            assert deep_check.check(content)["lower"] == made[0][2].lower
+        else:
+            with pytest.raises(deep_check.Rejected, match="a split outside"):
+                deep_check.check(content)
+    arrays["cells"][2] = 0
+    with pytest.raises(deep_check.Rejected, match="a split outside"):
+        deep_check.check(certificate.write(header, {**arrays, "splits": np.array([0.5])}))
+
+
+def test_a_ladder_must_reach_the_ground(made):
+    header, arrays = parts(made[0][2].content)
+    steps = int(arrays["cells"][1])
+    assert arrays["cells"][0] == 0 and steps > 1 and len(arrays["cells"]) == 2 + steps
+    cut = {**arrays, "cells": np.append([0, steps - 1], arrays["cells"][2:-1]), "scales": arrays["scales"][:-1]}
+    with pytest.raises(deep_check.Rejected, match="ends too early"):
+        deep_check.check(certificate.write(header, cut))
+    for change in (0.5, -1.0):
+        # Smaller scales stay feasible and prove less.
+        with pytest.raises(deep_check.Rejected, match="ladder"):
+            deep_check.check(certificate.write(header, {**arrays, "scales": arrays["scales"] * change}))
+    with pytest.raises(deep_check.Rejected, match="unknown step"):
+        deep_check.check(certificate.write(header, {**arrays, "cells": np.append([3], arrays["cells"][1:])}))
+
+
+@pytest.mark.parametrize(("depth", "m"), [(4, 1), (3, 2)])
+def test_a_tree_is_no_proof_for_other_networks(made, depth, m):
+    problem, _, proof = made[0]
+    other = Problem(problem.X, np.repeat(problem.Y, m, axis=1), lam=problem.lam, depth=depth, beta=problem.beta)
+    header, arrays = parts(proof.content)
+    arrays = {name: values for name, values in arrays.items() if name[0] != "W"}
+    arrays |= {"Y": other.Y.ravel(), "G": np.repeat(arrays["G"], m)}
+    header |= {"problem": certificate.problem_header(other), "upper": None}
+    with pytest.raises(deep_check.Rejected, match="one output and depth 3"):
+        deep_check.check(certificate.write(header, arrays))
+
+
+def test_a_cut_outside_a_cone_covers_nothing(made):
+    """A ray −r_a + t·r_b would leave a hole in the cover; so would a cut of a ray with itself."""
+    header, arrays = parts(made[0][2].content)
+    assert len(arrays["cover"]) > 6
+    for place, value in ((4, -1), (5, -1), (4, 0), (2, int(arrays["cover"][3]))):
+        cover = arrays["cover"].copy()
+        cover[place] = value
+        with pytest.raises(deep_check.Rejected, match="bisection of nothing"):
+            deep_check.check(certificate.write(header, {**arrays, "cover": cover}))
+
+
+def test_hostile_files_end_soon(made):
+    """Bisections, rays, trees and ladders without end are refused in bounded time."""
+    content = made[0][2].content
+    header, arrays = parts(content)
+    endless = {
+        "cover": np.concatenate([[200_000], np.tile([0, 0, 1, 1 << 40, (1 << 40) - 1, 0], 200_000)]),
+        "trees": np.tile([1, 0, 1, 1, 1, 2], 50_000),
+        "cells": np.tile([1, 0, 0], 50_000),
+    }
+    for name, values in endless.items():
+        started = time.monotonic()
+        with pytest.raises(deep_check.Rejected):
+            deep_check.check(certificate.write(header, {**arrays, name: values.astype(np.int64)}))
+        assert time.monotonic() - started < 10.0
+
+
+def test_the_command_gives_an_interval_and_a_certificate(tmp_path, capsys):
+    instance = tmp_path / "three.yaml"
+    instance.write_text(
+        "data: {source: teacher, points: 6, features: 1}\ndepth: 3\nlambda: 1e-2\nsolve: {gap: 5e-2, time_limit: 10}\n"
+    )
+    code = main(["solve", str(instance), "--out", str(tmp_path), "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["scope"], code) == ("global", 0 if answer["status"] == "optimal" else 1)
+    assert 0.0 < answer["lower"] <= answer["upper"]
+    assert answer["gap"] == pytest.approx((answer["upper"] - answer["lower"]) / answer["upper"], rel=1e-9)
+    assert [layer["layer"] for layer in answer["layers"]] == [1, 2]
+    assert main(["verify", answer["certificate"], "--instance", str(instance)]) == 0
+    assert "(depth 3) lies in" in capsys.readouterr().out
+    model = answer["model"]
+    main(["check", model, str(instance), "--certificate", answer["certificate"], "--json"])
+    checked = json.loads(capsys.readouterr().out)
+    assert (checked["scope"], checked["lower"], checked["upper"]) == ("global", answer["lower"], answer["upper"])
+    assert checked["suboptimality"]["upper"] <= answer["upper"] - answer["lower"] + 1e-12
+
+
+def test_no_depth_ends_without_a_lower_bound():
+    """Depth 5, two outputs: norms alone, positive all the same; and the same exit for an empty network."""
+    problem = random_problem(2, depth=5, m=2)
+    result = solve_global(problem, gap=1e-2, time_limit=3.0, restarts=1, width=4)
+    assert result.scope == "global" and result.bound == "norms"
+    assert 0.0 < result.lower <= result.upper == deep_check.check(result.certificate.content)["upper"]
+    heavy = Problem(problem.X, problem.Y, lam=50.0, depth=5, beta=1.0)
+    result = solve_global(heavy, gap=1e-2, time_limit=3.0, restarts=1, width=4)
+    assert result.lower is not None and result.lower <= result.upper
+
+
+def test_classes_of_directions_close_what_one_mass_leaves_open():
+    """Rank 1: two cones are exact, and one mass loses what both directions share."""
+    rng = np.random.default_rng(1)
+    problem = Problem(rng.standard_normal((4, 1)), rng.standard_normal((4, 1)), lam=1e-2, depth=3, beta=0.0)
+    network = best_network(problem)
+    upper = loss_upper(network, problem)
+    found = tree_candidates(problem, network, upper, 1e-2, time.monotonic() + 8.0)
+    assert found[0].kind == "1" and found[-1].value <= upper * (1.0 + 1e-9)
+    assert max(one.value for one in found) >= found[0].value * (1.0 - 1e-9)
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt, OutOfTime, MemoryError, ArithmeticError, None])
+def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch):
+    """The bound by norms, which is written first; the ending says what happened."""
+
+    def end(*_):
+        if cut is not None:
+            raise cut
+        return []
+
+    monkeypatch.setattr("cpcert.deep.bound.solve.tree_candidates", end)
+    problem = random_problem(0, most=4)
+    result = solve_global(problem, gap=1e-6, time_limit=3.0, restarts=1, width=4)
+    expected = {
+        KeyboardInterrupt: Status.INTERRUPTED, OutOfTime: Status.TIME_LIMIT, MemoryError: Status.MEMORY_LIMIT,
+        ArithmeticError: Status.NUMERICAL_FAILURE, None: Status.GAP_OPEN,
+    }[cut]  # fmt: skip
+    assert result.status is expected and result.message.startswith(expected.sentence)
+    assert result.bound == "norms" and deep_check.check(result.certificate.content)["lower"] == result.lower > 0.0
+    sentence = DeepOutcome(result).sentence()
+    assert "global minimum of depth 3 in [" in sentence and "(asked for 1e-06)" in sentence
+
+
+def test_a_gap_that_is_reached_is_optimal_for_the_global_minimum():
+    problem = Problem(np.array([[1.0]]), np.array([[1.0]]), lam=0.01, depth=3, beta=0.0)
+    result = solve_global(problem, gap=1e-2, time_limit=5.0, restarts=1, width=4)
+    assert result.status is Status.OPTIMAL and result.gap <= 1e-2
+    assert result.message == "the gap of 0.01 is proven for the global minimum"
+    assert "asked for" not in DeepOutcome(result).sentence()
+
+
+def test_blockwise_is_for_deeper_networks(tmp_path, capsys):
+    instance = tmp_path / "two.yaml"
+    instance.write_text("data: {source: teacher, points: 6, features: 1}\nlambda: 1e-2\n")
+    assert main(["solve", str(instance), "--scope", "blockwise"]) == 2
+    assert "--scope: blockwise is for depth >= 3" in capsys.readouterr().err
