@@ -332,12 +332,11 @@ def claim_sentence(claim: dict[str, Any]) -> str:
 
 def certified_interval(path: Path, problem: Problem) -> tuple[float | None, float | None]:
     """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
-    from cpcert.certificate.check import Rejected, check
+    from cpcert.certificate.check import Rejected
+    from cpcert.certificate.reading import read_claim
 
     try:
-        claim = check(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        claim = read_claim(path)
     except Rejected as error:
         raise InputError(f"{path}: the certificate is rejected ({error})") from None
     if claim["kind"] != "minimum" or claim["sha256"] != problem.sha256:

@@ -7,8 +7,10 @@ import re
 # A pattern of keys (checker_mutants.py: function, change, statement) → why they are left out.
 EQUIVALENT: dict[str, str] = {
     # Limits of time and memory, precisions that other numbers would do for.
-    r"in (HEADER_BYTES, FLOAT_BYTES|ARRAYS, EXPONENT|OPEN, RANK|PIECE) ?.*=": "a limit, or how much is done at once: others would do",
-    r"in (T, CAP|FINE|BITS) =": "a precision: all that is computed with it is rounded to the safe side, whatever it is",
+    r"in (FILE_BYTES, HEADER_BYTES|ARRAYS, EXPONENT|OPEN, RANK|PIECE|WORK, |MEMORY, |CHUNK).*=": (
+        "a limit, or how much is done at once: others would do"
+    ),
+    r"in (T, CAP, BEYOND|FINE|BITS) =": "a precision: all that is computed with it is rounded to the safe side, whatever it is",
     r"EXPONENT, '|EXPONENT → abs\(e\) < EXPONENT in ": "a limit on exponents, there to keep integers short",
     r"len\(nodes\) \* (N|size) [<→]|len\(nodes\) \* (N|size) <= OPEN →|→ len\((node\.)?path\) < (N|size) in": "a limit of memory",
     r"len\((entries|relations)\) <= problem\.N .*→ isinstance|→ isinstance\((entries|relations), list\) in": (
@@ -86,7 +88,9 @@ EQUIVALENT: dict[str, str] = {
     r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (
         "the other end of the edge of a first vertex is still no vertex, so it lies in no cone"
     ),
-    r"^check_plane: .* in flips: ": "any rays that leave no arc of half a turn",
+    r"^check_plane: 1 → 0 in if not rays or ray": "the same ray twice: an arc of no width more",
+    r"^check_tree: work > CHUNK → ": "when steps are paid for: together, or one by one",
+    r"^check_plane: .* in events = ": "any rays that leave no arc of half a turn",
     r"^check_plane: \(x or y\) and any\(weights\[i\]\) → x or y ": "rays of points without weight: more arcs",
     r"^check_plane: one >= 0 and .* → (one|two) >= 0 and \(mixed": "each ray is an end of two arcs",
     r"^check_plane: (mixed >= 0 → mixed > 0|0 → 1) in require\(one": "0 is at most one·two",

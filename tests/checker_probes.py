@@ -10,6 +10,8 @@ from array import array
 from decimal import Context, Decimal
 from fractions import Fraction
 
+from kept_certificates import ANSWERS, FOLDER, spent
+
 PRECISE = Context(prec=80)
 
 
@@ -183,16 +185,17 @@ def relations(m):
         assert rejected(m, m._relation, problem, entries), entries
     for entries in ([[0, "1"], [0, "1"]], [(0, "1")], [5], [[0, 1]], ["01"]):
         assert rejected(m, m._relation, problem, entries), entries
-    assert m._relation(problem, [[0, "1"], [2, "-1/2"], [1, "0"]]) == {0: 1, 2: Fraction(-1, 2), 1: 0}
+    assert m._relation(problem, [[0, "1"], [2, "-1/2"], [1, "0"]]) == {0: 2, 2: -1, 1: 0}
+    assert m._relation(problem, [[0, "1/6"], [2, "-3/4"], [1, "2"]]) == {0: 2, 2: -9, 1: 24}
 
 
 def _relation_holds(m, X, relation, a=(1, 0), beta=1):
     a_plus, a_minus = map(Fraction, a)
     problem = _Numbers(
         X=[[*row, beta] if beta else row for row in X], a_plus=a_plus, a_minus=a_minus, kink=a_plus - a_minus,
-        beta=Fraction(beta), n=len(X[0]) + bool(beta),
+        beta=Fraction(beta), n=len(X[0]) + bool(beta), m=1,
     )  # fmt: skip
-    return not rejected(m, m.check_relation, problem, {i: Fraction(c) for i, c in relation.items()})
+    return not rejected(m, m.check_relation, problem, relation)
 
 
 def relations_of_networks(m):
@@ -293,7 +296,14 @@ def activations(m):
     for beta in (0.1, 4.0, -0.375, 0.0):
         for a_plus, a_minus in ((1.0, 0.0), (1.0, -0.3)):
             problem = _Numbers(
-                X=[[3], [-5]], x=-1, a_plus=Fraction(a_plus), a_minus=Fraction(a_minus), beta=Fraction(beta), N=2
+                X=[[3], [-5]],
+                x=-1,
+                a_plus=Fraction(a_plus),
+                a_minus=Fraction(a_minus),
+                beta=Fraction(beta),
+                N=2,
+                n=1,
+                m=1,
             )
             Z, e = m.network_outputs(problem, [[2]], -2, [[7, 3] if beta else [7]], -3)
             for z, x in zip(Z[0], (Fraction(3, 2), Fraction(-5, 2)), strict=True):
@@ -302,7 +312,32 @@ def activations(m):
                 assert z * Fraction(2) ** e == Fraction(7, 8) * hidden + Fraction(3, 8) * Fraction(beta)
 
 
+def costs(m):
+    """What is paid for the steps of each kind of proof, and that a budget ends a check as soon as it is spent."""
+    for name, answer in ANSWERS.items():
+        if name.endswith(".cpcert"):
+            content = (FOLDER / name).read_bytes()
+            assert spent(m, content) == answer["cost"], name
+    for work, memory, good in ((7, 5, True), (6, 5, False), (7, 4, False)):
+        token = m.BUDGET.set(m.Budget(work, memory))
+        assert rejected(m, m.spend, 7, 5) == (not good)
+        m.BUDGET.reset(token)
+    assert m.BUDGET.get().work == m.BUDGET.get().memory == math.inf
+    assert (m.multiplications(3, 2048, 1024), m.storage(3, 70), m.width([[1, -8], [3]])) == (3 * (64 + 2048), 150, 4)
+    assert m.width([]) == m.width([[]]) == 0
+    longest = "9" * 400
+    assert m._short_integer(longest) == 10**400 - 1
+    for text in (longest + "9", "1" * 5000):
+        try:
+            m._short_integer(text)
+        except ValueError:
+            continue
+        raise AssertionError
+    assert m._shown("é" * 70) == "'" + "\\xe9" * 60 + "'" and m._shown([]) == "(list)"
+
+
 PROBES = [
+    costs,
     activations,
     roots, exact_numbers, factors, logarithms, exponentials, integers, values_of_json, relations, relations_of_networks,
     spreads, angles,

@@ -17,9 +17,10 @@ import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import cmp_to_key
-from itertools import product
+from itertools import chain, product
 from math import isqrt
 from operator import mul
 from pathlib import Path
@@ -27,8 +28,14 @@ from typing import Any
 
 MAGIC = b"cpcert\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
-HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 26, 1 << 26, 1 << 29, 1 << 27
-ARRAYS, EXPONENT, DIGITS = 64, 1100, 100_000
+FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 26, 1 << 26, 1 << 29, 1 << 27
+ARRAYS, EXPONENT, DIGITS, HEADER_DIGITS = 64, 1100, 100_000, 400
+# What a file of s bytes may cost (SPEC.md, "Limits"): WORK + WORK_RATE·s² units of about a nanosecond, and
+# MEMORY + MEMORY_RATE·s bytes, up to MEMORY_MOST.
+WORK, WORK_RATE = 10**10, 8
+MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
+# Steps of a tree are paid for together, as soon as so much is due.
+CHUNK = 10**6
 # Open nodes of a tree times the numbers that each of them holds; vertices of the first cone of a cover of directions.
 OPEN, RANK = 1 << 24, 12
 # Python may be told to refuse decimal integers from 640 digits on.
@@ -48,17 +55,59 @@ def require(condition: bool, reason: str) -> None:
         raise Rejected(reason)
 
 
+# -- the budget (SPEC.md, "Limits") ------------------------------------------------------------------------------------
+
+
+class Budget:
+    """What may still be spent: units of work, bytes of memory."""
+
+    def __init__(self, work: float, memory: float) -> None:
+        self.work, self.memory = work, memory
+
+
+# Functions that are called from elsewhere may take what they like.
+WITHOUT_END = Budget(math.inf, math.inf)
+BUDGET: ContextVar[Budget] = ContextVar("budget", default=WITHOUT_END)
+
+
+def spend(work: float, memory: float = 0) -> None:
+    """Take a step's cost out of the budget, before the step; what is given back counts as negative."""
+    budget = BUDGET.get()
+    budget.work -= work
+    budget.memory -= memory
+    require(budget.work >= 0 and budget.memory >= 0, "the proof takes more time or memory than a file of its size may")
+
+
+def multiplications(count: int, a: int, b: int) -> int:
+    """The work of so many products of integers with a and b bits, sums included."""
+    return count * (64 + (a * b >> 10))
+
+
+def storage(count: int, bits: int) -> int:
+    """The memory of so many integers in a list."""
+    return count * (40 + bits // 7)
+
+
+def width(rows: Iterable[Iterable[int]]) -> int:
+    """The bits of the largest entry."""
+    return max(map(int.bit_length, chain.from_iterable(rows)), default=0)
+
+
 # -- the container (SPEC.md, "File") -----------------------------------------------------------------------------------
 
 
 def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and the arrays of a certificate: array("d") for float64, array("q") for integers."""
     require(content[:8] == MAGIC, "this is not a cpcert certificate of version 1")
+    require(len(content) < FILE_BYTES, "the file is too long")
     size = int.from_bytes(content[8:16], "little")
     require(len(content) >= 16 and size <= min(HEADER_BYTES, len(content) - 16), "the header is cut off or too long")
     try:
         header = json.loads(
-            content[16 : 16 + size].decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            content[16 : 16 + size].decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_short_integer,
         )
     except (ValueError, RecursionError) as error:
         raise Rejected(f"the header is not valid JSON: {error}") from None
@@ -69,12 +118,15 @@ def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     room = {"float64": FLOAT_BYTES, "int": INT_BYTES}
     for entry in header.pop("arrays"):
         name, kind, count, stored = _fields(entry, ("name", "type", "count", "stored"), "an array")
-        require(isinstance(name, str) and name not in arrays, f"two arrays are called {name!r}")
-        require(isinstance(kind, str) and kind in room, f"array {name!r}: the type {kind!r} is unknown")
-        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {name!r}: is cut off")
-        require(0 <= 8 * count <= room[kind], f"array {name!r}: too large")
-        raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, name)
-        arrays[name] = _floats(raw, count, name) if kind == "float64" else _integers(raw, count, name)
+        require(isinstance(name, str) and name not in arrays, f"two arrays are called {_shown(name)}")
+        name, shown = str(name), _shown(name)
+        require(isinstance(kind, str) and kind in room, f"array {shown}: the type {_shown(kind)} is unknown")
+        require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {shown}: is cut off")
+        require(0 <= 8 * count <= room[kind], f"array {shown}: too large")
+        spend(64 * count, 20 * count)
+        raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, shown)
+        spend(64 * len(raw))
+        arrays[name] = _floats(raw, count, shown) if kind == "float64" else _integers(raw, count, shown)
         at += stored
         room[kind] -= 8 * count
     require(at == len(content), "there are bytes after the last array")
@@ -92,23 +144,35 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a number")
 
 
+def _short_integer(text: str) -> int:
+    """Python may be told to convert integers of any length, which takes long."""
+    if len(text) > HEADER_DIGITS:
+        raise ValueError("an integer is too long")
+    return int(text)
+
+
+def _shown(value: Any) -> str:
+    """A value of the header for a message: of a text the beginning, else only what it is."""
+    return ascii(value[:60]) if isinstance(value, str) else f"({type(value).__name__})"
+
+
 def _decompress(data: bytes, most: int, name: str) -> bytes:
     try:
         stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_BYTES)
         raw = stream.decompress(data, most + 1)
     except lzma.LZMAError as error:
-        raise Rejected(f"array {name!r}: cannot be decompressed ({error})") from None
-    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name!r}: has the wrong length")
+        raise Rejected(f"array {name}: cannot be decompressed ({error})") from None
+    require(len(raw) <= most and stream.eof and not stream.unused_data, f"array {name}: has the wrong length")
     return raw
 
 
 def _floats(raw: bytes, count: int, name: str) -> array[float]:
-    require(len(raw) == 8 * count, f"array {name!r}: has the wrong length")
+    require(len(raw) == 8 * count, f"array {name}: has the wrong length")
     values = array("d")
     values.frombytes(raw)
     if sys.byteorder == "big":
         values.byteswap()
-    require(all(map(math.isfinite, values)), f"array {name!r}: holds NaN or infinity")
+    require(all(map(math.isfinite, values)), f"array {name}: holds NaN or infinity")
     return values
 
 
@@ -129,8 +193,8 @@ def _integers(raw: bytes, count: int, name: str) -> array[int]:
                 if shift == 70:
                     raise OverflowError
     except OverflowError:
-        raise Rejected(f"array {name!r}: an integer has more than 64 bits") from None
-    require(shift == 0 and len(values) == count, f"array {name!r}: has the wrong length")
+        raise Rejected(f"array {name}: an integer has more than 64 bits") from None
+    require(shift == 0 and len(values) == count, f"array {name}: has the wrong length")
     return values
 
 
@@ -162,6 +226,9 @@ def _number(value: Any, what: str) -> float:
 def dyadic(values: Sequence[float]) -> tuple[Vector, int]:
     """(integers, e) with values[i] == integers[i]·2**e exactly."""
     e = max((value.as_integer_ratio()[1].bit_length() - 1 for value in values), default=0)
+    largest = max(max(values), -min(values)) if values else 0.0
+    bits = math.frexp(largest)[1] + e if largest else 0
+    spend(1000 * len(values), 16 * len(values) + storage(len(values) - values.count(0.0), bits))
     ratios = map(float.as_integer_ratio, values)
     return [num << (e + 1 - den.bit_length()) for num, den in ratios], -e
 
@@ -170,6 +237,7 @@ def matrix(values: Sequence[float], rows: int, columns: int, what: str) -> tuple
     """A row-major array as rows of integers over one power of two."""
     require(len(values) == rows * columns, f"{what}: has {len(values)} entries, not {rows} x {columns}")
     flat, e = dyadic(values)
+    spend(0, 64 * rows + 8 * len(values))
     return [flat[i * columns : (i + 1) * columns] for i in range(rows)], e
 
 
@@ -196,6 +264,8 @@ def root_up(value: int) -> int:
 
 def norm_up(vector: Sequence[int], e: int, bits: int = 80) -> Fraction:
     """A rational ≥ the norm of vector·2**e, by at most one unit in `bits` bits."""
+    size = width([vector])
+    spend(5000 + multiplications(len(vector) + 8, size, size))
     square = dot(vector, vector)
     more = max(0, bits - square.bit_length() // 2)
     return root_up(square << 2 * more) * power(e - more)
@@ -217,6 +287,7 @@ def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
     k = len(S)
     e = take()
     require(abs(e) <= 4 * EXPONENT, "the scale of a Cholesky factor is too large")
+    spend(multiplications(k**3 // 6, 64, 64) + k * k * (500 + width(S) + abs(e)), storage(k * k, 64))
     L = [[take() for _ in range(i + 1)] for i in range(k)]
     shift = max(-e, 0)
     off = [0] * k
@@ -287,6 +358,11 @@ def _log_near_one(numerator: int, denominator: int) -> tuple[Fraction, Fraction]
 LOG_TWO = _log_near_one(2, 1)
 
 
+def logarithm(bits: int) -> int:
+    """The work of a logarithm and an exponential of rationals with so many bits, fractions reduced."""
+    return 150_000 + (bits * bits >> 5)
+
+
 # -- the problem (SPEC.md, "Problem") ----------------------------------------------------------------------------------
 
 LOSSES = ("mse", "cross_entropy", "logistic", "interpolate")
@@ -299,7 +375,7 @@ class Problem:
         names = ("loss", "a_plus", "a_minus", "lambda", "beta", "depth", "N", "n0", "m", "sha256")
         self.loss, *numbers, depth, N, n0, m, digest = _fields(header, names, "problem")
         a_plus, a_minus, lam, beta = (_number(v, name) for v, name in zip(numbers, names[1:5], strict=True))
-        require(self.loss in LOSSES, f"the loss {self.loss!r} is unknown")
+        require(self.loss in LOSSES, f"the loss {_shown(self.loss)} is unknown")
         require(all(_is_int(v) and v > 0 for v in (depth, N, n0, m)), "depth, N, n0 and m must be positive integers")
         require(depth == 2, "only problems of depth 2 can be certified")
         require(lam > 0.0, "lambda must be positive")
@@ -309,6 +385,7 @@ class Problem:
         self.lam, self.beta = Fraction(lam), Fraction(beta)
         X, Y = _array(arrays, "X", float), _array(arrays, "Y", float)
         require(len(X) == N * n0 and len(Y) == N * m, "X or Y has the wrong number of entries")
+        spend(4000 * N * (self.n + m), 8 * N * self.n)
         words = (
             f"cpcert-problem 1 loss={self.loss} a_plus={a_plus.hex()} a_minus={a_minus.hex()} "
             f"lambda={lam.hex()} beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}\n"
@@ -316,8 +393,8 @@ class Problem:
         hashed = hashlib.sha256(words.encode("ascii") + _little_endian(X) + _little_endian(Y)).hexdigest()
         require(digest == hashed, "the hash is not that of the problem's numbers")
         self.sha256 = hashed
-        rows = [list(X[i * n0 : (i + 1) * n0]) + [beta] * (beta != 0.0) for i in range(N)]
-        self.X, self.x = matrix([v for row in rows for v in row], N, self.n, "X")
+        rows = (X[i * n0 : (i + 1) * n0] + array("d", [beta] * (beta != 0.0)) for i in range(N))
+        self.X, self.x = matrix(array("d", chain.from_iterable(rows)), N, self.n, "X")
         columns, self.y = matrix(Y, N, m, "Y")
         self.Y = [list(row) for row in zip(*columns, strict=True)]
         self._check_targets()
@@ -377,15 +454,24 @@ def activate(problem: Problem, Z: Matrix) -> tuple[Matrix, int]:
 
 def network_outputs(problem: Problem, W1: Matrix, e1: int, W2: Matrix, e2: int) -> tuple[Matrix, int]:
     """Z = W2 [σ(W1 X̃); β1ᵀ], exactly: (rows of integers, e)."""
-    hidden, a = activate(problem, [[dot(w, x) for x in problem.X] for w in W1])
+    (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+    (bias,), b = dyadic([float(problem.beta)])
     e = e1 + problem.x + a
-    if problem.beta:
-        (bias,), b = dyadic([float(problem.beta)])
-        low = min(e, b)
-        hidden = [[h << (e - low) for h in row] for row in hidden] + [[bias << (b - low)] * problem.N]
-        e = low
-    columns = list(zip(*hidden, strict=True)) if hidden else [()] * problem.N
-    return [[dot(w, column) for column in columns] for w in W2], e2 + e
+    low = min(e, b) if problem.beta else e
+    first, second, points = width(W1), width(W2), width(problem.X)
+    inner = first + points + problem.n.bit_length()
+    outer = max(inner + width([[plus, minus]]) + e - low, bias.bit_length() + b - low)
+    total = outer + second + len(W1).bit_length() + 1
+    spend(problem.N * multiplications(len(W1) * (problem.n + 2), max(first, inner), max(points, outer - inner)))
+    spend(problem.N * multiplications(problem.m * (len(W1) + 1), outer, second), storage(problem.N * problem.m, total))
+    columns = []
+    for x in problem.X:  # one point at a time: all hidden values at once may be many
+        values = (dot(w, x) for w in W1)
+        hidden = [(plus if z > 0 else minus) * z << (e - low) for z in values]
+        if problem.beta:
+            hidden.append(bias << (b - low))
+        columns.append([dot(w, hidden) for w in W2])
+    return [list(row) for row in zip(*columns, strict=True)], e2 + low
 
 
 def check_upper(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
@@ -400,14 +486,20 @@ def network_loss(problem: Problem, kind: Any, relations: Any, arrays: dict[str, 
     """A rational ≥ the loss of the network in the file, exact for mse; for interpolate the cost after its repair."""
     require(kind == "repaired" or relations == [], "upper: relations are for a repaired network")
     W1, e1, W2, e2 = _weights(problem, arrays)
+    spend(
+        multiplications(len(W1) * problem.n, width(W1), width(W1))
+        + multiplications(len(W1) * problem.m, width(W2), width(W2))
+    )
     cost = sum(dot(w, w) for w in W1) * power(2 * e1) + sum(dot(w, w) for w in W2) * power(2 * e2)
     Z, z = network_outputs(problem, W1, e1, W2, e2)
     # Z and Y over one power of two.
     e = min(z, problem.y)
+    bits = max(width(Z) + z, width(problem.Y) + problem.y) - e
+    spend(multiplications(4 * problem.N * problem.m, bits, bits), storage(2 * problem.N * problem.m, bits))
     Z = [[v << (z - e) for v in row] for row in Z]
     Y = [[v << (problem.y - e) for v in row] for row in problem.Y]
     if problem.loss == "interpolate":
-        require(kind in ("network", "repaired"), f"upper: the kind {kind!r} is unknown")
+        require(kind in ("network", "repaired"), f"upper: the kind {_shown(kind)} is unknown")
         loss = Fraction(0)
         square = sum((a - b) ** 2 for p, q in zip(Z, Y, strict=True) for a, b in zip(p, q, strict=True))
         if kind == "repaired":
@@ -415,7 +507,7 @@ def network_loss(problem: Problem, kind: Any, relations: Any, arrays: dict[str, 
         else:
             require(square == 0, "upper: the network does not interpolate")
     else:
-        require(kind == "network", f"upper: the kind {kind!r} is unknown")
+        require(kind == "network", f"upper: the kind {_shown(kind)} is unknown")
         loss = loss_upper(problem, Z, Y, e)
     return loss + problem.lam * cost
 
@@ -426,6 +518,7 @@ def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
     pairs = [list(zip(p, q, strict=True)) for p, q in zip(Z, Y, strict=True)]
     if problem.loss == "mse":
         return sum((a - b) ** 2 for row in pairs for a, b in row) * unit * unit / N
+    spend(N * problem.m * logarithm(max(width(Z), width(Y)) + abs(e)))
     total = Fraction(0)
     if problem.loss == "logistic":
         for row in pairs:
@@ -442,19 +535,24 @@ def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
     return total / N
 
 
-def check_relation(problem: Problem, relation: dict[int, Fraction]) -> None:
+def check_relation(problem: Problem, relation: dict[int, int]) -> None:
     """Σ c_i z_i = 0 for the outputs of every network (SPEC.md, "Relations")."""
     support = [i for i, c in relation.items() if c]
-    if problem.kink == 0:
-        lines: list[list[int]] = []
-    else:
-        groups: dict[tuple[Fraction, ...], list[int]] = {}
-        for i in support:
-            first = next((v for v in problem.X[i] if v), None)
-            if first is not None:
-                groups.setdefault(tuple(Fraction(v, first) for v in problem.X[i]), []).append(i)
-        lines = list(groups.values())
-    for line in lines:
+    bits, entries = width([relation.values()]), len(support) * (problem.n + problem.m + 1)
+    spend(
+        100 * (problem.n + problem.m)
+        + multiplications(4 * entries, max(bits, width(problem.X)), width(problem.X))
+        + 3000 * entries
+    )
+    groups: dict[str, list[int]] = {}
+    for i in support if problem.kink else ():
+        divisor = math.gcd(*problem.X[i])
+        if divisor:
+            if next(v for v in problem.X[i] if v) < 0:
+                divisor = -divisor
+            # As a text: how numbers are hashed is known, so a file could choose many of one hash.
+            groups.setdefault(",".join(f"{v // divisor:x}" for v in problem.X[i]), []).append(i)
+    for line in groups.values():
         k = next(k for k, v in enumerate(problem.X[line[0]]) if v)
         require(sum(relation[i] * abs(problem.X[i][k]) for i in line) == 0, "a relation does not hold on a line")
     if problem.a_plus + problem.a_minus != 0:
@@ -468,7 +566,8 @@ def _rational(text: Any) -> Fraction:
     require(isinstance(text, str) and len(text) <= DIGITS, "a rational is not a string, or too long")
     match = re.fullmatch(r"(-?)([0-9]+)(?:/([1-9][0-9]*))?", text)
     if match is None:
-        raise Rejected(f"{text[:40]!r} is not a rational number")
+        raise Rejected(f"{_shown(text)} is not a rational number")
+    spend(1000 * len(text) + (len(text) ** 2 >> 6), len(text))
     sign, numerator, denominator = match.groups("1")
     value = Fraction(_decimal(numerator), _decimal(denominator))
     return -value if sign else value
@@ -483,21 +582,29 @@ def _decimal(digits: str) -> int:
     return value
 
 
-def _relation(problem: Problem, entries: Any) -> dict[int, Fraction]:
+def _relation(problem: Problem, entries: Any) -> dict[int, int]:
+    """The coefficients times their common denominator."""
     require(isinstance(entries, list) and len(entries) <= problem.N, "a relation is a list of pairs")
     relation: dict[int, Fraction] = {}
     for entry in entries:
         require(isinstance(entry, list) and len(entry) == 2 and _is_int(entry[0]), "a relation is a list of pairs")
         require(0 <= entry[0] < problem.N and entry[0] not in relation, "a relation names a wrong point")
         relation[entry[0]] = _rational(entry[1])
-    return relation
+    scale = 1
+    for c in relation.values():
+        bits = scale.bit_length() + c.denominator.bit_length()
+        spend(1000 + (bits * bits >> 6), bits // 7)
+        scale = math.lcm(scale, c.denominator)
+    bits = scale.bit_length() + width([[c.numerator for c in relation.values()]])
+    spend(multiplications(2 * len(relation), bits, bits), storage(len(relation), bits))
+    return {i: c.numerator * (scale // c.denominator) for i, c in relation.items()}
 
 
 def check_repair(problem: Problem, residual: Fraction, relations: Any, arrays: dict[str, Any]) -> Fraction:
     """What interpolating exactly costs at most beyond the network (SPEC.md, "Repair"); residual ≥ ‖Z − Y‖_F."""
     require(isinstance(relations, list) and len(relations) <= problem.N, "repair: relations are a list of pairs")
     dropped: set[int] = set()
-    fixed: list[tuple[int, dict[int, Fraction]]] = []
+    fixed: list[tuple[int, dict[int, int]]] = []
     for entry in relations:
         require(
             isinstance(entry, list) and len(entry) == 2 and _is_int(entry[0]), "repair: relations are a list of pairs"
@@ -516,7 +623,15 @@ def check_repair(problem: Problem, residual: Fraction, relations: Any, arrays: d
     K = len(flat) // problem.n
     W, w = matrix(flat, K, problem.n, "repair_W")
     B, b = matrix(_array(arrays, "repair_B", float), K, len(kept), "repair_B")
+    bits, small = max(width(W), width(problem.X)), width(B)
+    large = 2 * bits + problem.n.bit_length()
+    spend(multiplications(len(kept) * K * (problem.n + 2), bits, bits), storage(2 * len(kept) * K, 2 * large))
     A, a = activate(problem, [[dot(row, problem.X[i]) for row in W] for i in kept])
+    large = width(A) + small + K.bit_length()
+    spend(
+        multiplications(len(kept) ** 2 * K, width(A), small)
+        + multiplications(len(kept) ** 2 + K * len(kept), large, large)
+    )
     e = w + problem.x + a + b
     columns = list(zip(*B, strict=True)) if K else [()] * len(kept)
     one = 1 << -e
@@ -553,11 +668,15 @@ def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
 def conjugate_lower(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
     """A rational ≤ −C*(−sG); exact for mse and interpolate. Rejects an sG outside the domain."""
     N, unit = problem.N, power(g + problem.y)
+    bits = max(width(G), width(problem.Y))
+    spend(multiplications(4 * N * problem.m, bits, bits))
     if problem.loss in ("mse", "interpolate"):
         linear = s * sum(dot(a, b) for a, b in zip(G, problem.Y, strict=True)) * unit
         if problem.loss == "interpolate":
             return linear
         return linear - s * s * Fraction(N, 4) * sum(dot(a, a) for a in G) * power(2 * g)
+    bits += abs(g) + abs(problem.y) + s.numerator.bit_length() + s.denominator.bit_length()
+    spend(N * problem.m * logarithm(bits))
     total = Fraction(0)
     scale = N * s * power(g)
     if problem.loss == "logistic":
@@ -625,7 +744,7 @@ def check_oracle(
         _fields(oracle, ("kind",), "plane")
         check_plane(problem, space, G, g, u)
     else:
-        raise Rejected(f"oracle: the kind {kind!r} is unknown")
+        raise Rejected(f"oracle: the kind {_shown(kind)} is unknown")
 
 
 class Stream:
@@ -667,6 +786,8 @@ def check_coordinates(
     points, x = matrix(_array(arrays, "coordinates", float), problem.N, r, "coordinates")
     stretch = _stretch(list(zip(*Q, strict=True)), q)
     low = min(q + x, space.x)
+    spend(multiplications(problem.N * space.n * r, width(Q), width(points)))
+    spend(problem.N * (space.n * (500 + width(space.points) + abs(space.x - low) + q + x - low) + 500 * problem.m))
     rest = Fraction(0)
     for i, (old, new) in enumerate(zip(space.points, points, strict=True)):
         error = [(a << (space.x - low)) - (dot(row, new) << (q + x - low)) for a, row in zip(old, Q, strict=True)]
@@ -678,6 +799,11 @@ def check_coordinates(
 def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
     """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e, e ≤ 0."""
     one = 1 << (-2 * e)
+    bits, k = width(columns), len(columns)
+    spend(
+        multiplications(k * k * len(columns[0]), bits, bits)
+        + multiplications(k * k, 2 * bits - 2 * e + 32, 2 * bits - 2 * e + 32)
+    )
     square = sum((dot(a, b) - one * (i == j)) ** 2 for i, a in enumerate(columns) for j, b in enumerate(columns))
     return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
 
@@ -706,6 +832,13 @@ def check_spectral(
         require(all(abs(e) <= EXPONENT for e in exponents), "spectral: an exponent is too large")
         least = min(exponents, default=0)
         most = max(exponents, default=0)
+        points, weights, many = width(space.points), width(G), len(used)
+        spend(
+            multiplications(2 * many * space.n * problem.m, points, weights)
+            + many * (space.n + problem.m) * (500 + most - least)
+        )
+        spend(0, storage(many * space.n, points + most - least) + storage(many * problem.m, weights + most - least))
+        spend(0, storage(problem.m * space.n, points + weights + many.bit_length()))
         X = [[v << (e - least) for v in space.points[i]] for i, e in zip(used, exponents, strict=True)]
         H = [[row[i] << (most - e) for i, e in zip(used, exponents, strict=True)] for row in G]
         product = [
@@ -742,14 +875,21 @@ def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
     """t²I − AAᵀ, or t²I − AᵀA if that is smaller, over a power of two; A over 2**e."""
     rows = A if len(A) <= (len(A[0]) if A else 0) else [list(column) for column in zip(*A, strict=True)]
     low = min(2 * e, -2 * (t.denominator.bit_length() - 1))
+    k, bits = len(rows), width(rows)
+    large = max(2 * bits + 2 * e, 2 * t.numerator.bit_length()) - low + 32
+    spend(
+        multiplications(k * k * (len(rows[0]) if rows else 0), bits, bits) + k * k * (500 + large),
+        storage(k * k, large),
+    )
+    spend(0, 8 * len(A) * k)
     square = int(t * t * power(-low))
     return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
 
 
 # -- trees: one output, one sign ---------------------------------------------------------------------------------------
 
-# y = κt/2**T; caps are rounded to so many bits, about.
-T, CAP = 52, 60
+# y = κt/2**T; caps are rounded to so many bits, about; the ends of intervals may have so many more than the norms of points.
+T, CAP, BEYOND = 52, 60, 256
 FULL = 1 << T
 
 
@@ -767,13 +907,25 @@ class Forest:
         self.p = max([T, *free])
         require(self.p <= 4 * EXPONENT, "tree: the points differ too much in size")
         shifts = [self.p + space.x - e for e in exponents]
+        bits = width(space.points) + max(0, *shifts)
+        spend(problem.N * (space.n * (1000 + bits) + (bits * bits >> 8)), storage(problem.N * (space.n + 1), bits + 16))
         self.points = [[shifted(v, k) for v in row] for row, k in zip(space.points, shifts, strict=True)]
         self.used = [i for i, row in enumerate(self.points) if any(row)]
         self.radius = [root_up(dot(row, row)) for row in self.points]
         self.gram: list[Vector] = [[] for _ in self.points]
+        self.bits = width(self.points)
+        self.kept: float = 0
+        self.room = BUDGET.get().memory / 2
 
     def row(self, i: int) -> Vector:
-        """x̂_iᵀx̂_j over 2**−2p for all j, kept in `gram`."""
+        """x̂_iᵀx̂_j over 2**−2p for all j, kept in `gram` as long as there is room."""
+        size = storage(len(self.points), 2 * self.bits + 16)
+        if self.kept + size > self.room:
+            spend(0, -self.kept)
+            self.kept = 0
+            self.gram[:] = [[] for _ in self.points]
+        self.kept += size
+        spend(multiplications(len(self.points) * (self.space.n + 4), self.bits, self.bits), size)
         self.gram[i] = [dot(self.points[i], other) for other in self.points]
         return self.gram[i]
 
@@ -793,8 +945,14 @@ class Lanes:
         self.n = len(start)
         shift = 8 * self.bytes
         self.middle = 1 << (shift - 1)
-        self.rows = [sum(v << (shift * d) for d, v in enumerate(row)) for row in rows]
-        self.start = sum((v + self.middle) << (shift * d) for d, v in enumerate(start))
+        # Through bytes: sums of shifted integers would take the square of their number.
+        zero = self._joined([0] * self.n)
+        self.rows = [self._joined(row) - zero for row in rows]
+        self.start = self._joined(start)
+
+    def _joined(self, row: Vector) -> int:
+        lanes = b"".join((v + self.middle).to_bytes(self.bytes, "little") for v in row)
+        return int.from_bytes(lanes, "little")
 
     def combine(self, t: Sequence[int]) -> Vector:
         """The entries of start + Σ t_i rows_i."""
@@ -825,6 +983,8 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     # κ̂_i = κ_i 2**e_i over 2**−k, and c over 2**−(k + p).
     (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
     used = [i for i in forest.used if weights[i]] if plus != minus else []
+    size = width([weights])
+    spend(multiplications(N * (n + 4), max(size, forest.space.x), width(forest.space.points)) + 2000 * N, 200 * N)
     raw = [(plus - minus) * weights[i] for i in used]
     linear = [minus * dot(weights, column) for column in zip(*forest.space.points, strict=True)]
     shifts = [a + e + forest.exponents[i] for i in used]
@@ -832,9 +992,15 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     k = max([-base - p, *(-shift for shift in shifts)])
     require(abs(k) <= 8 * EXPONENT, "tree: the weights differ too much in size")
     kappa = [0] * N
+    unit = k + p + T
+    bits = max((v.bit_length() + k + shift for v, shift in zip(raw, shifts, strict=True)), default=0)
+    lane = max(bits + forest.bits, width([linear]) + unit + base) + 64 + T + N.bit_length() + 16
+    spend(
+        multiplications(len(used) * (n + 1), bits, forest.bits) + len(used) * n * lane,
+        storage(3 * (len(used) + 2) * (n + 1), lane),
+    )
     for i, v, shift in zip(used, raw, shifts, strict=True):
         kappa[i] = v << (k + shift)
-    unit = k + p + T
     start = [v << (unit + base) for v in linear]
     lanes = Lanes([[kappa[i] * v for v in points[i]] for i in used], start, 64 + T)
     U = math.floor(u * power(unit))
@@ -844,9 +1010,34 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
     coarse = unit - CAP + scale
     q = max(mu_grid, rho_grid + CAP - p)
     rho_shift, mu_shift = q - (rho_grid + CAP - p), q - mu_grid
+    # What steps cost at most, from the lengths of the integers in them: ends, the cap, ĉ, multipliers, inner products.
+    end = width([forest.radius]) + BEYOND
+    room_bits = max(U.bit_length(), bits + end + 128 + N.bit_length()) + 1
+    cap_bits, c_bits, weight_bits = max(room_bits - coarse, n.bit_length()) + 1, max(lane - coarse, 1), q + 64
+    gram_bits = 2 * forest.bits + n.bit_length()
+    total_bits = 2 * (weight_bits + max(forest.bits, c_bits) + N.bit_length() + n.bit_length())
+    bound_cost = (
+        2000
+        + len(used) * (1500 + multiplications(4, bits, end + 128) + (n * lane >> 3))
+        + multiplications(n + 1, lane, lane)
+    )
+    bound_cost += multiplications(1, room_bits, room_bits)
+    tighten_cost = 5000 + multiplications(n + 1, c_bits, c_bits) + multiplications(4, total_bits, total_bits)
+    tighten_cost += multiplications(2, weight_bits, max(cap_bits, 2 * c_bits + n.bit_length())) + n * (
+        coarse.bit_length() + c_bits
+    )
+    pair_cost = multiplications(2, weight_bits, gram_bits + weight_bits)
+    term_cost = 1000 + multiplications(n + 1, forest.bits, c_bits) + multiplications(2, weight_bits, gram_bits + c_bits)
+    node_size = 2 * storage(N, end) + 500
+    least = -(1 << end)
+    spend(100 * N, node_size)
+    work = 0
     nodes: list[tuple[Vector, Vector, list[tuple[int, int]]]] = [([-v for v in forest.radius], list(forest.radius), [])]
     while nodes:
         low, high, path = nodes.pop()
+        depth = len(path)
+        spend(work, -node_size - 8 * depth)
+        work = 0
         room = square = cap = cap_square = 0
         bounded = False
         C: Vector = []
@@ -863,10 +1054,18 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 total = own[i] << 2 * q
                 terms = [(i, side << q)]
                 at = -1
-                for _ in range(take()):
-                    at += take() + 1
+                count = take()
+                if not 0 <= count <= depth:
+                    raise Rejected("tree: more multipliers than constraints")
+                work += tighten_cost + (count + 1) * (term_cost + count * pair_cost)
+                if work > CHUNK:
+                    spend(work)
+                    work = 0
+                for _ in range(count):
+                    gap = take()
+                    at += gap + 1
                     mu = take_mu() << mu_shift
-                    if not (0 <= at < len(path) and mu >= 0):
+                    if gap < 0 or at >= depth or mu < 0:
                         raise Rejected("tree: a negative multiplier, or one of no constraint")
                     j, s = path[at]
                     mu *= s
@@ -893,6 +1092,8 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                     total += rho * inner
                 # ⌈(√total − ρς)/2**q⌉
                 value = -((rho * cap - isqrt(total) - 1) >> q)
+                if value < least:
+                    raise Rejected("tree: an interval ends beyond all points")
                 if side > 0:
                     if value < high[i]:
                         high[i] = value
@@ -901,8 +1102,17 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
             elif op == 1:  # bound: f ≤ α + ĉᵀw
                 explicit: dict[int, int] = {}
                 at = -1
-                for _ in range(take()):
+                count = take()
+                if not 0 <= count <= N:
+                    raise Rejected("tree: more multipliers than points")
+                work += bound_cost + 500 * count
+                if work > CHUNK:
+                    spend(work)
+                    work = 0
+                for _ in range(count):
                     entry = take()
+                    if entry < 0:
+                        raise Rejected("tree: a multiplier of no point")
                     at += (entry >> 1) + 1
                     explicit[at] = take_y() << (T - y_grid) if entry & 1 else FULL
                 require(at < N, "tree: a multiplier of no point")
@@ -944,7 +1154,8 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 i = take()
                 i, first = i >> 1, 1 - 2 * (i & 1)
                 require(0 <= i < N and kappa[i] != 0, "tree: a branching on nothing")
-                require(len(path) < N and len(nodes) * N <= OPEN, "tree: too deep")
+                require(depth < N and len(nodes) * N <= OPEN, "tree: too deep")
+                spend(5000 + 100 * N, 2 * (node_size + 8 * depth + 8))
                 for s in (-first, first):
                     child_low, child_high = low.copy(), high.copy()
                     if s > 0:
@@ -955,6 +1166,7 @@ def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Tree
                 break
             else:
                 raise Rejected("tree: unknown step")
+    spend(work)
 
 
 # -- directions: several outputs of small rank -------------------------------------------------------------------------
@@ -971,6 +1183,7 @@ def check_directions(
         H, h = G, g
     k = len(H)
     require(k <= RANK, "directions: too many outputs")
+    size = width(H)
     room = (u - rest) / stretch
     forest = Forest(problem, space, _array(arrays, "exponents", int), grid)
     trees = Trees(arrays)
@@ -992,17 +1205,22 @@ def check_directions(
             vertex = [(x << ends[0][1]) + (y << ends[1][1]) for x, y in zip(ends[0][0], ends[1][0], strict=True)]
             edges.append((a, b))
         require(abs(e) <= EXPONENT, "directions: a vertex is too large")
+        bits = width([vertex])
+        spend(multiplications(problem.N * k, size, bits), storage(k + 1, bits) + 100)
         vertices.append((vertex, e))
         check_tree(forest, [dot(vertex, column) for column in columns], h + e, value, trees)
     require(len(vertices) >= 2 * k, "directions: vertices are missing")
     cones = {tuple(2 * i + s for i, s in enumerate(signs)) for signs in product((0, 1), repeat=k)}
     for _ in range(stream.take()):
-        cone = tuple(stream.index(len(vertices)) for _ in range(k))
+        cone = tuple([stream.index(len(vertices)) for _ in range(k)])
         middle = stream.index(len(vertices))
+        spend(2000 + 500 * k, 200 + 8 * k)
         require(cone in cones and set(edges[middle]) <= set(cone), "directions: a bisection of no cone")
         cones.remove(cone)
-        cones |= {tuple(middle if j == old else j for j in cone) for old in edges[middle]}
+        cones |= {tuple([middle if j == old else j for j in cone]) for old in edges[middle]}
     trees.end()
+    bits = max(width(vertex for vertex, _ in vertices), FULL.bit_length())
+    spend(len(cones) * (20_000 + multiplications(8 * k * k, bits, bits)))
     normals, e = matrix(_array(arrays, "normals", float), len(cones), k, "normals")
     for cone, normal in zip(sorted(cones), normals, strict=True):
         require(at_most(dot(normal, normal) * power(2 * e), room), "directions: a cone is not below the bound")
@@ -1020,9 +1238,12 @@ def _reduced_outputs(
     basis = _array(arrays, "output_basis", float)
     k = len(basis) // problem.m
     require(k > 0, "directions: no basis")
+    require(k <= RANK, "directions: too many outputs")
     Q, q = matrix(basis, problem.m, k, "output_basis")
     H, h = matrix(_array(arrays, "outputs", float), k, problem.N, "outputs")
     low = min(g, q + h)
+    bits = max(width(G) + g - low, width(Q) + width(H) + q + h - low)
+    spend(multiplications(problem.m * problem.N * k, width(Q), width(H)) + problem.m * problem.N * (500 + bits))
     rest = Fraction(0)
     for i in range(problem.N):
         column = [row[i] for row in H]
@@ -1046,10 +1267,15 @@ class Cover:
         normals, o = matrix(extra, len(extra) // space.n, space.n, "planes")
         p, exponents = self.forest.p, self.forest.exponents
         self.q = max(p, -o)
+        self.bits = max(self.forest.bits + self.q - p, width(normals) + self.q + o)
+        rows = problem.N + len(normals)
+        spend(rows * space.n * (200 + self.bits >> 4), storage(rows * (space.n + 2), self.bits))
         self.planes = [[v << (self.q - p) for v in row] for row in self.forest.points]
         self.planes += [[v << (self.q + o) for v in row] for row in normals]
         self.used = [i for i in self.forest.used if any(row[i] for row in G)]
         self.k = max((-(g + exponents[i]) for i in self.used), default=0)
+        self.wide = width(G) + max((self.k + g + exponents[i] for i in self.used), default=0)
+        spend(len(self.used) * problem.m * (500 + self.wide), storage(len(self.used) * (problem.m + 8), self.wide))
         self.weights = {i: [row[i] << (self.k + g + exponents[i]) for row in G] for i in self.used}
         self.sizes = {i: norm_up(column, -self.k) for i, column in self.weights.items()}
 
@@ -1058,9 +1284,12 @@ def check_cells(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, 
     """A tree over activation patterns with a semidefinite proof in each leaf (SPEC.md, "Cells")."""
     cover = Cover(problem, space, G, g, arrays)
     stream = Stream(_array(arrays, "proof", int))
+    size = len(cover.planes)
+    spend(100 * problem.N, 200 * problem.N + 1000)
     nodes = [Leaf(cover, [], {}, Fraction(0))]
     while nodes:
         node = nodes.pop()
+        spend(0, -1000 - 200 * problem.N - 8 * len(node.path))
         while True:
             op = stream.take()
             if op == 1:
@@ -1071,8 +1300,8 @@ def check_cells(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, 
             elif op == 2:
                 j = stream.index(len(cover.planes))
                 require(j not in node.decided, "cells: a sign is decided twice")
-                size = len(cover.planes)
                 require(len(node.path) < size and len(nodes) * size <= OPEN, "cells: too deep")
+                spend(10_000 + 200 * problem.N, 2 * (1000 + 200 * problem.N + 8 * len(node.path) + 8))
                 for s in (-1, 1):  # the sign + is visited first
                     decided = {**node.decided, j: s} if j < problem.N else node.decided
                     nodes.append(Leaf(cover, [*node.path, (j, s)], decided, node.slack))
@@ -1089,9 +1318,15 @@ def check_implied(node: Leaf, stream: Stream) -> Leaf:
     require(i not in node.decided, "cells: a sign is decided twice")
     rest = [side * v << IMPLIED_GRID for v in cover.planes[i]]
     at = -1
-    for _ in range(stream.take()):
-        at += stream.take() + 1
-        require(0 <= at < len(node.path), "cells: a multiplier of no constraint")
+    count = stream.take()
+    require(0 <= count <= len(node.path), "cells: more multipliers than constraints")
+    size = cover.bits + IMPLIED_GRID
+    spend(20_000 + 100 * len(cover.used) + 200 * len(node.decided) + (size * size >> 5))
+    spend(count * multiplications(2 * len(rest) + 8, size, 64))
+    for _ in range(count):
+        gap = stream.take()
+        at += gap + 1
+        require(gap >= 0 and at < len(node.path), "cells: a multiplier of no constraint")
         mu = stream.take()
         require(mu >= 0, "cells: a negative multiplier")
         j, s = node.path[at]
@@ -1110,6 +1345,8 @@ class Leaf:
     def forms(self, chosen: Sequence[int]) -> Matrix:
         """Rows of F over 2**−q: the constraints at these places of the path, then z_i ± x_iᵀw for each undecided point."""
         cover, extra = self.cover, len(self.undecided)
+        n, rows = cover.forest.space.n, len(chosen) + 2 * extra
+        spend(rows * (200 * (n + extra) + n * cover.bits), 8 * rows * extra + storage(rows * (n + 1), cover.bits))
         signed = [(cover.planes[j], s) for j, s in (self.path[place] for place in chosen)]
         F = [[s * v for v in plane] + [0] * extra for plane, s in signed]
         for c, i in enumerate(self.undecided):
@@ -1127,6 +1364,9 @@ class Leaf:
         (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
         # 2K over 2**(a − k − p)
         d = n + len(self.undecided)
+        factor_bits = cover.wide + width([[plus, minus]]) + 1
+        spend(multiplications(len(cover.used) * problem.m * (n + 1), factor_bits, max(p, cover.forest.bits)))
+        spend(0, storage(problem.m * d, factor_bits + max(p, cover.forest.bits) + problem.N.bit_length()))
         K = [[0] * d for _ in range(problem.m)]
         for i, column in cover.weights.items():
             sign = self.decided.get(i, 0)
@@ -1141,6 +1381,16 @@ class Leaf:
         unit = max(2 * (k + p - a), scale + 2 * q)
         fine = unit - scale - 2 * q
         columns = list(zip(*K, strict=True))
+        bits, weight = width(columns), max(square.bit_length(), 64) + 2
+        large = (
+            max(2 * bits + unit - 2 * (k + p - a), weight + 2 * cover.bits + unit - scale) + len(pairs).bit_length() + 8
+        )
+        spend(
+            multiplications(problem.m * d * d, bits, bits) + d * d * (500 + large),
+            storage(d * d + problem.m * d, large),
+        )
+        spend(len(self.undecided) * multiplications(2 * n * n, cover.bits, weight + 2 * cover.bits + fine))
+        spend(len(pairs) * (200 * d + (2 * n + 2) * multiplications(4 * d, cover.bits, weight + cover.bits + fine)))
         S = [[-dot(x, y) << (unit - 2 * (k + p - a)) for y in columns] for x in columns]
         for i in range(n):
             S[i][i] += 4 * square << (unit - scale)
@@ -1185,14 +1435,28 @@ def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) 
     live = [i for i, (x, y) in enumerate(points) if (x or y) and any(weights[i])]
     # u² over the square of 2**-FINE units of Gσ(X̃ᵀw), rounded down.
     square = math.floor(u * u * power(2 * (FINE - a - g - space.x)))
-    flips: dict[tuple[int, int], list[tuple[int, int]]] = {ray: [] for ray in ((1, 0), (0, 1), (-1, 0), (0, -1))}
+    reach, large = width(points), width(weights) + width(points) + width([[plus, minus]]) + len(live).bit_length() + 2
+    form = max(square.bit_length(), 2 * large + 2 * FINE + problem.m.bit_length()) + 2
+    rays_at_most = 2 * len(live) + 4
+    spend(rays_at_most * (20_000 + multiplications(30 * rays_at_most.bit_length() + 16, reach, reach)))
+    spend(rays_at_most * (multiplications(8 * problem.m, large, large) + multiplications(16, form + reach, reach)))
+    spend(rays_at_most * multiplications(4, form + 2 * reach, form + 2 * reach), storage(6 * rays_at_most, reach))
+    events = [(axis, 0, 0) for axis in ((1, 0), (0, 1), (-1, 0), (0, -1))]
     for i in live:
         x, y = points[i]
         size = math.gcd(x, y)
         x, y = x // size, y // size
-        flips.setdefault((-y, x), []).append((i, -1))
-        flips.setdefault((y, -x), []).append((i, 1))
-    rays = sorted(flips, key=cmp_to_key(_by_angle))
+        events += [((-y, x), i, -1), ((y, -x), i, 1)]
+    angle = cmp_to_key(_by_angle)
+    events.sort(key=lambda event: angle(event[0]))
+    rays: list[tuple[int, int]] = []
+    flips: list[list[tuple[int, int]]] = []
+    for ray, i, sign in events:
+        if not rays or ray != rays[-1]:
+            rays.append(ray)
+            flips.append([])
+        if sign:
+            flips[-1].append((i, sign))
     start = (rays[0][0] + rays[1][0], rays[0][1] + rays[1][1])
     M = [[0, 0] for _ in range(problem.m)]
     for i in live:
@@ -1203,7 +1467,7 @@ def check_plane(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction) 
             row[1] += slope * weight * y
     for number, first in enumerate(rays):
         if number:
-            for i, sign in flips[first]:
+            for i, sign in flips[number]:
                 x, y = points[i]
                 for row, weight in zip(M, weights[i], strict=True):
                     factor = sign * (plus - minus) * weight
@@ -1262,21 +1526,41 @@ CLAIMS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any], dict[str, Any
 
 def check(content: bytes) -> dict[str, Any]:
     """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
+    size = len(content)
+    memory = min(MEMORY + MEMORY_RATE * size, MEMORY_MOST)
+    token = BUDGET.set(Budget(WORK + WORK_RATE * size * size, memory))
+    try:
+        return _claim(content)
+    except StopIteration:
+        raise Rejected("the proof is cut off") from None
+    except MemoryError:
+        raise Rejected("memory ran out") from None
+    except (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError) as error:
+        # Nothing of the kind is expected; whatever it is, it is no proof.
+        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
+    finally:
+        BUDGET.reset(token)
+
+
+def _claim(content: bytes) -> dict[str, Any]:
     header, arrays = parse(content)
     claim = header.get("claim")
-    require(isinstance(claim, str) and claim in CLAIMS, f"the claim {claim!r} is unknown")
+    require(isinstance(claim, str) and claim in CLAIMS, f"the claim {_shown(claim)} is unknown")
     keys, checker = CLAIMS[claim]  # type: ignore[index]
     _fields(header, ("claim", "created_by", *keys), "the header")
     require(isinstance(header["created_by"], str), "created_by is not a text")
-    try:
-        result = checker(header, arrays)
-    except StopIteration:
-        raise Rejected("the proof is cut off") from None
-    except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
-        # Nothing of the kind is expected; whatever it is, it is no proof.
-        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {error})") from None
-    require(not arrays, f"arrays that prove nothing: {', '.join(map(repr, sorted(arrays)))}")
+    result = checker(header, arrays)
+    require(not arrays, f"arrays that prove nothing: {', '.join(map(_shown, sorted(arrays)))}")
     return result
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file, only the first if it is no certificate; OSError if it cannot be read."""
+    require(path.stat().st_size < FILE_BYTES, "the file is too long")
+    with path.open("rb") as file:
+        content = file.read(len(MAGIC))
+        # Other files are rejected for their first bytes: no more is needed of them.
+        return content + file.read(FILE_BYTES - len(content)) if content == MAGIC else content
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -1285,13 +1569,11 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: check.py FILE", file=sys.stderr)
         return 2
     try:
-        content = Path(arguments[0]).read_bytes()
+        print(f"accepted: {json.dumps(check(read(Path(arguments[0]))))}")
+        return 0
     except OSError as error:
         print(f"{arguments[0]}: {error.strerror or error}", file=sys.stderr)
         return 2
-    try:
-        print(f"accepted: {json.dumps(check(content))}")
-        return 0
     except Rejected as error:
         print(f"rejected: {error}")
     except MemoryError:

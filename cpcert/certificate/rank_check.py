@@ -108,9 +108,10 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from fractions import Fraction
-from itertools import combinations
-from math import gcd, isqrt, lcm
+from itertools import chain, combinations
+from math import comb, gcd, inf, isqrt, lcm
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,12 @@ LARGEST_DIGITS = 2000
 LARGEST_SEARCH = 200_000
 LARGEST_DEPTH = 60
 LARGEST_FILE = 1 << 28
+# Bits of the determinants that S leads to: its order times the bits of its entries over their common denominator.
+LARGEST_MINOR = 1 << 17
+# What a file of s bytes may cost: WORK + WORK_RATE·s² units of about a nanosecond, and MEMORY + MEMORY_RATE·s bytes,
+# up to MEMORY_MOST. Each step is paid for before it is done.
+WORK, WORK_RATE = 5 * 10**10, 8
+MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 27, 1 << 13, 1 << 33
 
 Number = int | Fraction
 Matrix = list[list[Number]]
@@ -132,6 +139,39 @@ _RATIONAL = re.compile(rf"(-?\d{{1,{LARGEST_DIGITS}}})(?:/(\d{{1,{LARGEST_DIGITS
 
 class Rejected(Exception):
     """The claim is not proven by what was given; the message says where."""
+
+
+class Budget:
+    """What may still be spent: units of work, bytes of memory."""
+
+    def __init__(self, work: float, memory: float) -> None:
+        self.work, self.memory = work, memory
+
+
+# `check` sets it; whoever calls another function may take what it likes.
+WITHOUT_END = Budget(inf, inf)
+BUDGET: ContextVar[Budget] = ContextVar("budget", default=WITHOUT_END)
+
+
+def _spend(work: float, memory: float = 0) -> None:
+    budget = BUDGET.get()
+    budget.work -= work
+    budget.memory -= memory
+    if budget.work < 0 or budget.memory < 0:
+        raise Rejected("the proof takes more time or memory than a file of its size may")
+
+
+def _fractions(count: int, bits: int) -> int:
+    """The work of so many operations with rationals of so many bits, reductions included."""
+    return count * (2000 + (bits * bits >> 7))
+
+
+def _multiplications(count: int, a: int, b: int) -> int:
+    return count * (64 + (a * b >> 10))
+
+
+def _storage(count: int, bits: int) -> int:
+    return count * (40 + bits // 7)
 
 
 def check_rank_claim(claim: Any) -> None:
@@ -255,6 +295,7 @@ def _entries(value: Any, n: int) -> list[tuple[int, Number]]:
 
 
 def _submatrix(A: Matrix, indices: Sequence[int]) -> Matrix:
+    _spend(100 * len(indices) ** 2, 8 * len(indices) ** 2)
     return [[A[i][j] for j in indices] for i in indices]
 
 
@@ -263,11 +304,42 @@ def _dot(x: Iterable[Number], y: Iterable[Number]) -> Number:
 
 
 def _inner(S: Matrix, A: Matrix) -> Number:
+    _spend(_fractions(len(A) ** 2, _bits(chain.from_iterable(A)) + _bits(chain.from_iterable(S))))
     return sum((_dot(s, a) for s, a in zip(S, A, strict=True)), start=0)
 
 
 def _common_denominator(values: Iterable[Number]) -> int:
-    return lcm(*{v.denominator for v in values})
+    scale = 1
+    for v in values:
+        denominator = v.denominator
+        _spend(_multiplications(4, scale.bit_length(), denominator.bit_length()))
+        if scale % denominator:
+            bits = scale.bit_length() + denominator.bit_length()
+            _spend(_fractions(1, bits))
+            scale = lcm(scale, denominator)
+    return scale
+
+
+def _bits(values: Iterable[Number]) -> int:
+    """The bits that sums of these numbers need: of the common denominator, and of the largest numerator over it."""
+    numbers = list(values)
+    scale = _common_denominator(numbers).bit_length()
+    return 2 * scale + max((v.numerator.bit_length() for v in numbers), default=0) + len(numbers).bit_length()
+
+
+def _integers(A: Matrix) -> tuple[list[list[int]], int]:
+    """A times the common denominator of its entries, and that."""
+    scale = _common_denominator(chain.from_iterable(A))
+    bits = scale.bit_length() + max((v.numerator.bit_length() for row in A for v in row), default=0)
+    count = sum(map(len, A))
+    _spend(_multiplications(8 * count, scale.bit_length(), bits), _storage(count, bits))
+    return [[v.numerator * (scale // v.denominator) for v in row] for row in A], scale
+
+
+def _form(A: Matrix, x: Sequence[Number]) -> Number:
+    """xᵀAx."""
+    _spend(_fractions(len(x) ** 2, _bits(chain.from_iterable(A)) + 2 * _bits(x)))
+    return _dot(x, [_dot(row, x) for row in A])
 
 
 def _root_above(value: Number) -> Fraction:
@@ -280,6 +352,9 @@ def _root_above(value: Number) -> Fraction:
 def inverse_times(A: Matrix, B: Matrix) -> list[list[Fraction]] | None:
     """A⁻¹B by Gauss-Jordan elimination, or None if A is singular."""
     n = len(A)
+    columns = n + (len(B[0]) if B else 0)
+    bits = n * _bits(chain.from_iterable((*A, *B)))
+    _spend(_fractions(n * n * columns, bits), _storage(n * columns, bits))
     T = [[Fraction(v) for v in (*A[i], *B[i])] for i in range(n)]
     for c in range(n):
         pivot = next((i for i in range(c, n) if T[i][c]), None)
@@ -297,8 +372,10 @@ def inverse_times(A: Matrix, B: Matrix) -> list[list[Fraction]] | None:
 
 def positive_semidefinite(A: Matrix) -> bool:
     """By elimination: each pivot is positive, or 0 with a row of zeros. Fraction-free (Bareiss)."""
-    scale = _common_denominator(v for row in A for v in row)
-    T = [[int(v * scale) for v in row] for row in A]
+    T, _ = _integers(A)
+    n = len(T)
+    bits = n * (max((v.bit_length() for row in T for v in row), default=0) + n.bit_length())
+    _spend(_multiplications(n**3, bits // 2, bits // 2), _storage(n * n, bits))
     last = 1
     for c in range(len(T)):
         head = T[c][c]
@@ -357,9 +434,11 @@ def _blocks(A: Matrix, parts: list[list[int]]) -> list[int | None]:
 
 def _atoms(A: Matrix, atoms: Any) -> int:
     rest: list[dict[int, Number]] = [{j: v for j, v in enumerate(row) if v} for row in A]
+    length = _Rest(A)
     for atom in _list(atoms, "atoms"):
         _keys(atom, "weight", "entries")
         weight, entries = _rational(atom["weight"], "weight"), _entries(atom["entries"], len(A))
+        length.pay(weight, entries)
         if weight <= 0 or any(v <= 0 for _, v in entries):
             raise Rejected("atoms: a weight or an entry is not positive")
         for i, v in entries:
@@ -376,6 +455,25 @@ def _atoms(A: Matrix, atoms: Any) -> int:
     return count
 
 
+class _Rest:
+    """The length of the numbers in A − Σ c vvᵀ, atom after atom, to pay for each."""
+
+    def __init__(self, *matrices: Matrix) -> None:
+        numbers = [v for A in matrices for row in A for v in row]
+        self.scale = _common_denominator(numbers)
+        self.largest = max(v.numerator.bit_length() for v in numbers) + 32
+
+    def pay(self, weight: Number, entries: list[tuple[int, Number]]) -> None:
+        """Before weight·vvᵀ is subtracted."""
+        values = [v for _, v in entries]
+        of_atom = weight.denominator * _common_denominator(values) ** 2
+        self.scale = _common_denominator([Fraction(1, self.scale), Fraction(1, of_atom)])
+        size = weight.numerator.bit_length() + 2 * max(v.numerator.bit_length() for v in values)
+        self.largest = max(self.largest, size)
+        bits = 2 * self.scale.bit_length() + self.largest
+        _spend(_fractions(4 * len(entries) ** 2, bits), _storage(len(entries) ** 2, bits))
+
+
 def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
     n = len(A)
     rows = _indices(proof["rows"], "rows", n)
@@ -386,8 +484,14 @@ def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
         basis = [_vector(v, "basis", n) for v in _list(column["basis"], "basis")]
         center.append(_vector(column["center"], "center", len(basis)))
         V.append([[v[i] for v in basis] for i in range(n)])
+    entries = _bits(v for V_k in V for row in V_k for v in row)
+    bits = 2 * (entries + _bits(chain.from_iterable(center))) + _bits(chain.from_iterable(A))
+    unknowns = sum(map(len, center))
     if len(rows) < n:
+        _spend(_fractions(n * len(rows) * (n + unknowns), len(rows) * _bits(chain.from_iterable(A)) + entries))
         _spanned_by(A, rows, V)
+    _spend(_fractions(3 * n * unknowns + len(rows) ** 2 * (unknowns + len(V)), bits), _storage(n * len(V), bits))
+    _spend(0, len(rows) ** 2 // 2 * (unknowns * (200 + bits // 7) + 200))
     b = [[_dot(row, t) for row in V_k] for V_k, t in zip(V, center, strict=True)]
     touches = [[any(row) for row in V_k] for V_k in V]
 
@@ -400,6 +504,10 @@ def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
         raise Rejected("rho: negative")
     defect, R_squared = _right_inverse(J, M)
     V_squared = max((sum(v * v for i in rows for v in V_k[i]) for V_k in V), default=0)
+    bits = (
+        2 * max((v.numerator.bit_length() + v.denominator.bit_length() for v in R_squared.values()), default=0) + bits
+    )
+    _spend(_fractions(2 * n * unknowns + len(F) + 8, bits + _bits([rho])))
     moved = _root_above(sum(f * f for f in F)) + _root_above(defect) * rho
     if moved + V_squared * sum(R_squared.values()) * rho * rho > rho:
         raise Rejected("nearby: the map does not send the ball into itself")
@@ -451,10 +559,13 @@ def _jacobian(
 
 def _right_inverse(J: list[dict[Pair, Number]], M: Matrix) -> tuple[Fraction, dict[Pair, Fraction]]:
     """‖1 − JR‖² and the squared norm of each row of R = JᵀM. In integers: this is the longest computation here."""
-    scale_J = _common_denominator(v for row in J for v in row.values())
-    scale_M = _common_denominator(v for row in M for v in row)
-    integer_J = [{s: int(v * scale_J) for s, v in row.items()} for row in J]
-    columns = [[int(row[e] * scale_M) for row in M] for e in range(len(M))]
+    flat, scale_J = _integers([list(row.values()) for row in J])
+    integer_J = [dict(zip(row, values, strict=True)) for row, values in zip(J, flat, strict=True)]
+    transposed, scale_M = _integers(M)
+    columns = [list(column) for column in zip(*transposed, strict=True)]
+    J_bits, M_bits = (max((v.bit_length() for row in rows for v in row), default=0) + 16 for rows in (flat, columns))
+    size, entries = len(J), sum(map(len, J))
+    _spend(_multiplications(2 * size * entries, J_bits, max(J_bits, M_bits)), _storage(3 * size * size, 2 * J_bits))
     gram: list[dict[int, int]] = [{} for _ in J]
     for e, row in enumerate(integer_J):
         for f in range(e, len(J)):
@@ -463,6 +574,12 @@ def _right_inverse(J: list[dict[Pair, Number]], M: Matrix) -> tuple[Fraction, di
             if value:
                 gram[e][f] = gram[f][e] = value
     unit = scale_J * scale_J * scale_M
+    defect_bits = 2 * J_bits + M_bits
+    _spend(
+        _multiplications(size * sum(map(len, gram)), 2 * J_bits, M_bits)
+        + _multiplications(size * size, defect_bits, defect_bits)
+    )
+    _spend(_multiplications(size * len({s for row in J for s in row}), J_bits + M_bits, J_bits + M_bits))
     defect = 0
     for e, row_e in enumerate(gram):
         for f, column in enumerate(columns):
@@ -498,7 +615,7 @@ def _not_completely_positive(A: Matrix, proof: Any, depth: int = 0) -> None:
             raise Rejected("negative_entry: it is not negative")
     elif kind == "not_psd":
         v = _vector(proof["v"], "v", n)
-        if _dot(v, [_dot(row, v) for row in A]) >= 0:
+        if _form(A, v) >= 0:
             raise Rejected("not_psd: the form is not negative")
     elif kind == "triangle_free":
         v = _vector(proof["v"], "v", n)
@@ -506,7 +623,7 @@ def _not_completely_positive(A: Matrix, proof: Any, depth: int = 0) -> None:
             raise Rejected("triangle_free: a negative number")
         if not triangle_free(support_graph(A)):
             raise Rejected("triangle_free: there is a triangle")
-        if sum((A[i][j] if i == j else -A[i][j]) * v[i] * v[j] for i in range(n) for j in range(n) if A[i][j]) >= 0:
+        if _form([[x if i == j else -x for j, x in enumerate(row)] for i, row in enumerate(A)], v) >= 0:
             raise Rejected("triangle_free: the form is not negative")
     elif kind == "copositive":
         S = _matrix(proof["S"], "S", n)
@@ -524,8 +641,16 @@ def minimal_zeros(S: Matrix) -> list[list[int]]:
     n = len(S)
     if n > LARGEST_COPOSITIVE_ORDER:
         raise Rejected(f"S: order {n}; up to {LARGEST_COPOSITIVE_ORDER} can be checked")
-    scale = _common_denominator(v for row in S for v in row)
-    T = [[int(v * scale) for v in row] for row in S]
+    T, _ = _integers(S)
+    bits = max(v.bit_length() for row in T for v in row) + n.bit_length()
+    if n * bits > LARGEST_MINOR:
+        raise Rejected(f"S: its minors have {n * bits} bits; up to {LARGEST_MINOR} can be checked")
+    _spend(
+        sum(
+            comb(n, k) * (5000 + _multiplications(k * k * (k + 1), k * bits // 2, k * bits // 2))
+            for k in range(1, n + 1)
+        )
+    )
     zeros = []
     for size in range(1, n + 1):
         for support in combinations(range(n), size):
@@ -627,8 +752,9 @@ def rank_modulo(A: Matrix, p: int) -> int:
     """The rank of dA modulo p, d the common denominator: at most the rank of A over the rationals."""
     if p < 2 or p.bit_length() > 64:
         raise Rejected("prime: not between 2 and 2^64")
-    scale = _common_denominator(v for row in A for v in row)
-    rows = [[int(v * scale) % p for v in row] for row in A]
+    whole, _ = _integers(A)
+    _spend(100 * len(A) ** 3)
+    rows = [[v % p for v in row] for row in whole]
     rank = 0
     for c in range(len(A)):
         pivot = next((i for i in range(rank, len(rows)) if rows[i][c]), None)
@@ -654,8 +780,12 @@ def rank_modulo(A: Matrix, p: int) -> int:
 class System:
     """Linear equations in M_uv ≥ 0 over the pairs of a graph; see NODE in the module's docstring."""
 
-    def __init__(self, columns: dict[Pair, dict[int, Number]], values: list[Number], required: frozenset[Pair]):
-        self.columns, self.values, self.required = columns, values, required
+    def __init__(
+        self, columns: dict[Pair, dict[int, Number]], values: list[Number], required: frozenset[Pair], bits: int
+    ):
+        """bits: the most that a value or a coefficient has, over a common denominator."""
+        self.columns, self.values, self.required, self.bits = columns, values, required, bits
+        self.terms = sum(map(len, columns.values()))
 
     def combine(self, y: Any) -> tuple[dict[Pair, Number], Number]:
         """The coefficients c_uv and the value of a combination of the equations."""
@@ -665,23 +795,29 @@ class System:
             if _index(e, "combination", len(self.values)) in weights:
                 raise Rejected("combination: an equation twice")
             weights[e] = _rational(weight, "combination")
-        coefficients = {
-            pair: sum((weights[e] * a for e, a in column.items() if e in weights), start=0)
-            for pair, column in self.columns.items()
-        }
+        bits = _bits(weights.values()) + self.bits
+        _spend(100 * self.terms + _fractions(len(weights), bits), 200 * len(self.columns))
+        coefficients: dict[Pair, Number] = {}
+        for pair, column in self.columns.items():
+            met = [(weights[e], a) for e, a in column.items() if e in weights]
+            _spend(1000 + _fractions(len(met), bits))
+            coefficients[pair] = sum((weight * a for weight, a in met), start=0)
+        _spend(0, -200 * len(self.columns))
         return coefficients, sum((weight * self.values[e] for e, weight in weights.items()), start=0)
 
     def without(self, pairs: set[Pair]) -> System:
         gone = {u for u, v in pairs if u == v}
+        _spend(500 * len(self.columns))
         columns = {
             (u, v): column
             for (u, v), column in self.columns.items()
             if (u, v) not in pairs and u not in gone and v not in gone
         }
-        return System(columns, self.values, self.required)
+        return System(columns, self.values, self.required, self.bits)
 
     def requiring(self, pair: Pair) -> System:
-        return System(self.columns, self.values, self.required | {pair})
+        _spend(100 * len(self.required))
+        return System(self.columns, self.values, self.required | {pair}, self.bits)
 
     def graph(self) -> Graph:
         graph: Graph = {u: set() for u, v in self.columns if u == v}
@@ -698,13 +834,19 @@ def zeros_system(S: Matrix, A: Matrix) -> System:
     images = [[_dot(row, q) for row in S] for q in zeros]
     upper_triangle = [(i, j) for i in range(len(A)) for j in range(i, len(A))]
     columns: dict[Pair, dict[int, Number]] = {}
+    of_zeros = max((value.bit_length() for q in zeros for value in q), default=0)
+    bits = max(_bits(chain.from_iterable(A)), 2 * of_zeros + 2)
+    _spend(_fractions((len(A) + len(zeros)) * len(zeros) * len(A), _bits(chain.from_iterable(S)) + 2 * of_zeros))
     for u, q in enumerate(zeros):
         for v in range(u, len(zeros)):
             p = zeros[v]
             if _dot(images[u], p) == 0:
+                _spend(
+                    len(upper_triangle) * (500 + bits), len(upper_triangle) * 100 + _storage(len(upper_triangle), bits)
+                )
                 entries = (q[i] * q[j] if u == v else q[i] * p[j] + q[j] * p[i] for i, j in upper_triangle)
                 columns[u, v] = {e: value for e, value in enumerate(entries) if value}
-    return System(columns, [A[i][j] for i, j in upper_triangle], frozenset())
+    return System(columns, [A[i][j] for i, j in upper_triangle], frozenset(), bits)
 
 
 def _node(system: System, node: Any, depth: int) -> int | None:
@@ -756,6 +898,7 @@ def _determined_block(system: System, end: dict[str, Any]) -> Matrix:
     """A principal submatrix of M that the equations determine."""
     place = {u: a for a, u in enumerate(_indices(end["block"], "block", LARGEST_ORDER**2))}
     known: dict[Pair, Number] = {}
+    _spend(20 * len(place) ** 2 + 500 * len(system.columns), 8 * len(place) ** 2)
     for entry in _list(end["values"], "values"):
         u, v, y = _list(entry, "values", 3)
         pair = _vertices([u, v], "values")
@@ -780,17 +923,24 @@ def support_graph(A: Matrix) -> Graph:
 
 
 def triangle_free(graph: Graph) -> bool:
-    return not any(graph[u] & graph[v] for u in graph for v in graph[u] if u < v)
+    for u, neighbours in graph.items():
+        _spend(sum(200 + 20 * min(len(neighbours), len(graph[v])) for v in neighbours))
+        if any(neighbours & graph[v] for v in neighbours if u < v):
+            return False
+    return True
 
 
 def _cover(graph: Graph, required: set[Pair], proof: Any) -> int:
     kind = _kind(proof, triangle_free=(), fooling=("pairs",), weights=("weights",), search=("lower",))
+    edges = sum(map(len, graph.values()))
+    _spend(500 * (edges + len(required)), 100 * (edges + len(required)))
     if kind == "triangle_free":
         if not triangle_free(graph):
             raise Rejected("triangle_free: there is a triangle")
         return sum(1 for u, v in required if u != v or not graph[u])
     if kind == "fooling":
         pairs = [_required(pair, required) for pair in _list(proof["pairs"], "pairs")]
+        _spend(500 * len(pairs) ** 2)
         for a, first in enumerate(pairs):
             if any(in_one_clique(graph, first, second) for second in pairs[:a]):
                 raise Rejected("fooling: two pairs in one clique")
@@ -803,12 +953,15 @@ def _cover(graph: Graph, required: set[Pair], proof: Any) -> int:
             weights[pair] = _rational(weight, "weights")
             if weights[pair] < 0:
                 raise Rejected("weights: a negative weight")
+        cost = _fractions(len(weights), _bits(weights.values()))
         for clique in maximal_cliques(graph):
+            _spend(cost)
             if sum(weight for (u, v), weight in weights.items() if u in clique and v in clique) > 1:
                 raise Rejected("weights: more than 1 on a clique")
         return int(-(-sum(weights.values(), start=Fraction(0)) // 1))
     lower = _index(proof["lower"], "lower")
     cliques = list(maximal_cliques(graph))
+    _spend(200 * len(required) * len(cliques), 9 * len(required) * len(cliques))
     covers = {pair: [c for c in cliques if pair[0] in c and pair[1] in c] for pair in required}
     if lower and _coverable(graph, covers, required, lower - 1, [LARGEST_SEARCH]):
         raise Rejected("search: fewer cliques suffice")
@@ -834,6 +987,9 @@ def maximal_cliques(graph: Graph) -> Iterator[frozenset[int]]:
     while stack:
         clique, candidates, done = stack.pop()
         visited += 1
+        met, size = len(candidates) + len(done), 60 * (len(clique) + len(candidates) + len(done)) + 700
+        # Of a set that is given to the caller, and may be kept, the memory is not given back.
+        _spend(2000 + met * (200 + 20 * len(candidates)), -size if candidates else 0)
         if visited > LARGEST_SEARCH:
             raise Rejected("cover: too many cliques")
         if not candidates:
@@ -842,6 +998,8 @@ def maximal_cliques(graph: Graph) -> Iterator[frozenset[int]]:
             continue
         pivot = max(candidates | done, key=lambda u: len(graph[u] & candidates))
         for u in list(candidates - graph[pivot]):
+            kept = len(clique) + 1 + min(len(candidates), len(graph[u])) + min(len(done), len(graph[u]))
+            _spend(1000 + 50 * kept, 60 * kept + 700)
             stack.append((clique | {u}, candidates & graph[u], done & graph[u]))
             candidates.remove(u)
             done.add(u)
@@ -857,12 +1015,15 @@ def _coverable(
     if budget[0] < 0:
         raise Rejected("search: too long")
     fooling: list[Pair] = []
+    _spend(5000 + 2000 * len(open_pairs))
     for pair in sorted(open_pairs, key=lambda pair: (len(covers[pair]), pair)):
+        _spend(1000 + 500 * len(fooling))
         if not any(in_one_clique(graph, pair, other) for other in fooling):
             fooling.append(pair)
             if len(fooling) > number:
                 return False
     for clique in covers[fooling[0]]:
+        _spend(500 * len(open_pairs))
         rest = {(u, v) for u, v in open_pairs if u not in clique or v not in clique}
         if _coverable(graph, covers, rest, number - 1, budget):
             return True
@@ -887,6 +1048,9 @@ def _tau_sos(A: Matrix, proof: dict[str, Any]) -> int:
     Omega, W = _matrix(proof["Omega"], "Omega", m), _matrix(proof["W"], "W", m)
     if any(d < 0 for d in D):
         raise Rejected("D: a negative entry")
+    of_forms = _bits(chain(chain.from_iterable(W), chain.from_iterable(Omega), D))
+    bits = of_forms + _bits(linear) + 2 * _bits(chain.from_iterable(A))
+    _spend(_fractions(8 * m * m, bits), 400 * m * m + _storage(m * m, of_forms))
     quartic: dict[tuple[int, ...], Number] = {}
     for s, first in enumerate(pairs):
         for t, second in enumerate(pairs):
@@ -920,6 +1084,7 @@ def _ideal_sparse(A: Matrix, proof: dict[str, Any]) -> int:
     """
     n = len(A)
     Y, u = _matrix(proof["Y"], "Y", n), _vector(proof["u"], "u", n)
+    shared = _bits(chain(chain.from_iterable(A), chain.from_iterable(Y), u))
     if any(u[i] < 0 or u[i] * u[i] < A[i][i] for i in range(n)):
         raise Rejected("u: below the root of the diagonal")
     sets = []
@@ -932,6 +1097,8 @@ def _ideal_sparse(A: Matrix, proof: dict[str, Any]) -> int:
             _matrix(part["d"], "d", len(V)),
             _matrix(part["Omega"], "Omega", n),
         )
+        bits = 2 * (shared + _bits(chain(s, chain.from_iterable(d), chain.from_iterable(Omega))))
+        _spend(_fractions(4 * n * n, bits), _storage(2 * n * n, bits))
         if any(v < 0 for v in s) or any(v < 0 for row in d for v in row):
             raise Rejected("ideal_sparse: a negative multiplier")
         if not positive_semidefinite(Omega):
@@ -947,6 +1114,7 @@ def _ideal_sparse(A: Matrix, proof: dict[str, Any]) -> int:
         ):
             raise Rejected("ideal_sparse: not a sum of squares")
     for clique in maximal_cliques(support_graph(A)):
+        _spend(sum(300 + 20 * len(clique) for _ in sets))
         if not any(clique <= V for V in sets):
             raise Rejected("ideal_sparse: a clique is missing")
     return max(int(-(-Fraction(_inner(Y, A)) // 1)), 0)
@@ -960,6 +1128,8 @@ def _pair(claim: dict[str, Any]) -> tuple[Matrix, Matrix, Number, Number]:
     K = _matrix(claim["K"], "K")
     K_sigma = _matrix(claim["K_sigma"], "K_sigma", len(K))
     beta, a_plus, a_minus = (_rational(claim[name], name) for name in ("beta", "a_plus", "a_minus"))
+    bits = _bits(chain.from_iterable(K_sigma)) + 2 * _bits([beta])
+    _spend(_fractions(len(K) ** 2, bits), _storage(len(K) ** 2, bits))
     return K, [[v - beta * beta for v in row] for row in K_sigma], a_plus, a_minus
 
 
@@ -989,7 +1159,7 @@ def _not_in_S(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof
             raise Rejected("of: neither K nor K_sigma")
         matrix = K if proof["of"] == "K" else K_sigma
         v = _vector(proof["v"], "v", len(K))
-        if _dot(v, [_dot(row, v) for row in matrix]) >= 0:
+        if _form(matrix, v) >= 0:
             raise Rejected("not_psd: the form is not negative")
     elif _node(sigma_system(K, K_sigma, a_plus, a_minus), proof["node"], 0) is not None:
         raise Rejected("lifted: there may be such a matrix")
@@ -1001,6 +1171,7 @@ def sigma_system(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number) ->
     upper_triangle = [(i, j) for i in range(N) for j in range(i, N)]
     equation = {pair: e for e, pair in enumerate(upper_triangle)}
     columns: dict[Pair, dict[int, Number]] = {}
+    _spend(10_000 * N * N, 1000 * N * N)
     for u in range(2 * N):
         for v in range(u, 2 * N):
             i, j = u % N, v % N
@@ -1012,7 +1183,7 @@ def sigma_system(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number) ->
             e = equation[min(i, j), max(i, j)]
             columns[u, v] = {e: sign, len(upper_triangle) + e: slope} if slope else {e: sign}
     values = [K[i][j] for i, j in upper_triangle] + [K_sigma[i][j] for i, j in upper_triangle]
-    return System(columns, values, frozenset())
+    return System(columns, values, frozenset(), _bits([*values, a_plus * a_plus, a_plus * a_minus, a_minus * a_minus]))
 
 
 def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> int:
@@ -1020,6 +1191,7 @@ def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
     N = len(K)
     if kind == "lifted":
         M = _matrix(proof["M"], "M", 2 * N)
+        _spend(_fractions(16 * N * N, _bits(chain.from_iterable(M)) + 2 * _bits([a_plus, a_minus])))
         for i in range(N):
             for j in range(N):
                 pp, pq, qp, qq = M[i][j], M[i][N + j], M[N + i][j], M[N + i][N + j]
@@ -1030,9 +1202,11 @@ def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
                     raise Rejected("M: does not satisfy the equations")
         return _upper(M, proof["proof"])
     rest, rest_sigma = [list(row) for row in K], [list(row) for row in K_sigma]
+    length = _Rest(K, K_sigma, [[a_plus * a_plus, a_plus * a_minus, a_minus * a_minus]])
     for atom in _list(proof["atoms"], "atoms"):
         _keys(atom, "weight", "entries")
         weight, entries = _rational(atom["weight"], "weight"), _entries(atom["entries"], N)
+        length.pay(weight, entries)
         if weight <= 0:
             raise Rejected("atoms: a weight is not positive")
         for i, v in entries:
@@ -1050,19 +1224,36 @@ def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
 
 def check(content: bytes) -> dict[str, Any]:
     """What the claim in this file says, as a dictionary without its proof; Rejected if it is not proven."""
-    if len(content) > LARGEST_FILE:
+    size = len(content)
+    if size >= LARGEST_FILE:
         raise Rejected("the file is too large")
+    memory = min(MEMORY + MEMORY_RATE * size, MEMORY_MOST)
+    token = BUDGET.set(Budget(WORK + WORK_RATE * size * size, memory))
     try:
-        claim = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Rejected(f"the file is not valid JSON: {error}") from None
-    try:
+        claim = _read(content)
         check_rank_claim(claim)
-    except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
+    except MemoryError:
+        raise Rejected("memory ran out") from None
+    except (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError) as error:
         # Nothing of the kind is expected; whatever it is, it is no proof.
-        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {error})") from None
+        raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
+    finally:
+        BUDGET.reset(token)
     bounds = {key: claim[key] for key in ("lower", "upper") if key in claim}
     return {"kind": claim["claim"], "order": len(claim["A"] if "A" in claim else claim["K"]), **bounds}
+
+
+def _read(content: bytes) -> Any:
+    try:
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_short_integer,
+            parse_float=_no_float,
+        )
+    except (ValueError, RecursionError) as error:
+        raise Rejected(f"the file is not valid JSON: {error}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -1076,19 +1267,37 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a number")
 
 
+def _no_float(text: str) -> None:
+    raise ValueError(f"{text[:40]} is no integer; rational numbers are texts p/q")
+
+
+def _short_integer(text: str) -> int:
+    """Python may be told to convert integers of any length, which takes long."""
+    if len(text) > LARGEST_DIGITS:
+        raise ValueError("an integer is too long")
+    return int(text)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file, only the first if it is no JSON object; OSError if it cannot be read."""
+    if path.stat().st_size >= LARGEST_FILE:
+        raise Rejected("the file is too large")
+    with path.open("rb") as file:
+        content = file.read(1 << 12)
+        return content + file.read(LARGEST_FILE - len(content)) if content.lstrip().startswith(b"{") else content
+
+
 def main(arguments: Sequence[str]) -> int:
     """Check one file; 0 accepted, 1 rejected, 2 not readable."""
     if len(arguments) != 1:
         print("usage: rank_check.py FILE", file=sys.stderr)
         return 2
     try:
-        content = Path(arguments[0]).read_bytes()
+        print(f"accepted: {json.dumps(check(read(Path(arguments[0]))))}")
+        return 0
     except OSError as error:
         print(f"{arguments[0]}: {error.strerror or error}", file=sys.stderr)
         return 2
-    try:
-        print(f"accepted: {json.dumps(check(content))}")
-        return 0
     except Rejected as error:
         print(f"rejected: {error}")
     except MemoryError:

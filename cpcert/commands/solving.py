@@ -170,12 +170,9 @@ def verify(
     """
     import json
 
-    from cpcert.certificate import check, rank_check
+    from cpcert.certificate.check import Rejected
+    from cpcert.certificate.reading import read_claim
 
-    try:
-        content = certificate.read_bytes()
-    except OSError as error:
-        raise InputError(f"{certificate}: cannot be read ({error.strerror or error})") from None
     expected = None
     if instance is not None:
         from cpcert.instance import load_instance
@@ -183,12 +180,11 @@ def verify(
         expected = load_instance(instance).problem().sha256
     claim, reason = None, None
     try:
-        claim = (check if content.startswith(check.MAGIC) else rank_check).check(content)
+        claim = read_claim(certificate)
         if expected is not None and claim.get("sha256") != expected:
             claim, reason = None, f"it is about another problem than {instance}"
-    except (check.Rejected, rank_check.Rejected) as error:
-        kind = content.startswith(check.MAGIC) or content.lstrip().startswith(b"{")
-        reason = str(error) if kind else "it is neither a certificate of `solve` nor a proof in JSON"
+    except Rejected as error:
+        reason = str(error)
     if as_json:
         print(json.dumps({"accepted": claim is not None, "claim": claim, "reason": reason}, allow_nan=False))
     else:
