@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cpcert import __version__
-from cpcert.certificate import check, trees
+from cpcert.certificate import check, spatial, trees
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
 from cpcert.frank_wolfe.interpolation import relations, repair_neurons
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap
@@ -29,6 +29,7 @@ from cpcert.oracle.cells import CellProof
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.directions import DirectionProof
 from cpcert.oracle.ladder import SignedProof
+from cpcert.oracle.spatial import SpatialProof
 from cpcert.oracle.spectral import SpectralProof, operator_norm
 from cpcert.problem import Problem
 from cpcert.rounding import round_down, round_up
@@ -226,6 +227,8 @@ def _oracle(
     proof = dual.proof
     if isinstance(proof, SpectralProof):
         return _spectral(problem, dual.G, proof)
+    if isinstance(proof, SpatialProof):
+        slack = max(slack, spatial.LEAST_SLACK)
     bound = round_up(Fraction(dual.oracle_bound) * (1 + Fraction(slack)))
     if dual.rung == "plane" and problem.n <= 2:
         return dual.oracle_bound, {"kind": "plane"}, {}
@@ -242,6 +245,8 @@ def _oracle(
         oracle, arrays = _directions(problem, space.points, dual, proof, slack, trim)
     elif isinstance(proof, CellProof):
         oracle, arrays = _cells(problem, space.points, dual.G, proof, slack)
+    elif isinstance(proof, SpatialProof):
+        oracle, arrays = spatial.cones(proof, dual.units, problem.m > 1)
     if oracle is None:
         return None
     if wrapped:

@@ -122,9 +122,9 @@ def integer_frame(points: np.ndarray, G: np.ndarray, activation: Activation, bou
         q = FRAME + _exponent(count * math.sqrt(r * m) / bound)
         q = min(q, FRAME_BITS - _exponent(float(np.abs(h).max(initial=0.0))))
         h_error = EPS * float(norms.sum())
-    X, H = np.rint(np.ldexp(x, p)), np.rint(np.ldexp(h, q))
+    X, H = np.floor(np.ldexp(x, p) + 0.5), np.floor(np.ldexp(h, q) + 0.5)
     L = slope * (G @ points)
-    linear = np.rint(np.ldexp(L, p + q))
+    linear = np.floor(np.ldexp(L, p + q) + 0.5)
     # (3); h and x are off by a rounding each, and so is L after a sum of N products.
     h_norm, X_norm = np.linalg.norm(h, axis=0), np.linalg.norm(np.ldexp(X, -p), axis=1)
     error = float(h_norm @ np.linalg.norm(x - np.ldexp(X, -p), axis=1))
