@@ -5,6 +5,7 @@
     plane          points of rank ≤ 2: γ(G) itself, for any number of outputs and points
     spectral       any G: products of norms; exact for linear networks and for the data of Prop. 14
     arrangement    one output, few cells: the maximum itself; γ(g) is the larger of the maxima for g and −g
+    spatial        rank ≤ 7, any number of points and outputs: a cover of the neurons' directions by cones
     branch         one output: a proof for g and one for −g, always both
     directions     several outputs, rank G ≤ 3: a cover of the output directions
     cells          several outputs, any rank: a tree over activation patterns
@@ -32,10 +33,13 @@ from cpcert.oracle.branch import BranchProof, BranchResult, branch_and_bound
 from cpcert.oracle.branch_kernels import advance
 from cpcert.oracle.coordinates import EPS, Coordinates, coordinates
 from cpcert.oracle.plane import plane_oracle
+from cpcert.oracle.spatial import spatial_cover
 from cpcert.oracle.spectral import spectral_bound
 from cpcert.parallel import HERE, Workers, late
 
 MORE_NODES = 1000
+# Cones are the rung for points of rank r from so many on (benchmarks/points.py).
+CONES_FROM = {3: 60, 4: 50, 5: 60, 6: 100, 7: 300}
 # One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
 FEW_CELLS = 300
 # Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.
@@ -181,6 +185,9 @@ def _several_outputs(
 
     singular = np.linalg.svd(G, compute_uv=False)
     rank = int((singular > 1e-9 * singular[0]).sum())
+    found = _cones(points, G, activation, cutoff, limits)
+    if found is not None:
+        return found
     cells: tuple[Callable[..., OracleAnswer], int] = (cell_cover, FIRST_CELLS)
     directions: tuple[Callable[..., OracleAnswer], int] = (direction_cover, FIRST_DIRECTIONS)
     if rank > 3:
@@ -209,6 +216,20 @@ def _several_outputs(
     return OracleAnswer(best.W, best.values, best.upper_bound, best.rung, best.proof, used, best.complete)
 
 
+def _cones(
+    points: np.ndarray, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits
+) -> OracleAnswer | None:
+    """The answer of the rung `spatial`; None where another one is better, or has to go on."""
+    N, r = points.shape
+    if N < CONES_FROM.get(r, math.inf):
+        return None
+    answer = spatial_cover(
+        points, G, activation, cutoff,
+        node_limit=limits.nodes, deadline=limits.deadline, threads=max(limits.workers.count, 1),
+    )  # fmt: skip
+    return answer if answer.complete or len(answer.W) or limits.left(answer.nodes).spent() else None
+
+
 def _one_output(
     points: np.ndarray, g: np.ndarray, activation: Activation, cutoff: float, limits: Limits
 ) -> OracleAnswer:
@@ -218,6 +239,9 @@ def _one_output(
     allowance = 0.0
     if not (kink == 1.0 and slope == 0.0):
         allowance = (len(g) + 8) * EPS * (abs(kink) + abs(slope)) * float(np.abs(g) @ norms)
+    answer = _cones(points, g[np.newaxis], activation, cutoff, limits)
+    if answer is not None:
+        return answer
     cells = max(cell_count(int((kink * sign * g > 0.0).sum()), points.shape[1]) for sign in (1.0, -1.0))
     if cells <= FEW_CELLS:
         bounds, atoms, found, proofs = zip(

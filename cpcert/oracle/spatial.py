@@ -30,8 +30,8 @@ is added to the bound. These integers are what the certificate is checked with.
 on a path; (1) and (2) add as much again, twice, and ŵᵀu_j is off by (r + 6)ε. So with margin (4N + 8(D + r + m) + 64)ε M added to each
 F_j the test F_j ≤ 0 is a proof.
 
-**Subtrees** depend on their cone alone: f is evaluated at its vertices anew. The tree is cut `CUT` bisections below each orthant, whatever
-the number of threads; the proof is the concatenation in order.
+**Subtrees** depend on their cone alone: f is evaluated at its vertices anew. The tree is cut into about `TASKS` of them, whatever the number of
+threads; the proof is the concatenation in order.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ from cpcert.oracle.spatial_kernels import CLOSED, DEEPEST, FOUND, LEAF, explore
 from cpcert.oracle.spectral import EPS, TINY
 from cpcert.parallel import late
 
-# Bisections between an orthant and the cones that are tasks.
-CUT = 4
+# About so many cones, bisected orthants, are tasks.
+TASKS = 64
 # The rounding to integers may add 2^−FRAME of the bound; integers have at most FRAME_BITS bits.
 FRAME, FRAME_BITS = 33, 50
 MOST_NEURONS = 8
@@ -163,11 +163,12 @@ def _cuts(frames: Sequence[Frame], r: int) -> tuple[list[Cone], list[int]]:
     tasks: list[Cone] = []
     plan: list[int] = []
     edges = list(itertools.combinations(range(r), 2))
+    cut = max(int(math.log2(TASKS)) - r, 0)
     for number in range(len(frames)):
         stack = [(cone, np.zeros(r, np.int64), 0) for cone in reversed(orthants(r))]
         while stack:
             vertices, halvings, depth = stack.pop()
-            if depth == CUT or r == 1:
+            if depth == cut:
                 tasks.append(Cone(number, vertices, halvings))
                 plan.append(-1)
                 continue
@@ -211,7 +212,7 @@ def spatial_cover(
     tasks, plan = _cuts(frames, r)
     search = partial(_search, frames, aim * unit, margin, node_limit, np.zeros(1, np.int64))
     found = _run(search, tasks, deadline, threads)
-    nodes = sum(len(part.tree) for part in found)
+    nodes = sum(len(part.tree) for part in found) + len(plan) - len(tasks)
     neurons = np.concatenate([none, *(part.neurons[:, :r] for part in found)])
     values = np.concatenate([np.zeros(0), *(part.neurons[:, r] for part in found)]) / unit
     order = np.argsort(-values, kind="stable")
