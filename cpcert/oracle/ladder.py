@@ -81,6 +81,7 @@ def compile_kernels(several_outputs: bool) -> None:
         find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
         prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
     branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
+    spatial_cover(space.points, np.ones((1, 4)), relu, 10.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -133,6 +133,7 @@ def integer_frame(points: np.ndarray, G: np.ndarray, activation: Activation, bou
     error += (len(points) + 4) * EPS * abs(slope) * float(np.linalg.norm(np.abs(G) @ np.abs(points)))
     error = error * (1.0 + 4.0 * (len(points) + r + m) * EPS) + TINY
     convex = int((h > 0.0).sum()) if m == 1 else len(live)
+    X, H, linear = (np.ascontiguousarray(part) for part in (X, H, linear))
     return Frame(X, H, linear, live, convex, (int(p), int(q)), error)
 
 
@@ -144,7 +145,7 @@ def negated(frame: Frame) -> Frame:
     """The frame of −g, for one output."""
     order = np.concatenate([np.arange(frame.convex, len(frame.index)), np.arange(frame.convex)])
     return Frame(
-        frame.points[order], -frame.weights[:, order], -frame.linear, frame.index[order],
+        frame.points[order], np.ascontiguousarray(-frame.weights[:, order]), -frame.linear, frame.index[order],
         len(frame.index) - frame.convex, frame.bits, frame.error,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from numba import njit
 DEEPEST, FINEST = 120, 44
 # Integers θ are at most this; moves of θ towards the worst vertex, and how far.
 THETA = 63
-MOVES = 4
+MOVES = 6
 # An edge e of a branching is written as e + 1, a leaf as 0.
 LEAF = 0
 CLOSED, STOPPED, LIMIT, TOO_DEEP, FOUND = range(5)
