@@ -1756,7 +1756,8 @@ class Cones:
         """(2**e·F_j, 0) with e that of the vertex, for one output."""
         if not group.count:
             return [(vertex[3][0], 0) for vertex in vertices]
-        on = group.signs(sum(t * vertex[4][1] for t, vertex in zip(factors, vertices, strict=True) if t))
+        total = sum(t * vertex[4][1] for t, vertex in zip(factors, vertices, strict=True) if t)
+        on = group.signs(total - (group.top >> (group.bits - 1)))  # integers: s > 0 is s − 1 ≥ 0
         return [(vertex[3][0] - group.chosen(vertex[4][1], on), 0) for vertex in vertices]
 
     def spread(

@@ -37,7 +37,9 @@ from cpcert.frank_wolfe.steps import (
     bias_only,
     classical_step,
     corrective_step,
+    dictionary_step,
     interpolating_start,
+    many_points,
     objective,
     require_method,
     simpler_neurons,
@@ -193,7 +195,7 @@ class _Run:
         if now is None:
             self.note = "no network that fits the data was found, though one exists: the data are too ill conditioned"
             return "iteration_limit"
-        step = corrective_step
+        step = dictionary_step if many_points(problem, space.points) else corrective_step
         if self.method != "corrective":
             step = classical_step(self.method, objective(problem, space.points, now.neurons) / (2.0 * problem.lam))
         stalled = 0

@@ -30,6 +30,8 @@ from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
 from cpcert.rank.caratheodory import caratheodory
 
+# So many points make the conic program slower than a dictionary of directions.
+MANY_POINTS = 300
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
 # Numbers in a network beyond which Newton steps on all of them cost more than they are worth at the end.
@@ -102,6 +104,29 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
     if name == "C+P":
         duals.reverse()
     return Iterate(neurons, tuple(duals), name, idle)
+
+
+def many_points(problem: Problem, points: np.ndarray) -> bool:
+    """Whether a dictionary of directions (dictionary.py) takes the place of the conic program."""
+    return problem.loss.name != "interpolate" and points.shape[1] > 2 and problem.N >= MANY_POINTS
+
+
+def dictionary_step(
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray
+) -> Iterate | None:
+    """The best network on the directions of now, of its idle ones and of new neurons W (k, r), improved (dictionary.py)."""
+    from cpcert.frank_wolfe import dictionary
+
+    neurons = now.neurons
+    if not len(neurons.W):
+        start = dictionary.trained(problem, points, 0)
+        neurons = dictionary.best_on(problem, points, neurons, start.W)
+    new = W if now.idle is None else np.concatenate([W, now.idle[0]])
+    value = objective(problem, points, now.neurons)
+    neurons, name = dictionary.improved(problem, points, neurons, new)
+    idle = None if objective(problem, points, neurons) < value * (1.0 - PROGRESS) else (W, U)
+    G = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
+    return Iterate(neurons, (G,), name, idle)
 
 
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:

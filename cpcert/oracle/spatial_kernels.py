@@ -111,8 +111,30 @@ def _inherit(d, out, levels, values, index, weights, low, high, kept):
 
 
 @njit(cache=True, nogil=True)
-def _excess(d, levels, values, bound, theta, value, w, total, F):
-    """F_j of spatial.py for θ; w = Σθ_ju_j (r,); total (N,): Σθ_js_ij of the concave points. value (r,): what F starts from."""
+def exact_sign(x, w):
+    """The sign of xᵀw for integers x and multiples w of 2^−FINEST: the sum in twice the precision is off by less than that."""
+    high, low = 0.0, 0.0
+    for k in range(x.shape[0]):
+        # Dekker: p + q = x_kw_k exactly, and Knuth: a + b = high + p exactly.
+        p = x[k] * w[k]
+        c, e = 134217729.0 * x[k], 134217729.0 * w[k]
+        x1, w1 = c - (c - x[k]), e - (e - w[k])
+        x2, w2 = x[k] - x1, w[k] - w1
+        q = x2 * w2 - (((p - x1 * w1) - x2 * w1) - x1 * w2)
+        a = high + p
+        t = a - high
+        b = (high - (a - t)) + (p - t)
+        high, low = a, low + (b + q)
+    total = high + low
+    return 0.0 if abs(total) < 0.5**(FINEST + 1) else total
+
+
+@njit(cache=True, nogil=True)
+def _excess(d, levels, values, index, points, bound, close, theta, value, w, total, F):
+    """F_j of spatial.py for θ; w = Σθ_ju_j (r,); total (N,): Σθ_js_ij of the concave points. value (r,): what F starts from.
+
+    Totals below `close` times Σθ_j have their exact sign, as the checker sees it.
+    """
     r = levels.U.shape[1]
     n, convex, at = levels.count[d], levels.convex[d], levels.at[d]
     square = 0.0
@@ -129,6 +151,11 @@ def _excess(d, levels, values, bound, theta, value, w, total, F):
         row = values[at + j * n : at + (j + 1) * n]
         for i in range(convex, n):
             total[i] += t * row[i]
+    limit = close * theta.sum()
+    first = levels.index_at[d]
+    for i in range(convex, n):
+        if abs(total[i]) <= limit:
+            total[i] = exact_sign(points[index[first + i]], w)
     for j in range(r):
         row = values[at + j * n : at + (j + 1) * n]
         dot = 0.0
@@ -141,7 +168,7 @@ def _excess(d, levels, values, bound, theta, value, w, total, F):
 
 
 @njit(cache=True, nogil=True)
-def _closes(d, levels, values, index, weights, sizes, bound, margin, theta, start, w, total, F):
+def _closes(d, levels, values, index, points, weights, sizes, bound, margin, close, theta, start, w, total, F):
     """Look for θ that closes the cone at level d: 1 found, 0 there is none, −1 not found. theta, w: the last one tried."""
     r, m = levels.U.shape[1], weights.shape[0]
     n, at = levels.count[d], levels.at[d]
@@ -173,7 +200,7 @@ def _closes(d, levels, values, index, weights, sizes, bound, margin, theta, star
         theta[j] = 1.0
     share = 0.5
     for move in range(MOVES + 1):
-        _excess(d, levels, values, bound, theta, start, w, total, F)
+        _excess(d, levels, values, index, points, bound, close, theta, start, w, total, F)
         worst = 0
         phi = 0.0
         sum_theta = 0.0
@@ -333,6 +360,7 @@ def explore(points, weights, linear, sizes, convex, bound, margin, cone, halving
     found, status = 0, CLOSED
     levels.phase[0] = 2
     _inherit(0, -1, levels, values, index, weights, low, high, kept)
+    close = 2.0**-43 * np.abs(points).max() if N > 0 else 0.0
     d = 1
     first = nodes
     while d > 0:
@@ -347,7 +375,7 @@ def explore(points, weights, linear, sizes, convex, bound, margin, cone, halving
             grown = np.empty(2 * written + r, np.int8)
             grown[:written] = thetas[:written]
             thetas = grown
-        answer = _closes(d, levels, values, index, weights, sizes, bound, margin, theta, start, w, low, F)
+        answer = _closes(d, levels, values, index, points, weights, sizes, bound, margin, close, theta, start, w, low, F)
         visited += 1
         if answer == 1:
             tree[visited - 1] = LEAF
