@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,7 +48,7 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
+from cpcert.oracle.ladder import Limits, compile_kernels, cones_pay, find_neurons, prove
 from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
 
@@ -61,6 +61,10 @@ RESERVED = 0.3
 # Cutoffs, relative to the best value found, of the proofs that use up the reserved time.
 STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, 1.0001, 1.00001, 1.000001)
 STALLED_ROUNDS = 4
+# Starts of the search before a full proof: at most so many, and at most so many values of points.
+MORE_STARTS, MORE_VALUES = 1000, 10**6
+# As EARLY_NODES, for cones, or a quarter of the nodes so far.
+EARLY_CONES = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,14 +324,20 @@ class _Run:
     def _prove(self, space: Coordinates, G: np.ndarray, top: float, needed: float) -> tuple[OracleAnswer, bool]:
         """Prove as much as is useful now; the flag says whether it was the full proof that would end the run."""
         full = top <= needed
+        cones = cones_pay(space.points)
         if full:
+            missed = self._search_once_more(space, G, needed)
+            if missed is not None:
+                return missed, False
             limits = Limits(self._nodes_left(), self._soft_deadline(), self.workers)
             cutoff = needed
         else:
             nodes, left = EARLY_NODES, self._nodes_left()
+            if cones:
+                nodes = max(EARLY_CONES, self.nodes // 4)
             limits = Limits(nodes if left is None else min(nodes, left), self._soft_deadline())
             cutoff = self.early_ratio * top
-            if self.problem.m > 1:
+            if self.problem.m > 1 and not cones:
                 limits = Limits(0)  # only the spectral rung: covers are worth their time near the end
         answer = prove(space, G, self.problem.activation, cutoff, limits, self.seed)
         self._use(space, G, answer)
@@ -335,6 +345,16 @@ class _Run:
             # As tight a cutoff as the few nodes allow.
             self.early_ratio = math.sqrt(self.early_ratio) if answer.complete else self.early_ratio**1.5
         return answer, full
+
+    def _search_once_more(self, space: Coordinates, G: np.ndarray, needed: float) -> OracleAnswer | None:
+        """Neurons above `needed` from many more starts, which cost less than a full proof that fails; None if there are none."""
+        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0:
+            return None
+        starts = max(min(MORE_STARTS, MORE_VALUES // self.problem.N), STARTS)
+        none = np.zeros((0, space.points.shape[1]))
+        found = find_neurons(space, G, self.problem.activation, none, starts, self.seed + 104729 * (self.iteration + 1))
+        above = found.values > needed
+        return replace(found, W=found.W[above], values=found.values[above]) if above.any() else None
 
     def _use(self, space: Coordinates, G: np.ndarray, answer: OracleAnswer) -> None:
         self.nodes += answer.nodes

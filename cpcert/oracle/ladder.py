@@ -217,12 +217,17 @@ def _several_outputs(
     return OracleAnswer(best.W, best.values, best.upper_bound, best.rung, best.proof, used, best.complete)
 
 
+def cones_pay(points: np.ndarray) -> bool:
+    """Whether the rung `spatial` is the one for points (N, r)."""
+    N, r = points.shape
+    return N >= CONES_FROM.get(r, math.inf)
+
+
 def _cones(
     points: np.ndarray, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits
 ) -> OracleAnswer | None:
     """The answer of the rung `spatial`; None where another one is better, or has to go on."""
-    N, r = points.shape
-    if N < CONES_FROM.get(r, math.inf):
+    if not cones_pay(points):
         return None
     answer = spatial_cover(
         points, G, activation, cutoff,
