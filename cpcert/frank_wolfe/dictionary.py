@@ -17,6 +17,8 @@ with Newton steps on the support between the cycles, as near-parallel columns co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numba import njit
 from scipy.optimize import minimize
@@ -219,6 +221,18 @@ def best_on(problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarra
     V, b = lasso(problem, problem.activation(directions @ points.T), V, neurons.b)
     found = Neurons(directions, V, b, directions @ points.T > 0.0)
     return found.kept(found.masses > 0.0)
+
+
+def simpler(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
+    """Candidates with fewer neurons: the heavy ones with their best outputs, merged and polished where that is cheap."""
+    size = len(neurons.W) * (points.shape[1] + problem.m)
+    if problem.N * problem.m * size * size <= POLISHED:
+        for angle in MERGE_ANGLES:
+            polished = polish(problem, points, neurons, angle)
+            if polished is not None:
+                yield polished
+    for share in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+        yield best_on(problem, points, neurons.kept(neurons.masses > share * neurons.masses.max()), neurons.W[:0])
 
 
 def improved(problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray) -> tuple[Neurons, str]:

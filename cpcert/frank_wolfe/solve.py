@@ -52,7 +52,8 @@ from cpcert.oracle.ladder import Limits, compile_kernels, cones_pay, find_neuron
 from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
 
-STARTS = 60
+# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer.
+STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
 NEW_NEURONS = 20
 # Nodes that the bound of an iteration far from the end may cost, so that the trace has a proven `lower` early.
 EARLY_NODES = 300
@@ -62,7 +63,7 @@ RESERVED = 0.3
 STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, 1.0001, 1.00001, 1.000001)
 STALLED_ROUNDS = 4
 # Starts of the search before a full proof: at most so many, and at most so many values of points.
-MORE_STARTS, MORE_VALUES = 1000, 10**6
+MORE_STARTS, MORE_VALUES = 1000, 300_000
 # As EARLY_NODES, for cones, or a quarter of the nodes so far.
 EARLY_CONES = 5000
 
@@ -310,8 +311,9 @@ class _Run:
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
             G = problem.loss.project_dual(candidate, problem.targets)
+            starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
             found = find_neurons(
-                space, G, problem.activation, now.neurons.W, STARTS, self.seed + 7919 * (self.iteration + 1)
+                space, G, problem.activation, now.neurons.W, starts, self.seed + 7919 * (self.iteration + 1)
             )
             top = float(found.values[0]) if len(found.values) else 0.0
             scale = best_scale(problem, G, 2.0 * problem.lam / top if top > 0.0 else math.inf)
@@ -350,7 +352,9 @@ class _Run:
         """Neurons above `needed` from many more starts, which cost less than a full proof that fails; None if there are none."""
         if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0:
             return None
-        starts = max(min(MORE_STARTS, MORE_VALUES // self.problem.N), STARTS)
+        starts = min(MORE_STARTS, MORE_VALUES // self.problem.N)
+        if starts <= STARTS:
+            return None
         none = np.zeros((0, space.points.shape[1]))
         found = find_neurons(space, G, self.problem.activation, none, starts, self.seed + 104729 * (self.iteration + 1))
         above = found.values > needed

@@ -155,6 +155,11 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
     """Candidates with fewer neurons than `neurons`: the heavy ones, corrected again, merged and polished."""
     if not len(neurons.W):
         return
+    if many_points(problem, points):
+        from cpcert.frank_wolfe import dictionary
+
+        yield from dictionary.simpler(problem, points, neurons)
+        return
     neurons = fewer_neurons(problem, points, neurons)
     if not len(neurons.W):
         yield neurons
