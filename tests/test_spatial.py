@@ -276,7 +276,7 @@ def test_lanes_add_select_and_sum():
     for count in (0, 1, 2, 7, 8, 33):
         values = [int(v) for v in rng.integers(-(2**40), 2**40, size=count)]
         values[::3] = [0] * len(values[::3])
-        lanes = check.Lanes(count, 43, 7)
+        lanes = check.Packed(count, 43, 7)
         packed = lanes.pack(values)
         signs = lanes.signs(packed)
         assert lanes.values(packed) == values
@@ -285,7 +285,7 @@ def test_lanes_add_select_and_sum():
         assert lanes.values(packed + other) == [a + b for a, b in zip(values, lanes.values(other), strict=True)]
         chosen = lanes.selectors(signs)
         assert [v for v, c in zip(values, chosen, strict=True) if c] == [v for v in values if v >= 0]
-        fewer = check.Lanes(signs.bit_count(), 43, 7)
+        fewer = check.Packed(signs.bit_count(), 43, 7)
         assert fewer.values(lanes.kept(packed, chosen, fewer)) == [v for v in values if v >= 0]
         assert lanes.chosen(packed, 0) == 0
 

@@ -1591,7 +1591,7 @@ def scan_cones(stream: Iterator[int], count: int, r: int) -> tuple[int, int]:
     return most, deepest
 
 
-class Lanes:
+class Packed:
     """`count` signed integers in one: Σ s_i 2**(8·size·i), |s_i| < 2**(bits − 1). size: bytes of a lane, with room for sums of all."""
 
     def __init__(self, count: int, bits: int, size: int) -> None:
@@ -1639,7 +1639,7 @@ class Lanes:
         raw = (packed + self.top).to_bytes(size * self.count, "little")
         return [int.from_bytes(raw[at : at + size], "little") - half for at in range(0, len(raw), size)]
 
-    def kept(self, packed: int, selectors: bytes, lanes: Lanes) -> int:
+    def kept(self, packed: int, selectors: bytes, lanes: Packed) -> int:
         """The selected lanes, packed into `lanes`."""
         size = self.size
         raw = (packed + self.top).to_bytes(size * self.count, "little")
@@ -1668,7 +1668,10 @@ class Cones:
         self.edges = [(a, b) for a in range(self.n) for b in range(a + 1, self.n)]
         bits = max(map(width, rows)) + halvings + (self.n * THETA).bit_length() + 1
         size = (bits + len(frame.points).bit_length() + 8) // 8
-        self.lanes = [Lanes(len(group), bits, size) for group in rows]
+        # What a leaf costs besides its lanes: inequalities between products of a few integers, roots.
+        long = max(self.numerator.bit_length(), self.denominator.bit_length()) + 2 * (bits + FINE)
+        self.price = multiplications(8 * self.n * self.m, long, long) + 3000 * self.m
+        self.lanes = [Packed(len(group), bits, size) for group in rows]
         # e_j as a vertex: its packed groups and L̂e_j.
         self.axes = [
             ([group.pack([x[j] for x in xs]) for group, xs in zip(self.lanes, rows, strict=True)],
@@ -1684,7 +1687,7 @@ class Cones:
             vertices.append(self.vertex(self.lanes, u, 0, [s * v for v in fold], [s * p for p in packed]))
         return vertices
 
-    def vertex(self, lanes: list[Lanes], u: Vector, e: int, fold: Vector, packed: list[int]) -> Vertex:
+    def vertex(self, lanes: list[Packed], u: Vector, e: int, fold: Vector, packed: list[int]) -> Vertex:
         """A vertex with its sums."""
         if self.one:
             signs = [group.signs(p) for group, p in zip(lanes, packed, strict=True)]
@@ -1694,7 +1697,7 @@ class Cones:
             value = [v + lanes[0].chosen(p, signs[0]) for v, p in zip(fold, packed[1:], strict=True)]
         return u, e, fold, value, packed, signs
 
-    def middle(self, lanes: list[Lanes], one: Vertex, two: Vertex) -> Vertex:
+    def middle(self, lanes: list[Packed], one: Vertex, two: Vertex) -> Vertex:
         """The midpoint of an edge."""
         e = max(one[1], two[1]) + 1
         s, t = e - 1 - one[1], e - 1 - two[1]
@@ -1705,8 +1708,8 @@ class Cones:
         return self.vertex(lanes, u, e, fold, packed)
 
     def folded(
-        self, lanes: list[Lanes], vertices: list[Vertex], weights: list[Vector]
-    ) -> tuple[list[Lanes], list[Vertex], list[Vector]]:
+        self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector]
+    ) -> tuple[list[Packed], list[Vertex], list[Vector]]:
         """The same cone without points that it decides, if at least half of the lanes hold such."""
         groups = (0, 1) if self.one else (0,)
         for group in groups:
@@ -1721,7 +1724,7 @@ class Cones:
                 continue
             spend(300 * old.count * len(vertices) * (1 if self.one else 1 + self.m))
             selectors = old.selectors(open_lanes)
-            new = Lanes(count, old.bits, old.size)
+            new = Packed(count, old.bits, old.size)
             parts = (group,) if self.one else tuple(range(1 + self.m))
             changed: list[Vertex] = []
             for u, e, fold, value, packed, signs in vertices:
@@ -1740,7 +1743,7 @@ class Cones:
                 weights = list(compress(weights, selectors))
         return lanes, vertices, weights
 
-    def leaf(self, lanes: list[Lanes], vertices: list[Vertex], weights: list[Vector], theta: Sequence[int]) -> bool:
+    def leaf(self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector], theta: Sequence[int]) -> bool:
         """Whether ‖w‖F_j ≤ û wᵀu_j for all j."""
         top = max(vertex[1] for vertex in vertices)
         factors = [t << (top - vertex[1]) for t, vertex in zip(theta, vertices, strict=True)]
@@ -1752,7 +1755,7 @@ class Cones:
             den * size * f <= num * dot(w, vertex[0]) << (e + FINE) for (f, e), vertex in zip(F, vertices, strict=True)
         )
 
-    def concave(self, group: Lanes, vertices: list[Vertex], factors: Sequence[int]) -> list[tuple[int, int]]:
+    def concave(self, group: Packed, vertices: list[Vertex], factors: Sequence[int]) -> list[tuple[int, int]]:
         """(2**e·F_j, 0) with e that of the vertex, for one output."""
         if not group.count:
             return [(vertex[3][0], 0) for vertex in vertices]
@@ -1761,7 +1764,7 @@ class Cones:
         return [(vertex[3][0] - group.chosen(vertex[4][1], on), 0) for vertex in vertices]
 
     def spread(
-        self, lanes: list[Lanes], vertices: list[Vertex], weights: list[Vector], top: int
+        self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector], top: int
     ) -> list[tuple[int, int]]:
         """(2**(top + 1)·F_j rounded up, top + 1 − e) with e that of the vertex, for several outputs."""
         group = lanes[0]
@@ -1772,7 +1775,7 @@ class Cones:
         selectors = group.selectors(some ^ every)
         chosen = list(compress(weights, selectors))
         spend(len(chosen) * (200 * self.n + 500 * self.m))
-        new = Lanes(len(chosen), group.bits, group.size)
+        new = Packed(len(chosen), group.bits, group.size)
         shift = [0] * self.m
         spread = 0
         if chosen:
@@ -1803,7 +1806,7 @@ class Cones:
             code = take()
             work = 3000 * self.m + sum(group.work for group in lanes)
             if not code:
-                spend(4 * len(vertices) * work)
+                spend(4 * len(vertices) * work + self.price)
                 numbers = [theta() for _ in vertices]
                 require(all(0 <= t <= THETA for t in numbers), "spatial: theta is out of its range")
                 require(self.leaf(lanes, vertices, weights, numbers), "spatial: a cone is not below the bound")
