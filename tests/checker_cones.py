@@ -6,6 +6,7 @@ Each probe takes the module and raises if something is wrong. The least û that 
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, product
@@ -107,7 +108,7 @@ def trees_of(rng, r, count, depth):
         pending = [0]
         while pending:
             level = pending.pop()
-            if level < depth and rng.random() < 0.8:
+            if level < depth - 1 or (level < depth and rng.random() < 0.5):
                 entries.append(int(rng.integers(1, r * (r - 1) // 2 + 1)))
                 pending += [level + 1, level + 1]
             else:
@@ -120,15 +121,17 @@ def trees_of(rng, r, count, depth):
 def examples():
     """(X, G, a, bits, tree, θ, least u) of a few problems."""
     found = []
-    for number, (m, r, N) in enumerate([(1, 2, 5), (1, 3, 21), (1, 2, 40), (2, 2, 6), (3, 3, 20), (2, 2, 33)]):
+    for number, (m, r, N) in enumerate([(1, 2, 5), (1, 3, 21), (1, 2, 60), (2, 2, 6), (3, 3, 20), (2, 2, 33), (1, 2, 60)]):
         rng = np.random.default_rng([31, number])
         X, G = rng.standard_normal((N, r)), rng.standard_normal((m, N))
+        if number == 6:  # many ties
+            X, G = rng.integers(-3, 4, size=(N, r)).astype(float), rng.choice([-1.0, 1.0, -2.0], size=(m, N))
         X[0], G[:, 1] = 0.0, 0.0
         X[2] = np.eye(r)[0]
-        a = SLOPES[(0, 4, 1, 3, 0, 1)[number]]
+        a = SLOPES[(0, 4, 1, 3, 0, 1, 0)[number]]
         bits = [28, 0] if m == 1 else [24, 26]
-        entries, leaves = trees_of(rng, r, 2**r * (2 if m == 1 else 1), 5)
-        theta = [int(v) for v in rng.integers(1, 30, size=r * leaves)]
+        entries, leaves = trees_of(rng, r, 2**r * (2 if m == 1 else 1), (6 if r == 2 else 4) if N > 20 else 3)
+        theta = [int(v) for v in rng.integers(1, 30 if number < 6 else 2, size=r * leaves)]
         points, weights, linear, error = frame(X, G, a, bits)
         u = least(points, weights, linear, entries, theta) / Fraction(2) ** sum(bits) + error
         found.append((X, G, a, bits, entries, theta, u))
@@ -154,12 +157,13 @@ def frames(m):
         points, h, linear, error = frame(X, G, a, bits)
         made = m.Frame(problem, space_of(m, problem), weights, g, Fraction(100), bits)
         assert (made.points, made.weights, made.linear) == (points, h, linear)
-        assert abs(Fraction(100) - made.bound / Fraction(2) ** sum(bits) - error) < error / 10**6
+        assert abs(Fraction(100) - made.bound / Fraction(2) ** sum(bits) - error) <= error / 10**12
         for wrong in ([bits[0]], [*bits, 0], [bits[0], 0.5], [True, 0], None, [5000, 0], [-5000, 0], [0, 5000], [0, -5000]):
             assert rejected(m, m.Frame, problem, space_of(m, problem), weights, g, Fraction(100), wrong)
         if len(G) == 1:
             says(m, "q = 0", m.Frame, problem, space_of(m, problem), weights, g, Fraction(100), [bits[0], 1])
-        says(m, "error of rounding", m.Frame, problem, space_of(m, problem), weights, g, error / 2, bits)
+        if error:
+            says(m, "error of rounding", m.Frame, problem, space_of(m, problem), weights, g, error / 2, bits)
         big = Fraction(10**6)
         assert accepted(m, run, m, X, G, a, bits, tree, theta, big)
         for other in (tree[:-1], [*tree, 0], [-1, *tree[1:]], [99, *tree[1:]]):
@@ -167,6 +171,16 @@ def frames(m):
         for other in (theta[:-1], [*theta, 1], [-1, *theta[1:]], [256, *theta[1:]], [0] * len(theta)):
             assert rejected_or_cut(m, X, G, a, bits, tree, other, big)
         assert accepted(m, run, m, X, G, a, bits, tree, [255, *theta[1:]], big)
+
+
+def roots(m):
+    """Roots are rounded up where nothing else is rounded: ‖w‖ = √2 to 64 bits, and √8 to an integer for two outputs."""
+    tree, X, low = [0] * 8, [[1.0, 1.0]], Fraction(math.isqrt(2 << 128), 1 << 64)
+    for u, good in ((low, False), (low + Fraction(1, 1 << 64), True)):
+        assert accepted(m, run, m, X, [[1.0]], (1, 0), [0, 0], tree, [1] * 16, u) == good
+    # F = (√32 rounded up)/2 = 3, and û = 2u ≥ √2 F.
+    for u, good in ((Fraction(212, 100), False), (Fraction(213, 100), True)):
+        assert accepted(m, run, m, X, [[1.0], [1.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
 
 
 def rejected_or_cut(m, *arguments):
@@ -210,5 +224,5 @@ def lanes(m):
         assert packed_in.values(low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
 
 
-PROBES = [cones, frames, midpoints, lanes]
+PROBES = [cones, frames, roots, midpoints, lanes]
 

@@ -1670,7 +1670,7 @@ class Cones:
         size = (bits + len(frame.points).bit_length() + 8) // 8
         # What a leaf costs besides its lanes: inequalities between products of a few integers, roots.
         long = max(self.numerator.bit_length(), self.denominator.bit_length()) + 2 * (bits + FINE)
-        self.price = multiplications(8 * self.n * self.m, long, long) + 3000 * self.m
+        self.price = multiplications(4 * self.n * self.m, long, long) + 1000 * self.m
         self.lanes = [Packed(len(group), bits, size) for group in rows]
         # e_j as a vertex: its packed groups and L̂e_j.
         self.axes = [
@@ -1804,7 +1804,7 @@ class Cones:
         while open_cones:
             lanes, vertices, weights, age = open_cones.pop()
             code = take()
-            work = 3000 * self.m + sum(group.work for group in lanes)
+            work = 800 * self.m + sum(group.work for group in lanes)
             if not code:
                 spend(4 * len(vertices) * work + self.price)
                 numbers = [theta() for _ in vertices]
