@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-
 from pytest import MonkeyPatch
 
 from cpcert import Network, Problem, solve

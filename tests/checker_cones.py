@@ -12,7 +12,7 @@ from functools import cache
 from itertools import combinations, product
 
 import numpy as np
-from checker_bounds import SLOPES, accepted, dual, integers, problem_of, rejected, says, space_of, tight
+from checker_bounds import SLOPES, accepted, dual, integers, problem_of, rejected, says, space_of
 from exact import dot, rationals, root_up
 
 HALF = Fraction(1, 2)
@@ -49,9 +49,14 @@ def frame(X, G, a, bits):
         error += root(h) * root(rest)
         rest = [v - w / Fraction(2) ** q for v, w in zip(h, weight, strict=True)]
         error += root(rest) * root([v / Fraction(2) ** p for v in point])
-    linear = [[minus * sum(g[k] * x[i] for g, x in zip(G, X, strict=True)) for i in range(len(X[0]))] for k in range(len(G[0]))]
+    linear = [
+        [minus * sum(g[k] * x[i] for g, x in zip(G, X, strict=True)) for i in range(len(X[0]))]
+        for k in range(len(G[0]))
+    ]
     whole = [[nearest(v * Fraction(2) ** (p + q)) for v in row] for row in linear]
-    rest = [v - w / Fraction(2) ** (p + q) for r, s in zip(linear, whole, strict=True) for v, w in zip(r, s, strict=True)]
+    rest = [
+        v - w / Fraction(2) ** (p + q) for r, s in zip(linear, whole, strict=True) for v, w in zip(r, s, strict=True)
+    ]
     return points, weights, whole, error + root(rest)
 
 
@@ -80,7 +85,9 @@ def least(points, weights, linear, trees, thetas):
                 w = [sum(x * u[k] for x, u in zip(t, cone, strict=True)) for k in range(r)]
                 values = [[dot(x, u) for u in cone] for x in points]
                 for j, u in enumerate(cone):
-                    F = excess(weights, [sign * dot(row, u) for row in linear], values, j, [dot(x, w) for x in points], sign)
+                    F = excess(
+                        weights, [sign * dot(row, u) for row in linear], values, j, [dot(x, w) for x in points], sign
+                    )
                     if F > 0:
                         assert dot(w, u) > 0, "θ does not fit"
                         worst = max(worst, root(w) * F / dot(w, u))
@@ -121,7 +128,9 @@ def trees_of(rng, r, count, depth):
 def examples():
     """(X, G, a, bits, tree, θ, least u) of a few problems."""
     found = []
-    for number, (m, r, N) in enumerate([(1, 2, 5), (1, 3, 21), (1, 2, 60), (2, 2, 6), (3, 3, 20), (2, 2, 33), (1, 2, 60)]):
+    for number, (m, r, N) in enumerate(
+        [(1, 2, 5), (1, 3, 21), (1, 2, 60), (2, 2, 6), (3, 3, 20), (2, 2, 33), (1, 2, 60)]
+    ):
         rng = np.random.default_rng([31, number])
         X, G = rng.standard_normal((N, r)), rng.standard_normal((m, N))
         if number == 6:  # many ties
@@ -141,12 +150,16 @@ def examples():
 def run(m, X, G, a, bits, tree, theta, u):
     problem = problem_of(m, X, np.zeros((len(X), len(G))), a=a)
     weights, g = dual(m, G)
-    m.check_spatial(problem, space_of(m, problem), weights, g, u, bits, {"proof": integers(tree), "theta": integers(theta)})
+    m.check_spatial(
+        problem, space_of(m, problem), weights, g, u, bits, {"proof": integers(tree), "theta": integers(theta)}
+    )
 
 
 def cones(m):
     for X, G, a, bits, tree, theta, u in examples():
-        tight(m, u, lambda u: run(m, X, G, a, bits, tree, theta, u), Fraction(1, 10**6) if len(G) > 1 else Fraction(1, 10**9))  # noqa: B023
+        part = Fraction(1, 10**6) if len(G) > 1 else Fraction(1, 10**9)
+        arguments = m, X, G, a, bits, tree, theta
+        assert accepted(m, run, *arguments, u * (1 + part)) and rejected(m, run, *arguments, u * (1 - part))
 
 
 def frames(m):
@@ -158,7 +171,17 @@ def frames(m):
         made = m.Frame(problem, space_of(m, problem), weights, g, Fraction(100), bits)
         assert (made.points, made.weights, made.linear) == (points, h, linear)
         assert abs(Fraction(100) - made.bound / Fraction(2) ** sum(bits) - error) <= error / 10**12
-        for wrong in ([bits[0]], [*bits, 0], [bits[0], 0.5], [True, 0], None, [5000, 0], [-5000, 0], [0, 5000], [0, -5000]):
+        for wrong in (
+            [bits[0]],
+            [*bits, 0],
+            [bits[0], 0.5],
+            [True, 0],
+            None,
+            [5000, 0],
+            [-5000, 0],
+            [0, 5000],
+            [0, -5000],
+        ):
             assert rejected(m, m.Frame, problem, space_of(m, problem), weights, g, Fraction(100), wrong)
         if len(G) == 1:
             says(m, "q = 0", m.Frame, problem, space_of(m, problem), weights, g, Fraction(100), [bits[0], 1])
@@ -181,6 +204,13 @@ def roots(m):
     # F = (√32 rounded up)/2 = 3, and û = 2u ≥ √2 F.
     for u, good in ((Fraction(212, 100), False), (Fraction(213, 100), True)):
         assert accepted(m, run, m, X, [[1.0], [1.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
+
+
+def ties(m):
+    """x = (1, −1) is concave and xᵀw = 0 at θ = (1, 1): τ = 0, so that F = (2, 2) there, and not (1, 3)."""
+    X, G = [[1.0, -1.0], [1.0, 1.0]], [[-1.0, 2.0]]
+    assert accepted(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(29, 10))
+    assert rejected(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(28, 10))
 
 
 def rejected_or_cut(m, *arguments):
@@ -224,5 +254,4 @@ def lanes(m):
         assert packed_in.values(low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
 
 
-PROBES = [cones, frames, roots, midpoints, lanes]
-
+PROBES = [cones, frames, roots, ties, midpoints, lanes]

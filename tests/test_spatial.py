@@ -84,7 +84,11 @@ def frame_error_holds(points, G, sigma, frame):
     total = Fraction(0)
     unit = Fraction(2) ** sum(frame.bits)
     for i, point, weight in zip(frame.index.tolist(), rationals(frame.points), rationals(frame.weights.T), strict=True):
-        rest = [delta * h * v - a * b / unit for h, a in zip(g[i], weight, strict=True) for v, b in zip(x[i], point, strict=True)]
+        rest = [
+            delta * h * v - a * b / unit
+            for h, a in zip(g[i], weight, strict=True)
+            for v, b in zip(x[i], point, strict=True)
+        ]
         if len(G) > 1:  # x̂ was divided by a power of two that ĥ was multiplied by
             pass
         total += root_up(dot(rest, rest))
@@ -116,7 +120,7 @@ def random_points(rng, kind, N, r):
     elif kind == "double":
         points[N // 2 :] = points[: N - N // 2] * rng.choice([1.0, -2.0], size=(N - N // 2, 1))
     elif kind == "zero":
-        points[:: 2] = 0.0
+        points[::2] = 0.0
     elif kind == "axes":
         points = np.eye(r)[rng.integers(0, r, size=N)] * rng.standard_normal((N, 1))
     elif kind == "scales":
@@ -257,7 +261,13 @@ def test_wrong_certificates_are_rejected(m):
     wrong += [proof.tree[:-1], np.append(proof.tree, 0), -proof.tree]
     for tree in wrong:
         assert not certified(problem, G, replace(answer, proof=replace(proof, tree=tree)))
-    thetas = [proof.theta[:-1], np.append(proof.theta, 1), 0 * proof.theta, -proof.theta, proof.theta.astype(int) * 1000]
+    thetas = [
+        proof.theta[:-1],
+        np.append(proof.theta, 1),
+        0 * proof.theta,
+        -proof.theta,
+        proof.theta.astype(int) * 1000,
+    ]
     for theta in thetas:
         assert not certified(problem, G, replace(answer, proof=replace(proof, theta=theta)))
     p, q = proof.bits

@@ -1652,8 +1652,10 @@ Vertex = tuple[Vector, int, Vector, Vector, list[int], list[int]]
 
 
 class Cones:
-    """The proof that ‖f̂‖ ≤ û‖w‖ for one sign. Points are in groups: one output: ĥ > 0, then ĥ < 0; several: the values s_i, then ĥ_ki s_i for
-    each output k, lane by lane. `work` pays for the budget."""
+    """The proof that ‖f̂‖ ≤ û‖w‖ for one sign.
+
+    Points are in groups: one output: ĥ > 0, then ĥ < 0; several: the values s_i, then ĥ_ki s_i for each output k, lane by lane.
+    """
 
     def __init__(self, frame: Frame, sign: int, halvings: int) -> None:
         self.m, self.n, self.one = frame.m, frame.n, frame.m == 1

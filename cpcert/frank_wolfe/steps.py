@@ -111,9 +111,7 @@ def many_points(problem: Problem, points: np.ndarray) -> bool:
     return problem.loss.name != "interpolate" and points.shape[1] > 2 and problem.N >= MANY_POINTS
 
 
-def dictionary_step(
-    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray
-) -> Iterate | None:
+def dictionary_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
     """The best network on the directions of now, of its idle ones and of new neurons W (k, r), improved (dictionary.py)."""
     from cpcert.frank_wolfe import dictionary
 

@@ -220,7 +220,7 @@ def _several_outputs(
 def cones_pay(points: np.ndarray) -> bool:
     """Whether the rung `spatial` is the one for points (N, r)."""
     N, r = points.shape
-    return N >= CONES_FROM.get(r, math.inf)
+    return CONES_FROM.get(r, math.inf) <= N
 
 
 def _cones(

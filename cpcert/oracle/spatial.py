@@ -5,40 +5,41 @@
 The 2^r orthants are bisected along edges. On the cone of vertices u_1 … u_r let w = Σθ_ju_j, θ ≥ 0, s_ij = x_iᵀu_j. Only points whose
 s_ij have both signs are undecided; for the others relu(x_iᵀw) is linear. With any ŵ, ‖ŵ‖ ≤ 1, ‖w‖ ≥ ŵᵀw = Σθ_jŵᵀu_j.
 
-**One output** (for g and for −g). h_i > 0: h_i relu(x_iᵀw) ≤ Σθ_jh_i relu(s_ij), a convex function. h_i < 0: relu(s) ≥ τs for τ ∈ [0, 1]. So
-f(w) − u‖w‖ ≤ Σθ_jF_j, and the cone is closed when for all j
+**One output** (for g and for −g). h_i > 0: h_i relu(x_iᵀw) ≤ Σθ_jh_i relu(s_ij), a convex function. h_i < 0: relu(s) ≥ τs
+for τ ∈ [0, 1]. So f(w) − u‖w‖ ≤ Σθ_jF_j, and the cone is closed when for all j
 
     F_j = Lu_j + Σ_{h_i>0} h_i relu(s_ij) + Σ_{h_i<0} h_iτ_is_ij − u ŵᵀu_j ≤ 0.                                          (1)
 
-**Several outputs.** δ_i = Σθ_j relu(s_ij) − relu(x_iᵀw) lies in [0, ē_iΣθ_j], ē_i = pq/(p + q), p = max_j s_ij, q = max_j −s_ij: for Σθ_j = 1, s the
-part of x_iᵀw with s_ij > 0 and −t the rest, δ_i = min(s, t) with s/p + t/q ≤ 1. Therefore (U: the undecided points)
+**Several outputs.** δ_i = Σθ_j relu(s_ij) − relu(x_iᵀw) lies in [0, ē_iΣθ_j], ē_i = pq/(p + q), p = max_j s_ij, q = max_j −s_ij:
+for Σθ_j = 1, with s ≥ 0 the part of x_iᵀw from the s_ij > 0 and −t the rest, δ_i = min(s, t) and s/p + t/q ≤ 1. Therefore
+(U: the undecided points)
 
     F_j = ‖Lu_j + Σ_i h_i relu(s_ij) − ½Σ_U h_iē_i‖ + ½Σ_U ‖h_i‖ē_i − u ŵᵀu_j ≤ 0  for all j.                                (2)
 
-**θ.** Take ŵ = Uθ/‖Uθ‖ and τ_i = [x_iᵀUθ > 0]. Then Φ(θ) = Σθ_jF_j is concave, F a supergradient; so Φ(θ) > 0 at one θ means that no θ
-closes the cone. The first θ is the centroid, the next ones move towards the worst vertex.
+**θ.** Take ŵ = Uθ/‖Uθ‖ and τ_i = [x_iᵀUθ > 0]. Then Φ(θ) = Σθ_jF_j is concave, F a supergradient; so Φ(θ) > 0 at one θ means
+that no θ closes the cone. The first θ is the centroid, the next ones move towards the worst vertex.
 
-**Frame.** Only the products h_ix_iᵀ matter. For one output x̂_i are integers next to 2^p|h_i|x_i and ĥ_i = ±1; for several, x̂_i next to 2^p x_i2^−e_i with
-e_i the exponent of max|x_i|, and ĥ_i next to 2^q h_i2^e_i; L̂ next to 2^{p+q}L. What f changes by on the unit ball, at most
+**Frame.** Only the products h_ix_iᵀ matter. For one output x̂_i are integers next to 2^p|h_i|x_i and ĥ_i = ±1; for several, x̂_i next
+to 2^p x_i2^−e_i with e_i the exponent of max|x_i|, and ĥ_i next to 2^q h_i2^e_i; L̂ next to 2^{p+q}L. What f changes by on the
+unit ball, at most
 
     Σ ‖h_i‖‖x_i − x̂_i‖ + ‖h_i − ĥ_i‖‖x̂_i‖ + ‖L − L̂‖_F   (in the units of f),                                              (3)
 
 is added to the bound. These integers are what the certificate is checked with.
 
-**Rounding**, ε = 2⁻⁵². M = ‖L̂‖_F + Σ‖ĥ_i‖‖x̂_i‖ bounds all sums of absolute values below, as ‖u_j‖ ≤ |u_j|₁ = 1; u ≤ M. Vertices are exact. An s_ij is off by
-(r + D)ε‖x̂_i‖ after D averages; a sum of the terms of f by (N + D)ε M, however it was put together, as each point is folded once
-on a path; (1) and (2) add as much again, twice, and ŵᵀu_j is off by (r + 6)ε. So with margin (4N + 8(D + r + m) + 64)ε M added to each
-F_j the test F_j ≤ 0 is a proof.
+**Rounding**, ε = 2⁻⁵². M = ‖L̂‖_F + Σ‖ĥ_i‖‖x̂_i‖ bounds all sums of absolute values below, as ‖u_j‖ ≤ |u_j|₁ = 1; u ≤ M. Vertices are
+exact. An s_ij is off by (r + D)ε‖x̂_i‖ after D averages; a sum of the terms of f by (N + D)ε M, however it was put together, as
+each point is folded once on a path; (1) and (2) add as much again, twice, and ŵᵀu_j is off by (r + 6)ε. So with margin
+(4N + 8(D + r + m) + 64)ε M added to each F_j the test F_j ≤ 0 is a proof.
 
-**Subtrees** depend on their cone alone: f is evaluated at its vertices anew. The tree is cut into about `TASKS` of them, whatever the number of
-threads; the proof is the concatenation in order.
+**Subtrees** depend on their cone alone: f is evaluated at its vertices anew. The tree is cut into about `TASKS` of them, whatever
+the number of threads; the proof is the concatenation in order.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
-from cpcert.oracle.spatial_kernels import CLOSED, DEEPEST, FOUND, LEAF, explore
+from cpcert.oracle.spatial_kernels import CLOSED, DEEPEST, explore
 from cpcert.oracle.spectral import EPS, TINY
 from cpcert.parallel import late
 
@@ -62,9 +63,10 @@ SECONDS_PER_LOOK = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The integers of one problem, as float64. points (n, r), weights (m, n), linear (m, r): f̂ = 2^{p+q}f up to `error` in the units of f.
+    """The integers of one problem, as float64: f̂ = 2^{p+q}f up to `error`, in the units of f.
 
-    index (n,): the points that take part; one output: those with h_i > 0 first, `convex` of them. bits: (p, q).
+    points (n, r), weights (m, n), linear (m, r). index (n,): the points that take part; one output: those with h_i > 0 first,
+    `convex` of them. bits: (p, q).
     """
 
     points: np.ndarray
@@ -85,8 +87,11 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class SpatialProof:
-    """γ(G) ≤ bound. bits: (p, q) of the frame; tree (int8): the orthants' trees, depth first, for g and then for −g if there is one output: edge + 1
-    or 0 for a leaf; theta (int8): r numbers for each leaf. aim: what the trees prove, for the numbers of the frame."""
+    """Why ‖f̂‖ ≤ aim·‖w‖ for the numbers of the frame, aim in the units of f.
+
+    bits: (p, q) of the frame. tree (int8): the orthants' trees, depth first, for g and then for −g if there is one output: edge + 1,
+    or 0 for a leaf. theta (int8): r numbers for each leaf.
+    """
 
     bits: tuple[int, int]
     tree: np.ndarray

@@ -25,16 +25,19 @@ NODES_AFTER_NEURON = 300
 
 
 class Levels(NamedTuple):
-    """Row d is the cone at level d. U (r, r) with rows u_j; length (r,) their norms; halvings (r,); fold, value (r, m); count, convex: undecided points,
-    and how many of those count as convex; at, index_at: where its values and the numbers of its points start; phase: 0, 1, 2
-    children begun; edge (2,); and the midpoint of that edge: middle (r,), its fold and value (m,)."""
+    """Row d is the cone at level d.
+
+    U (r, r) with rows u_j; length (r,) their norms; halvings (r,); fold, value (r, m); left, convex: undecided points, and how many
+    of those count as convex; at, index_at: where its values and the numbers of its points start; phase: 0, 1, 2 children
+    begun; edge (2,); and the midpoint of that edge: middle (r,), its fold and value (m,).
+    """
 
     U: np.ndarray
     length: np.ndarray
     halvings: np.ndarray
     fold: np.ndarray
     value: np.ndarray
-    count: np.ndarray
+    left: np.ndarray
     convex: np.ndarray
     at: np.ndarray
     index_at: np.ndarray
@@ -50,7 +53,7 @@ def _inherit(d, out, levels, values, index, weights, low, high, kept):
     """Fill level d + 1 from level d with the vertex `out` replaced by the midpoint (−1: none); decided points are folded."""
     r = levels.U.shape[1]
     m = weights.shape[0]
-    n = levels.count[d]
+    n = levels.left[d]
     at = levels.at[d]
     middle_at = at + r * n
     for j in range(r):
@@ -103,7 +106,7 @@ def _inherit(d, out, levels, values, index, weights, low, high, kept):
             values[to + j * count + i] = row[kept[i]]
     for i in range(count):
         index[first + n + i] = index[first + kept[i]]
-    levels.count[d + 1] = count
+    levels.left[d + 1] = count
     levels.convex[d + 1] = convex
     levels.at[d + 1] = to
     levels.index_at[d + 1] = first + n
@@ -126,7 +129,7 @@ def exact_sign(x, w):
         b = (high - (a - t)) + (p - t)
         high, low = a, low + (b + q)
     total = high + low
-    return 0.0 if abs(total) < 0.5**(FINEST + 1) else total
+    return 0.0 if abs(total) < 0.5 ** (FINEST + 1) else total
 
 
 @njit(cache=True, nogil=True)
@@ -136,7 +139,7 @@ def _excess(d, levels, values, index, points, bound, close, theta, value, w, tot
     Totals below `close` times Σθ_j have their exact sign, as the checker sees it.
     """
     r = levels.U.shape[1]
-    n, convex, at = levels.count[d], levels.convex[d], levels.at[d]
+    n, convex, at = levels.left[d], levels.convex[d], levels.at[d]
     square = 0.0
     for k in range(r):
         w[k] = 0.0
@@ -171,7 +174,7 @@ def _excess(d, levels, values, index, points, bound, close, theta, value, w, tot
 def _closes(d, levels, values, index, points, weights, sizes, bound, margin, close, theta, start, w, total, F):
     """Look for θ that closes the cone at level d: 1 found, 0 there is none, −1 not found. theta, w: the last one tried."""
     r, m = levels.U.shape[1], weights.shape[0]
-    n, at = levels.count[d], levels.at[d]
+    n, at = levels.left[d], levels.at[d]
     if m == 1:
         for j in range(r):
             start[j] = levels.value[d, j, 0] + margin
@@ -231,7 +234,7 @@ def _closes(d, levels, values, index, points, weights, sizes, bound, margin, clo
 def _value_at(d, levels, values, index, weights, theta, result):
     """f(Σθ_ju_j), (m,)."""
     r, m = levels.U.shape[1], weights.shape[0]
-    n, at, first = levels.count[d], levels.at[d], levels.index_at[d]
+    n, at, first = levels.left[d], levels.at[d], levels.index_at[d]
     for k in range(m):
         result[k] = 0.0
         for j in range(r):
@@ -249,7 +252,7 @@ def _value_at(d, levels, values, index, weights, theta, result):
 def _choose(d, levels, values, index, sizes, bound, low):
     """The edge (a, b) whose midpoint gains most: Σ ‖h_i‖ min(|s_ia|, |s_ib|) where the sign changes, and for the norm."""
     r = levels.U.shape[1]
-    n, at, first = levels.count[d], levels.at[d], levels.index_at[d]
+    n, at, first = levels.left[d], levels.at[d], levels.index_at[d]
     for i in range(n):
         low[i] = sizes[index[first + i]]
     best, number, e = -1.0, 0, 0
@@ -277,7 +280,7 @@ def _choose(d, levels, values, index, sizes, bound, low):
 def _bisect(d, levels, values, index, weights):
     """The midpoint of the edge chosen at level d: its coordinates, values and sums."""
     r, m = levels.U.shape[1], weights.shape[0]
-    n, convex, at, first = levels.count[d], levels.convex[d], levels.at[d], levels.index_at[d]
+    n, convex, at, first = levels.left[d], levels.convex[d], levels.at[d], levels.index_at[d]
     a, b = levels.edge[d, 0], levels.edge[d, 1]
     for k in range(r):
         levels.middle[d, k] = 0.5 * (levels.U[d, a, k] + levels.U[d, b, k])
@@ -314,7 +317,7 @@ def _levels(points, weights, linear, convex, cone):
     )  # fmt: skip
     values = np.empty((r + 1) * N * D)
     index = np.empty(N * D, np.int64)
-    levels.count[0] = N
+    levels.left[0] = N
     levels.convex[0] = convex
     for i in range(N):
         index[i] = i
@@ -375,7 +378,9 @@ def explore(points, weights, linear, sizes, convex, bound, margin, cone, halving
             grown = np.empty(2 * written + r, np.int8)
             grown[:written] = thetas[:written]
             thetas = grown
-        answer = _closes(d, levels, values, index, points, weights, sizes, bound, margin, close, theta, start, w, low, F)
+        answer = _closes(
+            d, levels, values, index, points, weights, sizes, bound, margin, close, theta, start, w, low, F
+        )
         visited += 1
         if answer == 1:
             tree[visited - 1] = LEAF
