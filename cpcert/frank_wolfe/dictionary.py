@@ -29,7 +29,7 @@ from cpcert.problem import Problem
 
 # Neurons and steps of the training that fills the dictionary first, and steps of a move of all neurons.
 WIDTH, TRAINING_STEPS, MOVING_STEPS = 40, 300, 60
-ROUNDS, CYCLES, NEWTON = 30, 60, 12
+ROUNDS, CYCLES, NEWTON = 100, 60, 12
 # Operations of a Newton step on all neurons that are worth their time.
 POLISHED = 4e7
 MERGE_ANGLES = (0.1, 0.01, 1e-4)
