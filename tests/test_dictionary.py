@@ -19,7 +19,7 @@ def problem_of(loss, m, beta, N=60, lam=1e-2):
     X = rng.standard_normal((N, 3))
     Y = np.maximum(X @ rng.standard_normal((3, m)), 0.0) + 0.2 * rng.standard_normal((N, m))
     if loss == "logistic":
-        Y = np.where(Y > Y.mean(axis=0), 1.0, -1.0)
+        Y = np.where(Y.mean(axis=0) < Y, 1.0, -1.0)
     if loss == "cross_entropy":
         Y = np.eye(m)[Y.argmax(axis=1)]
     return Problem(X, Y, lam=lam, loss=loss, beta=beta)
