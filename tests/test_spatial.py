@@ -89,8 +89,6 @@ def frame_error_holds(points, G, sigma, frame):
             for h, a in zip(g[i], weight, strict=True)
             for v, b in zip(x[i], point, strict=True)
         ]
-        if len(G) > 1:  # x̂ was divided by a power of two that ĥ was multiplied by
-            pass
         total += root_up(dot(rest, rest))
     left = [
         Fraction(sigma.a_minus) * sum(row[k] * v for row, v in zip(x, h, strict=True)) - b / unit
