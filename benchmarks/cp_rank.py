@@ -16,7 +16,7 @@ from cp_matrices import CASES, rows
 from cpcert.certificate.rank_check import check_rank_claim
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.factorize import find_factors, relative_residual
-from cpcert.rank.graphs import complete_bipartite, edge_matrix, load_graph
+from cpcert.rank.graphs import complete_bipartite, edge_matrix, find_graph
 from cpcert.rank.semidefinite import semidefinite_bounds
 
 # How many random matrices of each order.
@@ -51,7 +51,7 @@ def golden() -> None:
 
 def graphs() -> None:
     cases = [(f"B_{N}", complete_bipartite(N)) for N in (4, 8, 16, 40, 100)]
-    cases += [(name, load_graph(name)) for name in ("petersen", "groetzsch", "heawood", "clebsch", "cycle-100")]
+    cases += [(name, find_graph(name).graph) for name in ("petersen", "groetzsch", "heawood", "clebsch", "cycle-100")]
     for vertices, edges in ((100, 300), (300, 1000), (1000, 5000)):
         rng = np.random.default_rng(vertices)
         graph = nx.empty_graph(vertices)

@@ -10,7 +10,7 @@ import tables
 import torch
 
 from cpcert import Network, Problem
-from cpcert.commands.features import settled, train_one
+from cpcert.commands.forces import settled, train_one
 from cpcert.deep.descent import descend, random_network
 from cpcert.formulations.descent import local_descent, projected_descent
 from cpcert.formulations.forces import LayerForces, layer_forces

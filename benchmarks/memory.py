@@ -19,6 +19,7 @@ from cpcert import solve
 from cpcert.instance import parse_instance
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import branch_and_bound
+from cpcert.oracle.rung import Limits
 
 NODES = 10**6
 SCIP_SECONDS = 60.0
@@ -48,7 +49,7 @@ def measure(which: str) -> dict[str, float]:
     points, g, best = problem_and_value()
     before, started = peak_megabytes(), time.process_time()
     if which == "cpcert":
-        result = branch_and_bound(points, g, np.zeros(points.shape[1]), CUTOFF * best, node_limit=NODES, max_atoms=0)
+        result = branch_and_bound(points, g, np.zeros(points.shape[1]), CUTOFF * best, Limits(NODES), max_atoms=0)
         nodes, ratio = result.nodes, result.upper_bound / best
     else:
         import peers

@@ -10,11 +10,12 @@ import peers
 import tables
 
 from cpcert import Problem, solve
+from cpcert.frank_wolfe.active_set import columns_for
 from cpcert.frank_wolfe.arcs import correct_in_plane
-from cpcert.frank_wolfe.corrective import columns_for, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import bias_only
+from cpcert.networks.one_dim import merge_neurons
 from cpcert.oracle.plane import plane_oracle
-from cpcert.rank.one_dim import merge_neurons
 
 # N, the gap asked for, the seconds aimed at.
 TARGETS = ((1_000, 1e-6, 5.0), (10_000, 1e-4, 60.0))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cpcert.instance import Instance as Instance
     from cpcert.instance import dump_instance as dump_instance
     from cpcert.instance import load_instance as load_instance
+    from cpcert.models.read import read_model as read_model
     from cpcert.network import Network as Network
     from cpcert.problem import Problem as Problem
 
@@ -40,6 +41,7 @@ _HOME = {
     "certify": "cpcert.certificate.build",
     "dump_instance": "cpcert.instance",
     "load_instance": "cpcert.instance",
+    "read_model": "cpcert.models.read",
     "solve": "cpcert.frank_wolfe.solve",
     "solve_deep": "cpcert.deep.solve",
 }

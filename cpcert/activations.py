@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -49,8 +50,16 @@ class Activation:
 
     @property
     def kink(self) -> float:
-        """a₊ − a₋, the jump of the slope at 0 (rounded to nearest): σ(s) = a₋ s + kink·relu(s)."""
+        """a₊ − a₋, the jump of the slope at 0: σ(s) = a₋ s + kink·relu(s). Rounded to nearest, and 0 only where it is 0.
+
+        Bounds computed with it include that rounding; `exact_kink` is the number itself.
+        """
         return self.a_plus - self.a_minus
+
+    @property
+    def exact_kink(self) -> Fraction:
+        """a₊ − a₋ without rounding."""
+        return Fraction(self.a_plus) - Fraction(self.a_minus)
 
     @property
     def is_even(self) -> bool:

@@ -10,9 +10,9 @@
     solve: {gap: 1.0e-6, time_limit: 60}
     train: {widths: 1:64, seeds: 5}   # for the commands train and plateau
 
-The data sources and their keys are in cpcert/data.py. The file is read as YAML 1.2 (core schema): `1e-2` is a number,
-`no` is text, and a number means its nearest float64. An unknown key, a key given twice and a value of the wrong type
-are errors; nothing is guessed.
+The data sources and their keys are in cpcert/data/sources.py. The file is read as YAML 1.2 (core schema): `1e-2` is a
+number, `no` is text, and a number means its nearest float64. An unknown key, a key given twice and a value of the wrong
+type are errors; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from cpcert.data import AnySource, File, Source
+from cpcert.data.sources import AnySource, File, Source
 from cpcert.errors import InputError
+from cpcert.losses import LOSSES
 from cpcert.numbers import parse_integer
 from cpcert.problem import Columns, Problem
 
@@ -71,6 +72,12 @@ class TrainSettings(BaseModel):
     rate: Annotated[float, Field(gt=0, description="give the first learning rate of Adam, a number > 0")] = 0.01
 
 
+def _known_loss(name: str) -> str:
+    if name not in LOSSES:
+        raise InputError(f"loss: is {_shown(name)}; {_right(Instance, 'loss')}{_did_you_mean(name, list(LOSSES))}")
+    return name
+
+
 class Instance(BaseModel):
     """A problem as its file states it. `problem()` reads the data and makes the `Problem`."""
 
@@ -81,10 +88,7 @@ class Instance(BaseModel):
         str, Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$", description="give a text that can be a file name")
     ]
     data: Annotated[AnySource, Field(discriminator="source", description="give the data source and its keys")]
-    loss: Annotated[
-        Literal["mse", "cross_entropy", "logistic", "interpolate"],
-        Field(description="use one of mse, cross_entropy, logistic, interpolate"),
-    ] = "mse"
+    loss: Annotated[str, Field(description=f"use one of {', '.join(LOSSES)}"), AfterValidator(_known_loss)] = "mse"
     activation: Annotated[
         Literal["relu", "leaky_relu", "abs", "linear"],
         Field(description="use one of relu, leaky_relu, abs, linear"),
@@ -108,9 +112,10 @@ class Instance(BaseModel):
     @model_validator(mode="after")
     def _combinations(self) -> Instance:
         """What no single key shows; the same rules as Problem's, but before any data is read."""
-        if self.loss == "interpolate" and self.lam is not None:
-            raise InputError("lambda: interpolate has no lambda (it counts as 1); leave it out")
-        if self.loss != "interpolate" and self.lam is None:
+        constraint = LOSSES[self.loss].is_constraint
+        if constraint and self.lam is not None:
+            raise InputError(f"lambda: {self.loss} has no lambda (it counts as 1); leave it out")
+        if not constraint and self.lam is None:
             raise InputError(f"lambda: is missing, and the loss {self.loss} needs it; {_right(Instance, 'lam')}")
         if self.activation == "leaky_relu" and (self.slope is None or not -1.0 < self.slope < 1.0):
             state = "is missing, and leaky_relu needs it" if self.slope is None else f"is {self.slope}"

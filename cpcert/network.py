@@ -112,7 +112,7 @@ class Network:
         Z = []
         for W in self.weights:
             Z.append(W @ A)
-            A = features(Z[-1], self.activation, self.beta)
+            A = layer_features(Z[-1], self.activation, self.beta)
         return Z
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -216,14 +216,11 @@ class Network:
         activation, beta: for files without this metadata. Raises InputError for a file that is missing, is no
         safetensors file, lacks a tensor or says something else than the arguments, and for NaN or wrong shapes.
         """
-        tensors, metadata = _read_safetensors(Path(path))
+        tensors, metadata = read_safetensors(Path(path))
         names = [f"W{i}" for i in range(1, len(tensors) + 1)]
         if not tensors or set(tensors) != set(names):
             found = ", ".join(sorted(tensors)) or "nothing"
             raise InputError(f"{path}: holds {found}; a model holds the tensors W1, W2, … and no others")
-        for name, tensor in tensors.items():
-            if tensor.dtype.kind != "f":
-                raise InputError(f"{path}: {name} has type {tensor.dtype}; weights must be floating point numbers")
         try:
             stored = _metadata_network(metadata)
         except (KeyError, ValueError) as error:
@@ -275,7 +272,7 @@ class Network:
         return self.forward(problem.X)[-1]
 
 
-def features(Z: np.ndarray, activation: Activation, beta: float) -> np.ndarray:
+def layer_features(Z: np.ndarray, activation: Activation, beta: float) -> np.ndarray:
     """Z^σ = [σ(Z); β1ᵀ], (k + 1, N); just σ(Z) when β = 0."""
     return _with_bias(activation(Z), beta)
 
@@ -299,7 +296,7 @@ def forward_with_error(network: Network, X: np.ndarray) -> list[tuple[np.ndarray
             # Where every product is 0, so is the output, exactly.
             used = (W != 0.0).astype(float) @ ((A != 0.0) | (A_error != 0.0)).astype(float)
             Z_error = np.where(used == 0.0, 0.0, Z_error)
-            A = features(Z, network.activation, network.beta)
+            A = layer_features(Z, network.activation, network.beta)
             A_error = np.zeros_like(A)
             A_error[: Z.shape[0]] = _outward(
                 network.activation.lipschitz * Z_error + 2 * UNIT_ROUNDOFF * np.abs(A[: Z.shape[0]]), 1
@@ -421,17 +418,34 @@ def _merge_layer(
     return W[keep], np.delete(following, np.flatnonzero(~keep), axis=1)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of a file, and its metadata. float16, float32 and bfloat16 keep their values exactly (bfloat16 as float32).
+
+    Raises InputError for a file that is none, and for tensors of any other type than these and float64.
+    """
+    from safetensors import SafetensorError, deserialize, safe_open
 
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a model in .safetensors format")
     try:
         with safe_open(path, framework="numpy") as file:
-            # safe_open is no mapping: keys() is its only list of names.
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            metadata = file.metadata() or {}
+        entries = deserialize(path.read_bytes())
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a readable safetensors model ({error})") from None
+    tensors = {}
+    for name, entry in entries:
+        kind, raw = entry["dtype"], entry["data"]
+        if kind == "BF16":  # the upper half of a float32
+            flat = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+        elif kind in ("F16", "F32", "F64"):
+            flat = np.frombuffer(raw, f"<f{int(kind[1:]) // 8}")
+        else:
+            raise InputError(
+                f"{path}: {name} has type {kind}; weights must be floating point numbers (F64, F32, F16, BF16)"
+            )
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors, metadata
 
 
 def _metadata_network(metadata: dict[str, str]) -> tuple[Activation, float] | None:

@@ -1,6 +1,7 @@
 """Text that means a number: decimals as people and programs write them, and nothing more.
 
-`float` and `int` also accept 1_000, infinity, nan and the digits of every script; in a data file those are text.
+Python's own float, int and Fraction also read "2020_01" as 202001, the digits of every script, "nan" and "infinity": a
+code in a table would become a number without a word.
 """
 
 from __future__ import annotations
@@ -11,16 +12,21 @@ from fractions import Fraction
 
 # Of texts in these characters, `float` accepts exactly the decimals.
 DECIMAL_CHARACTERS = "0123456789+-.eE"
-_RATIO = re.compile(r"[-+]?[0-9]+/[0-9]+")
+_RATIONAL = re.compile(r"[+-]?\d{1,400}(/\d{1,400})?", re.ASCII)
 
 
 def parse_float(text: str) -> float:
-    """The float64 nearest to a decimal like -12, .5 or 1e-3. Raises ValueError for any other text, and beyond 1.8e308."""
-    if text.strip(DECIMAL_CHARACTERS):
-        raise ValueError(f"{text!r} is not a decimal number")
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text!r} is larger than every float64")
+    """The float64 nearest to a decimal like -12, .5 or 1e-3, blanks around it allowed.
+
+    Raises ValueError for any other text, and beyond the largest float64.
+    """
+    stripped = text.strip(" \t")
+    try:
+        value = math.nan if stripped.strip(DECIMAL_CHARACTERS) else float(stripped)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a decimal number" + (" of at most 1.8e308" if math.isinf(value) else ""))
     return value
 
 
@@ -32,13 +38,14 @@ def parse_integer(text: str) -> int:
 
 
 def parse_rational(text: str) -> Fraction:
-    """The exact value of an integer, a decimal or a fraction p/q. Raises ValueError for any other text, and for q = 0."""
-    if _RATIO.fullmatch(text):
-        p, q = text.split("/")
-        if int(q) == 0:
-            raise ValueError(f"{text!r} divides by 0")
-        return Fraction(int(p), int(q))
-    # A decimal that float64 can hold is not too long to write out; 1e-999999999 is.
-    if parse_float(text) == 0.0 and text.lower().partition("e")[0].strip("+-.0"):
-        raise ValueError(f"{text!r} is smaller than every float64")
-    return Fraction(text)
+    """An integer or a fraction p/q, exactly, blanks around it allowed; at most 400 digits each.
+
+    Raises ValueError for any other text, and for q = 0.
+    """
+    stripped = text.strip(" \t")
+    if not _RATIONAL.fullmatch(stripped):
+        raise ValueError(f"{text!r} is not an integer or a fraction p/q")
+    numerator, _, denominator = stripped.partition("/")
+    if denominator and not int(denominator):
+        raise ValueError(f"{text!r} has the denominator 0")
+    return Fraction(int(numerator), int(denominator or 1))

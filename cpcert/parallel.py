@@ -1,22 +1,25 @@
 """Work on several processes or machines, all of it through one interface, `concurrent.futures.Executor`.
 
-A task is a function of a module and arguments that can be pickled; its result depends on these alone. So it does not matter
-where a task runs, and when a worker dies the task runs again: dask.distributed gives it to another worker, a process
-pool breaks as a whole and what is left runs in this process. How work is cut into tasks must not depend on the number of workers;
-then the results do not depend on it either.
+A task is a function of a module and arguments that can be pickled; its result depends on these alone. So it does not
+matter where a task runs, and when a worker dies the task runs again: dask.distributed gives it to another worker, a
+process pool breaks as a whole and what is left runs in this process. How work is cut into tasks must not depend on the
+number of workers; then the results do not depend on it either.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from numbers import Integral
 from typing import Any, Generic, TypeVar
 
 from cpcert.errors import InputError
@@ -99,11 +102,50 @@ def late(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() > deadline
 
 
+class OutOfTime(KeyboardInterrupt):
+    """A deadline has passed: like Ctrl-C, it ends the work and leaves what is proven."""
+
+
+@contextmanager
+def out_of_time_at(deadline: float | None) -> Iterator[None]:
+    """Raise OutOfTime in the with block once the deadline, a `time.monotonic()`, has passed.
+
+    By an alarm signal, which only the main thread of a Unix process can have; elsewhere nothing is raised.
+    """
+    alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if deadline is None or not alarm or math.isinf(deadline):
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 1e-3))
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def wait(tasks: Sequence[Task[Any]], deadline: float | None) -> None:
     """Wait until one of the tasks is done, or for the deadline, a `time.monotonic()`."""
     if not any(task.done() for task in tasks):
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         wait_for_futures([task._future for task in tasks if task._future is not None], seconds, FIRST_COMPLETED)
+
+
+@contextmanager
+def at_work(given: Workers | int) -> Iterator[Workers]:
+    """The given workers, or so many processes for the time of a with block. Raises InputError for anything else."""
+    if isinstance(given, Workers):
+        yield given
+        return
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < 1:
+        raise InputError(f"workers: is {given!r}; give a number of processes >= 1, or Workers of cpcert.parallel")
+    with workers(int(given)) as crew:
+        yield crew
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -157,6 +157,15 @@ class Problem:
         return digest.hexdigest()
 
 
+def unchecked(problem: Problem, **changes: Any) -> Problem:
+    """The problem with some fields changed and nothing checked: for problems inside a solver, whose numbers may leave the range
+    of inputs."""
+    changed = object.__new__(Problem)
+    for field in fields(Problem):
+        object.__setattr__(changed, field.name, changes.get(field.name, getattr(problem, field.name)))
+    return changed
+
+
 def _read_only(A: np.ndarray) -> np.ndarray:
     A = np.ascontiguousarray(A, dtype=np.float64)
     A.flags.writeable = False
@@ -172,10 +181,10 @@ def _activation(given: str | Activation, slope: float | None) -> Activation:
 
 
 def _lam(lam: float | None, loss: Loss) -> float:
-    if loss.name == "interpolate":
+    if loss.is_constraint:
         # 1.0 is accepted because dataclasses.replace hands back the value stored here.
         if lam is not None and lam != 1.0:
-            raise InputError(f"lambda: is {lam!r}, but interpolate has no lambda (it counts as 1); leave it out")
+            raise InputError(f"lambda: is {lam!r}, but {loss.name} has no lambda (it counts as 1); leave it out")
         return 1.0
     right = "give the weight of the penalty, a finite number > 0"
     if lam is None:

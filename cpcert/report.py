@@ -1,50 +1,30 @@
-"""What people and programs read: the running trace, the closing line, the JSON object, the files.
+"""What people and programs read about depth 2: the running trace, the closing line, the JSON object, the files.
 
-Numbers that are claims are rounded outward, exactly (`decimal`): a printed lower bound is never above the proven one, a
-printed upper bound or gap never below it.
+Numbers that are claims are rounded outward or printed whole (printing.py): a printed lower bound is never above the proven
+one, a printed upper bound or gap never below it.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.errors import InputError
+from cpcert.output import csv_bytes, write_file, write_json
+from cpcert.printing import about, at_least, at_most, enclosure, finite, or_dash, outward, plural, rounded_up, whole
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
     from cpcert.problem import Columns, Problem
-    from cpcert.training.check import CheckResult
-MATRIX_CLAIMS = {
-    "completely_positive": "the matrix of order {order} in the file is completely positive",
-    "not_completely_positive": "the matrix of order {order} in the file is not completely positive",
-    "cp_rank": "the cp-rank of the matrix of order {order} in the file is",
-    "rank_sigma": "Rank_σ of the pair of order {order} in the file is",
-    "not_in_S": "the pair of order {order} in the file is not in S",
-}
-# What each status means, and what to do about it.
-STATUS = {
-    "optimal": "the requested gap is proven",
-    "time_limit": "the time limit came first; raise --time-limit, or ask for a larger --gap",
-    "node_limit": "the node limit came first; raise --node-limit, or ask for a larger --gap",
-    "iteration_limit": "the iteration limit came first; raise max_iterations, or ask for a larger --gap",
-    "interrupted": "stopped by hand; what is printed here is proven all the same",
-    "infeasible": "no network of any width reaches these targets exactly, and that is proven; "
-    "remove conflicting points, allow biases (beta), or use the loss mse",
-    "memory_limit": "memory ran out; ask for a larger --gap, or take fewer points",
-}
+    from cpcert.rank.pair import NearbyRank
 
 # -- the running trace -----------------------------------------------------------------------------------------------
 
@@ -52,10 +32,10 @@ _COLUMNS = (
     # heading, width, cell, also on a terminal of 80 columns
     ("iter", 4, lambda r: str(r.iteration), True),
     ("step", 10, lambda r: r.step, False),
-    ("upper", 12, lambda r: _number(r.upper, ".9g"), True),
-    ("lower", 12, lambda r: _number(r.lower, ".9g"), True),
-    ("gap", 8, lambda r: _number(r.gap, ".1e"), True),
-    ("oracle/2λ", 12, lambda r: _number(r.oracle_ratio, ".9g"), False),
+    ("upper", 12, lambda r: or_dash(r.upper, at_most, 9), True),
+    ("lower", 12, lambda r: or_dash(r.lower, at_least, 9), True),
+    ("gap", 8, lambda r: or_dash(r.gap, rounded_up), True),
+    ("oracle/2λ", 12, lambda r: or_dash(r.oracle_ratio, about, 9), False),
     ("rung", 12, lambda r: r.rung or "-", True),
     ("nodes", 8, lambda r: str(r.nodes), True),
     ("active", 6, lambda r: str(r.active), False),
@@ -68,8 +48,7 @@ _GAP_BETWEEN_COLUMNS = 2
 def running_trace(problem: Problem) -> Iterator[Callable[[TraceRecord], None]]:
     """A callback for `solve` that shows each iteration on stderr: a live table on a terminal, else a line each.
 
-    Nothing is printed before the first iteration, so that a problem which `solve` refuses gets one message only. The
-    numbers are for orientation: rounded to nearest, not claims.
+    Nothing is printed before the first iteration, so that a problem which `solve` refuses gets one message only.
     """
     terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with ExitStack() as until_the_end:
@@ -124,28 +103,24 @@ def _live_table() -> Iterator[Callable[[TraceRecord], None]]:
         yield show
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None or not math.isfinite(value) else format(value, form)
-
-
 def describe(problem: Problem) -> str:
     """One line: `diabetes-40: 40 points, 4 features, 1 output; mse, relu, depth 2, beta = 1, lambda = 0.01`."""
-    slope = f" (slope {problem.activation.a_minus:g})" if problem.activation.name == "leaky_relu" else ""
-    penalty = "" if problem.loss.name == "interpolate" else f", lambda = {problem.lam:g}"
+    slope = f" (slope {whole(problem.activation.a_minus)})" if problem.activation.name == "leaky_relu" else ""
+    penalty = "" if problem.loss.is_constraint else f", lambda = {whole(problem.lam)}"
     shape = ", ".join(
-        f"{count} {_plural(count, noun)}"
+        f"{count} {plural(count, noun)}"
         for count, noun in ((problem.N, "point"), (problem.n0, "feature"), (problem.m, "output"))
     )
     return (
         f"{problem.name}: {shape}; {problem.loss.name}, {problem.activation.name}{slope}, "
-        f"depth {problem.depth}, beta = {problem.beta:g}{penalty}"
+        f"depth {problem.depth}, beta = {whole(problem.beta)}{penalty}"
     )
 
 
 def describe_columns(columns: Columns) -> list[str]:
     """What the columns of a table became, and how it was read, a line each."""
     roles = (("feature", columns.features), ("target", columns.targets))
-    names = "; ".join(f"{_plural(len(names), role)} {_listed(names)}" for role, names in roles)
+    names = "; ".join(f"{plural(len(names), role)} {_listed(names)}" for role, names in roles)
     return [names, *columns.notes]
 
 
@@ -164,330 +139,117 @@ def column_names(problem: Problem) -> dict[str, list[str] | None]:
     return {"features": list(columns.features), "targets": list(columns.targets), "classes": classes}
 
 
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
+# -- the outcomes ----------------------------------------------------------------------------------------------------
 
 
-# -- the closing line ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class SolveOutcome:
+    """A result; Rank_σ near the covariance pair of its network, if that was asked for; the files that were written."""
+
+    result: SolveResult
+    rank_sigma: NearbyRank | None
+    model: Path | None = None
+    certificate: Path | None = None
+
+    def sentence(self) -> str:
+        """The closing line."""
+        return closing_line(self.result)
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert solve`."""
+        result, rank = self.result, self.rank_sigma
+        return {
+            "instance": result.problem.name,
+            "sha256": result.problem.sha256,
+            **column_names(result.problem),
+            "status": result.status,
+            "scope": result.scope,
+            "upper": finite(result.upper),
+            "lower": finite(result.lower),
+            "gap": finite(result.gap),
+            "width": result.width,
+            "rank_sigma": {"lower": None, "upper": result.width, "tolerance": None} if rank is None else asdict(rank),
+            "iterations": result.iterations,
+            "seconds": finite(result.seconds),
+            "certificate": None if self.certificate is None else str(self.certificate),
+            "model": None if self.model is None else str(self.model),
+            "message": result.message,
+        }
+
+    def write(self, folder: Path, certificate: Certificate | None = None, *, everything: bool = True) -> SolveOutcome:
+        """Write NAME.cpcert (if there is a certificate) into `folder`, and if `everything` NAME.json, NAME.safetensors (if
+        there is a network) and NAME-trace.csv.
+
+        Each file appears complete or not at all. Returns the outcome with the paths of model and certificate.
+        Raises OSError when the disk refuses.
+        """
+        name = self.result.problem.name
+        model = proof = None
+        if certificate is not None:
+            proof = folder / f"{name}.cpcert"
+            write_file(proof, certificate.content)
+        if everything and self.result.network is not None:
+            model = folder / f"{name}.safetensors"
+            self.result.network.save(model)
+        written = replace(self, model=model, certificate=proof)
+        if everything:
+            write_file(folder / f"{name}-trace.csv", csv_bytes(_trace_columns(self.result.trace)))
+            write_json(folder / f"{name}.json", written.as_json())
+        return written
 
 
-def outward(lower: float, upper: float) -> tuple[str, str]:
-    """Decimals with lower_text ≤ lower and upper ≤ upper_text, exactly, and digits enough to show the difference.
-
-    At least 4 and at most 16 significant digits of the larger number; both sides have the same last place.
-    """
-    low, high = Decimal(lower), Decimal(upper)
-    top = max(low.copy_abs(), high.copy_abs()).adjusted() if lower or upper else 0
-    width = high - low
-    place = width.adjusted() - 1 if width else top - 15
-    place = min(max(place, top - 15), top - 3)
-    low = low.quantize(Decimal(1).scaleb(place), rounding=ROUND_FLOOR)
-    high = high.quantize(Decimal(1).scaleb(place), rounding=ROUND_CEILING)
-    # 64.00000000000000 is just 64.
-    while place < 0 and not any(int(d.scaleb(-place)) % 10 for d in (low, high)):
-        place += 1
-        low, high = (d.quantize(Decimal(1).scaleb(place)) for d in (low, high))
-    form = "f" if -5 <= top < 16 else "e"
-    return format(low, form), format(high, form)
-
-
-def rounded_up(value: float) -> str:
-    """Two significant digits, not less than `value` ≥ 0."""
-    return _two_digits(value, ROUND_CEILING)
-
-
-def _rounded_down(value: float) -> str:
-    """Two significant digits, not more than `value` ≥ 0."""
-    return _two_digits(value, ROUND_FLOOR)
-
-
-def _two_digits(value: float, rounding: str) -> str:
-    exact = Decimal(value)
-    if not exact:
-        return "0"
-    place = Decimal(1).scaleb(exact.adjusted() - 1)
-    return format(exact.quantize(place, rounding=rounding), ".1e")
-
-
-def closing_line(result: SolveResult, requested_gap: float) -> str:
-    """What was proven, in one line; after the deadline also why no more, and what to change."""
+def closing_line(result: SolveResult) -> str:
+    """What was proven, in one line; short of the requested gap also why no more, and what to change: the message."""
     effort = f"{result.seconds:.1f} s"
-    reason = STATUS.get(result.status, result.status)
-    if result.status == "infeasible":
-        return f"infeasible, {effort}: {result.message or reason}"
-    what = "global minimum" if result.scope == "global" else f"{result.scope} minimum"
-    if result.lower is not None and result.upper is not None and math.isfinite(result.upper):
-        claim = f"{what} in [{', '.join(outward(result.lower, result.upper))}]"
-    elif result.lower is not None:
-        claim = f"{what} at least {outward(result.lower, result.lower)[0]}"
-    elif result.upper is not None and math.isfinite(result.upper):
-        claim = f"{what} at most {outward(result.upper, result.upper)[1]}, no lower bound proven"
-    else:
-        claim = f"nothing proven about the {what}"
-    neurons = "" if result.width is None else f", {result.width} {_plural(result.width, 'neuron')}"
-    if result.status == "optimal":
-        return f"{claim}{neurons}, {effort}"
+    if result.status == Status.INFEASIBLE:
+        return f"{result.status}, {effort}: {result.message}"
+    where = enclosure(result.lower, result.upper)
+    claim = "nothing proven about the global minimum" if where is None else f"global minimum {where}"
+    if where is not None and result.lower is None:
+        claim += ", no lower bound proven"
+    neurons = "" if result.width is None else f", {result.width} {plural(result.width, 'neuron')}"
+    if result.status == Status.OPTIMAL:
+        return "; ".join([f"{claim}{neurons}, {effort}", *result.notes])
     gap = "" if result.gap is None or not math.isfinite(result.gap) else f", gap {rounded_up(result.gap)}"
-    return f"{claim}{gap} (asked for {requested_gap:g}){neurons}, {effort}: {reason}"
+    return f"{claim}{gap} (asked for {whole(result.requested_gap)}){neurons}, {effort}: {result.message}"
 
 
-# -- for programs ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class PathOutcome:
+    """The outcome for each λ of a path."""
 
+    steps: tuple[SolveOutcome, ...]
 
-def result_object(result: SolveResult, model: Path | None, certificate: Path | None = None) -> dict[str, Any]:
-    """The JSON object of `cpcert solve`: finite numbers, and null for what is not known."""
-    return {
-        "instance": result.problem.name,
-        "sha256": result.problem.sha256,
-        **column_names(result.problem),
-        "status": result.status,
-        "scope": result.scope,
-        "upper": _finite(result.upper),
-        "lower": _finite(result.lower),
-        "gap": _finite(result.gap),
-        "width": result.width,
-        "rank_sigma": _rank_sigma(result),
-        "iterations": result.iterations,
-        "seconds": _finite(result.seconds),
-        "certificate": None if certificate is None else str(certificate),
-        "model": None if model is None else str(model),
-        "message": result.message or STATUS.get(result.status, ""),
-    }
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert path`: one entry for each lambda."""
+        entries = [{"lambda": step.result.problem.lam, **step.as_json()} for step in self.steps]
+        return {"instance": self.steps[0].result.problem.name if self.steps else None, "results": entries}
 
+    def sentence(self) -> str:
+        """A table, one line for each lambda, which is whole: the interval, rounded outward, the gap, and the width."""
+        rows = [("lambda", "lower", "upper", "gap", "width")]
+        for result in (step.result for step in self.steps):
+            lower, upper = or_dash(result.lower, at_least), or_dash(result.upper, at_most)
+            if "-" not in (lower, upper) and result.lower is not None and result.upper is not None:
+                lower, upper = outward(result.lower, result.upper)
+            gap, width = or_dash(result.gap, rounded_up), "-" if result.width is None else str(result.width)
+            rows.append((whole(result.problem.lam), lower, upper, gap, width))
+        widths = [max(least, *(len(row[k]) for row in rows)) for k, least in enumerate((10, 18, 18, 8, 5))]
+        return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
-def _rank_sigma(result: SolveResult) -> dict[str, Any]:
-    """Rank_σ near the covariance pair of the returned, balanced network; nulls without a network."""
-    if result.network is None or result.network.depth != 2:
-        return {"lower": None, "upper": result.width, "tolerance": None}
-    import numpy as np
-
-    from cpcert.rank.pair import network_rank_sigma
-
-    W, V, _ = result.network.neurons()
-    balanced = W * np.sqrt(np.linalg.norm(V, axis=0))[:, np.newaxis]
-    return network_rank_sigma(balanced, result.problem.X_tilde, result.problem.activation)
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make `folder` and see that files can be written there. Raises InputError: better before the work than after."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".cpcert-{os.getpid()}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
-
-
-def certified(result: SolveResult, gap: float) -> tuple[SolveResult, Certificate | None]:
-    """The result with the bounds that its certificate proves, and the certificate.
-
-    The certificate decides: where it proves less than the solver claimed, the result claims less. An interruption leaves the
-    solver's own proven bounds, without a certificate.
-    """
-    from cpcert.certificate.build import certify
-
-    try:
-        found = certify(result)
-    except KeyboardInterrupt:
-        return replace(result, message="interrupted while the certificate was written; the bounds are proven"), None
-    if result.status == "infeasible":
-        if found is not None:
-            return result, found
-        return replace(result, status="iteration_limit", message="the proof of infeasibility was not accepted"), None
-    lower, upper = (None, None) if found is None else (found.lower, found.upper)
-    proven = None if found is None else found.gap
-    result = replace(result, lower=lower, upper=upper, gap=proven)
-    if result.status == "optimal" and (proven is None or proven > gap):
-        note = "the certificate proves less than the search found; ask for a smaller gap than you need"
-        result = replace(result, status="iteration_limit", message=note)
-    return result, found
-
-
-def claim_sentence(claim: dict[str, Any]) -> str:
-    """What an accepted certificate proves, in a sentence."""
-    kind = claim["kind"]
-    if kind in MATRIX_CLAIMS:
-        sentence = MATRIX_CLAIMS[kind].format(order=claim["order"])
-        if "lower" not in claim:
-            return sentence
-        return f"{sentence} at least {claim['lower']}" + (
-            "" if claim["upper"] is None else f", at most {claim['upper']}"
-        )
-    about = f"problem {claim['sha256'][:16]}…"
-    if kind == "infeasible":
-        return f"no network of any width fits the targets of {about} exactly"
-    lower, upper = claim["lower"], claim["upper"]
-    if lower is None:
-        return f"the global minimum of {about} is at most {upper!r}"
-    if upper is None:
-        return f"the global minimum of {about} is at least {lower!r}"
-    return f"the global minimum of {about} lies in [{lower!r}, {upper!r}]"
-
-
-def certified_interval(path: Path, problem: Problem) -> tuple[float | None, float | None]:
-    """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
-    from cpcert.certificate.check import Rejected
-    from cpcert.certificate.reading import read_claim
-
-    try:
-        claim = read_claim(path)
-    except Rejected as error:
-        raise InputError(f"{path}: the certificate is rejected ({error})") from None
-    if claim["kind"] != "minimum" or claim["sha256"] != problem.sha256:
-        raise InputError(f"{path}: is about another problem; give the certificate of this instance")
-    return claim["lower"], claim["upper"]
-
-
-def check_object(result: CheckResult, neurons: list[dict[str, Any]]) -> dict[str, Any]:
-    """The JSON object of `cpcert check`."""
-    descent = None
-    if result.descent is not None:
-        found = result.descent
-        descent = {
-            "layer": found.layer, "w": found.w.tolist(), "v": found.v.tolist(), "ratio": found.ratio,
-            "loss_before": found.loss_before, "loss_after": found.loss_after,
-        }  # fmt: skip
-    least, most = result.suboptimality
-    return {
-        "loss": result.loss,
-        "lower": _finite(result.lower),
-        "upper": _finite(result.upper),
-        "suboptimality": {"lower": least, "upper": _finite(most)},
-        "verdict": result.verdict,
-        "scope": result.scope,
-        "descent_neuron": descent,
-        "layers": [{"layer": k, **asdict(layer)} for k, layer in enumerate(result.layers, start=1)],
-        "neurons": neurons,
-    }
-
-
-def check_line(written: dict[str, Any]) -> str:
-    """The verdict of `cpcert check` in a sentence."""
-    least, most = written["suboptimality"]["lower"], written["suboptimality"]["upper"]
-    line = f"{written['verdict']}: the loss {written['loss']:.10g} is "
-    if least > 0.0:
-        line += f"above the global minimum by at least {_rounded_down(least)}"
-        line += ", proven" if most is None else f" and at most {rounded_up(most)}, proven"
-    elif most is not None:
-        line += f"within {rounded_up(max(most, 0.0))} of the global minimum, proven"
-    else:
-        line += "at an unknown distance from the global minimum: no neuron that lowers it was found in any layer"
-    descent = written["descent_neuron"]
-    if descent is not None and written["verdict"] != "optimal":
-        where = f" in hidden layer {descent['layer']}" if len(written["layers"]) > 1 else ""
-        line += f"; one more neuron{where} lowers it to {descent['loss_after']:.10g}"
-    if "improved" in written:
-        improved = written["improved"]
-        line += f"; improved to {improved['loss']:.10g} ({improved['verdict']}), {improved['width']} neurons, in {improved['model']}"
-    return line
-
-
-def print_neurons(written: dict[str, Any]) -> None:
-    """The table of neurons of `cpcert check`, and what was found in each layer of a deeper network, to stderr."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        "layer", "neuron", "incoming", "outgoing", "in/out", "contact", "group", box=None, header_style="bold"
-    )
-    for entry in written["neurons"]:
-        numbers = [entry["incoming"], entry["outgoing"], entry["balance"], entry["contact"]]
-        cells = ["-" if v is None else f"{v:.6g}" for v in numbers]
-        group = "dead" if entry["dead"] else str(entry["group"])
-        table.add_row(str(entry["layer"]), str(entry["neuron"]), *cells, group)
-    console = Console(stderr=True)
-    console.print(table)
-    if len(written["layers"]) > 1:
-        for found in written["layers"]:
-            line = f"hidden layer {found['layer']}: the largest contact value found is {found['contact']:.6g}"
-            kinks = found["kinks"]
-            if kinks:
-                line += f" (one-sided: {kinks} {_plural(kinks, 'value')} of the next layer at a kink)"
-            console.print(line, highlight=False, soft_wrap=True)
-
-
-def write_result(
-    result: SolveResult, folder: Path, certificate: Certificate | None = None, *, everything: bool = True
-) -> dict[str, Any]:
-    """Write NAME.cpcert (if there is a certificate) into `folder`, and if `everything` NAME.json, NAME.safetensors (if there
-    is a network) and NAME-trace.csv.
-
-    Each file appears complete or not at all. Returns the JSON object, its `model` and `certificate` the paths.
-    Raises OSError when the disk refuses.
-    """
-    name = result.problem.name
-    model = proof = None
-    if certificate is not None:
-        proof = folder / f"{name}.cpcert"
-        write_file(proof, certificate.content)
-    if everything and result.network is not None:
-        model = folder / f"{name}.safetensors"
-        result.network.save(model)
-    written = result_object(result, model, proof)
-    if everything:
-        write_file(folder / f"{name}-trace.csv", _csv_bytes(_trace_columns(result.trace)))
-        write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
-
-
-def path_object(results: Sequence[SolveResult], models: Sequence[Path] | None) -> dict[str, Any]:
-    """The JSON object of `cpcert path`: one entry for each lambda."""
-    entries = []
-    for k, result in enumerate(results):
-        entry = result_object(result, None if models is None else models[k])
-        entries.append({"lambda": result.problem.lam, **entry})
-    return {"instance": results[0].problem.name if results else None, "results": entries}
-
-
-def path_table(results: Sequence[SolveResult]) -> str:
-    """One line for each lambda: the interval, rounded outward, the gap, and the width."""
-    lines = [f"{'lambda':>10}  {'lower':>18}  {'upper':>18}  {'gap':>8}  {'width':>5}"]
-    for result in results:
-        lower, upper = "-", "-"
-        if result.lower is not None and result.upper is not None:
-            lower, upper = outward(result.lower, result.upper)
-        gap = "-" if result.gap is None else rounded_up(result.gap)
-        lines.append(f"{result.problem.lam:>10.4g}  {lower:>18}  {upper:>18}  {gap:>8}  {result.width or 0:>5}")
-    return "\n".join(lines)
-
-
-def write_path(results: Sequence[SolveResult], folder: Path) -> dict[str, Any]:
-    """Write NAME-path.json and the networks NAME-path-0.safetensors, … into `folder`; returns the JSON object."""
-    models = []
-    for k, result in enumerate(results):
-        models.append(folder / f"{result.problem.name}-path-{k}.safetensors")
-        if result.network is not None:
-            result.network.save(models[-1])
-    written = path_object(results, models)
-    name = written["instance"]
-    write_file(folder / f"{name}-path.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that appears complete or not at all. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    def write(self, folder: Path) -> PathOutcome:
+        """Write NAME-path.json and the networks NAME-path-0.safetensors, … into `folder`; returns the outcome with their paths."""
+        steps = []
+        for k, step in enumerate(self.steps):
+            model = folder / f"{step.result.problem.name}-path-{k}.safetensors"
+            if step.result.network is not None:
+                step.result.network.save(model)
+            steps.append(replace(step, model=model))
+        written = PathOutcome(tuple(steps)).as_json()
+        write_json(folder / f"{written['instance']}-path.json", written)
+        return PathOutcome(tuple(steps))
 
 
 def _trace_columns(trace: list[TraceRecord]) -> dict[str, list[Any]]:
     rows = [asdict(record) for record in trace]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
-
-
-def _csv_bytes(columns: dict[str, list[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()

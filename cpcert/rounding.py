@@ -19,7 +19,11 @@ Exact = Fraction | Decimal | int | float
 # The relative error of one float64 operation (to nearest), and the smallest normal number, which bounds the absolute
 # error of an operation that underflows even where a library has switched gradual underflow off.
 UNIT_ROUNDOFF = 2.0**-53
+# Twice that: the ε of the docstrings that bound the rounding of a computation.
+EPS = 2.0**-52
 SMALLEST_NORMAL = 2.0**-1022
+# Sums whose rounding could be more than this part of what they decide are done in rationals.
+DIGITS_LOST = 1e-9
 
 
 def exact_integers(A: np.ndarray) -> tuple[list[int], int]:
@@ -71,11 +75,6 @@ def round_up(value: Exact) -> float:
     """The smallest float64 ≥ value (inf above the range of float64)."""
     nearest = _nearest(value)
     return math.nextafter(nearest, math.inf) if nearest < value else nearest
-
-
-def sqrt_down(value: Fraction) -> float:
-    """A float64 ≤ √value, at most one float below the largest such. Raises ValueError when value < 0."""
-    return round_down(_sqrt_interval(value)[0])
 
 
 def sqrt_up(value: Fraction) -> float:

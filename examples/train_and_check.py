@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from cpcert import load_instance, solve
-from cpcert.training.check import check_network
-from cpcert.training.models import load_model
+from cpcert import load_instance, read_model, solve
+from cpcert.networks.verdict import check_network
+from cpcert.printing import about, at_most, enclosure, rounded_up
 
 INSTANCE = Path(__file__).parents[1] / "instances" / "digits-3-8.yaml"
 MODEL = "digits-3-8.pt"
@@ -29,23 +29,27 @@ def train(X: torch.Tensor, Y: torch.Tensor, lam: float, width: int = 20, steps: 
         loss.backward()
         optimizer.step()
         schedule.step()
-    print(f"trained: loss {loss.item():.8f}")
+    print(f"trained: loss about {about(loss.item(), 8)}")
     return model
 
 
 def main() -> None:
     problem = load_instance(INSTANCE).problem()
     X, Y = (torch.tensor(A, dtype=torch.float32) for A in (problem.X, problem.Y))
-    torch.save(train(X, Y, problem.lam).state_dict(), MODEL)
+    module = train(X, Y, problem.lam)
+    torch.save(module.state_dict(), MODEL)
 
     # The same on the command line: cpcert check digits-3-8.pt instances/digits-3-8.yaml
-    network = load_model(MODEL, problem)
+    # `read_model` also takes the module itself, and then compares what it computes.
+    network = read_model(module, problem)
     solved = solve(problem)
     result = check_network(problem, network, solved.lower, solved.upper, gap=1e-4)
-    print(f"the global minimum lies in [{solved.lower:.10f}, {solved.upper:.10f}] (proven)")
-    print(f"{result.verdict}: the loss {result.loss:.10f} is above it by at most {result.suboptimality[1]:.3g}")
+    print(f"the global minimum is {enclosure(solved.lower, solved.upper)} (proven)")
+    print(
+        f"{result.verdict}: the loss, at most {at_most(result.loss)}, is above it by at most {rounded_up(result.suboptimality[1])}"
+    )
     if result.descent is not None:
-        print(f"one more neuron lowers the loss to {result.descent.loss_after:.10f} (proven)")
+        print(f"one more neuron lowers the loss to at most {at_most(result.descent.loss_after)} (proven)")
 
 
 if __name__ == "__main__":

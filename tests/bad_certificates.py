@@ -11,7 +11,7 @@ import numpy as np
 from test_certificate_mutations import joined, parts, rehash, tree_steps
 
 from cpcert.certificate import check
-from cpcert.certificate.build import write
+from cpcert.certificate.file import write
 
 # What changes nothing that matters for these: a proof of the same form, the same split, other units, a relation repeated.
 HARMLESS = {

@@ -16,7 +16,7 @@ import numpy as np
 from checker_probes import PRECISE, decimal, rejected
 from test_certificate_mutations import rehash
 
-from cpcert.certificate.build import cholesky
+from cpcert.certificate.factors import cholesky
 
 TINY = Fraction(1, 1 << 300)
 # (a₊, a₋)

@@ -12,12 +12,15 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"in (T, CAP, BEYOND|FINE|BITS) =": "a precision: all that is computed with it is rounded to the safe side, whatever it is",
     r"EXPONENT, '|EXPONENT → abs\(e\) < EXPONENT in ": "a limit on exponents, there to keep integers short",
-    r"len\(nodes\) \* (N|size) [<→]|len\(nodes\) \* (N|size) <= OPEN →|→ len\((node\.)?path\) < (N|size) in": "a limit of memory",
+    r"len\(nodes\) \* size [<→]|len\(nodes\) \* size <= OPEN →|→ len\(node\.path\) < size in": "a limit of memory",
+    r"others \* tree\.N [<→]|others \* tree\.N <= OPEN →|→ depth < tree\.N in": "a limit of memory",
     r"len\((entries|relations)\) <= problem\.N .*→ isinstance|→ isinstance\((entries|relations), list\) in": (
         "a limit: points must differ anyway"
     ),
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
-    r"^check_directions: k <= RANK → k < RANK": "a limit: others would do",
+    r"^(check_directions|_reduced_outputs): k <= RANK → k < RANK": "a limit: others would do",
+    r"^parse: .* in require\(len\(content\) < FILE_BYTES": "a limit: others would do",
+    r"^Node\.tighten: value < tree\.least → value <= tree\.least": "a limit: others would do",
     # Python.
     r"^: .* in sys\.exit\(main": "the file as a program, which tests/test_certificate.py runs",
     r"^check: raise Rejected\(f'the numbers cannot be computed": "no file is known that comes here",
@@ -45,6 +48,7 @@ EQUIVALENT: dict[str, str] = {
         "a unit of 2**-160, where the enclosure of e**-L is wider by a hundred units"
     ),
     # Comparisons that cannot be equalities, or where both sides give the same.
+    r"^check_relation: next\(.* in if next\(": "which of the two ends of a line gives it its name",
     r"^activate: z > 0 → z >= 0 ": "both branches agree at 0",
     r"^loss_upper: (y > 0 → y >= 0|0 → 1) in t = |^conjugate_lower: y > 0 → y >= 0 in p = ": (
         "labels are ±1 over a fine unit: no integer lies between"
@@ -56,14 +60,13 @@ EQUIVALENT: dict[str, str] = {
     r"^conjugate_lower: 0 → 1 in total \+= ": "the other end of an enclosure, 2**-100 away: below the rounding to float64",
     r"^Problem\._check_targets: Fraction\(1\) / ": "labels of ±1 alone are integers over 2**0, where both are 1",
     r"^check_repair: 0 → 1 in longest = ": "the longest of no neurons, times √0",
-    r"^check_tree: (weight < 0 → weight <= 0|weight > 0 → weight >= 0|0 → 1 in if weight [<>] 0)": "weights of points used are not 0",
-    r"^check_tree: (side > 0 → side >= 0|s > 0 → s >= 0|rho > 0 → rho >= 0) ": "they are not 0 here",
-    r"^check_tree: (value < high\[i\] → value <= |-value > low\[i\] → -value >= )": "both branches agree there",
-    r"^check_tree: (bottom|top) (>|>=|<|<=) 0 → (bottom|top) (>|>=|<|<=) 0 in ": "times 0: both branches agree",
-    r"^check_tree: bottom < 0 < top → bottom <=? 0 <=? top in alpha": "an end is 0, so 0 is among the values already",
-    r"^check_tree: .* and \(low\[i\] > high\[i\]\) → 0 <= i < N and ": "intervals of points without weight never move",
-    r"^check_tree: 0 → 1 in room = ": "set before it is used: `bounded` sees to it",
-    r"^check_tree: (gram\[.\] or forest\.row\(.\) → )": "the Gram matrix computed again: slower",
+    r"^Node\.bound: (weight < 0 → weight <= 0|weight > 0 → weight >= 0|0 → 1 in if weight [<>] 0)": "weights of points used are not 0",
+    r"^Node\.\w+: (side > 0 → side >= 0|s > 0 → s >= 0|rho > 0 → rho >= 0) ": "they are not 0 here",
+    r"^Node\.tighten: (value < self\.high\[i\] → value <= |-value > self\.low\[i\] → -value >= )": "both branches agree there",
+    r"^Node\.bound: (bottom|top) (>|>=|<|<=) 0 → (bottom|top) (>|>=|<|<=) 0 in ": "times 0: both branches agree",
+    r"^Node\.bound: bottom < 0 < top → bottom <=? 0 <=? top in alpha": "an end is 0, so 0 is among the values already",
+    r"^Node\.close: 0 <= i < self\.tree\.N and .* → 0 <= i < self\.tree\.N in moved": "intervals of points without weight never move",
+    r"^Node\.tighten: gram\[.\] or tree\.forest\.row\(.\) → ": "the Gram matrix computed again: slower",
     r"^check_(plane|spectral): (0 → 1|max\(.*) in (least|most) = |^norm_matrix: 0 → 1 in rows = ": "of no points",
     r"^check_spectral: max\(sign \* v, 0\) → min": "the same two halves, in the other order and with the other sign",
     r"^check_spectral: parts and problem\.m == 1 → problem\.m == 1|^check_spectral: False → True in check_spectral": (
@@ -75,21 +78,24 @@ EQUIVALENT: dict[str, str] = {
     r"^Lanes\.__init__: .*(//|9|0|1 → 2|shift - 1|middle).* in (largest|self\.bytes|self\.middle) = ": (
         "bits to spare between the numbers"
     ),
-    r"^check_tree: 64 → 65 in lanes = ": "bits to spare between the numbers",
+    r"^Tree\.__init__: 64 → 65 in self\.lanes = ": "bits to spare between the numbers",
     r"^norm_matrix: .* in low = min": "a finer unit of the same matrix, or a coarser one in which t² is rounded down",
     r"^_trailing_zeros: v & -v → v \| -v ": "minus the same power of two",
-    r"^check_tree: .* in k = max\(": "a finer unit, or one so coarse that shifting by it fails",
-    r"^check_tree: rho_grid \+ CAP - p → rho_grid \+ CAP \+ p in q = ": "a finer unit",
-    r"^check_tree: \(top << T\) // \(top - bottom\) → ": "any slope is valid",
-    r"^check_tree: 1 → 2 in value = ": "one more of 2**-q units, of which 2**8 and more are rounded up to one",
+    r"^Tree\.__init__: .* in k = max\(": "a finer unit, or one so coarse that shifting by it fails",
+    r"^Tree\.__init__: rho_grid \+ CAP - p → rho_grid \+ CAP \+ p in self\.q = ": "a finer unit",
+    r"^Node\.bound: \(top << T\) // \(top - bottom\) → ": "any slope is valid",
+    r"^Node\.tighten: 1 → 2 in value = ": "one more of 2**-q units, of which 2**8 and more are rounded up to one",
     r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
     r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
+    r"^semidefinite: 64 → 65 in spend": "the same price after rounding",
+    r"^Forest\.row: 0 → 1 in self\.kept = ": "a byte",
     # More than is needed.
+    r"^Node\.branch: 0 → 1 in high\[i\] = ": "an end that lies a unit of 2**-p further out",
     r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (
         "the other end of the edge of a first vertex is still no vertex, so it lies in no cone"
     ),
     r"^check_plane: 1 → 0 in if not rays or ray": "the same ray twice: an arc of no width more",
-    r"^check_tree: work > CHUNK → ": "when steps are paid for: together, or one by one",
+    r"^Node\.\w+: tree\.due > CHUNK → ": "when steps are paid for: together, or one by one",
     r"^check_plane: .* in events = ": "any rays that leave no arc of half a turn",
     r"^check_plane: \(x or y\) and any\(weights\[i\]\) → x or y ": "rays of points without weight: more arcs",
     r"^check_plane: one >= 0 and .* → (one|two) >= 0 and \(mixed": "each ray is an end of two arcs",

@@ -1,4 +1,4 @@
-"""Mutants of the checker's source: one change each, made on its syntax tree."""
+"""Mutants of the source of a checker: one change each, made on its syntax tree."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXCHANGED = {
 }  # fmt: skip
 RENAMED = {
     "min": "max", "max": "min", "any": "all", "all": "any", "root_up": "isqrt", "floor": "ceil", "norm_up": "_norm_down",
-    "fraction_root_up": "_fraction_root_down",
+    "fraction_root_up": "_fraction_root_down", "_root_above": "_root_below",
 }  # fmt: skip
 # Roots rounded to the wrong side: what `root_up` → `isqrt` is for its callers.
 WRONG = """
@@ -36,6 +36,9 @@ def _norm_down(vector, e, bits=80):
 
 def _fraction_root_down(value, bits=80):
     return fraction_root_up(value, bits) * Fraction(999999, 1000000)
+
+def _root_below(value):
+    return _root_above(value) * Fraction(999999, 1000000)
 """
 
 
@@ -146,12 +149,12 @@ def _short(node: ast.AST) -> str:
     return " ".join(ast.unparse(node).split())
 
 
-def mutants() -> tuple[ast.Module, list[Mutant]]:
-    """The tree and all mutants of it, in the order of the source."""
-    tree = ast.parse(SOURCE + WRONG)
+def mutants(source: str = SOURCE) -> tuple[ast.Module, list[Mutant]]:
+    """The tree of a checker and all mutants of it, in the order of the source."""
+    tree = ast.parse(source + WRONG)
     found: list[Mutant] = []
     _visit(tree, "", found)
-    return tree, [m for m in found if not m.function.startswith(("_norm_down", "_fraction_root_down"))]
+    return tree, [m for m in found if not m.function.startswith(("_norm_down", "_fraction_root_down", "_root_below"))]
 
 
 def load(tree: ast.Module) -> types.ModuleType:

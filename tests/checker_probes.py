@@ -9,6 +9,7 @@ import math
 from array import array
 from decimal import Context, Decimal
 from fractions import Fraction
+from itertools import chain, cycle, repeat
 
 from kept_certificates import ANSWERS, FOLDER, spent
 
@@ -336,8 +337,42 @@ def costs(m):
     assert m._shown("é" * 70) == "'" + "\\xe9" * 60 + "'" and m._shown([]) == "(list)"
 
 
+def _kept_problem(m):
+    header, arrays = m.parse((FOLDER / "branch.cpcert").read_bytes())
+    problem = m.Problem(header["problem"], arrays)
+    return problem, m.Space(problem.X, problem.x), arrays["exponents"]
+
+
+def gram_rows(m):
+    """They are computed again when they have been dropped: what a tree costs in memory does not grow with the square of N."""
+    problem, space, exponents = _kept_problem(m)
+    whole = m.Forest(problem, space, exponents, [0, 0, 0])
+    rows = [whole.row(i) for i in range(problem.N)]
+    assert sum(map(bool, whole.gram)) == problem.N
+    budget = m.Budget(math.inf, 20_000)
+    token = m.BUDGET.set(budget)
+    forest = m.Forest(problem, space, exponents, [0, 0, 0])
+    room = budget.memory / 2
+    for i in [*range(problem.N)] * 2:
+        assert forest.row(i) == rows[i] and forest.gram[i] == rows[i]
+        assert 20_000 >= budget.memory >= room and 0 < sum(map(bool, forest.gram)) < problem.N / 2
+    m.BUDGET.reset(token)
+
+
+def endless_nodes(m):
+    """The steps of one node are paid for while it lasts."""
+    problem, space, exponents = _kept_problem(m)
+    for steps in ([2, 0, 0], [1, 0]):
+        token = m.BUDGET.set(m.Budget(10**8, math.inf))
+        forest = m.Forest(problem, space, exponents, [0, 0, 0])
+        trees = m.Trees({name: array("q") for name in ("proof", "y", "rho", "mu")})
+        trees.steps, trees.rho = m.Stream(chain([0], cycle(steps))), m.Stream(repeat(0))
+        assert rejected(m, m.check_tree, forest, [1] * problem.N, 0, Fraction(1), trees)
+        m.BUDGET.reset(token)
+
+
 PROBES = [
-    costs,
+    costs, gram_rows, endless_nodes,
     activations,
     roots, exact_numbers, factors, logarithms, exponentials, integers, values_of_json, relations, relations_of_networks,
     spreads, angles,

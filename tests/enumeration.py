@@ -125,7 +125,10 @@ def fit(Z, Y, loss) -> float:
     if loss == "logistic":
         return float(np.sum(np.logaddexp(0, -Y * Z)) / len(Y))
     if loss == "cross_entropy":
-        return float(np.sum(Y * (np.logaddexp.reduce(Z, axis=1, keepdims=True) - Z)) / len(Y))
+        # log Σ_k exp(z_k) − z_j = log(1 + Σ_{k≠j} exp(z_k − z_j)): nothing cancels where the outputs are certain.
+        others = Z[:, np.newaxis, :] - Z[:, :, np.newaxis]
+        others[:, range(Z.shape[1]), range(Z.shape[1])] = -np.inf
+        return float(np.sum(Y * np.logaddexp(0, np.logaddexp.reduce(others, axis=2))) / len(Y))
     raise ValueError(loss)
 
 

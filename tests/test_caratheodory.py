@@ -5,10 +5,10 @@ import pytest
 
 from cpcert import Network, Problem
 from cpcert.activations import activation
-from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.formulations.caratheodory import caratheodory, reduce_covariances, reduce_outputs
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.steps import fewer_neurons
-from cpcert.rank.caratheodory import caratheodory, reduce_covariances, reduce_outputs
-from cpcert.rank.reduction import reduce_network
+from cpcert.networks.reduce import reduce_network
 
 NAMES = [("relu", None), ("leaky_relu", -0.3), ("abs", None), ("linear", None)]
 

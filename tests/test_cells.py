@@ -12,6 +12,7 @@ from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.cells import CellProof, cell_cover
 from cpcert.oracle.interior_point import maximise
 from cpcert.oracle.relaxation import Multipliers, certify, relax, solve
+from cpcert.oracle.rung import Limits
 
 ACTIVATIONS = [
     activation("relu"),
@@ -155,7 +156,7 @@ def test_proofs_can_be_redone(sigma, N, r, m):
     best = value(points, G, sigma)
     answer = cell_cover(points, G, sigma, best * (1 + 1e-5))
     assert answer.complete and answer.rung == "cells" and best <= answer.upper_bound <= best * (1 + 1e-5)
-    assert answer.upper_bound == np.ldexp(answer.proof.bound, answer.proof.unit)
+    assert answer.upper_bound == np.ldexp(answer.proof.bound, answer.proof.rows.unit)
     assert check(answer.proof) == len(answer.proof.leaves)
 
 
@@ -184,16 +185,16 @@ def test_limits_keep_a_proven_bound(limit):
     points, G = rng.standard_normal((10, 4)), rng.standard_normal((4, 10))
     sigma = activation("relu")
     best = value(points, G, sigma)
-    answer = cell_cover(points, G, sigma, best * (1 + 1e-6), node_limit=limit)
+    answer = cell_cover(points, G, sigma, best * (1 + 1e-6), Limits(limit))
     assert not answer.complete and answer.nodes <= limit and best <= answer.upper_bound < np.inf
-    late = cell_cover(points, G, sigma, best * (1 + 1e-6), deadline=0.0)
+    late = cell_cover(points, G, sigma, best * (1 + 1e-6), Limits(deadline=0.0))
     assert not late.complete and late.upper_bound >= best
 
 
 def test_a_partial_proof_is_a_proof():
     points, G = hard_problem(7, 3, 3)
     best = value(points, G, activation("relu"))
-    answer = cell_cover(points, G, activation("relu"), best * (1 + 1e-6), node_limit=6)
+    answer = cell_cover(points, G, activation("relu"), best * (1 + 1e-6), Limits(6))
     assert isinstance(answer.proof, CellProof) and best * (1 + 1e-6) < answer.upper_bound
     assert check(answer.proof) >= 1
 
@@ -208,7 +209,7 @@ def test_wrong_proofs_are_noticed():
     negative = replace(leaf, multipliers=replace(leaf.multipliers, weight=-leaf.multipliers.weight))
     flipped = replace(leaf, signs=-leaf.signs)
     damaged = [
-        replace(proof, bound=best * 2.0**-proof.unit * (1 - 1e-9)),
+        replace(proof, bound=best * 2.0**-proof.rows.unit * (1 - 1e-9)),
         replace(proof, G=proof.G * (1 + 1e-3)),
         replace(proof, leaves=(*proof.leaves[:used], negative, *proof.leaves[used + 1 :])),
         replace(proof, leaves=(*proof.leaves[:used], flipped, *proof.leaves[used + 1 :])),

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kept_certificates import FOLDER as KEPT
 
 import cpcert
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check
-from cpcert.certificate.build import rational_text
+from cpcert.certificate.file import rational_text
+from cpcert.certificate.reading import ClaimKind, read_claim
 from cpcert.cli import main
 from cpcert.instance import load_instance
 
@@ -149,6 +151,16 @@ def test_verify_of_matrices(command, sentence, tmp_path, capsys):
         path.write_text(broken)
         assert main(["verify", str(path)]) == 1
         assert capsys.readouterr().out.startswith("rejected: ")
+
+
+def test_every_kind_of_claim_has_a_sentence():
+    claims = [read_claim(path) for path in KEPT.iterdir() if path.is_file()]
+    assert {claim.kind for claim in claims} == {*ClaimKind} >= {*check.CLAIMS}
+    for claim in claims:
+        sentence = claim.sentence()
+        assert "{" not in sentence and "None" not in sentence
+        for bound in (claim.lower, claim.upper):
+            assert bound is None or sentence.count(repr(bound))
 
 
 def test_a_result_that_claims_too_much_is_cut_down():

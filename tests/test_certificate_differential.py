@@ -235,12 +235,13 @@ def claimed_for_a_dual_point(problem, v, seed, monkeypatch):
     if rng.random() < 0.5:
         monkeypatch.setattr(ladder, "FEW_CELLS", 0)
     if rng.random() < 0.5:
-        monkeypatch.setattr(ladder, "FIRST_DIRECTIONS", 0)
+        cells_only = tuple(rung for rung in ladder.LADDER if rung.name != "directions")
+        monkeypatch.setattr(ladder, "LADDER", cells_only)
     space = coordinates(problem.X_tilde)
     found = ladder.find_neurons(space, G, problem.activation, np.zeros((0, space.points.shape[1])), 20, 0)
     best = float(found.values.max(initial=0.0))
     answer = ladder.prove(space, G, problem.activation, best * (1 + 1e-6), ladder.Limits(nodes=2000), 0)
-    dual = dual_lower_bound(problem, G, answer.upper_bound, answer.rung, answer.proof, answer.scale)
+    dual = dual_lower_bound(problem, G, answer.upper_bound, answer.rung, answer.proof, answer.frame)
     k = int(rng.integers(0, 3))
     size = 10.0 ** rng.integers(-2, 2)
     weights = (
@@ -259,8 +260,8 @@ def claimed_for_a_dual_point(problem, v, seed, monkeypatch):
         0,
         0.0,
         [],
-        "",
-        dual,
+        0.0,
+        dual=dual,
     )
 
 

@@ -172,24 +172,6 @@ def test_the_budget_follows_the_size(monkeypatch):
     assert check.BUDGET.get().work == math.inf
 
 
-def test_rows_of_the_gram_matrix_are_kept_as_long_as_there_is_room():
-    """They are computed again when they have been dropped: what a tree costs in memory does not grow with the square of N."""
-    header, arrays = check.parse((KEPT / "branch.cpcert").read_bytes())
-    problem = check.Problem(header["problem"], arrays)
-    space, exponents = check.Space(problem.X, problem.x), arrays["exponents"]
-    whole = check.Forest(problem, space, exponents, [0, 0, 0])
-    rows = [whole.row(i) for i in range(problem.N)]
-    assert sum(map(bool, whole.gram)) == problem.N
-    budget = check.Budget(math.inf, 20_000)
-    token = check.BUDGET.set(budget)
-    forest = check.Forest(problem, space, exponents, [0, 0, 0])
-    room = budget.memory / 2
-    for i in [*range(problem.N)] * 2:
-        assert forest.row(i) == rows[i] and forest.gram[i] == rows[i]
-        assert budget.memory >= room and 0 < sum(map(bool, forest.gram)) < problem.N / 2
-    check.BUDGET.reset(token)
-
-
 def test_common_denominators_are_limited(monkeypatch):
     """Each number is short, but over a common denominator all are long."""
     n = 6

@@ -21,7 +21,7 @@ from certificates import SETTINGS, certificates
 from enumeration import network_loss, optimum
 
 from cpcert.certificate import check
-from cpcert.certificate.build import write
+from cpcert.certificate.file import write
 
 CHANGES = {}
 RAW = {}

@@ -2,19 +2,17 @@
 
 import itertools
 import json
-import pickle
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cpcert import InputError, Network, Problem, solve
+from cpcert import InputError, Network, Problem, read_model, solve
 from cpcert.cli import main
 from cpcert.formulations.duals import backpropagated_duals
-from cpcert.network import features, loss_upper
-from cpcert.training.check import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
-from cpcert.training.models import load_model, network_from_state_dict
+from cpcert.network import layer_features, loss_upper
+from cpcert.networks.verdict import _rescaled, check_network, descent_neuron, exact_loss, improve, neuron_table
 
 LOSSES = ["mse", "logistic", "cross_entropy"]
 
@@ -47,7 +45,7 @@ def test_the_optimal_network_is_optimal(solved):
     assert found.loss_lower <= found.loss <= solved.upper * (1 + 1e-12)
     least, most = found.suboptimality
     assert 0.0 <= least <= most <= 1e-6 * found.loss
-    contacts = [entry["contact"] for entry in neuron_table(solved.problem, solved.network)]
+    contacts = [entry.contact for entry in neuron_table(solved.problem, solved.network)]
     np.testing.assert_allclose(contacts, 1.0, atol=1e-2)
 
 
@@ -146,13 +144,13 @@ def test_check_at_depth_three(monkeypatch):
     assert after == pytest.approx(found.descent.loss_after, rel=1e-12)
     assert found.descent.loss_after < found.descent.loss_before == pytest.approx(network.loss(p), rel=1e-12)
     best = found.descent.loss_after
-    monkeypatch.setattr("cpcert.training.check.ROUNDS", 2)
+    monkeypatch.setattr("cpcert.networks.verdict.ROUNDS", 2)
     better = improve(p, network)
     assert better.loss(p) < 0.1 * best
     table = neuron_table(p, better)
-    assert {entry["layer"] for entry in table} == {1, 2}
+    assert {entry.layer for entry in table} == {1, 2}
     assert len(table) == sum(better.widths[1:-1])
-    np.testing.assert_allclose([e["balance"] for e in table if not e["dead"]], 1.0, rtol=1e-2)
+    np.testing.assert_allclose([row.balance for row in table if not row.dead], 1.0, rtol=1e-2)
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -162,7 +160,7 @@ def test_rescaled_neurons_are_worth_their_norm(layer):
     network = random_network(p, [4, 5])
     found = _rescaled(p, network, layer)
     assert found.loss(p) < network.loss(p)
-    A = [p.X_tilde, *(features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
+    A = [p.X_tilde, *(layer_features(Z, p.activation, p.beta) for Z in found.forward(p.X)[:-1])][layer - 1]
     W, V = found.weights[layer - 1], found.weights[layer][:, :-1]
     worth = np.sum(V * (backpropagated_duals(p, found)[layer] @ p.activation(W @ A).T), axis=0)
     norm = 0.5 * (np.sum(W * W, axis=1) + np.sum(V * V, axis=0))
@@ -190,152 +188,9 @@ def test_the_table_names_dead_and_aligned_neurons():
     p = problem()
     W = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     table = neuron_table(p, Network((W, np.array([[1.0, 1.0, 0.5, 3.0, 0.1]])), p.activation, p.beta))
-    assert [entry["group"] for entry in table] == [0, 0, 2, None]
-    assert [entry["dead"] for entry in table] == [False, False, False, True]
-    assert table[1]["balance"] == 2.0 and table[2]["balance"] == 2.0
-
-
-def test_state_dicts():
-    p = problem(beta=2.0)
-    rng = np.random.default_rng(0)
-    A, a, B, b = (
-        rng.standard_normal((4, 2)),
-        rng.standard_normal(4),
-        rng.standard_normal((1, 4)),
-        rng.standard_normal(1),
-    )
-    network = network_from_state_dict({"0.weight": A, "0.bias": a, "2.weight": B, "2.bias": b}, p)
-    by_hand = np.maximum(p.X @ A.T + a, 0.0) @ B.T + b
-    np.testing.assert_allclose(network.predict(p.X), by_hand, rtol=1e-12)
-    assert network.norm_squared() == pytest.approx(sum(np.sum(W**2) for W in (A, B, a / 2.0, b / 2.0)))
-    free = problem(beta=0.0)
-    assert network_from_state_dict({"a.weight": A, "b.weight": B}, free).weights[0].shape == (4, 2)
-    for state, message in [
-        ({"0.weight": A, "0.bias": a, "2.weight": B}, "beta = 0"),
-        ({"conv.weight": np.zeros((2, 2, 3, 3))}, "not part of a Linear layer"),
-        ({"0.weight": A, "1.running_mean": a}, "not part of a Linear layer"),
-    ]:
-        with pytest.raises(InputError, match=message):
-            network_from_state_dict(state, free)
-    with pytest.raises(InputError, match="has a bias but no weight"):
-        network_from_state_dict({"0.weight": A, "2.weight": B, "5.bias": b}, p)
-
-
-def onnx_file(path, nodes, tensors, inputs=("x",), outputs=("y",)):
-    """An ONNX file of (operator, inputs, output, attributes) and named arrays."""
-    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
-    value = onnx.helper.make_tensor_value_info
-    made = [onnx.helper.make_node(op, given, [out], name=f"the-{out}", **more) for op, given, out, more in nodes]
-    graph = onnx.helper.make_graph(
-        made, "net", [value(name, 1, None) for name in inputs], [value(name, 1, None) for name in outputs],
-        [onnx.numpy_helper.from_array(array, name) for name, array in tensors.items()],
-    )  # fmt: skip
-    onnx.save(onnx.helper.make_model(graph), path)
-
-
-def test_onnx_files(tmp_path):
-    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
-    p, path = problem(beta=2.0), tmp_path / "model.onnx"
-    rng = np.random.default_rng(0)
-    A, a = rng.standard_normal((4, 2)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
-    B, b = rng.standard_normal((1, 4)).astype(np.float32), rng.standard_normal(1).astype(np.float32)
-    tensors = {"A": A, "a": a, "AT": A.T.copy(), "B": B, "b": b, "BT": B.T.copy()}
-    expected = np.maximum(p.X @ A.T.astype(float) + a, 0.0) @ B.T.astype(float) + b
-    gemm = [
-        ("Gemm", ["x", "A", "a"], "h", {"transB": 1}),
-        ("Relu", ["h"], "r", {}),
-        ("Gemm", ["r", "BT", "b"], "y", {}),
-    ]
-    matmul = [
-        ("Identity", ["x"], "i", {}), ("MatMul", ["i", "AT"], "m", {}), ("Add", ["a", "m"], "h", {}), ("Relu", ["h"], "r", {}),
-        ("MatMul", ["r", "BT"], "n", {}), ("Add", ["n", "b"], "y", {}),
-    ]  # fmt: skip
-    for nodes in (gemm, matmul):
-        onnx_file(path, nodes, tensors)
-        np.testing.assert_allclose(load_model(str(path), p).predict(p.X), expected, rtol=1e-12)
-    leaky = [gemm[0], ("LeakyRelu", ["h"], "r", {"alpha": 0.3}), gemm[2]]
-    onnx_file(path, leaky, tensors)
-    slopes = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="leaky_relu", slope=0.3)
-    assert load_model(str(path), slopes).activation == slopes.activation
-    linear = Problem(p.X, p.Y, lam=1e-2, beta=2.0, activation="linear")
-    onnx_file(path, [gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], tensors)
-    np.testing.assert_allclose(load_model(str(path), linear).predict(p.X), (p.X @ A.T + a) @ B.T + b, rtol=1e-6)
-    for nodes, message in [
-        (leaky, "LeakyRelu the-r has the left slope 0.3, the activation of the instance 0"),
-        ([gemm[0], ("Sigmoid", ["h"], "r", {}), gemm[2]], "Sigmoid the-r is not read"),
-        ([gemm[0], ("Gemm", ["h", "BT", "b"], "y", {})], "follows a linear layer without an activation"),
-        (gemm[:2], "does not end with a linear layer"),
-        ([("Relu", ["x"], "h", {}), *gemm[1:]], "comes before a linear layer"),
-        ([("Gemm", ["x", "A", "a"], "h", {"transB": 1, "alpha": 2.0}), *gemm[1:]], "only plain ones"),
-        ([gemm[0], ("Relu", ["h"], "r", {}), ("Add", ["h", "r"], "s", {}), ("Gemm", ["s", "BT"], "y", {})], "is not a step"),
-        ([*gemm[:2], ("Gemm", ["r", "BT", "a"], "y", {})], "bias of shape"),
-        ([*gemm[:2], ("MatMul", ["r", "b"], "y", {})], "a matrix is needed"),
-        ([("Gemm", ["x", "BT", "b"], "h", {}), gemm[1], ("Gemm", ["r", "b"], "y", {})], "a matrix is needed|maps 4 inputs"),
-    ]:  # fmt: skip
-        onnx_file(path, nodes, tensors)
-        with pytest.raises(InputError, match=message):
-            load_model(str(path), p)
-    model = onnx.load(path)
-    del model.graph.node[0].output[:]
-    onnx.save(model, path)
-    with pytest.raises(InputError, match="a node without an output"):
-        load_model(str(path), p)
-    onnx_file(path, gemm, tensors, inputs=("x", "z"))
-    with pytest.raises(InputError, match="has 2 inputs"):
-        load_model(str(path), p)
-    onnx_file(path, gemm, {**tensors, "A": np.array([["x", "y"]])})
-    with pytest.raises(InputError, match="A cannot be read"):
-        load_model(str(path), p)
-    onnx_file(path, gemm, tensors)
-    model = onnx.load(path)
-    model.graph.initializer[0].data_type = 99
-    onnx.save(model, path)
-    with pytest.raises(InputError, match="A cannot be read"):
-        load_model(str(path), p)
-    path.write_bytes(b"no protobuf")
-    with pytest.raises(InputError, match="is not an ONNX file"):
-        load_model(str(path), p)
-    with pytest.raises(InputError, match="cannot be read"):
-        load_model(str(tmp_path / "none.onnx"), p)
-
-
-def test_files_of_torch(tmp_path):
-    torch = pytest.importorskip("torch", reason="the extra train is not installed")
-    from torch.nn import BatchNorm1d, Conv2d, Linear, ReLU, Sequential
-
-    p, free = problem(beta=2.0), problem(beta=0.0)
-    path = tmp_path / "model.pt"
-    model = Sequential(Linear(2, 4), ReLU(), Linear(4, 1))
-    torch.save(model.state_dict(), path)
-    outputs = model.double()(torch.from_numpy(p.X.copy())).detach().numpy()
-    np.testing.assert_allclose(load_model(str(path), p).predict(p.X), outputs, rtol=1e-12)
-    torch.save(model.half().state_dict(), path)
-    np.testing.assert_allclose(load_model(str(path), p).predict(p.X), outputs, atol=1e-2)
-    torch.save(Sequential(Linear(2, 4, bias=False), ReLU(), Linear(4, 1, bias=False)).state_dict(), path)
-    assert load_model(str(path), free).widths == load_model(str(path), p).widths == (2, 4, 1)
-
-    ruined = Sequential(Linear(2, 4), ReLU(), Linear(4, 1)).state_dict()
-    ruined["0.weight"][1, 0] = float("nan")
-    for saved, message in [
-        (ruined, "W1: row 1, column 0 is nan"),
-        (model, "is not a state dict that can be read safely"),
-        ({"model": model.state_dict(), "epoch": 3}, "save model.state_dict"),
-        (Sequential(Linear(3, 4), ReLU(), Linear(4, 1)).state_dict(), "maps 3 inputs"),
-        (Sequential(Linear(2, 4), ReLU(), Linear(5, 1)).state_dict(), "W2: has 6 columns"),
-        (Sequential(Linear(2, 4), ReLU(), Linear(4, 4), ReLU(), Linear(4, 1)).state_dict(), "depth 3"),
-        (Sequential(Conv2d(1, 2, 3), Linear(2, 1)).state_dict(), "not part of a Linear layer"),
-        (Sequential(Linear(2, 4), BatchNorm1d(4, track_running_stats=False), Linear(4, 1)).state_dict(), "not part of"),
-        ({"scale": torch.tensor(1.0)}, "not part of a Linear layer"),
-        ({"0.weight": torch.ones(4, 2, dtype=torch.int64)}, "floating point"),
-        ({"0.weight": torch.ones(4, 2).to_sparse()}, "dense"),
-    ]:  # fmt: skip
-        torch.save(saved, path)
-        with pytest.raises(InputError, match=message):
-            load_model(str(path), p)
-    for content in (b"", b"no pickle", pickle.dumps(print), path.read_bytes()[:300]):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="is not a state dict that can be read safely"):
-            load_model(str(path), p)
+    assert [entry.group for entry in table] == [0, 0, 2, None]
+    assert [entry.dead for entry in table] == [False, False, False, True]
+    assert table[1].balance == 2.0 and table[2].balance == 2.0
 
 
 @pytest.mark.parametrize("damage", ["shape", "nan", "missing", "interpolate"])
@@ -369,7 +224,7 @@ def test_command(tmp_path, capsys):
     assert {"loss", "lower", "upper", "suboptimality", "verdict", "descent_neuron"} <= set(written)
     assert written["verdict"] == "optimal" and written["lower"] == solved["lower"]
     poor = tmp_path / "poor.safetensors"
-    worse(load_model(solved["model"], p)).save(poor)
+    worse(read_model(solved["model"], p)).save(poor)
     better = tmp_path / "new" / "better.safetensors"
     assert main(["check", str(poor), str(instance), "--json", "--improve", str(better)]) == 1
     written = json.loads(capsys.readouterr().out)

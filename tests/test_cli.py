@@ -94,6 +94,8 @@ def test_version(capsys):
         (["solve", "{small}", "--time-limit", "0"], "--time-limit: is 0.0; give a number of seconds > 0"),
         (["solve", "{small}", "--node-limit", "0"], "--node-limit: is 0; give a number of branch-and-bound nodes"),
         (["solve", "{small}", "--seed", "-1"], "--seed: is -1; give an integer >= 0"),
+        (["train", "{small}", "--seeds", "1_0"], "--seeds: '1_0' is not an integer"),
+        (["forces", "{small}", "--rcond", "1_0"], "--rcond: '1_0' is not a decimal number"),
         (["solve", "missing.yaml"], "missing.yaml: cannot be read (No such file or directory)"),
         (["solve", "missing.yaml", "--json"], "missing.yaml: cannot be read (No such file or directory)"),
         (["solve", str(INSTANCES)], "is a folder; give the path of an instance file"),
@@ -299,7 +301,7 @@ def test_reduce_in_a_sentence(small, wide, capsys):
     [
         (["{wide}"], "INSTANCE"),
         (["missing.safetensors", "{small}"], "missing.safetensors: no such file"),
-        (["{small}", "{small}"], "not a readable safetensors model"),
+        (["{small}", "{small}"], "is no model that is read"),
         (["{wide}", str(INSTANCES / "diabetes-2.yaml")], "maps 1 inputs to 1 outputs, the problem has 2 features"),
         (["{wide}", "{small}", "--keep", "weights"], "--keep"),
         (["{wide}", "{small}", "--out", "{small}"], "--out: cannot write into"),

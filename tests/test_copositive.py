@@ -6,20 +6,28 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from cpcert.certificate.rank_check import Rejected, check_rank_claim, minimal_zeros, zeros_system
+from cpcert.certificate.rank_check import Rejected, check_rank_claim, minimal_zeros
 from cpcert.rank.copositive import copositive_cut, exposing_matrix, separate
+from cpcert.rank.copositive_zeros import copositive_zeros
 from cpcert.rank.lifted import prove_node
+from cpcert.rank.lifted_systems import zeros_system
 from cpcert.rank.proofs import Exposing, as_json
 
 HORN = [[1, -1, 1, 1, -1], [-1, 1, -1, 1, 1], [1, -1, 1, -1, 1], [1, 1, -1, 1, -1], [-1, 1, 1, -1, 1]]
 
 
-def is_copositive(S):
+def zeros_of(S):
+    """The minimal zeros, as the search and as the checker find them; None if S is not copositive."""
     try:
-        minimal_zeros(S)
+        zeros = minimal_zeros(S)
     except Rejected:
-        return False
-    return True
+        zeros = None
+    assert copositive_zeros(S) == zeros
+    return zeros
+
+
+def is_copositive(S):
+    return zeros_of(S) is not None
 
 
 def simplex_minimum(S, rng):
@@ -50,7 +58,7 @@ def test_copositivity_agrees_with_minimisation(seed):
 
 
 def test_horn_matrix():
-    zeros = minimal_zeros(HORN)
+    zeros = zeros_of(HORN)
     assert sorted(tuple(np.flatnonzero(q)) for q in zeros) == [(0, 1), (0, 4), (1, 2), (2, 3), (3, 4)]
     shifted = [[v - (i == j) * Fraction(1, 10**12) for j, v in enumerate(row)] for i, row in enumerate(HORN)]
     assert not is_copositive(shifted)
@@ -65,7 +73,7 @@ def test_minimal_zeros_by_the_definition(seed):
     S = S + (rng.random((n, n)) < 0.2) * 0
     mask = np.triu(rng.random((n, n)) < 0.3)
     S = S + mask + mask.T
-    zeros = [np.array(q) for q in minimal_zeros(S.tolist())]
+    zeros = [np.array(q) for q in zeros_of(S.tolist())]
     for q in zeros:
         assert q.min() >= 0 and q.any() and q @ S @ q == 0
     supports = [set(np.flatnonzero(q)) for q in zeros]
@@ -83,7 +91,7 @@ def test_degenerate_zeros_never_overcount(seed):
     rng = np.random.default_rng(100 + seed)
     n = 5
     S = sum(np.outer(v, v) for v in rng.integers(-1, 2, (2, n)))
-    zeros = [np.array(q) for q in minimal_zeros(S.tolist())]
+    zeros = [np.array(q) for q in zeros_of(S.tolist())]
     assert zeros  # so these seeds were chosen
     atoms = []
     for _ in range(int(rng.integers(1, 6))):
@@ -94,7 +102,7 @@ def test_degenerate_zeros_never_overcount(seed):
         assert b @ S @ b == 0
         atoms.append(b)
     A = sum(np.outer(b, b) for b in atoms).tolist()
-    lower, node = prove_node(zeros_system(S.tolist(), A), len(atoms))
+    lower, node = prove_node(zeros_system(S.tolist(), zeros_of(S.tolist()), A), len(atoms))
     assert lower is not None and lower <= len(atoms)
     proof = as_json(Exposing(tuple(map(tuple, S.tolist())), node))
     claim = {"claim": "cp_rank", "A": A, "lower": lower, "lower_proof": proof, "upper": None, "upper_proof": None}

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
+from cpcert.data.files import read_shipped
 from cpcert.errors import InputError
-from cpcert.files import read_shipped
 from cpcert.instance import parse_instance
 
 

@@ -15,13 +15,14 @@ from cpcert.activations import activation
 from cpcert.certificate.check import check
 from cpcert.cli import main
 from cpcert.deep.blocks import block
+from cpcert.deep.certificates import certified_layers
 from cpcert.deep.descent import condense, descend, random_network, spectral_network
 from cpcert.deep.growth import grow, with_new_neurons
 from cpcert.deep.newton import newton
-from cpcert.deep.report import certified_layers, deep_line, deep_object
+from cpcert.deep.report import DeepOutcome
 from cpcert.deep.solve import solve_deep
 from cpcert.frank_wolfe.bounds import dual_lower_bound
-from cpcert.network import features
+from cpcert.network import layer_features
 from cpcert.oracle.spectral import spectral_bound
 
 
@@ -78,6 +79,29 @@ def test_the_instance_of_a_block_is_within_its_proven_errors(beta):
     assert block(problem, network, 3).instance.m == 1
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_points_that_nearly_coincide_stay_as_they_are(beta):
+    X = [[1.0], [1.0 + 2.0**-50], [2.0]]
+    problem = Problem(X, [1.0, 2.0, -1.0], lam=0.1, depth=3, beta=beta)
+    network = random_network(problem, 2, np.random.default_rng(0))
+    now = block(problem, network, 1)
+    assert now.instance.X.tolist() == X and not now.input_error.any()
+    assert now.instance.Y[0].tolist() == now.instance.Y[1].tolist(), "outputs are made equal, and the error says so"
+    assert (now.output_error[:, 1] > 0.0).all()
+
+
+@pytest.mark.parametrize("x", [0.0, 1.5])
+def test_one_point_many_times(x):
+    """Without biases all outputs are one number, and with x = 0 it is 0."""
+    problem = Problem([[x]] * 3, [1.0, 2.0, 3.0], lam=1e-3, depth=3, beta=0.0)
+    result = solve_deep(problem, gap=1e-6, time_limit=20.0)
+    assert result.status == "optimal" and result.upper is not None
+    spread = 2.0 / 3.0
+    assert result.upper >= (spread + 4.0 if x == 0.0 else spread) * (1.0 - 1e-12)
+    whole = replace(result, requested_gap=1.0000000000000002e-06)
+    assert "within the gap of 1.0000000000000002e-06" in DeepOutcome(whole).sentence()
+
+
 @pytest.mark.parametrize("name", ["relu", "abs", "leaky_relu"])
 def test_no_dual_point_proves_more_than_a_layer_costs(name):
     sigma = activation(name, 0.2 if name == "leaky_relu" else None)
@@ -90,7 +114,7 @@ def test_no_dual_point_proves_more_than_a_layer_costs(name):
             # The best G there is for a generic network: what its own weights would be multipliers of.
             for G in (now.instance.targets, rng.standard_normal(now.instance.targets.shape)):
                 bound, proof = spectral_bound(now.instance.X_tilde.T, np.ascontiguousarray(G), sigma)
-                dual = dual_lower_bound(now.instance, np.ascontiguousarray(G), bound, "spectral", proof)
+                dual = dual_lower_bound(now.instance, np.ascontiguousarray(G), bound, "spectral", proof, None)
                 assert 0.0 <= now.lower(dual) <= now.cost, trial
 
 
@@ -100,7 +124,7 @@ def test_errors_of_the_instance_lower_the_bound():
     now = block(problem, network, 1)
     G = 2.0 * (now.basis @ duals[1])
     bound, proof = spectral_bound(now.instance.X_tilde.T, G, problem.activation)
-    dual = dual_lower_bound(now.instance, G, bound, "spectral", proof)
+    dual = dual_lower_bound(now.instance, G, bound, "spectral", proof, None)
     lower = now.lower(dual)
     assert lower > 0.0
     for worse in (
@@ -120,7 +144,7 @@ def test_newton_makes_networks_stationary_at_kinks():
         network, duals = newton(problem, start, never)
         assert network.loss(problem) <= start.loss(problem) * (1.0 + 1e-9)
         Z = network.forward(problem.X)
-        inputs = [problem.X_tilde, *(features(H, problem.activation, problem.beta) for H in Z[:-1])]
+        inputs = [problem.X_tilde, *(layer_features(H, problem.activation, problem.beta) for H in Z[:-1])]
         residuals.append(max(np.abs(G @ A.T - W).max() for W, G, A in zip(network.weights, duals, inputs, strict=True)))
         kinks += sum(int((np.abs(H) < 1e-12).sum()) for H in Z[:-1])
     # Where it stalls depends on the last bits, which differ between processors.
@@ -156,7 +180,7 @@ def test_every_layer_is_proven_and_its_certificate_holds(options):
     assert (result.status, result.scope, result.lower, result.gap) == ("optimal", "blockwise", None, None)
     for bound in result.layers:
         assert bound.cost * (1.0 - 1e-4) <= bound.lower <= bound.cost
-    certified, certificates = certified_layers(result, 1e-4)
+    certified, certificates = certified_layers(result)
     assert certified.status == "optimal"
     for before, bound, certificate in zip(result.layers, certified.layers, certificates, strict=True):
         assert bound.lower <= before.lower
@@ -197,8 +221,8 @@ def test_limits_and_interruptions_keep_what_was_proven():
     assert stopped.upper < np.inf
     interrupted = solve_deep(problem, restarts=1, width=4, callback=_interrupt)
     assert interrupted.status == "interrupted"
-    assert "not sufficient" not in deep_line(interrupted, 1e-3)
-    text = json.dumps(deep_object(interrupted, None), allow_nan=False)
+    assert "not sufficient" not in DeepOutcome(interrupted).sentence()
+    text = json.dumps(DeepOutcome(interrupted).as_json(), allow_nan=False)
     assert json.loads(text)["layers"][0]["lower"] == 0.0
 
 

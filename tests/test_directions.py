@@ -12,6 +12,7 @@ from test_cells import ACTIVATIONS, exact_in_the_plane, hard_problem, name, valu
 from cpcert.activations import activation
 from cpcert.oracle.cells import cell_cover
 from cpcert.oracle.directions import DirectionProof, cone_bound, direction_cover, reduce_outputs
+from cpcert.oracle.rung import Limits
 
 
 def check(proof, G):
@@ -132,11 +133,11 @@ def test_limits_keep_a_proven_bound(limit):
     points, G = hard_problem(8, 3, 3)
     relu = activation("relu")
     best = value(points, G, relu)
-    answer = direction_cover(points, G, relu, best * (1 + 1e-6), node_limit=limit)
+    answer = direction_cover(points, G, relu, best * (1 + 1e-6), Limits(limit))
     assert not answer.complete and best <= answer.upper_bound < np.inf
     if answer.rung == "directions":
         assert check(answer.proof, G)
-    late = direction_cover(points, G, relu, best * (1 + 1e-6), deadline=0.0)
+    late = direction_cover(points, G, relu, best * (1 + 1e-6), Limits(deadline=0.0))
     assert not late.complete and late.upper_bound >= best
 
 

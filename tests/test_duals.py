@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cpcert.formulations.duals import backpropagated_duals
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.problem import Problem
 
 
@@ -33,7 +33,7 @@ def _loss(problem, network):
 def test_they_are_the_gradients_of_the_loss(activation, loss, beta):
     problem, network = _case(activation, loss, beta)
     Z = network.forward(problem.X)
-    inputs = [problem.X_tilde, *(features(hidden, problem.activation, beta) for hidden in Z[:-1])]
+    inputs = [problem.X_tilde, *(layer_features(hidden, problem.activation, beta) for hidden in Z[:-1])]
     for layer, (G, A) in enumerate(zip(backpropagated_duals(problem, network), inputs, strict=True)):
         gradient = 2.0 * problem.lam * (network.weights[layer] - G @ A.T)
         for entry in np.ndindex(*gradient.shape):
@@ -51,7 +51,7 @@ def test_a_new_neuron_changes_the_loss_as_the_dual_says():
     rng = np.random.default_rng(1)
     Z = network.forward(problem.X)
     duals = backpropagated_duals(problem, network)
-    inputs = [problem.X_tilde, *(features(hidden, problem.activation, 1.0) for hidden in Z[:-1])]
+    inputs = [problem.X_tilde, *(layer_features(hidden, problem.activation, 1.0) for hidden in Z[:-1])]
     for layer in range(3):
         w, v = rng.normal(size=len(inputs[layer])), rng.normal(size=len(Z[layer + 1]))
         w, v = w / np.linalg.norm(w), v / np.linalg.norm(v)

@@ -12,12 +12,12 @@ from PIL import Image
 from cpcert.cli import main
 from cpcert.deep.descent import descend, random_network
 from cpcert.errors import InputError
-from cpcert.formulations.forces import find_rays, forces_object, layer_forces
+from cpcert.formulations.forces import ForcesOutcome, find_rays, layer_forces
 from cpcert.formulations.linear import linear_covariances, linear_representation_cost
-from cpcert.formulations.plots import principal_plane
 from cpcert.formulations.representations import RepresentationLoss
 from cpcert.instance import load_instance
 from cpcert.network import Network
+from cpcert.plots.forces import principal_plane
 from cpcert.problem import Problem
 
 PRESET = Path(__file__).parents[1] / "instances" / "figure1-digits.yaml"
@@ -62,10 +62,10 @@ def test_forces_are_the_gradients_of_the_two_costs(N, width, changes, tikhonov):
     for layer in layer_forces(problem, network, rcond=1e-12, tikhonov=tikhonov):
         i = layer.layer - 1
         Z_l = Z[i].clone().requires_grad_()
-        before = view.features(Z[i - 1]) if i > 0 else view.X_tilde()
+        before = view.layer_features(Z[i - 1]) if i > 0 else view.X_tilde()
         attraction, repulsion = (
             torch.autograd.grad(cost, Z_l)[0].numpy()
-            for cost in (view.cost(Z_l, before), view.cost(Z[i + 1], view.features(Z_l)))
+            for cost in (view.cost(Z_l, before), view.cost(Z[i + 1], view.layer_features(Z_l)))
         )
         np.testing.assert_allclose(layer.attraction, attraction, atol=1e-7 * np.abs(attraction).max())
         np.testing.assert_allclose(layer.repulsion, repulsion, atol=1e-7 * np.abs(repulsion).max())
@@ -129,7 +129,7 @@ def test_forces_cancel_where_a_layer_has_the_rank_of_the_points_and_not_elsewher
 def test_a_dead_layer_gives_finite_figures():
     problem = problem_of()
     network = Network((np.zeros((3, 3)), np.zeros((2, 4)), np.zeros((1, 3))), problem.activation, 1.0)
-    written = forces_object(problem, network, layer_forces(problem, network))
+    written = ForcesOutcome(problem, network, tuple(layer_forces(problem, network))).as_json()
     assert json.loads(json.dumps(written, allow_nan=False)) == written
     assert [layer["rays"] for layer in written["layers"]] == [[], []]
     empty = Network((np.zeros((0, 3)), np.zeros((2, 1)), np.zeros((1, 3))), problem.activation, 1.0)
@@ -250,7 +250,7 @@ def test_the_command_trains_and_settles(small, capsys):
         assert main(["forces", str(models[1]), str(path), *options]) == 0
         lines = capsys.readouterr().out.splitlines()
         residuals = [float(re.search(r"identity to (\S+)", line)[1]) for line in lines[1:]]
-        found.append((max(residuals), float(re.search("loss (.*),", lines[0])[1])))
+        found.append((max(residuals), float(re.search("loss about (.*),", lines[0])[1])))
     assert found[1][0] < 0.1 * found[0][0] and found[1][1] <= found[0][1]
 
 

@@ -31,7 +31,7 @@ from cpcert.formulations.representations import (
     representations,
     weights_from_representations,
 )
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.problem import Problem
 
 SIGMAS = [
@@ -63,7 +63,7 @@ def random_case(seed, sigma, beta, hidden, loss="mse", N=7, n0=3, m=2):
 def smallest_relative_singular_value(problem, Z):
     """The conditioning of the pseudo-inverses: the smallest nonzero singular value of any Z_ℓ^σ, relative."""
     ratios = []
-    for A in [problem.X_tilde, *(features(Z_l, problem.activation, problem.beta) for Z_l in Z[:-1])]:
+    for A in [problem.X_tilde, *(layer_features(Z_l, problem.activation, problem.beta) for Z_l in Z[:-1])]:
         s = np.linalg.svd(A, compute_uv=False)
         if s[0] > 0:
             ratios.append(s[s > 1e-13 * s[0]].min() / s[0])
@@ -302,7 +302,7 @@ def test_tikhonov_is_off_by_at_most_what_the_docstring_says():
     """0 ≤ ‖ZA^+‖² − Tr[Z(AᵀA + εI)⁻¹Zᵀ] ≤ ε‖Z(AᵀA)^+‖², and the middle is the least of ‖W‖² + ‖Z − WA‖²/ε."""
     exact, weights = torch_case(None, 0.0, N=9, width=4)
     Z = exact.forward(weights)
-    A = exact.features(Z[0])
+    A = exact.layer_features(Z[0])
     inverse = torch.linalg.pinv(A.T @ A, hermitian=True)
     for epsilon in (1e-6, 1e-2, 1.0):
         view = RepresentationLoss(exact.problem, None, epsilon)

@@ -7,7 +7,8 @@ import pytest
 
 from cpcert.activations import activation
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, find_neurons, prove
+from cpcert.oracle.ladder import find_neurons, prove
+from cpcert.oracle.rung import Limits
 
 ACTIVATIONS = [("relu", None), ("leaky_relu", 0.3), ("leaky_relu", -0.4), ("abs", None), ("linear", None)]
 

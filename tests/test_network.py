@@ -438,7 +438,7 @@ W, META = np.ones((1, 1)), {"activation": "relu", "a_plus": "1.0", "a_minus": "0
         ({"W1": W, "weight": W}, META, "holds W1, weight; a model holds the tensors W1, W2"),
         ({}, META, "holds nothing"),
         ({"W1": W, "W3": W}, META, "holds W1, W3"),
-        ({"W1": W, "W2": np.ones((1, 1), np.int64)}, META, "W2 has type int64; weights must be floating point"),
+        ({"W1": W, "W2": np.ones((1, 1), np.int64)}, META, "W2 has type I64; weights must be floating point"),
         ({"W1": W, "W2": np.full((1, 1), np.nan)}, META, "W2: row 0, column 0 is nan"),
         ({"W1": W, "W2": np.ones((1, 2))}, META, "W2: has 2 columns"),
         ({"W1": W, "W2": W}, {**META, "beta": "half"}, "unreadable metadata"),

@@ -5,8 +5,8 @@ import pytest
 
 from cpcert import InputError, Network, Problem
 from cpcert.activations import Activation, activation
-from cpcert.rank.one_dim import merge_neurons
-from cpcert.rank.reduction import reduce_network
+from cpcert.networks.one_dim import merge_neurons
+from cpcert.networks.reduce import reduce_network
 
 ACTIVATIONS = [
     activation("relu"), activation("leaky_relu", 0.3), activation("leaky_relu", -0.4), activation("abs"),

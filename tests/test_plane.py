@@ -11,15 +11,17 @@ from exact import rationals
 
 from cpcert import Problem, solve
 from cpcert.activations import Activation, activation
+from cpcert.frank_wolfe.active_set import columns_for
 from cpcert.frank_wolfe.arc_newton import polish_in_plane
 from cpcert.frank_wolfe.arcs import correct_in_plane
-from cpcert.frank_wolfe.corrective import columns_for, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import bias_only, objective
 from cpcert.oracle.arrangement import arrangement_oracle
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, find_neurons, prove
+from cpcert.oracle.ladder import find_neurons, prove
 from cpcert.oracle.plane import PlaneProof, lines_of, plane_oracle
-from cpcert.plots import kinks
+from cpcert.oracle.rung import Limits
+from cpcert.plots.solving import kinks
 
 ACTIVATIONS = [
     activation("relu"), activation("leaky_relu", 0.3), activation("leaky_relu", -0.4), activation("abs"),
@@ -188,9 +190,8 @@ def test_ten_thousand_points_and_rank_two_in_many_dimensions():
     plain = prove(coordinates(X_tilde[:, :500]), G[:, :500], sigma, 0.0, Limits(), 0)
     assert lifted.rung == "plane" and lifted.upper_bound == pytest.approx(plain.upper_bound, rel=1e-9)
     # The proof is one for the exact arrays it holds.
-    scale = sum(lifted.scale)
     again = plane_oracle(lifted.proof.points, lifted.proof.G, sigma, 0.0)
-    assert again.upper_bound == lifted.proof.bound <= np.ldexp(lifted.upper_bound, -scale)
+    assert again.upper_bound == lifted.proof.bound <= np.ldexp(lifted.upper_bound, -lifted.frame.unit)
 
 
 def test_neurons_are_the_local_maxima():
@@ -248,7 +249,7 @@ def test_a_thousand_points(loss):
     assert result.width <= len(set(cusps.tolist())) + 2 <= 40
     angles = np.linspace(0.0, 2.0 * np.pi, 20_001)
     W = np.column_stack([np.cos(angles), np.sin(angles)])
-    heights = np.abs(result.dual.scale * result.dual.G @ result.problem.activation(W @ result.problem.X_tilde).T)
+    heights = np.abs(result.dual.dual_scale * result.dual.G @ result.problem.activation(W @ result.problem.X_tilde).T)
     assert 2e-3 * (1 - 1e-4) <= heights.max() <= 2e-3
 
 

@@ -16,17 +16,18 @@ from cpcert import Problem, load_instance, solve
 from cpcert.activations import activation
 from cpcert.cli import main
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.corrective import Columns, correct
+from cpcert.frank_wolfe.active_set import Columns
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.steps import objective
 from cpcert.network import Network
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits
 from cpcert.oracle.plane import between, plane_oracle_outside
+from cpcert.oracle.rung import Limits
 from cpcert.rank.bipartite_mse import LAMBDAS, optimal_matrix, pigeonhole_bound, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
-from cpcert.rank.caps import arcs_around, below_on_cone, cones
 from cpcert.rank.graphs import complete_bipartite, edge_matrix
-from cpcert.rank.plateau import _Search, plateau_bounds, rank_bound, smallest_hitting_set
+from cpcert.width.bounds import _Search, rank_bound, smallest_hitting_set, width_bounds
+from cpcert.width.caps import arcs_around, below_on_cone, cones
 
 INSTANCES = Path(__file__).parents[1] / "instances"
 
@@ -144,7 +145,7 @@ def test_smallest_hitting_sets_against_enumeration():
 
 
 def test_a_search_that_runs_out_of_nodes_still_bounds(monkeypatch):
-    monkeypatch.setattr("cpcert.rank.plateau.HITTING_NODES", 30)
+    monkeypatch.setattr("cpcert.width.bounds.HITTING_NODES", 30)
     sets = [(1 << a) | (1 << b) for a, b in itertools.combinations(range(12), 2)]
     size, hitting = smallest_hitting_set(sets)
     assert hitting is None
@@ -169,7 +170,7 @@ def test_a_search_that_runs_out_of_nodes_still_bounds(monkeypatch):
 )
 def test_known_widths(name, width):
     problem = load_instance(f"{INSTANCES}/{name}.yaml").problem()
-    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    bounds = width_bounds(problem, solve(problem, gap=1e-9))
     assert (bounds.lower, bounds.upper, bounds.proof) == (width, width, "caps")
     assert all(needed.lower > bounds.loss for needed in bounds.needed)
 
@@ -177,7 +178,7 @@ def test_known_widths(name, width):
 def test_several_outputs_in_three_dimensions():
     rng = np.random.default_rng(5)
     problem = Problem(rng.standard_normal((5, 2)), rng.standard_normal((5, 2)), lam=5e-2)
-    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    bounds = width_bounds(problem, solve(problem, gap=1e-9))
     assert (bounds.lower, bounds.upper, bounds.proof) == (3, 3, "caps")
 
 
@@ -190,14 +191,14 @@ def test_a_network_of_more_neurons_than_needed_is_made_narrower():
     )
     assert halves.width == 6
     split = replace(result, network=halves, upper=result.upper * (1.0 + 1e-12))
-    bounds = plateau_bounds(problem, split)
+    bounds = width_bounds(problem, split)
     assert (bounds.lower, bounds.upper, bounds.network.width) == (3, 3, 3)
     assert bounds.network.loss(problem) <= bounds.loss
 
 
 def test_without_time_nothing_is_claimed():
     problem = one_feature(0)
-    bounds = plateau_bounds(problem, solve(problem), seconds=0.0)
+    bounds = width_bounds(problem, solve(problem), seconds=0.0)
     assert (bounds.needed, bounds.complete, bounds.proof) == ((), False, "rank")
     assert "stopped" in bounds.note
 
@@ -208,7 +209,7 @@ def test_no_narrower_network_that_a_search_finds_reaches_the_loss(seed):
     problem = one_feature(
         seed, N=6, beta=beta, activation=["relu", "leaky_relu", "relu"][seed], slope=[None, 0.2, None][seed]
     )
-    bounds = plateau_bounds(problem, solve(problem, gap=1e-9))
+    bounds = width_bounds(problem, solve(problem, gap=1e-9))
     assert 1 <= bounds.lower <= bounds.upper
     k, n = bounds.lower - 1, problem.n
     rng = np.random.default_rng(seed)
@@ -234,7 +235,7 @@ def test_a_range_of_penalties_and_losses():
         (1e-1, {"activation": "linear"}),
     ):
         problem = one_feature(10, N=6, lam=lam, **others)
-        bounds = plateau_bounds(problem, solve(problem, gap=1e-9), seconds=1.0)
+        bounds = width_bounds(problem, solve(problem, gap=1e-9), seconds=1.0)
         assert 0 <= bounds.lower <= bounds.upper
         if others.get("activation") == "linear":
             assert bounds.lower <= 1
@@ -242,23 +243,23 @@ def test_a_range_of_penalties_and_losses():
     X, labels = rng.standard_normal((8, 1)), np.sign(rng.standard_normal(8))
     for loss, Y in (("logistic", labels), ("cross_entropy", np.column_stack([labels > 0, labels < 0]).astype(float))):
         problem = Problem(X, Y, lam=1e-2, loss=loss)
-        bounds = plateau_bounds(problem, solve(problem, gap=1e-8), seconds=1.0)
+        bounds = width_bounds(problem, solve(problem, gap=1e-8), seconds=1.0)
         assert 0 <= bounds.lower <= bounds.upper
 
 
 def test_no_neuron_is_needed():
     problem = Problem(np.arange(4.0)[:, None], np.zeros(4), lam=1e-2)
-    bounds = plateau_bounds(problem, solve(problem))
+    bounds = width_bounds(problem, solve(problem))
     assert (bounds.lower, bounds.upper, bounds.proof) == (0, 0, "none")
     heavy = one_feature(0, lam=100.0)
-    assert plateau_bounds(heavy, solve(heavy)).lower == 0
+    assert width_bounds(heavy, solve(heavy)).lower == 0
 
 
 def test_interpolate_says_what_is_missing():
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((6, 3)), rng.standard_normal(6)
     fit = Problem(X, y, loss="interpolate")
-    bounds = plateau_bounds(fit, solve(fit))
+    bounds = width_bounds(fit, solve(fit))
     assert (bounds.lower, bounds.proof) == (0, "none")
     assert "interpolate" in bounds.note
 
@@ -266,7 +267,7 @@ def test_interpolate_says_what_is_missing():
 def test_nothing_proven_is_an_error():
     problem = Problem([[1.0], [1.0]], [0.0, 1.0], loss="interpolate")
     with pytest.raises(InputError, match="infeasible"):
-        plateau_bounds(problem, solve(problem))
+        width_bounds(problem, solve(problem))
 
 
 @pytest.mark.parametrize(
@@ -319,7 +320,7 @@ def test_the_rank_bound_against_exact_fits_of_each_width(beta):
 def test_the_rank_bound_of_bipartite_data():
     problem = Problem(np.eye(4), np.array(edge_matrix(complete_bipartite(4)), float), lam=1e-3, beta=0.0)
     result = solve(problem, gap=1e-5)
-    bounds = plateau_bounds(problem, result, seconds=0.0)
+    bounds = width_bounds(problem, result, seconds=0.0)
     assert (bounds.lower, bounds.proof) == (3, "rank")
     assert result.width >= 4
 
@@ -373,9 +374,11 @@ def test_width_command(capsys, tmp_path):
     assert json.loads((tmp_path / "diabetes-1-width.json").read_text())["lower"] == 3
     assert (tmp_path / "diabetes-1.safetensors").exists()
     assert main(["width", f"{INSTANCES}/diabetes-2.yaml", "--time-limit", "1e-3"]) == 1
-    assert "nothing proven" in capsys.readouterr().out
+    assert "the minimum to a relative 9.6e-1): exactly 0" in capsys.readouterr().out
     assert main(["width", f"{INSTANCES}/infeasible-duplicates.yaml"]) == 1
     assert "nothing is proven" in capsys.readouterr().err
+    assert main(["width", f"{INSTANCES}/infeasible-duplicates.yaml", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["status"] == "infeasible"
     assert main(["width", f"{INSTANCES}/diabetes-1.yaml", "--gap", "-1"]) == 2
 
 

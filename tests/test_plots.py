@@ -11,7 +11,7 @@ import pytest
 
 from cpcert import InputError, Network, Problem, solve
 from cpcert.activations import activation
-from cpcert.plots import dual_curve, kinks, plot_one_dimensional, plot_trace
+from cpcert.plots.solving import dual_curve, kinks, plot_one_dimensional, plot_trace
 
 X = [[-1.5], [-1.0], [-0.4], [0.1], [0.7], [1.2], [2.0]]
 Y = [[0.2], [1.1], [0.3], [-0.6], [-0.2], [0.9], [0.4]]
@@ -57,7 +57,7 @@ def test_dual_curve_is_the_norm_summed_by_hand(name, slope):
 def test_dual_curve_stays_below_two_lambda_and_touches_it_at_the_neurons(result):
     """Complementary slackness, with the gap: Σ_k ‖v_k‖ (2λ − curve at ŵ_k) ≤ upper − lower."""
     problem, limit = result.problem, 2.0 * result.problem.lam
-    G = result.dual.scale * result.dual.G
+    G = result.dual.dual_scale * result.dual.G
     curve = dual_curve(problem.X_tilde, G, problem.activation, circle(20_001))
     assert curve.max() <= limit * (1.0 + 1e-12)
     W, V, _ = result.network.balanced().neurons()
@@ -74,7 +74,7 @@ def test_one_dimension_without_bias_touches_in_both_directions():
     """y = |x| on symmetric points, β = 0: both directions carry a neuron, and the sphere is w = ±1."""
     x = np.linspace(-1.0, 1.0, 9)[:, np.newaxis]
     result = solve(Problem(x, np.abs(x), lam=1e-2, beta=0.0))
-    G = result.dual.scale * result.dual.G
+    G = result.dual.dual_scale * result.dual.G
     heights = dual_curve(result.problem.X_tilde, G, result.problem.activation, np.array([[1.0], [-1.0]]))
     np.testing.assert_allclose(heights, 2e-2, rtol=1e-6)
     np.testing.assert_array_equal(kinks(result.network), [0.0])
@@ -170,7 +170,7 @@ def test_matplotlib_stays_out_of_the_way():
     """Importing the module costs no matplotlib, and drawing touches neither pyplot nor the settings of the user."""
     script = """
 import sys, tempfile
-from cpcert import Problem, solve, plots
+from cpcert import Problem, solve\nfrom cpcert.plots import solving as plots
 assert "matplotlib" not in sys.modules
 result = solve(Problem([[1.0]], [[1.0]], lam=10.0))
 import matplotlib

@@ -71,6 +71,17 @@ def test_a_ball_that_is_too_small():
     rejects("negative", positive, [[1, 0], [0, 1]], proof | {"rho": -1})
 
 
+def test_how_far_the_ball_reaches():
+    """16t² = 16 + 1/20 with V = 4, R = 1/32: ρ ≥ 1/20 + V²R²ρ² = 1/20 + ρ²/64, and 4t > 0 while VRρ ≤ 4."""
+    proof = {"kind": "nearby", "rows": [0], "columns": [{"basis": [[4]], "center": [1]}], "inverse": [["1/1024"]]}
+    A = [[Fraction(321, 20)]]
+    for rho in (1, 32):
+        positive(A, proof | {"rho": rho})
+    rejects("may be negative", positive, A, proof | {"rho": 33})
+    rejects("itself", positive, A, proof | {"rho": 70})
+    rejects("itself", positive, A, proof | {"rho": "1/20"})
+
+
 def test_rows_that_do_not_span():
     proof = {"kind": "nearby", "rows": [0], "columns": [{"basis": [[1, 1]], "center": [1]}]}
     proof |= {"inverse": [["1/4"]], "rho": f"1/{10**30}"}
@@ -101,7 +112,13 @@ def test_fooling_sets():
     rejects("triangle", cp_rank, triangle, 1, {"kind": "cover", "cover": {"kind": "triangle_free"}})
     weights = {"kind": "weights", "weights": [[0, 1, 1], [1, 2, "1/2"]]}
     rejects("more than 1", cp_rank, triangle, 1, {"kind": "cover", "cover": weights})
+    cp_rank(path, 2, {"kind": "cover", "cover": {"kind": "triangle_free"}})
+    rejects("3 is stated and 2", cp_rank, path, 3, {"kind": "cover", "cover": {"kind": "triangle_free"}})
     rejects("suffice", cp_rank, triangle, 2, {"kind": "cover", "cover": {"kind": "search", "lower": 2}})
+    for second, bound in ((1, 2), ("1/4", 2), (0, 1)):
+        weights = {"kind": "weights", "weights": [[0, 1, 1], [1, 2, second]]}
+        cp_rank(path, bound, {"kind": "cover", "cover": weights})
+        rejects(f"and {bound} proven", cp_rank, path, bound + 1, {"kind": "cover", "cover": weights})
 
 
 def test_components_that_overlap_or_touch():
@@ -117,6 +134,17 @@ def test_components_that_overlap_or_touch():
     rejects("between", cp_rank, A, 3, components([0], [1], [2]))
     outside = {"kind": "components", "parts": [{"indices": [0, 1], "proof": {"kind": "atoms", "atoms": []}}]}
     rejects("outside", positive, A, outside)
+    empty = {"kind": "atoms", "atoms": []}
+    blocks = {"kind": "components", "parts": [{"indices": [i], "proof": empty} for i in (0, 1)]}
+    rejects("dominant", positive, [[1, 0], [0, -1]], blocks)
+
+
+def test_what_is_left_of_the_atoms_counts():
+    for A, number in (([[1]], 1), ([[1, 1], [1, 1]], 1), ([[2, 1], [1, 1]], 2)):
+        claim = {"claim": "cp_rank", "A": A, "lower": 0, "lower_proof": {"kind": "trivial"}, "upper": number}
+        claim |= {"upper_proof": {"kind": "atoms", "atoms": []}}
+        check_rank_claim(claim)
+        rejects(f"and {number} proven", check_rank_claim, claim | {"upper": number - 1})
 
 
 def test_a_rank_modulo_a_composite_number():
@@ -144,6 +172,13 @@ def test_exposing_matrices():
     rejects("negative coefficient", cp_rank, A, 1, exposing([[0, 0], [0, 0]], [difference], end))
     rejects("not shown", cp_rank, A, 9, exposing(S, [], {"infeasible": [[0, 1]]}))
     rejects("twice", cp_rank, A, 1, exposing(S, [step | {"by": [[0, -1], [0, -1]]}], end))
+    rejects("not shown", cp_rank, A, 9, exposing(S, [], {"infeasible": []}))
+    rejects("not implied", cp_rank, A, 1, exposing(S, [step | {"by": []}], end))
+    nothing = {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": []}}}
+    for zero, positive in ((nothing, {"steps": [], "end": end}), (nothing, nothing)):
+        branch = {"branch": [0, 0], "zero": zero, "positive": positive}
+        cp_rank(A, 0, exposing(S, [], branch))
+        rejects("1 is stated and 0", cp_rank, A, 1, exposing(S, [], branch))
     # A contradiction proves any bound: (2, 1) is no multiple of (1, 1).
     other = [[4, 2], [2, 1]]
     rejects("is not 0", cp_rank, other, 9, exposing(S, [], {"infeasible": [[0, -1], [2, 1]]}))
@@ -166,6 +201,7 @@ def test_not_completely_positive():
     rejects("is not negative", refuted, cycle, {"kind": "copositive", "S": horn})
     minus = [[-v for v in row] for row in horn]
     rejects("not copositive", refuted, cycle, {"kind": "copositive", "S": minus})
+    rejects("not copositive", refuted, [[1, 0], [0, 1]], {"kind": "copositive", "S": [[-1, 9], [9, 0]]})
     rejects("not negative", refuted, cycle, {"kind": "triangle_free", "v": [1] * 5})
     rejects("negative number", refuted, cycle, {"kind": "triangle_free", "v": [1, 1, 1, 1, -1]})
     ones = [[1] * 3 for _ in range(3)]
@@ -181,6 +217,9 @@ def test_semidefinite_proofs():
     rejects("not positive semidefinite", cp_rank, [[1]], 3, good | {"l": [2]})
     rejects("not the form", cp_rank, [[1]], 3, good | {"l": [2], "W": [[4]]})
     rejects("2 is stated and 1", cp_rank, [[1]], 2, good)
+    square = good | {"D": [0], "Omega": [[1]]}
+    cp_rank([[1]], 1, square)
+    rejects("2 is stated and 1", cp_rank, [[1]], 2, square)
     rejects("negative entry", cp_rank, [[1]], 1, good | {"D": [-1], "W": [[-1]]})
     rejects("Omega", cp_rank, [[1]], 3, good | {"D": [2], "Omega": [[-1]]})
     part = {"vertices": [0], "s": [0], "d": [[1]], "Omega": [[0]]}
@@ -188,6 +227,15 @@ def test_semidefinite_proofs():
     cp_rank([[1]], 1, sparse)
     rejects("sum of squares", cp_rank, [[1]], 2, sparse | {"Y": [[2]]})
     rejects("root", cp_rank, [[1]], 1, sparse | {"u": ["1/2"]})
+    rejects("root", cp_rank, [[1]], 1, sparse | {"u": [-1]})
+    two = {"vertices": [0, 1], "s": [0, -1], "d": [[0, 0], [0, 0]], "Omega": [[0, 0], [0, 0]]}
+    rejects(
+        "negative multiplier",
+        cp_rank,
+        [[1, 0], [0, 1]],
+        1,
+        sparse | {"Y": [[0, 0], [0, 0]], "u": [1, 1], "cliques": [two]},
+    )
     rejects("missing", cp_rank, [[1, 0], [0, 1]], 1, sparse | {"Y": [[1, 0], [0, 1]], "u": [1, 1],
             "cliques": [part | {"Omega": [[0, 0], [0, 0]]}]})  # fmt: skip
     rejects("negative multiplier", cp_rank, [[1]], 1, sparse | {"cliques": [part | {"s": [-1]}]})
@@ -210,4 +258,5 @@ def test_pairs():
     nothing = {k: v for k, v in pair.items() if k != "claim"} | {"claim": "not_in_S"}
     lifted = {"kind": "lifted", "node": {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": []}}}}
     rejects("there may be", check_rank_claim, nothing | {"proof": lifted})
-    rejects("not negative", check_rank_claim, nothing | {"proof": {"kind": "not_psd", "of": "K", "v": [1]}})
+    for v in (1, 0):
+        rejects("not negative", check_rank_claim, nothing | {"proof": {"kind": "not_psd", "of": "K", "v": [v]}})

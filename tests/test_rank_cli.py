@@ -111,7 +111,7 @@ def test_bad_matrices(capsys, tmp_path, content, message):
 
 def test_other_bad_input(capsys, tmp_path):
     assert "cannot read" in refusal(capsys, "cprank", str(tmp_path / "nothing.json"))
-    assert "give one of these" in refusal(capsys, "cprank", write(tmp_path / "a.txt", "1"))
+    assert "give one of these" in refusal(capsys, "cprank", write(tmp_path / "a.doc", "1"))
     good = write(tmp_path / "a.json", {"A": [[1]]})
     assert "--time-limit" in refusal(capsys, "cprank", good, "--time-limit", "0")
 

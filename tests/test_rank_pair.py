@@ -11,7 +11,7 @@ from cpcert.activations import activation
 from cpcert.certificate.rank_check import Rejected, check_rank_claim
 from cpcert.rank.graphs import complete_bipartite, edge_matrix
 from cpcert.rank.matrices import ExactPair
-from cpcert.rank.pair import TOLERANCE, RankSigmaBounds, network_rank_sigma, rank_sigma_bounds
+from cpcert.rank.pair import TOLERANCE, NearbyRank, RankSigmaBounds, layer_rank_sigma, rank_sigma_bounds
 from cpcert.rank.pair_atoms import basic_neurons
 from cpcert.rank.proofs import Trivial
 
@@ -132,7 +132,7 @@ def test_a_linear_network_needs_its_rank():
 
 def test_propagation_is_needed():
     """Without the removal of vanishing entries K = K^σ = B_4 would allow cliques through q."""
-    from cpcert.certificate.rank_check import sigma_system
+    from cpcert.rank.lifted_systems import sigma_system
     from cpcert.rank.pair import _Propagation
 
     system = _Propagation(sigma_system(B[4], B[4], 1, 0), 4).system
@@ -145,20 +145,20 @@ def test_rank_near_a_network(seed):
     """All pairs within the tolerance: also those that make the smallest kept eigenvalue smaller still."""
     rng = np.random.default_rng(seed)
     W, X = rng.standard_normal((6, 4)), rng.standard_normal((4, 20))
-    assert network_rank_sigma(W, X, RELU) == {"lower": 6, "upper": 6, "tolerance": TOLERANCE}
-    assert network_rank_sigma(W, X, activation("linear"))["lower"] == 4
+    assert layer_rank_sigma(W, X, RELU) == NearbyRank(6, 6, TOLERANCE)
+    assert layer_rank_sigma(W, X, activation("linear")).lower == 4
     nearly = np.vstack([W, W[0] + 1e-7])
-    assert network_rank_sigma(nearly, X, activation("linear"))["lower"] == 4
-    assert network_rank_sigma(np.vstack([W, W[:1] * 2.0]), X, RELU)["lower"] == 6
-    assert network_rank_sigma(np.zeros((2, 4)), X, RELU)["lower"] == 0
+    assert layer_rank_sigma(nearly, X, activation("linear")).lower == 4
+    assert layer_rank_sigma(np.vstack([W, W[:1] * 2.0]), X, RELU).lower == 6
+    assert layer_rank_sigma(np.zeros((2, 4)), X, RELU).lower == 0
     # A rank that a perturbation within the tolerance takes away is not claimed.
     U = np.linalg.qr(rng.standard_normal((5, 5)))[0]
     for eigenvalue, expected in ((2.1e-6, 5), (1.99e-6, 4)):
         # ‖K‖ = 2 but for the last digits.
         Z = np.diag([1.0, 1.0, 1.0, 1.0, np.sqrt(eigenvalue)]) @ U
-        assert network_rank_sigma(Z, np.eye(5), activation("linear"))["lower"] == expected
-        assert network_rank_sigma(Z * 1e-30, 1e-25 * np.eye(5), activation("linear"))["lower"] == expected
+        assert layer_rank_sigma(Z, np.eye(5), activation("linear")).lower == expected
+        assert layer_rank_sigma(Z * 1e-30, 1e-25 * np.eye(5), activation("linear")).lower == expected
     # Nor one that lies within what rounding can hide: −1 + 1e-17 − 1 + 2.
     cancelled = np.array([[1.0, 1e-17, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0, 1.0]])
     X = np.array([[-1.0, 1.0, -1.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1e-3]]).T
-    assert network_rank_sigma(cancelled, X, activation("linear"))["lower"] <= 1
+    assert layer_rank_sigma(cancelled, X, activation("linear")).lower <= 1

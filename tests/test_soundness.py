@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from claims import STATUSES, assert_contains, check_claims, settings_of
+from claims import assert_contains, check_claims, settings_of
 from descent import best_trained
 from enumeration import Interval, cells, gamma, optimum, patterns_and_slopes, reduced_points
 
@@ -290,9 +290,3 @@ def test_different_seeds_agree(seed):
     problem = random_problem(7000 + seed, losses=("mse", "logistic"))
     results = [solve(problem, seed=s) for s in (0, 1, 2)]
     assert max(r.lower for r in results) <= min(r.upper for r in results)
-
-
-def test_all_statuses_have_a_sentence():
-    from cpcert.report import STATUS
-
-    assert set(STATUS) == STATUSES

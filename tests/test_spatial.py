@@ -13,14 +13,21 @@ from exact import dot, rationals, root_up
 
 from cpcert import Problem
 from cpcert.activations import activation
-from cpcert.certificate import build, check, spatial
+from cpcert.certificate import check
+from cpcert.certificate.clock import Clock
+from cpcert.certificate.file import as_arrays, exact_problem
+from cpcert.certificate.spatial import spatial
+from cpcert.certificate.task import Task
 from cpcert.oracle import ladder
 from cpcert.oracle.cells import cell_cover
-from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, find_neurons, prove
+from cpcert.oracle.coordinates import coordinates, unchanged
+from cpcert.oracle.frame import Frame
+from cpcert.oracle.ladder import find_neurons, prove
 from cpcert.oracle.plane import plane_oracle
+from cpcert.oracle.rung import Limits
 from cpcert.oracle.spatial import integer_frame, orthants, spatial_cover
 from cpcert.oracle.spectral import spectral_bound
+from cpcert.parallel import Workers
 
 ACTIVATIONS = [("relu", None), ("leaky_relu", 0.25), ("leaky_relu", -0.5), ("abs", None)]
 HALF = Fraction(1, 2)
@@ -100,12 +107,14 @@ def frame_error_holds(points, G, sigma, frame):
 
 def certified(problem, G, answer):
     """Whether the checker accepts the proof for the bound of the answer, a little raised."""
-    exact = build.exact_problem(problem)
-    oracle, arrays = spatial.cones(answer.proof, answer.scale, problem.m > 1)
-    flat, g = check.matrix(G.ravel().tolist(), len(G), problem.N, "G")
-    u = Fraction(answer.upper_bound) * (1 + Fraction(spatial.LEAST_SLACK))
+    exact = exact_problem(problem)
+    frame = answer.frame or Frame(unchanged(problem.X_tilde), 0, 0)
+    task = Task(problem, exact, G, answer.upper_bound, frame, Clock())
+    attempt = next(spatial(task, answer.proof))
+    flat, g = task.exact_G
     try:
-        check.check_oracle(exact, check.Space(exact.X, exact.x), flat, g, u, oracle, build._as_arrays(arrays))
+        space, arrays = check.Space(exact.X, exact.x), as_arrays(attempt.arrays)
+        check.check_oracle(exact, space, flat, g, Fraction(attempt.bound), attempt.oracle, arrays)
     except (check.Rejected, StopIteration):
         return False
     return True
@@ -198,7 +207,7 @@ def test_several_outputs_agree_with_cells():
     rng = np.random.default_rng(3)
     points, G = rng.standard_normal((8, 3)), rng.standard_normal((3, 8))
     relu = activation("relu")
-    cells = cell_cover(points, G, relu, 0.0, node_limit=3000)
+    cells = cell_cover(points, G, relu, 0.0, Limits(nodes=3000))
     found = find_neurons(coordinates(points.T), G, relu, np.zeros((0, 3)), 300, 0).values[0]
     answer = spatial_cover(points, G, relu, found * (1.0 + 1e-4))
     assert answer.complete and found <= cells.upper_bound
@@ -210,7 +219,7 @@ def test_threads_do_not_change_a_byte():
     relu = activation("relu")
     top = find_neurons(coordinates(points.T), G, relu, np.zeros((0, 4)), 100, 0).values[0]
     for cutoff in (1.1 * top, 0.9 * top):
-        one, four = (spatial_cover(points, G, relu, cutoff, threads=count) for count in (1, 4))
+        one, four = (spatial_cover(points, G, relu, cutoff, Limits(workers=Workers(count=count))) for count in (1, 4))
         assert one.complete == four.complete == (cutoff > top) and one.nodes == four.nodes
         assert one.W.tobytes() == four.W.tobytes()
         if one.complete:
@@ -224,8 +233,8 @@ def test_limits_end_the_search():
     points, G = rng.standard_normal((80, 5)), rng.standard_normal((1, 80))
     relu = activation("relu")
     top = find_neurons(coordinates(points.T), G, relu, np.zeros((0, 5)), 100, 0).values[0]
-    for limits in ({"node_limit": 100}, {"deadline": 0.0}):
-        answer = spatial_cover(points, G, relu, top * 1.01, **limits)
+    for limits in (Limits(nodes=100), Limits(deadline=0.0)):
+        answer = spatial_cover(points, G, relu, top * 1.01, limits)
         assert answer.proof is None and answer.upper_bound == np.inf
 
 
@@ -272,7 +281,7 @@ def test_wrong_certificates_are_rejected(m):
     for bits in ((p - 34, q), (5000, q), *(() if m == 1 else ((p, q - 34), (p, 5000)))):
         assert not certified(problem, G, replace(answer, proof=replace(proof, bits=bits)))
     assert not certified(problem, G * (1.0 + 0.05), answer)
-    exact = build.exact_problem(problem)
+    exact = exact_problem(problem)
     flat, g = check.matrix(G.ravel().tolist(), m, problem.N, "G")
     for bits in ([p, 1] if m == 1 else [p], [p, q, 0], [p, 0.5], {"p": p}, [p, True]):
         with pytest.raises(check.Rejected):

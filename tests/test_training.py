@@ -27,7 +27,6 @@ from cpcert.training.batch import (  # noqa: E402
     initial_weights,
     losses_and_gradients,
     networks,
-    padding_is_zero,
     split,
 )
 from cpcert.training.held_out import held_out  # noqa: E402
@@ -36,6 +35,16 @@ from cpcert.training.stationary import hint  # noqa: E402
 from cpcert.training.sweep import train_sweep, trials_of  # noqa: E402
 
 TRIALS = [Trial(3, 0, 1e-2), Trial(1, 1, 1e-1), Trial(2, 2, 1e-3)]
+
+
+def padding_is_zero(problem, trials, weights):
+    """Whether every padded entry is exactly 0."""
+    kept = networks(problem, trials, weights)
+    return all(
+        int(torch.count_nonzero(W[b])) == np.count_nonzero(network.weights[layer])
+        for layer, W in enumerate(weights)
+        for b, network in enumerate(kept)
+    )
 
 
 def problem(loss="mse", activation="relu", beta=1.0, depth=2, N=7, n0=3, m=2, seed=0):

@@ -979,197 +979,270 @@ class Trees:
 
 def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> None:
     """f(w) = Σ weights_i 2**e σ(x_iᵀw) ≤ u on the unit ball, by branch and bound (SPEC.md, "Trees")."""
-    problem, points, n, p, N = forest.problem, forest.points, forest.space.n, forest.p, forest.problem.N
-    take, take_y, take_rho, take_mu = trees.steps.take, trees.y.take, trees.rho.take, trees.mu.take
-    y_grid, mu_grid, rho_grid = forest.grid
-    gram = forest.gram
-    # κ̂_i = κ_i 2**e_i over 2**−k, and c over 2**−(k + p).
-    (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
-    used = [i for i in forest.used if weights[i]] if plus != minus else []
-    size = width([weights])
-    spend(multiplications(N * (n + 4), max(size, forest.space.x), width(forest.space.points)) + 2000 * N, 200 * N)
-    raw = [(plus - minus) * weights[i] for i in used]
-    linear = [minus * dot(weights, column) for column in zip(*forest.space.points, strict=True)]
-    shifts = [a + e + forest.exponents[i] for i in used]
-    base = a + e + forest.space.x
-    k = max([-base - p, *(-shift for shift in shifts)])
-    require(abs(k) <= 8 * EXPONENT, "tree: the weights differ too much in size")
-    kappa = [0] * N
-    unit = k + p + T
-    bits = max((v.bit_length() + k + shift for v, shift in zip(raw, shifts, strict=True)), default=0)
-    lane = max(bits + forest.bits, width([linear]) + unit + base) + 64 + T + N.bit_length() + 16
-    spend(
-        multiplications(len(used) * (n + 1), bits, forest.bits) + len(used) * n * lane,
-        storage(3 * (len(used) + 2) * (n + 1), lane),
-    )
-    for i, v, shift in zip(used, raw, shifts, strict=True):
-        kappa[i] = v << (k + shift)
-    start = [v << (unit + base) for v in linear]
-    lanes = Lanes([[kappa[i] * v for v in points[i]] for i in used], start, 64 + T)
-    U = math.floor(u * power(unit))
-    scale = take()
-    require(abs(scale) <= 4 * EXPONENT, "tree: the scale is too large")
-    # A cap (ĉ, ς) is rounded to 2**−(CAP − scale); ρ is a multiple of 2**−(rho_grid + scale); z lies over 2**−(p + q).
-    coarse = unit - CAP + scale
-    q = max(mu_grid, rho_grid + CAP - p)
-    rho_shift, mu_shift = q - (rho_grid + CAP - p), q - mu_grid
-    # What steps cost at most, from the lengths of the integers in them: ends, the cap, ĉ, multipliers, inner products.
-    end = width([forest.radius]) + BEYOND
-    room_bits = max(U.bit_length(), bits + end + 128 + N.bit_length()) + 1
-    cap_bits, c_bits, weight_bits = max(room_bits - coarse, n.bit_length()) + 1, max(lane - coarse, 1), q + 64
-    gram_bits = 2 * forest.bits + n.bit_length()
-    total_bits = 2 * (weight_bits + max(forest.bits, c_bits) + N.bit_length() + n.bit_length())
-    bound_cost = (
-        2000
-        + len(used) * (1500 + multiplications(4, bits, end + 128) + (n * lane >> 3))
-        + multiplications(n + 1, lane, lane)
-    )
-    bound_cost += multiplications(1, room_bits, room_bits)
-    tighten_cost = 5000 + multiplications(n + 1, c_bits, c_bits) + multiplications(4, total_bits, total_bits)
-    tighten_cost += multiplications(2, weight_bits, max(cap_bits, 2 * c_bits + n.bit_length())) + n * (
-        coarse.bit_length() + c_bits
-    )
-    pair_cost = multiplications(2, weight_bits, gram_bits + weight_bits)
-    term_cost = 1000 + multiplications(n + 1, forest.bits, c_bits) + multiplications(2, weight_bits, gram_bits + c_bits)
-    node_size = 2 * storage(N, end) + 500
-    least = -(1 << end)
-    spend(100 * N, node_size)
-    work = 0
-    nodes: list[tuple[Vector, Vector, list[tuple[int, int]]]] = [([-v for v in forest.radius], list(forest.radius), [])]
+    tree = Tree(forest, weights, e, u, trees)
+    take = trees.steps.take
+    nodes = [tree.root()]
     while nodes:
-        low, high, path = nodes.pop()
-        depth = len(path)
-        spend(work, -node_size - 8 * depth)
-        work = 0
-        room = square = cap = cap_square = 0
-        bounded = False
-        C: Vector = []
-        direction: Vector = []
-        products: dict[int, int] = {}
+        node = nodes.pop()
+        tree.settle(-tree.node_size - 8 * len(node.path))  # its memory is given back
         while True:
             op = take()
-            if op == 2:  # tighten: side·x̂_iᵀw ≤ ‖side·x̂_i + ρĉ + Σ s_jμ_jx̂_j‖ − ρς
-                i = take()
-                i, side = i >> 1, 1 - 2 * (i & 1)
-                if not (0 <= i < N and kappa[i]):
-                    raise Rejected("tree: a tightening of nothing")
-                own = gram[i] or forest.row(i)
-                total = own[i] << 2 * q
-                terms = [(i, side << q)]
-                at = -1
-                count = take()
-                if not 0 <= count <= depth:
-                    raise Rejected("tree: more multipliers than constraints")
-                work += tighten_cost + (count + 1) * (term_cost + count * pair_cost)
-                if work > CHUNK:
-                    spend(work)
-                    work = 0
-                for _ in range(count):
-                    gap = take()
-                    at += gap + 1
-                    mu = take_mu() << mu_shift
-                    if gap < 0 or at >= depth or mu < 0:
-                        raise Rejected("tree: a negative multiplier, or one of no constraint")
-                    j, s = path[at]
-                    mu *= s
-                    row = gram[j] or forest.row(j)
-                    inner = mu * row[j]
-                    for other, weight in terms:
-                        inner += 2 * weight * row[other]
-                    total += mu * inner
-                    terms.append((j, mu))
-                rho = take_rho() << rho_shift
-                if rho:
-                    if not (rho > 0 and bounded):
-                        raise Rejected("tree: a negative multiplier, or a cap before a bound")
-                    if not direction:
-                        direction = [shifted(v, -coarse) for v in C]
-                        cap_square = dot(direction, direction)
-                        cap = shifted(room, -coarse) - n
-                    inner = rho * cap_square
-                    for j, weight in terms:
-                        value = products.get(j)
-                        if value is None:
-                            value = products[j] = sum(map(mul, points[j], direction))
-                        inner += 2 * weight * value
-                    total += rho * inner
-                # ⌈(√total − ρς)/2**q⌉
-                value = -((rho * cap - isqrt(total) - 1) >> q)
-                if value < least:
-                    raise Rejected("tree: an interval ends beyond all points")
-                if side > 0:
-                    if value < high[i]:
-                        high[i] = value
-                elif -value > low[i]:
-                    low[i] = -value
-            elif op == 1:  # bound: f ≤ α + ĉᵀw
-                explicit: dict[int, int] = {}
-                at = -1
-                count = take()
-                if not 0 <= count <= N:
-                    raise Rejected("tree: more multipliers than points")
-                work += bound_cost + 500 * count
-                if work > CHUNK:
-                    spend(work)
-                    work = 0
-                for _ in range(count):
-                    entry = take()
-                    if entry < 0:
-                        raise Rejected("tree: a multiplier of no point")
-                    at += (entry >> 1) + 1
-                    explicit[at] = take_y() << (T - y_grid) if entry & 1 else FULL
-                require(at < N, "tree: a multiplier of no point")
-                alpha = 0
-                t = []
-                for i in used:
-                    weight, bottom, top = kappa[i], low[i], high[i]
-                    value = explicit.get(i)
-                    if value is None:
-                        if weight < 0 or top <= 0:
-                            t.append(0)
-                            continue
-                        if bottom >= 0:
-                            t.append(FULL)
-                            continue
-                        value = (top << T) // (top - bottom)  # the chord
-                    # max(s, 0) − ts is convex in s: largest at an end, least at an end or at its kink 0.
-                    first = (FULL - value if bottom > 0 else -value) * bottom
-                    second = (FULL - value if top > 0 else -value) * top
-                    if weight > 0:
-                        alpha += weight * max(first, second)
-                    else:
-                        alpha += weight * (min(first, second, 0) if bottom < 0 < top else min(first, second))
-                    t.append(value)
-                C = lanes.combine(t)
-                square = dot(C, C)
-                room = U - alpha
-                bounded = True
-                direction = []
-                products = {}
-            elif op == 0:  # close: α + ‖ĉ‖ ≤ u
-                require(bounded and room >= 0 and square <= room * room, "tree: a leaf is not below the bound")
-                break
-            elif op == 3:  # close: empty
-                i = take()
-                require(0 <= i < N and kappa[i] != 0 and low[i] > high[i], "tree: a node called empty is not")
-                break
-            elif op == 4:  # branch
-                i = take()
-                i, first = i >> 1, 1 - 2 * (i & 1)
-                require(0 <= i < N and kappa[i] != 0, "tree: a branching on nothing")
-                require(depth < N and len(nodes) * N <= OPEN, "tree: too deep")
-                spend(5000 + 100 * N, 2 * (node_size + 8 * depth + 8))
-                for s in (-first, first):
-                    child_low, child_high = low.copy(), high.copy()
-                    if s > 0:
-                        child_low[i] = max(low[i], 0)
-                    else:
-                        child_high[i] = min(high[i], 0)
-                    nodes.append((child_low, child_high, [*path, (i, s)]))
+            if op == 2:
+                node.tighten()
+            elif op == 1:
+                node.bound()
+            elif op == 4:
+                nodes += node.branch(len(nodes))
                 break
             else:
-                raise Rejected("tree: unknown step")
-    spend(work)
+                node.close(op)
+                break
+    tree.settle()
+
+
+class Tree:
+    """f(w) = cᵀw + Σ κ_i max(x̂_iᵀw, 0) ≤ u, over powers of two: what the nodes share.
+
+    κ̂_i = κ_i 2**e_i lies over 2**−k, c, ĉ and U over 2**−(k + p + T). A cap (ĉ, ς) is rounded to 2**−(CAP − scale), and what is
+    under the root of a tightening lies over 2**−2(p + q).
+    """
+
+    def __init__(self, forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> None:
+        problem, points, n, p, N = forest.problem, forest.points, forest.space.n, forest.p, forest.problem.N
+        self.forest, self.gram, self.points, self.n, self.N = forest, forest.gram, points, n, N
+        self.take, self.take_y, self.take_rho = trees.steps.take, trees.y.take, trees.rho.take
+        self.take_mu = trees.mu.take
+        y_grid, mu_grid, rho_grid = forest.grid
+        (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+        used = [i for i in forest.used if weights[i]] if plus != minus else []
+        size = width([weights])
+        spend(multiplications(N * (n + 4), max(size, forest.space.x), width(forest.space.points)) + 2000 * N, 200 * N)
+        raw = [(plus - minus) * weights[i] for i in used]
+        linear = [minus * dot(weights, column) for column in zip(*forest.space.points, strict=True)]
+        shifts = [a + e + forest.exponents[i] for i in used]
+        base = a + e + forest.space.x
+        k = max([-base - p, *(-shift for shift in shifts)])
+        require(abs(k) <= 8 * EXPONENT, "tree: the weights differ too much in size")
+        unit = k + p + T
+        bits = max((v.bit_length() + k + shift for v, shift in zip(raw, shifts, strict=True)), default=0)
+        lane = max(bits + forest.bits, width([linear]) + unit + base) + 64 + T + N.bit_length() + 16
+        spend(
+            multiplications(len(used) * (n + 1), bits, forest.bits) + len(used) * n * lane,
+            storage(3 * (len(used) + 2) * (n + 1), lane),
+        )
+        self.kappa = kappa = [0] * N
+        for i, v, shift in zip(used, raw, shifts, strict=True):
+            kappa[i] = v << (k + shift)
+        self.kinks = [(i, kappa[i]) for i in used]
+        start = [v << (unit + base) for v in linear]
+        self.lanes = Lanes([[kappa[i] * v for v in points[i]] for i in used], start, 64 + T)
+        self.U = math.floor(u * power(unit))
+        scale = self.take()
+        require(abs(scale) <= 4 * EXPONENT, "tree: the scale is too large")
+        # ρ is a multiple of 2**−(rho_grid + scale).
+        self.coarse = unit - CAP + scale
+        self.q = q = max(mu_grid, rho_grid + CAP - p)
+        self.y_shift, self.mu_shift, self.rho_shift = T - y_grid, q - mu_grid, q - (rho_grid + CAP - p)
+        self._price(bits, lane)
+        self.due = 0
+
+    def _price(self, bits: int, lane: int) -> None:
+        """What steps cost at most, from the lengths of the integers in them: ends, the cap, ĉ, multipliers, inner products."""
+        forest, n, N, q, coarse = self.forest, self.n, self.N, self.q, self.coarse
+        end = width([forest.radius]) + BEYOND
+        room_bits = max(self.U.bit_length(), bits + end + 128 + N.bit_length()) + 1
+        cap_bits, c_bits, weight_bits = max(room_bits - coarse, n.bit_length()) + 1, max(lane - coarse, 1), q + 64
+        gram_bits = 2 * forest.bits + n.bit_length()
+        total_bits = 2 * (weight_bits + max(forest.bits, c_bits) + N.bit_length() + n.bit_length())
+        self.bound_cost = (
+            2000
+            + len(self.kinks) * (1500 + multiplications(4, bits, end + 128) + (n * lane >> 3))
+            + multiplications(n + 1, lane, lane)
+            + multiplications(1, room_bits, room_bits)
+        )
+        self.tighten_cost = (
+            5000
+            + multiplications(n + 1, c_bits, c_bits)
+            + multiplications(4, total_bits, total_bits)
+            + multiplications(2, weight_bits, max(cap_bits, 2 * c_bits + n.bit_length()))
+            + n * (coarse.bit_length() + c_bits)
+        )
+        self.pair_cost = multiplications(2, weight_bits, gram_bits + weight_bits)
+        self.term_cost = (
+            1000 + multiplications(n + 1, forest.bits, c_bits) + multiplications(2, weight_bits, gram_bits + c_bits)
+        )
+        self.node_size = 2 * storage(N, end) + 500
+        self.least = -(1 << end)
+
+    def settle(self, memory: int = 0) -> None:
+        """Pay for the steps so far."""
+        spend(self.due, memory)
+        self.due = 0
+
+    def root(self) -> Node:
+        """The whole ball."""
+        spend(100 * self.N, self.node_size)
+        radius = self.forest.radius
+        return Node(self, [-v for v in radius], list(radius), [])
+
+
+class Node:
+    """The w of the ball with s·x̂_jᵀw ≥ 0 for the (j, s) of the path; where f(w) > u there, low_i ≤ x̂_iᵀw ≤ high_i.
+
+    The last bound says f ≤ α + ĉᵀw here: C is ĉ, empty before the first one, and room is u − α.
+    """
+
+    __slots__ = ("C", "cap", "cap_square", "direction", "high", "low", "path", "products", "room", "tree")
+
+    def __init__(self, tree: Tree, low: Vector, high: Vector, path: list[tuple[int, int]]) -> None:
+        self.tree, self.low, self.high, self.path = tree, low, high, path
+        self.C: Vector = []
+
+    def bound(self) -> None:
+        """f ≤ α + ĉᵀw, by Fenchel's inequality with the y_i = κ_i t_i of the file, or else the best known."""
+        tree, low, high = self.tree, self.low, self.high
+        given = self._slopes().get
+        alpha = 0
+        t = []
+        for i, weight in tree.kinks:
+            bottom, top = low[i], high[i]
+            value = given(i)
+            if value is None:
+                if weight < 0 or top <= 0:
+                    t.append(0)
+                    continue
+                if bottom >= 0:
+                    t.append(FULL)
+                    continue
+                value = (top << T) // (top - bottom)  # the chord
+            # max(s, 0) − ts is convex in s: largest at an end, least at an end or at its kink 0.
+            first = (FULL - value if bottom > 0 else -value) * bottom
+            second = (FULL - value if top > 0 else -value) * top
+            if weight > 0:
+                alpha += weight * max(first, second)
+            else:
+                alpha += weight * (min(first, second, 0) if bottom < 0 < top else min(first, second))
+            t.append(value)
+        self.C = tree.lanes.combine(t)
+        self.room = tree.U - alpha
+        self.direction: Vector = []
+        self.products: dict[int, int] = {}
+
+    def _slopes(self) -> dict[int, int]:
+        """The t_i·2**T that the file gives."""
+        tree = self.tree
+        take, N = tree.take, tree.N
+        slopes: dict[int, int] = {}
+        at = -1
+        count = take()
+        require(0 <= count <= N, "tree: more multipliers than points")
+        tree.due += tree.bound_cost + 500 * count
+        if tree.due > CHUNK:
+            tree.settle()
+        for _ in range(count):
+            entry = take()
+            if entry < 0:
+                raise Rejected("tree: a multiplier of no point")
+            at += (entry >> 1) + 1
+            slopes[at] = tree.take_y() << tree.y_shift if entry & 1 else FULL
+        require(at < N, "tree: a multiplier of no point")
+        return slopes
+
+    def tighten(self) -> None:
+        """side·x̂_iᵀw ≤ ‖side·x̂_i + ρĉ + Σ s_jμ_jx̂_j‖ − ρς: a new end of an interval."""
+        tree, path, depth = self.tree, self.path, len(self.path)
+        take, gram, q = tree.take, tree.gram, tree.q
+        i = take()
+        i, side = i >> 1, 1 - 2 * (i & 1)
+        if not (0 <= i < tree.N and tree.kappa[i]):
+            raise Rejected("tree: a tightening of nothing")
+        own = gram[i] or tree.forest.row(i)
+        total = own[i] << 2 * q
+        terms = [(i, side << q)]
+        at = -1
+        count = take()
+        if not 0 <= count <= depth:
+            raise Rejected("tree: more multipliers than constraints")
+        tree.due += tree.tighten_cost + (count + 1) * (tree.term_cost + count * tree.pair_cost)
+        if tree.due > CHUNK:
+            tree.settle()
+        for _ in range(count):
+            gap = take()
+            at += gap + 1
+            mu = tree.take_mu() << tree.mu_shift
+            if gap < 0 or at >= depth or mu < 0:
+                raise Rejected("tree: a negative multiplier, or one of no constraint")
+            j, s = path[at]
+            mu *= s
+            row = gram[j] or tree.forest.row(j)
+            inner = mu * row[j]
+            for other, weight in terms:
+                inner += 2 * weight * row[other]
+            total += mu * inner
+            terms.append((j, mu))
+        rho = tree.take_rho() << tree.rho_shift
+        gain = 0
+        if rho:
+            total += rho * self._with_cap(rho, terms)
+            gain = rho * self.cap
+        # ⌈(√total − ρς)/2**q⌉
+        value = -((gain - isqrt(total) - 1) >> q)
+        if value < tree.least:
+            raise Rejected("tree: an interval ends beyond all points")
+        if side > 0:
+            if value < self.high[i]:
+                self.high[i] = value
+        elif -value > self.low[i]:
+            self.low[i] = -value
+
+    def _with_cap(self, rho: int, terms: list[tuple[int, int]]) -> int:
+        """ρ‖ĉ‖² + 2ĉᵀz for z = Σ weight·x̂_j over the terms; ĉ and ς are rounded first, once for each bound."""
+        tree = self.tree
+        if not (rho > 0 and self.C):
+            raise Rejected("tree: a negative multiplier, or a cap before a bound")
+        if not self.direction:
+            self.direction = [shifted(v, -tree.coarse) for v in self.C]
+            self.cap_square = dot(self.direction, self.direction)
+            self.cap = shifted(self.room, -tree.coarse) - tree.n
+        products = self.products
+        inner = rho * self.cap_square
+        for j, weight in terms:
+            value = products.get(j)
+            if value is None:
+                value = products[j] = sum(map(mul, tree.points[j], self.direction))
+            inner += 2 * weight * value
+        return inner
+
+    def close(self, op: int) -> None:
+        """f ≤ α + ‖ĉ‖ ≤ u here, or nothing is left of the node."""
+        if op == 0:
+            C = self.C
+            below = bool(C) and self.room >= 0 and dot(C, C) <= self.room * self.room
+            require(below, "tree: a leaf is not below the bound")
+        elif op == 3:
+            i = self.tree.take()
+            moved = 0 <= i < self.tree.N and self.tree.kappa[i] != 0
+            require(moved and self.low[i] > self.high[i], "tree: a node called empty is not")
+        else:
+            raise Rejected("tree: unknown step")
+
+    def branch(self, others: int) -> list[Node]:
+        """The two sides of x̂_iᵀw = 0, the one to be visited first at the end; `others` nodes are open beside them."""
+        tree, depth = self.tree, len(self.path)
+        i = tree.take()
+        i, first = i >> 1, 1 - 2 * (i & 1)
+        require(0 <= i < tree.N and tree.kappa[i] != 0, "tree: a branching on nothing")
+        require(depth < tree.N and others * tree.N <= OPEN, "tree: too deep")
+        spend(5000 + 100 * tree.N, 2 * (tree.node_size + 8 * depth + 8))
+        children = []
+        for s in (-first, first):
+            low, high = self.low.copy(), self.high.copy()
+            if s > 0:
+                low[i] = max(low[i], 0)
+            else:
+                high[i] = min(high[i], 0)
+            children.append(Node(tree, low, high, [*self.path, (i, s)]))
+        return children
 
 
 # -- directions: several outputs of small rank -------------------------------------------------------------------------

@@ -1,16 +1,77 @@
-"""Certificates and proofs from files that anyone may have written: one sentence for each that proves nothing."""
+"""Certificates and proofs from files that anyone may have written: a claim for each that is accepted, and one sentence for each
+that proves nothing."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cpcert.certificate import check, rank_check
 from cpcert.errors import InputError
+from cpcert.outcomes import Spoken
+
+if TYPE_CHECKING:
+    from cpcert.problem import Problem
 
 
-def read_claim(path: Path) -> dict[str, Any]:
+class ClaimKind(Spoken):
+    """What a file can prove, in the words of its checker; `sentence` lacks what the claim is about, and its bounds."""
+
+    MINIMUM = "minimum", "the global minimum of {problem}"
+    INFEASIBLE = "infeasible", "no network of any width fits the targets of {problem} exactly"
+    COMPLETELY_POSITIVE = "completely_positive", "the {matrix} is completely positive"
+    NOT_COMPLETELY_POSITIVE = "not_completely_positive", "the {matrix} is not completely positive"
+    CP_RANK = "cp_rank", "the cp-rank of the {matrix} is"
+    RANK_SIGMA = "rank_sigma", "Rank_σ of the {pair} is"
+    NOT_IN_S = "not_in_S", "the {pair} is not in S"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an accepted file proves. said: by its checker. lower, upper: of a minimum or a rank; None: not claimed."""
+
+    kind: ClaimKind
+    said: dict[str, Any]
+    lower: float | None
+    upper: float | None
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> Claim:
+        """The claim in the dictionary that a checker returns."""
+        kinds = {kind.value: kind for kind in ClaimKind}
+        return cls(kinds[said["kind"]], said, said.get("lower"), said.get("upper"))
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the problem that the claim is about, if it is about one."""
+        return self.said.get("sha256")
+
+    def as_json(self) -> dict[str, Any]:
+        """What the checker says."""
+        return self.said
+
+    def sentence(self) -> str:
+        """What is proven, in a sentence; numbers are whole."""
+        order = self.said.get("order")
+        about = self.kind.sentence.format(
+            problem=f"problem {(self.sha256 or '')[:16]}…",
+            matrix=f"matrix of order {order} in the file",
+            pair=f"pair of order {order} in the file",
+        )
+        if self.kind in (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA):
+            return f"{about} at least {self.lower}" + ("" if self.upper is None else f", at most {self.upper}")
+        if self.kind != ClaimKind.MINIMUM:
+            return about
+        if self.lower is None:
+            return f"{about} is at most {self.upper!r}"
+        if self.upper is None:
+            return f"{about} is at least {self.lower!r}"
+        return f"{about} lies in [{self.lower!r}, {self.upper!r}]"
+
+
+def read_claim(path: Path) -> Claim:
     """What a certificate of `solve` (check.py) or a proof about a matrix (rank_check.py) proves, as its checker says it.
 
     Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
@@ -30,8 +91,19 @@ def read_claim(path: Path) -> dict[str, Any]:
     except MemoryError:
         raise check.Rejected("memory ran out") from None
     if certificate:
-        return check.check(content)
+        return Claim.of(check.check(content))
     try:
-        return rank_check.check(content)
+        return Claim.of(rank_check.check(content))
     except rank_check.Rejected as error:
         raise check.Rejected(str(error)) from None
+
+
+def certified_interval(path: Path, problem: Problem) -> tuple[float | None, float | None]:
+    """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
+    try:
+        claim = read_claim(path)
+    except check.Rejected as error:
+        raise InputError(f"{path}: the certificate is rejected ({error})") from None
+    if claim.kind != ClaimKind.MINIMUM or claim.sha256 != problem.sha256:
+        raise InputError(f"{path}: is about another problem; give the certificate of this instance")
+    return claim.lower, claim.upper

@@ -10,8 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.tree_language import (
     BOUND,
     BRANCH,
@@ -193,7 +193,7 @@ def _what_it_rests_on(tree, keep, depth):
     total = tree.offset.shape[0] - 1
     rests = np.full(total, -1, np.int64)
     first = np.zeros(total + 1, np.int64)
-    sources = np.empty(1024, np.int64)
+    sources = np.empty(1024, np.int32)
     used = 0
     ends = _Ends(
         np.empty((depth, N)), np.empty((depth, N)), np.full((depth, N), -1, np.int64), np.full((depth, N), -1, np.int64)
@@ -209,7 +209,7 @@ def _what_it_rests_on(tree, keep, depth):
         kind = kind_of(steps, at)
         first[q] = used
         if used + 2 * N + 2 > sources.shape[0]:
-            larger = np.empty(2 * sources.shape[0] + 2 * N + 2, np.int64)
+            larger = np.empty(2 * sources.shape[0] + 2 * N + 2, np.int32)
             copy(sources, larger)
             sources = larger
         if not keep[q]:

@@ -17,9 +17,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from cpcert.certificate.recorded_tree import SPARE, ball, bound, copy, shorten, slope, tightened
+from cpcert.compiled import njit
 from cpcert.oracle.tree_language import (
     BOUND,
     BRANCH,

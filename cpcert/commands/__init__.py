@@ -15,7 +15,10 @@ from cyclopts import Parameter
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
+    from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import Instance, SolveSettings
+    from cpcert.network import Network
+    from cpcert.outcomes import Outcome
     from cpcert.problem import Problem
 
 DONE, NO, BAD_INPUT, BUG = 0, 1, 2, 70
@@ -49,35 +52,54 @@ def problem_of(instance: Instance) -> Problem:
     return problem
 
 
+def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
+    """The network of the file; on stderr, what had to be assumed to read it."""
+    from cpcert.models.read import read
+
+    reading = read(model, problem, layers)
+    if reading.assumed:
+        print(reading.assumed, file=sys.stderr, flush=True)
+    return reading.network
+
+
+def solve_and_show(problem: Problem, settings: SolveSettings, **more: Any) -> SolveResult:
+    """What `solve` finds; its running trace goes to stderr."""
+    from cpcert.frank_wolfe.solve import solve
+    from cpcert.report import running_trace
+
+    announce_compilation()
+    with running_trace(problem) as callback:
+        return solve(problem, callback=callback, **settings.model_dump(), **more)
+
+
 def announce_compilation() -> None:
-    """Say that the first run takes longer, if this is one."""
+    """Say that the first run takes longer, if this is one. (Without a cache every run does: compiled.py says so.)"""
+    from cpcert.compiled import in_memory
     from cpcert.oracle.ladder import kernels_are_compiled
 
-    if not kernels_are_compiled():
+    if not in_memory() and not kernels_are_compiled():
         print("compiling the kernels (about a minute, once)", file=sys.stderr, flush=True)
 
 
 def deliver(
     code: int,
-    answer: dict[str, Any],
-    line: Callable[[dict[str, Any]], str],
+    outcome: Outcome,
     as_json: bool,
-    save: Callable[[], dict[str, Any]] | None = None,
+    save: Callable[[], Outcome],
 ) -> int:
-    """Save the answer, print it on stdout, and return the exit code.
+    """Save the outcome, print it on stdout, and return the exit code.
 
-    save: writes the files and returns the answer with their names in it; None: nothing is to be written. A folder that
-    cannot be written costs the exit code, never the answer.
+    save: writes what files there are to be and returns the outcome with their names in it. A folder that cannot be written
+    costs the exit code, never the outcome.
     """
     import json
 
-    if save is not None:
-        try:
-            answer = save()
-        except OSError as error:
-            print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
-            code = BAD_INPUT
-    print(json.dumps(answer, allow_nan=False) if as_json else line(answer), flush=True)
+    try:
+        outcome = save()
+    except OSError as error:
+        print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+        code = BAD_INPUT
+    print(json.dumps(outcome.as_json(), allow_nan=False) if as_json else outcome.sentence(), flush=True)
     return code
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cpcert.commands import DONE, NO, AsJson, Flag, deliver, require_seconds
 from cpcert.errors import InputError
+
+if TYPE_CHECKING:
+    from cpcert.rank.answers import GraphOutcome
 
 
 def cprank(
@@ -21,6 +23,7 @@ def cprank(
     time_limit: float = 60.0,
     seed: int = 0,
     sdp: bool | None = None,
+    symmetrise: Flag = False,
 ) -> int:
     """Is a matrix completely positive, and with how few terms? Proven bounds of its cp-rank.
 
@@ -32,7 +35,7 @@ def cprank(
     Parameters
     ----------
     matrix
-        .json {"A": rows of integers, "p/q" strings or floats}, .csv or .npy.
+        .json {"A": rows of integers, "p/q" strings or floats}, .csv, .tsv, .txt, .mtx, .npy or .npz.
     as_json
         Print one JSON object instead of a sentence.
     out
@@ -43,29 +46,27 @@ def cprank(
         The seed of the searches.
     sdp
         Try semidefinite bounds too (needs cvxpy); by default where nothing else closes the gap and cvxpy is installed.
+    symmetrise
+        Take (A + A')/2 of a matrix that is symmetric but for rounding.
     """
     import time
 
+    from cpcert.output import prepare_folder
     from cpcert.rank.matrices import load_matrix
-    from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
-    loaded = load_matrix(matrix)
+    loaded = load_matrix(matrix, symmetrise)
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.answers import cp_rank_line, cp_rank_object, write_answer
+    from cpcert.rank.answers import CpRankOutcome
     from cpcert.rank.bounds import cp_rank_bounds
 
     start = time.monotonic()
     bounds = cp_rank_bounds(loaded.rows, time_limit, seed, sdp)
-    answer = cp_rank_object(loaded, bounds, time.monotonic() - start)
-
-    def save() -> dict[str, Any]:
-        return answer if out is None else write_answer(answer, bounds.claim(), out, loaded.name, "cprank")
-
+    outcome = CpRankOutcome(loaded, bounds, time.monotonic() - start)
     code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
-    return deliver(code, answer, cp_rank_line, as_json, save)
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
 def rank(
@@ -76,6 +77,7 @@ def rank(
     out: Path | None = None,
     time_limit: float = 60.0,
     seed: int = 0,
+    symmetrise: Flag = False,
 ) -> int:
     """How many neurons does a layer with the covariances (K, K_sigma) need? Proven bounds of Rank_sigma.
 
@@ -96,35 +98,34 @@ def rank(
         Seconds to search.
     seed
         The seed of the searches.
+    symmetrise
+        Take (K + K')/2 and the same of K_sigma where they are symmetric but for rounding.
     """
     import time
 
+    from cpcert.output import prepare_folder
     from cpcert.rank.matrices import load_pair
-    from cpcert.report import prepare_folder
 
     require_seconds(time_limit)
-    loaded = load_pair(pair)
+    loaded = load_pair(pair, symmetrise)
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.answers import rank_sigma_line, rank_sigma_object, write_answer
+    from cpcert.rank.answers import RankSigmaOutcome
     from cpcert.rank.pair import rank_sigma_bounds
 
     start = time.monotonic()
     bounds = rank_sigma_bounds(loaded, time_limit, seed)
-    answer = rank_sigma_object(bounds, time.monotonic() - start)
-
-    def save() -> dict[str, Any]:
-        return answer if out is None else write_answer(answer, bounds.claim(), out, loaded.name, "rank")
-
+    outcome = RankSigmaOutcome(bounds, time.monotonic() - start)
     code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
-    return deliver(code, answer, rank_sigma_line, as_json, save)
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
 def bipartite(
     *,
     N: Annotated[int | None, Parameter(name="--N")] = None,
     graph: str | None = None,
+    file_format: Annotated[str | None, Parameter(name="--format")] = None,
     as_json: AsJson = False,
     out: Path | None = None,
     time_limit: float = 60.0,
@@ -145,7 +146,12 @@ def bipartite(
     N
         The balanced complete bipartite graph on N vertices (N^2/4 edges for even N).
     graph
-        Any other graph: petersen, heawood, groetzsch, clebsch, cycle-N, or a file with one edge "u v" per line.
+        Any other graph: petersen, heawood, groetzsch, clebsch, cycle-N, or a file: GML, GraphML, GEXF, graph6, sparse6,
+        Pajek, Matrix Market, DIMACS, METIS, adjacency lists, edge lists ("u v" per line, CSV with a header too).
+    file_format
+        What the file of --graph is, where it can be read in more ways than one: edgelist (every line is an edge),
+        adjlist (a vertex and its neighbours), multiline, matrix, metis, dimacs, pajek, matrixmarket, gml, graphml,
+        gexf, graph6 or sparse6.
     as_json
         Print one JSON object instead of lines.
     out
@@ -166,59 +172,55 @@ def bipartite(
     if N is not None and not 2 <= N <= 1000:
         raise InputError(f"--N: is {N}; give a number of vertices between 2 and 1000")
     require_seconds(time_limit)
+    if file_format is not None and graph is None:
+        raise InputError("--format: says how the file of --graph is read; give --graph too, or leave it out")
     if path:
         if N is None or N % 2 or plot:
             raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
         return _bipartite_path(N, as_json, out, time_limit, seed)
 
-    from cpcert.rank.graphs import complete_bipartite, load_graph
-    from cpcert.report import prepare_folder, write_file
+    from cpcert.output import prepare_folder
+    from cpcert.rank.graph_files import GraphFile
+    from cpcert.rank.graphs import complete_bipartite, find_graph
 
-    chosen = load_graph(graph) if graph is not None else complete_bipartite(N or 0)
+    if graph is not None:
+        chosen = find_graph(graph, file_format)
+    else:
+        chosen = GraphFile(complete_bipartite(N or 0), "complete bipartite", ())
     name = Path(graph).stem if graph is not None else f"bipartite-{N}"
     if out is not None or plot:
         prepare_folder(out or Path())
 
-    from cpcert.rank.answers import GraphAnswer, graph_bounds, graph_instance, graph_lines, graph_object, write_answer
+    from cpcert.rank.answers import GraphOutcome, graph_bounds
 
     start = time.monotonic()
-    bounds = graph_bounds(chosen, time_limit, seed)
-    found = GraphAnswer(name, chosen, bounds, time.monotonic() - start)
-    answer = graph_object(found)
+    bounds = graph_bounds(chosen.graph, time_limit, seed)
+    outcome = GraphOutcome(name, chosen, bounds, time.monotonic() - start)
 
-    def save() -> dict[str, Any]:
-        written = answer
-        if out is not None:
-            write_file(out / f"{name}-interpolate.yaml", graph_instance(found).encode())
-            written = write_answer(answer, bounds.claim(), out, name, "bipartite")
+    def save() -> GraphOutcome:
+        written = outcome if out is None else outcome.write(out)
         if plot:
-            from cpcert.plots import plot_graph
+            from cpcert.plots.solving import plot_graph
 
-            plot_graph(chosen, name, (out or Path()) / f"{name}-graph.png")
+            plot_graph(chosen.graph, name, (out or Path()) / f"{name}-graph.png")
         return written
 
-    return deliver(DONE if bounds.lower == bounds.upper else NO, answer, graph_lines, as_json, save)
+    return deliver(DONE if bounds.lower == bounds.upper else NO, outcome, as_json, save)
 
 
 def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, seed: int) -> int:
     import time
 
-    from cpcert.report import prepare_folder, write_file
+    from cpcert.output import prepare_folder
 
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.bipartite_mse import LAMBDAS, path_lines, path_object, rank_along_path
+    from cpcert.rank.bipartite_mse import LAMBDAS, MsePathOutcome, rank_along_path
 
     start = time.monotonic()
     # A semidefinite bound may take as long again as the search that it follows.
-    steps = [rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS]
-    answer = path_object(N, steps, time.monotonic() - start)
-
-    def save() -> dict[str, Any]:
-        if out is not None:
-            write_file(out / f"bipartite-{N}-path.json", (json.dumps(answer, indent=2) + "\n").encode())
-        return answer
-
+    steps = tuple(rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS)
+    outcome = MsePathOutcome(N, steps, time.monotonic() - start)
     code = DONE if all(step.lower == step.upper for step in steps) else NO
-    return deliver(code, answer, path_lines, as_json, save)
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))

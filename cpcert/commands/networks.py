@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
+from cpcert.commands import (
+    DONE,
+    NO,
+    AsJson,
+    Flag,
+    deliver,
+    problem_of,
+    read_and_say,
+    settings_from_options,
+    solve_and_show,
+)
 from cpcert.errors import InputError
+from cpcert.output import prepare_folder
+
+if TYPE_CHECKING:
+    from cpcert.networks.reduce import ReductionOutcome
 
 
 def check(
@@ -18,6 +33,7 @@ def check(
     gap: float | None = None,
     time_limit: float | None = None,
     improve: Path | None = None,
+    layers: str | None = None,
     as_json: AsJson = False,
     out: Path | None = None,
 ) -> int:
@@ -32,8 +48,8 @@ def check(
     Parameters
     ----------
     model
-        The network: .safetensors with W1, W2, …, bias column last, a PyTorch state dict (.pt, .pth) of Linear layers,
-        or .onnx (extra onnx).
+        The network: .safetensors (W1, W2, … with the bias column last, or PyTorch's names), a PyTorch state dict or
+        checkpoint of Linear layers (.pt, .pth, .bin, .ckpt, .pth.tar), or .onnx (extra onnx).
     instance
         The instance file (YAML) with the data.
     certificate
@@ -44,65 +60,52 @@ def check(
         Seconds to solve (instead of solve.time_limit in the file).
     improve
         Add neurons that lower the loss and train on until it stops, and write the network there (.safetensors).
+    layers
+        The names of the layers in the order in which they act, with commas: needed where a state dict leaves more than one.
     as_json
         Print one JSON object instead of a sentence.
     out
         Write the result into this folder.
     """
-    import json
-
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
     problem = problem_of(loaded)
     if out is not None:
-        report.prepare_folder(out)
+        prepare_folder(out)
     if improve is not None:
-        report.prepare_folder(improve.parent)
+        prepare_folder(improve.parent)
 
-    from cpcert.training.check import check_network, neuron_table, require_checkable
-    from cpcert.training.check import improve as improve_network
-    from cpcert.training.models import load_model
+    from cpcert.networks.answers import CheckOutcome, Improved, print_neurons
+    from cpcert.networks.verdict import Verdict, check_network, neuron_table, require_checkable
+    from cpcert.networks.verdict import improve as improve_network
 
-    network = load_model(model, problem)
+    network = read_and_say(model, problem, layers)
     require_checkable(problem, network)
     lower, upper = None, None
     if certificate is not None:
-        lower, upper = report.certified_interval(certificate, problem)
-    elif problem.depth == 2:
-        from cpcert.frank_wolfe.solve import solve as solve_problem
+        from cpcert.certificate.reading import certified_interval
 
-        announce_compilation()
-        with report.running_trace(problem) as callback:
-            result = solve_problem(problem, callback=callback, **settings.model_dump())
+        lower, upper = certified_interval(certificate, problem)
+    elif problem.depth == 2:
+        result = solve_and_show(problem, settings)
         lower, upper = result.lower, result.upper
     found = check_network(problem, network, lower, upper, settings.gap)
-    answer = report.check_object(found, neuron_table(problem, network))
+    outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)))
     if improve is not None:
         better = improve_network(problem, network)
         after = check_network(problem, better, lower, upper, settings.gap)
-        answer["improved"] = {
-            "model": str(improve),
-            "loss": after.loss,
-            "width": better.width,
-            "verdict": after.verdict,
-        }
+        outcome = replace(outcome, improved=Improved(improve, after.loss, better.width, after.verdict))
         try:
             better.save(improve)
         except OSError as error:
             raise InputError(f"--improve: {error}") from None
 
-    def save() -> dict[str, Any]:
-        if out is not None:
-            content = json.dumps(answer, indent=2, allow_nan=False) + "\n"
-            report.write_file(out / f"{problem.name}-check.json", content.encode())
-        return answer
-
     if not as_json:
-        report.print_neurons(answer)
-    return deliver(DONE if found.verdict == "optimal" else NO, answer, report.check_line, as_json, save)
+        print_neurons(found, outcome.neurons)
+    code = DONE if found.verdict is Verdict.OPTIMAL else NO
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
 def reduce(
@@ -111,6 +114,7 @@ def reduce(
     /,
     *,
     keep: Literal["outputs", "covariances"] = "outputs",
+    layers: str | None = None,
     as_json: AsJson = False,
     out: Path | None = None,
     plot: Flag = False,
@@ -126,11 +130,14 @@ def reduce(
     Parameters
     ----------
     model
-        The network: a .safetensors file with W1, W2, …, bias column last.
+        The network: .safetensors (W1, W2, … with the bias column last, or PyTorch's names), a PyTorch state dict or
+        checkpoint of Linear layers (.pt, .pth, .bin, .ckpt, .pth.tar), or .onnx (extra onnx).
     instance
         The instance file (YAML) with the data.
     keep
         What is kept: the outputs, or the covariances (K, K_sigma) of each layer, with at most N(N+1) neurons.
+    layers
+        The names of the layers in the order in which they act, with commas: needed where a state dict leaves more than one.
     as_json
         Print one JSON object instead of a sentence.
     out
@@ -138,29 +145,27 @@ def reduce(
     plot
         Draw the functions before and after (one input), into the folder of --out or the current one.
     """
-    from cpcert import report
     from cpcert.instance import load_instance
-    from cpcert.network import Network
 
     loaded = load_instance(instance)
     if out is not None or plot:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
-    network = Network.load(model, activation=problem.activation, beta=problem.beta)
+    network = read_and_say(model, problem, layers)
     if plot and problem.n0 != 1:
         raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")
 
-    from cpcert.rank.reduction import reduce_network, reduction_line, reduction_object, write_reduction
+    from cpcert.networks.reduce import ReductionOutcome, reduce_network
 
     result = reduce_network(problem, network, keep)
-    answer = reduction_object(result, problem.name, None)
+    outcome = ReductionOutcome(problem.name, result)
 
-    def save() -> dict[str, Any]:
-        written = answer if out is None else write_reduction(result, problem.name, out)
+    def save() -> ReductionOutcome:
+        written = outcome if out is None else outcome.write(out)
         if plot:
-            from cpcert.plots import plot_reduction
+            from cpcert.plots.solving import plot_reduction
 
             plot_reduction(problem, result, (out or Path()) / f"{problem.name}-reduction.png")
         return written
 
-    return deliver(DONE if result.kept else NO, answer, lambda _: reduction_line(result), as_json, save)
+    return deliver(DONE if result.kept else NO, outcome, as_json, save)

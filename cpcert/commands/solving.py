@@ -4,19 +4,69 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
+from cpcert.commands import (
+    DONE,
+    NO,
+    AsJson,
+    Flag,
+    announce_compilation,
+    deliver,
+    problem_of,
+    read_and_say,
+    settings_from_options,
+    solve_and_show,
+)  # fmt: skip
 from cpcert.errors import InputError
+from cpcert.output import prepare_folder
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
+    from cpcert.deep.report import DeepOutcome
+    from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import SolveSettings
+    from cpcert.network import Network
     from cpcert.parallel import Workers
     from cpcert.problem import Problem
+    from cpcert.report import PathOutcome, SolveOutcome
+    from cpcert.width.answers import WidthOutcome
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """What `solve` takes instead of the section `solve` of the instance.
+
+    Parameters
+    ----------
+    gap
+        The relative gap to prove (instead of solve.gap in the file; 1e-6 by default).
+    time_limit
+        Seconds to try (instead of solve.time_limit; 60 by default). What comes after the search, the certificate and its check,
+        ends at most a fifth of it and two seconds later.
+    node_limit
+        Branch-and-bound nodes to try (instead of solve.node_limit; unlimited by default).
+    max_iterations
+        Frank-Wolfe iterations to try, from depth 3 on blocks (instead of solve.max_iterations; 1000 by default).
+    method
+        The Frank-Wolfe variant (instead of solve.method; corrective by default).
+    seed
+        The seed of the heuristics (instead of solve.seed; 0 by default).
+    """
+
+    gap: float | None = None
+    time_limit: float | None = None
+    node_limit: int | None = None
+    max_iterations: int | None = None
+    method: Literal["corrective", "vanilla", "away", "pairwise"] | None = None
+    seed: int | None = None
 
 
 def solve(
@@ -25,11 +75,8 @@ def solve(
     *,
     as_json: AsJson = False,
     out: Path | None = None,
-    gap: float | None = None,
-    time_limit: float | None = None,
-    node_limit: int | None = None,
-    method: Literal["corrective", "vanilla", "away", "pairwise"] | None = None,
-    seed: int | None = None,
+    options: Annotated[SolveOptions, Parameter(name="*")] = SolveOptions(),
+    warm_start: str | None = None,
     workers: int = 1,
     dask: str | None = None,
     plot: Flag = False,
@@ -52,16 +99,8 @@ def solve(
         Print one JSON object instead of a sentence.
     out
         Write the result, the network, the trace and the certificate into this folder.
-    gap
-        The relative gap to prove (instead of solve.gap in the file; 1e-6 by default).
-    time_limit
-        Seconds to try (instead of solve.time_limit; 60 by default).
-    node_limit
-        Branch-and-bound nodes to try (instead of solve.node_limit; unlimited by default).
-    method
-        The Frank-Wolfe variant (instead of solve.method; corrective by default).
-    seed
-        The seed of the heuristics (instead of solve.seed; 0 by default).
+    warm_start
+        A trained network to start from, any file that `check` reads.
     workers
         Processes for long searches, on top of this one (1: none); the result does not depend on it.
     dask
@@ -71,77 +110,120 @@ def solve(
     certificate
         Write the certificate into the folder of --out or the current one. --no-certificate: do not.
     """
-
-    from cpcert import report
+    entered = time.monotonic()
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
-    settings = settings_from_options(
-        loaded, gap=gap, time_limit=time_limit, node_limit=node_limit, method=method, seed=seed
-    )
+    settings = settings_from_options(loaded, **asdict(options))
     if out is not None or plot or certificate:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
+    start = None if warm_start is None else _warm_start(warm_start, problem)
 
-    # Imported only now: it compiles kernels, and wrong input need not wait for that.
-    from cpcert.frank_wolfe.solve import solve as solve_problem
     from cpcert.parallel import workers as start_workers
 
     with start_workers(workers, dask) as crew:
-        announce_compilation()
+        deadline = _deadline(problem, settings.time_limit, entered, certificate)
         if problem.depth > 2:
-            return _solve_deep(problem, settings, crew, as_json, out, certificate)
-        with report.running_trace(problem) as callback:
-            result = solve_problem(problem, callback=callback, workers=crew, **settings.model_dump())
+            return _solve_deep(problem, settings, crew, start, as_json, out, certificate, deadline)
+        by = deadline if certificate else None
+        result = solve_and_show(problem, settings, workers=crew, warm_start=start, certificate_by=by)
     proof = None
     if certificate:
+        from cpcert.certificate.downgrade import certified
+
         print("writing and checking the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
-        result, proof = report.certified(result, settings.gap)
+        result, proof = certified(result, deadline)
+    outcome, folder = _outcome(result), out or Path()
 
-    answer = report.result_object(result, None)
-    folder = out or Path()
-
-    def save() -> dict[str, Any]:
-        written = answer
+    def save() -> SolveOutcome:
+        written = outcome
         if out is not None or proof is not None:
-            written = report.write_result(result, folder, proof, everything=out is not None)
+            written = outcome.write(folder, proof, everything=out is not None)
         if plot:
-            from cpcert.plots import plot_one_dimensional, plot_trace
+            from cpcert.plots.solving import plot_one_dimensional, plot_trace
 
             plot_trace(result, folder / f"{problem.name}-trace.png")
             if problem.n0 == 1 and result.network is not None:
                 plot_one_dimensional(result, folder / f"{problem.name}-function.png")
         return written
 
-    code = DONE if result.status == "optimal" else NO
-    return deliver(code, answer, lambda _: report.closing_line(result, settings.gap), as_json, save)
+    return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
+
+
+def _outcome(result: SolveResult) -> SolveOutcome:
+    """The result with Rank_σ near the covariance pair of its network."""
+    from cpcert.rank.pair import network_rank_sigma
+    from cpcert.report import SolveOutcome
+
+    rank = None
+    # The bounds of the minimum are worth more than this: an interruption costs only this.
+    with suppress(KeyboardInterrupt):
+        rank = None if result.network is None else network_rank_sigma(result.network, result.problem)
+    return SolveOutcome(result, rank)
+
+
+def _warm_start(model: str, problem: Problem) -> Network:
+    """The network of --warm-start. Raises InputError, naming the option and what does not fit."""
+    try:
+        return read_and_say(model, problem, None)
+    except InputError as error:
+        raise InputError(f"--warm-start: {error}") from None
+
+
+def _deadline(problem: Problem, time_limit: float, entered: float, certificate: bool) -> float:
+    """The `time.monotonic()` by which a `solve` that began at `entered` ends, its certificate included.
+
+    1.2 times the limit and two seconds after the beginning, which is now if kernels had to be compiled. A start that took long
+    (imports on a busy machine) does not eat up the time of the certificate.
+    """
+    from cpcert.oracle.ladder import compile_kernels, kernels_are_compiled
+
+    compiled = kernels_are_compiled()
+    announce_compilation()
+    compile_kernels(problem.m > 1 or problem.depth > 2)
+    if certificate:
+        from cpcert.certificate.trees import compile_writing_kernels
+
+        compile_writing_kernels()
+    now = time.monotonic()
+    return max((entered if compiled else now) + 1.2 * time_limit + 2.0, now + 1.2 * time_limit + 0.5)
 
 
 def _solve_deep(
-    problem: Problem, settings: SolveSettings, crew: Workers, as_json: bool, out: Path | None, certificate: bool
+    problem: Problem,
+    settings: SolveSettings,
+    crew: Workers,
+    start: Network | None,
+    as_json: bool,
+    out: Path | None,
+    certificate: bool,
+    deadline: float,
 ) -> int:
     """`solve` for depth ≥ 3."""
-    from cpcert.deep.report import certified_layers, deep_line, deep_object, show_progress, write_deep
+    from cpcert.deep.report import DeepOutcome, show_progress
     from cpcert.deep.solve import solve_deep
 
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
     given = settings.model_dump(exclude={"method"})
-    result = solve_deep(problem, callback=show_progress(problem), workers=crew, **given)
+    result = solve_deep(problem, callback=show_progress(problem), workers=crew, warm_start=start, **given)
     proofs: list[Certificate | None] = [None] * len(result.layers)
     if certificate:
+        from cpcert.deep.certificates import certified_layers
+
         print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
-        result, proofs = certified_layers(result, settings.gap)
+        result, proofs = certified_layers(result, deadline)
+    outcome = DeepOutcome(result)
 
-    def save() -> dict[str, Any]:
+    def save() -> DeepOutcome:
         if out is None and not any(proofs):
-            return deep_object(result, None)
-        return write_deep(result, out or Path(), proofs, everything=out is not None)
+            return outcome
+        return outcome.write(out or Path(), proofs, everything=out is not None)
 
-    code = DONE if result.status == "optimal" else NO
-    return deliver(code, deep_object(result, None), lambda _: deep_line(result, settings.gap), as_json, save)
+    return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
 
 
 def verify(
@@ -181,16 +263,15 @@ def verify(
     claim, reason = None, None
     try:
         claim = read_claim(certificate)
-        if expected is not None and claim.get("sha256") != expected:
+        if expected is not None and claim.sha256 != expected:
             claim, reason = None, f"it is about another problem than {instance}"
     except Rejected as error:
         reason = str(error)
     if as_json:
-        print(json.dumps({"accepted": claim is not None, "claim": claim, "reason": reason}, allow_nan=False))
+        said = None if claim is None else claim.as_json()
+        print(json.dumps({"accepted": claim is not None, "claim": said, "reason": reason}, allow_nan=False))
     else:
-        from cpcert.report import claim_sentence
-
-        print(f"rejected: {reason}" if claim is None else f"accepted: {claim_sentence(claim)}")
+        print(f"rejected: {reason}" if claim is None else f"accepted: {claim.sentence()}")
     return NO if claim is None else DONE
 
 
@@ -205,6 +286,7 @@ def path(
     out: Path | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
+    max_iterations: int | None = None,
     seed: int | None = None,
     plot: Flag = False,
 ) -> int:
@@ -233,6 +315,8 @@ def path(
         The relative gap to prove (instead of solve.gap in the file).
     time_limit
         Seconds to try for each lambda (instead of solve.time_limit).
+    max_iterations
+        Frank-Wolfe iterations to try for each lambda (instead of solve.max_iterations).
     seed
         The seed of the heuristics (instead of solve.seed).
     plot
@@ -242,12 +326,13 @@ def path(
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
-    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, seed=seed)
+    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
     if out is not None or plot:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
 
     from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
+    from cpcert.printing import whole
 
     first = 10.0 * problem.lam if largest is None else largest
     last = problem.lam / 100.0 if smallest is None else smallest
@@ -258,25 +343,22 @@ def path(
     results = []
     for result in lambda_path(problem, lambdas, **settings.model_dump()):
         results.append(result)
-        print(
-            f"lambda = {result.problem.lam:.4g}: {report.closing_line(result, settings.gap)}",
-            file=sys.stderr,
-            flush=True,
-        )
-        if result.status == "interrupted":
+        line = f"lambda = {whole(result.problem.lam)}: {report.closing_line(result)}"
+        print(line, file=sys.stderr, flush=True)
+        if result.status == Status.INTERRUPTED:
             break
-    answer = report.path_object(results, None)
+    outcome = report.PathOutcome(tuple(map(_outcome, results)))
 
-    def save() -> dict[str, Any]:
-        written = answer if out is None else report.write_path(results, out)
+    def save() -> PathOutcome:
+        written = outcome if out is None else outcome.write(out)
         if plot:
-            from cpcert.plots import plot_path
+            from cpcert.plots.solving import plot_path
 
             plot_path(results, (out or Path()) / f"{problem.name}-path.png")
         return written
 
-    code = DONE if len(results) == count and all(result.status == "optimal" for result in results) else NO
-    return deliver(code, answer, lambda _: report.path_table(results), as_json, save)
+    code = DONE if len(results) == count and all(result.status == Status.OPTIMAL for result in results) else NO
+    return deliver(code, outcome, as_json, save)
 
 
 def width(
@@ -287,6 +369,7 @@ def width(
     out: Path | None = None,
     gap: float | None = None,
     time_limit: float | None = None,
+    max_iterations: int | None = None,
     seed: int | None = None,
 ) -> int:
     """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
@@ -308,43 +391,39 @@ def width(
         The relative gap to prove first (1e-9, or solve.gap in the file if that is smaller).
     time_limit
         Seconds to try for the solution, and as many for the width (instead of solve.time_limit; 60 by default).
+    max_iterations
+        Frank-Wolfe iterations to try for the solution (instead of solve.max_iterations; 1000 by default).
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
     """
-    import time
-
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     smallest_gap = min(loaded.solve.gap, 1e-9) if gap is None else gap
-    settings = settings_from_options(loaded, gap=smallest_gap, time_limit=time_limit, seed=seed)
+    settings = settings_from_options(
+        loaded, gap=smallest_gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed
+    )
     if out is not None:
-        report.prepare_folder(out)
+        prepare_folder(out)
     problem = problem_of(loaded)
 
-    from cpcert.frank_wolfe.solve import solve as solve_problem
-    from cpcert.rank.plateau import plateau_bounds, plateau_line, plateau_object
+    from cpcert.width.answers import WidthOutcome
+    from cpcert.width.bounds import width_bounds
 
-    announce_compilation()
     start = time.monotonic()
-    with report.running_trace(problem) as callback:
-        result = solve_problem(problem, callback=callback, **settings.model_dump())
+    result = solve_and_show(problem, settings)
     if result.network is None or result.lower is None:
-        print(f"cpcert: {result.message}: nothing is proven about the width", file=sys.stderr)
+        message = f"nothing is proven about the width: {result.message}"
+        print(f"cpcert: {message}", file=sys.stderr)
+        if as_json:
+            nothing = {"instance": problem.name, "lower": None, "upper": None, "status": result.status, "note": message}
+            print(json.dumps(nothing))
         return NO
-    bounds = plateau_bounds(problem, result, settings.time_limit, settings.gap)
-    answer = plateau_object(problem, bounds, time.monotonic() - start)
-    network = bounds.network
+    bounds = width_bounds(problem, result, settings.time_limit, settings.gap)
+    outcome = WidthOutcome(problem.name, bounds, time.monotonic() - start)
 
-    def save() -> dict[str, Any]:
-        if out is None:
-            return answer
-        model = out / f"{problem.name}.safetensors"
-        network.save(model)
-        written = {**answer, "model": str(model)}
-        report.write_file(out / f"{problem.name}-width.json", (json.dumps(written, indent=2) + "\n").encode())
-        return written
+    def save() -> WidthOutcome:
+        return outcome if out is None else outcome.write(out)
 
-    code = DONE if bounds.lower == bounds.upper and result.status == "optimal" else NO
-    return deliver(code, answer, plateau_line, as_json, save)
+    code = DONE if bounds.lower == bounds.upper and result.status == Status.OPTIMAL else NO
+    return deliver(code, outcome, as_json, save)

@@ -6,50 +6,72 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cpcert.commands import DONE, NO, AsJson, Flag, announce_compilation, deliver, problem_of, settings_from_options
+from cyclopts import Parameter
+
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, settings_from_options, solve_and_show
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float
+from cpcert.output import prepare_folder
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cpcert.instance import Instance
+    from cpcert.instance import Instance, SolveSettings
     from cpcert.parallel import Workers
     from cpcert.problem import Problem
-    from cpcert.training.batch import Trial
-    from cpcert.training.sweep import Result
+    from cpcert.training.plateau import Plateau
+    from cpcert.training.sweep import Sweep
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 
 
 @dataclass(frozen=True)
-class _Sweep:
-    """What both commands train."""
+class TrainingOptions:
+    """What both commands take instead of the section `train` of the instance, and where they train.
 
-    problem: Problem
-    trials: list[Trial]
-    device: str
-    results: list[Result]
-    complete: bool
-    seconds: float
+    Parameters
+    ----------
+    widths
+        Hidden widths: 1:64, or 1:8,10:50:10,100.
+    seeds
+        Networks of each width, with the seeds 0, 1, ...
+    lambdas
+        Weights of the penalty, with commas (by default that of the instance).
+    epochs
+        Steps of Adam.
+    descent
+        Steps of gradient descent at most.
+    polish
+        Steps of L-BFGS at most, after that.
+    rate
+        The first learning rate of Adam.
+    device
+        cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
+    """
+
+    widths: str | None = None
+    seeds: int | None = None
+    lambdas: str | None = None
+    epochs: int | None = None
+    descent: int | None = None
+    polish: int | None = None
+    rate: float | None = None
+    device: Device = "auto"
+
+
+Options = Annotated[TrainingOptions, Parameter(name="*")]
 
 
 def train(
     instance: str,
     /,
     *,
-    widths: str | None = None,
-    seeds: int | None = None,
-    lambdas: str | None = None,
-    epochs: int | None = None,
-    descent: int | None = None,
-    polish: int | None = None,
-    rate: float | None = None,
-    device: Device = "auto",
+    options: Options = TrainingOptions(),
     resume: Flag = False,
     workers: int = 1,
     dask: str | None = None,
@@ -69,22 +91,6 @@ def train(
     ----------
     instance
         The instance file (YAML); options replace its section `train`.
-    widths
-        Hidden widths: 1:64, or 1:8,10:50:10,100.
-    seeds
-        Networks of each width, with the seeds 0, 1, ...
-    lambdas
-        Weights of the penalty, with commas (by default that of the instance).
-    epochs
-        Steps of Adam.
-    descent
-        Steps of gradient descent at most.
-    polish
-        Steps of L-BFGS at most, after that.
-    rate
-        The first learning rate of Adam.
-    device
-        cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
     resume
         Go on from the checkpoints that an earlier run of the same sweep left in --out.
     workers
@@ -102,41 +108,27 @@ def train(
 
     loaded = _load(instance)
     with start_workers(workers, dask) as crew:
-        swept = _sweep(loaded, None, device, resume, crew, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
-                       epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
-    if not swept.results:
+        sweep = _sweep(loaded, options, None, resume, crew, out, plot)
+    if not sweep.results:
         print("cpcert: interrupted before a network was trained", file=sys.stderr)
         return NO
 
-    from cpcert.training import sweep
-
-    answer = sweep.sweep_object(swept.problem, swept.device, swept.results, swept.complete, swept.seconds)
-
-    def save() -> dict[str, Any]:
-        written = answer
-        if out is not None:
-            written = sweep.write_sweep(swept.problem, swept.results, answer, out, "train")
+    def save() -> Sweep:
+        written = sweep if out is None else sweep.write(out)
         if plot:
-            from cpcert.training.plots import plot_sweep
+            from cpcert.plots.training import plot_sweep
 
-            plot_sweep(swept.problem, swept.results, (out or Path()) / f"{swept.problem.name}-train.png")
+            plot_sweep(sweep.problem, sweep.results, (out or Path()) / f"{sweep.problem.name}-train.png")
         return written
 
-    return deliver(DONE if swept.complete else NO, answer, sweep.sweep_lines, as_json, save)
+    return deliver(DONE if sweep.complete else NO, sweep, as_json, save)
 
 
 def plateau(
     instance: str,
     /,
     *,
-    widths: str | None = None,
-    seeds: int | None = None,
-    lambdas: str | None = None,
-    epochs: int | None = None,
-    descent: int | None = None,
-    polish: int | None = None,
-    rate: float | None = None,
-    device: Device = "auto",
+    options: Options = TrainingOptions(),
     resume: Flag = False,
     workers: int = 1,
     dask: str | None = None,
@@ -160,22 +152,6 @@ def plateau(
     ----------
     instance
         The instance file (YAML); options replace its sections `train` and `solve`.
-    widths
-        Hidden widths: 1:64, or 1:8,10:50:10,100.
-    seeds
-        Networks of each width, with the seeds 0, 1, ...
-    lambdas
-        Weights of the penalty, with commas (by default that of the instance).
-    epochs
-        Steps of Adam.
-    descent
-        Steps of gradient descent at most.
-    polish
-        Steps of L-BFGS at most, after that.
-    rate
-        The first learning rate of Adam.
-    device
-        cuda, mps or cpu (mps has no float64: gradient descent then runs on the CPU). auto takes the first there is.
     resume
         Go on from the checkpoints that an earlier run of the same sweep (or `train`) left in --out.
     workers
@@ -196,8 +172,6 @@ def plateau(
     plot
         Draw the figure, into the folder of --out or the current one.
     """
-    from cpcert import report
-
     if not 0.0 <= tolerance < float("inf"):
         raise InputError(f"--tolerance: is {tolerance:g}; give a number >= 0 such as 1e-3")
     loaded = _load(instance)
@@ -207,42 +181,38 @@ def plateau(
     from cpcert.training.held_out import held_out
 
     with start_workers(workers, dask) as crew:
-        swept = _sweep(loaded, held_out, device, resume, crew, out, plot, widths=widths, seeds=seeds, lambdas=lambdas,
-                       epochs=epochs, descent=descent, polish=polish, rate=rate)  # fmt: skip
-        if not swept.results:
+        sweep = _sweep(loaded, options, held_out, resume, crew, out, plot)
+        if not sweep.results:
             print("cpcert: interrupted before a network was trained", file=sys.stderr)
             return NO
+        outcome, proven = _plateau(sweep, settings, tolerance, crew)
 
-        from cpcert.training import sweep
-        from cpcert.training.plateau import curve, plateau_lines, plateau_object
-
-        announce_compilation()
-        start, proven, curves = time.monotonic(), True, []
-        for lam in dict.fromkeys(result.trial.lam for result in swept.results):
-            problem, solved = replace(swept.problem, lam=lam), None
-            if problem.depth == 2:
-                from cpcert.frank_wolfe.solve import solve
-
-                with report.running_trace(problem) as callback:
-                    solved = solve(problem, callback=callback, workers=crew, **settings.model_dump())
-                proven &= solved.status == "optimal"
-            chosen = [result for result in swept.results if result.trial.lam == lam]
-            with _progress() as show:
-                curves.append(curve(problem, chosen, solved, tolerance, settings.time_limit, show))
-    seconds = swept.seconds + time.monotonic() - start
-    answer = plateau_object(swept.problem, swept.device, curves, tolerance, swept.complete, seconds)
-
-    def save() -> dict[str, Any]:
-        written = answer
-        if out is not None:
-            written = sweep.write_sweep(swept.problem, swept.results, answer, out, "plateau")
+    def save() -> Plateau:
+        written = outcome if out is None else outcome.write(out)
         if plot:
-            from cpcert.training.plots import plot_plateau
+            from cpcert.plots.training import plot_plateau
 
-            plot_plateau(swept.problem, curves, tolerance, (out or Path()) / f"{swept.problem.name}-plateau.png")
+            picture = (out or Path()) / f"{sweep.problem.name}-plateau.png"
+            plot_plateau(sweep.problem, outcome.curves, tolerance, picture)
         return written
 
-    return deliver(DONE if swept.complete and proven else NO, answer, plateau_lines, as_json, save)
+    return deliver(DONE if sweep.complete and proven else NO, outcome, as_json, save)
+
+
+def _plateau(sweep: Sweep, settings: SolveSettings, tolerance: float, crew: Workers) -> tuple[Plateau, bool]:
+    """The curve of each λ of the sweep, and whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
+    from cpcert.training.plateau import Plateau, curve
+
+    start, proven, curves = time.monotonic(), True, []
+    for lam in sweep.lambdas:
+        problem, solved = replace(sweep.problem, lam=lam), None
+        if problem.depth == 2:
+            solved = solve_and_show(problem, settings, workers=crew)
+            proven &= solved.status == Status.OPTIMAL
+        with _progress() as show:
+            curves.append(curve(problem, sweep.of(lam), solved, tolerance, settings.time_limit, show))
+    seconds = sweep.seconds + time.monotonic() - start
+    return Plateau(sweep, tuple(curves), tolerance, seconds), proven
 
 
 def _load(instance: str) -> Instance:
@@ -257,43 +227,41 @@ def _load(instance: str) -> Instance:
 
 def _sweep(
     loaded: Instance,
+    options: TrainingOptions,
     test: Callable[[Instance], tuple[np.ndarray, np.ndarray] | None] | None,
-    device: str,
     resume: bool,
     workers: Workers,
     out: Path | None,
     plot: bool,
-    lambdas: str | None,
-    **options: Any,
-) -> _Sweep:
+) -> Sweep:
     """Train what the instance and the options say. Raises InputError, naming the option, before any work.
 
     test: gives the held-out points of the instance, or None.
     """
-    from cpcert import report
     from cpcert.instance import override_settings
     from cpcert.training.batch import require_trainable
     from cpcert.training.optimiser import Settings
-    from cpcert.training.sweep import choose_device, parse_widths, train_sweep, trials_of
+    from cpcert.training.sweep import Sweep, choose_device, parse_widths, train_sweep, trials_of
 
     if resume and out is None:
         raise InputError("--resume: goes on from the checkpoints in --out; give --out as well")
     try:
-        settings = override_settings(loaded.train, {"lambdas": _numbers(lambdas), **options})
+        given = asdict(options) | {"lambdas": _numbers(options.lambdas)}
+        settings = override_settings(loaded.train, {name: value for name, value in given.items() if name != "device"})
         widths = parse_widths(settings.widths)
     except InputError as error:
         # Without the option it is the file that is wrong; of its section only the widths are not checked there.
-        known = "train." if str(error).startswith("widths") and options["widths"] is None else "--"
+        known = "train." if str(error).startswith("widths") and options.widths is None else "--"
         raise InputError(f"{known}{error}") from None
 
-    place = choose_device(device)
+    place = choose_device(options.device)
     problem = _problem(loaded)
     require_trainable(problem)
     chosen = settings.lambdas or [problem.lam]
     for lam in chosen:
         replace(problem, lam=lam)  # says what is wrong with it, if something is
     if out is not None or plot:
-        report.prepare_folder(out or Path())
+        prepare_folder(out or Path())
     trials = trials_of(widths, settings.seeds, chosen)
     how = Settings(epochs=settings.epochs, descent=settings.descent, polish=settings.polish, rate=settings.rate)
     points = None if test is None else test(loaded)
@@ -303,7 +271,7 @@ def _sweep(
         results, complete = train_sweep(
             problem, trials, how, place, folder=folder, resume=resume, test=points, workers=workers, progress=show
         )
-    return _Sweep(problem, trials, place, results, complete, time.monotonic() - start)
+    return Sweep(problem, place, tuple(results), complete, time.monotonic() - start)
 
 
 def _problem(loaded: Instance) -> Problem:

@@ -1,28 +1,19 @@
 """One hidden layer of a deep network with its neighbours fixed: a problem of depth 2, and what its bounds prove.
 
 Fix the weights of a network of depth L but W_ℓ and W_{ℓ+1}, the ones around hidden layer ℓ, and let layer ℓ have any
-width. For ℓ < L − 1 fix Z_{ℓ+1} too. With A = Z_{ℓ−1}^σ,
+width. For ℓ < L − 1 fix Z_{ℓ+1} too. With A = Z_{ℓ−1}^σ this is the problem of depth 2 with X̃ = A, and for ℓ < L − 1
+`interpolate` with X̃ = A, Y = Z_{ℓ+1} times λ (Prop. 5). The network attains `cost`, so lower ≤ minimum ≤ cost, and
+cost − lower bounds what any change of this layer alone can gain. Small gaps in all layers are necessary for a global
+minimum, not sufficient.
 
-    ℓ = L − 1:  min C(Z_L) + λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²),  Z_L = W_{ℓ+1}[σ(W_ℓ A); β1ᵀ],
-    ℓ < L − 1:  min λ(‖W_ℓ‖² + ‖W_{ℓ+1}‖²)  subject to  W_{ℓ+1}[σ(W_ℓ A); β1ᵀ] = Z_{ℓ+1}:
+A and Z_{ℓ+1} are what the exact weights produce; the instance has float64 numbers X, Y with proven ‖a_i − x_i‖ ≤ e_i,
+|QZ_{ℓ+1} − Y| ≤ E entry by entry, ‖Q‖ ≤ s, Q (k × m) for the row space of the outputs. A dual point G of the instance
+with γ(G) ≤ u has u' = u + max(|a₊|, |a₋|) Σ_i ‖g_i‖ e_i for the exact weights, and if t s u' ≤ 2
 
-the problem of depth 2 with X̃ = A, and `interpolate` with X̃ = A, Y = Z_{ℓ+1} times λ (in the covariances: Prop. 5, L^k is
-convex in (K_ℓ, K_ℓ^σ) alone). The network attains `cost`, so lower ≤ minimum ≤ cost, and cost − lower bounds what any
-change of this layer alone can gain. Small gaps in all layers are necessary for a global minimum, not sufficient.
+    Σ‖v_j‖² + ‖w_j‖² + ‖b‖² ≥ t⟨G, Y⟩ − t⟨|G|, E⟩ − t²s²β²‖G1‖²/4,
 
-**The float64 instance.** A and Z_{ℓ+1} are what the exact weights produce; an instance needs float64 numbers X, Y. With
-Q ∈ R^{k×m} of nearly orthonormal rows (the row space of the outputs: n_{ℓ+1} outputs of rank k act as k outputs),
-
-    ‖a_i − x_i‖ ≤ e_i,   |QZ_{ℓ+1} − Y| ≤ E entry by entry,   ‖Q‖ ≤ s                              (all proven).
-
-Let G (k × N) have γ(G) ≤ u for the instance. For ‖w‖ ≤ 1, ‖Gσ(Aᵀw)‖ ≤ u + max(|a₊|, |a₋|) Σ_i ‖g_i‖ e_i =: u', so the outputs
-Z = Σ v_j σ(w_jᵀA) + βb1ᵀ of a layer satisfy
-
-    ⟨G, QZ⟩ ≤ s u' Σ ‖v_j‖ ‖w_j‖ + βs‖b‖ ‖G1‖ ≤ s u'/2 (Σ ‖v_j‖² + ‖w_j‖²) + ‖b‖² + s²β²‖G1‖²/4.
-
-If Z = Z_{ℓ+1} and t s u' ≤ 2, then Σ‖v_j‖² + ‖w_j‖² + ‖b‖² ≥ t⟨G, Y⟩ − t⟨|G|, E⟩ − t²s²β²‖G1‖²/4, the bound for ℓ < L − 1
-(times λ). For ℓ = L − 1 (Q = I, Y exact) it is that of frank_wolfe/bounds.py with u' in the place of u. Costs are never
-negative, so 0 is a bound. Nothing here asks the instance to be feasible: a weak dual bound needs no network that fits Y.
+the bound for ℓ < L − 1 (times λ). For ℓ = L − 1 it is that of frank_wolfe/bounds.py with u' in the place of u. Nothing
+here asks the instance to be feasible. docs/mathematics/deep.md has the derivation.
 """
 
 from __future__ import annotations
@@ -35,9 +26,9 @@ import numpy as np
 
 from cpcert.frank_wolfe.bounds import DualBound, dual_lower_bound
 from cpcert.network import Network, forward_with_error, loss_upper, representation_cost_upper
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.spectral import row_norms
 from cpcert.problem import Problem
-from cpcert.rounding import exact_dot, exact_sum, round_down, round_up
+from cpcert.rounding import EPS, exact_dot, exact_sum, round_down, round_up
 
 # Inputs of two points, or outputs, that differ by less than this (relative to the largest) are made equal, and smaller
 # ones zero, so that rounding does not separate what is the same. The bounds of the error know.
@@ -81,12 +72,12 @@ class Block:
         bound = round_up(Fraction(self.stretch) * (Fraction(dual.oracle_bound) + Fraction(rest)))
         if not math.isfinite(bound):
             return 0.0
-        moved = dual_lower_bound(self.instance, dual.G, bound, dual.rung, dual.proof)
+        moved = dual_lower_bound(self.instance, dual.G, bound, dual.rung, dual.proof, dual.frame)
         if self.last:
             return max(moved.value, 0.0)
         if not math.isfinite(moved.value):
             return 0.0
-        t = Fraction(moved.scale)
+        t = Fraction(moved.dual_scale)
         value = Fraction(moved.value) - t * exact_dot(np.abs(dual.G), self.output_error)
         sums = sum(exact_sum(row) ** 2 for row in dual.G)
         value -= t * t * (Fraction(self.stretch) ** 2 - 1) * Fraction(self.problem.beta) ** 2 / 4 * sums
@@ -181,10 +172,13 @@ def _row_space(Z: np.ndarray, dual: np.ndarray | None, allowed: float) -> tuple[
 
 
 def _snapped(A: np.ndarray, key: np.ndarray | None = None) -> np.ndarray:
-    """A (n, N) with entries near 0 set to 0 and nearly equal columns made equal: those of A, or where those of `key` are."""
+    """A (n, N) with entries near 0 set to 0 and nearly equal columns made equal: those of A, or where those of `key` are.
+
+    Neither argument changes: `key` may be the points of the problem, or inputs whose error is already bounded.
+    """
     size = float(np.abs(A).max(initial=0.0))
     A = np.where(np.abs(A) <= SNAP * size, 0.0, A)
-    key = A if key is None else key
+    key = A if key is None else key.copy()
     close = SNAP * float(np.abs(key).max(initial=0.0))
     for j in range(1, A.shape[1]):
         same = np.flatnonzero(np.all(np.abs(key[:, :j] - key[:, j : j + 1]) <= close, axis=0))

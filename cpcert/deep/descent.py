@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.problem import Problem
 
 STEPS = 2000
@@ -33,7 +33,7 @@ def loss_and_gradient(problem: Problem, widths: tuple[int, ...]) -> Callable[[np
         inputs, outputs = [problem.X_tilde], []
         for W in weights:
             outputs.append(W @ inputs[-1])
-            inputs.append(features(outputs[-1], sigma, problem.beta))
+            inputs.append(layer_features(outputs[-1], sigma, problem.beta))
         value = problem.loss.value(outputs[-1], Y) + problem.lam * float(x @ x)
         back = problem.loss.gradient(outputs[-1], Y)
         gradients = []

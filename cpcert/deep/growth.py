@@ -14,7 +14,7 @@ import numpy as np
 
 from cpcert.deep.descent import condense, descend
 from cpcert.deep.newton import newton
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import find_neurons
 from cpcert.problem import Problem
@@ -59,7 +59,7 @@ def with_new_neurons(problem: Problem, network: Network, duals: Sequence[np.ndar
     """`network` with small new neurons in every hidden layer where ‖Ĝσ‖ > 1 was found; None if nowhere."""
     weights = [W.copy() for W in network.weights]
     outputs = network.forward(problem.X)
-    inputs = [problem.X_tilde, *(features(Z, problem.activation, problem.beta) for Z in outputs[:-1])]
+    inputs = [problem.X_tilde, *(layer_features(Z, problem.activation, problem.beta) for Z in outputs[:-1])]
     added = False
     for layer in range(problem.depth - 1):
         A, G = inputs[layer], duals[layer + 1]

@@ -5,14 +5,12 @@ entries fixed, L_λ is a polynomial of the weights x (C aside), and the kinks ar
 
     [H + δ, Aᵀ; A, 0] (dx, μ) = (−∇L_λ, −c),   A = ∂c/∂x,   H the Hessian of L_λ + μᵀc,
 
-on the null space of A with the negative eigenvalues of H turned around, bent to second order along the curved kinks,
-and followed by a line search on the true loss. Where that ends at kinks, these become equations. Once steps are
-small, a kink is released if the loss falls on one of its sides:
-with τ = ∂L/∂σ(z), those changes are (a₊ − s)τ − μ and μ − (a₋ − s)τ.
+bent along the curved kinks and followed by a line search on the true loss. Where that ends at kinks, these become
+equations; once steps are small, a kink is released if the loss falls on one of its sides.
 
-At the end ∂L_λ/∂z = sτ + μ on kinks, so Ĝ_ℓ = −(1/2λ)(S ⊙ W_{ℓ+1}ᵀ ∂C/∂Z_{ℓ+1} + μ) is the back-propagated dual with the one
-slope at each kink that makes the network stationary, W_ℓ = Ĝ_ℓ (Z_{ℓ−1}^σ)ᵀ: for the layer below, the G = Ĝ + R of a
-block that is optimal (blocks.py).
+At the end Ĝ_ℓ = −(1/2λ)(S ⊙ W_{ℓ+1}ᵀ ∂C/∂Z_{ℓ+1} + μ) is the back-propagated dual with the one slope at each kink that
+makes the network stationary: for the layer below, the G of a block that is optimal (blocks.py). See
+docs/mathematics/deep.md.
 """
 
 from __future__ import annotations

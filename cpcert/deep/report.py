@@ -1,29 +1,26 @@
-"""What people and programs read about a network of depth ≥ 3: progress, the closing sentence, the JSON object, the files.
-
-Certificates: the block of every hidden layer is an ordinary problem of depth 2 with float64 data (blocks.py), and
-NAME-layer1.cpcert, … are ordinary certificates of these problems. The lower bound of a layer is what its certificate proves,
-moved from the float64 data to the exact weights around the layer by the inequality in blocks.py.
-"""
+"""What people and programs read about a network of depth ≥ 3: progress, the closing sentence, the JSON object, the files."""
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.report import STATUS, column_names, describe, outward, rounded_up, write_file
+from cpcert.output import write_file, write_json
+from cpcert.printing import at_most, finite, rounded_up, whole
+from cpcert.report import column_names, describe
+from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
-    from cpcert.deep.solve import DeepResult, LayerBound, Progress
+    from cpcert.deep.solve import DeepResult, Progress
     from cpcert.problem import Problem
 
 
 def show_progress(problem: Problem) -> Any:
-    """A callback for `solve_deep`: a line on stderr for every step. The numbers are for orientation, not claims."""
+    """A callback for `solve_deep`: a line on stderr for every step."""
     shown = False
 
     def show(progress: Progress) -> None:
@@ -32,117 +29,88 @@ def show_progress(problem: Problem) -> Any:
             print(describe(problem), file=sys.stderr)
             shown = True
         what = progress.step if progress.layer is None else f"layer {progress.layer} {progress.step}"
-        gap = "" if progress.gap is None else f"  gap {progress.gap:.1e} ({progress.rung or 'trivial'})"
+        gap = "" if progress.gap is None else f"  gap {rounded_up(progress.gap)} ({progress.rung or 'trivial'})"
         shape = "-".join(map(str, progress.widths))
-        line = f"{progress.seconds:8.2f} s  {what:24}  best loss {progress.upper:.9g}  {shape}{gap}"
+        line = f"{progress.seconds:8.2f} s  {what:24}  best loss {at_most(progress.upper, 9)}  {shape}{gap}"
         print(line, file=sys.stderr, flush=True)
 
     return show
 
 
-def certified_layers(result: DeepResult, gap: float) -> tuple[DeepResult, list[Certificate | None]]:
-    """The result with the bounds that the certificates of its blocks prove, and these. An interruption leaves the rest as
-    the solver proved it, without certificates."""
-    from cpcert.certificate.build import certify
+@dataclass(frozen=True, eq=False)
+class DeepOutcome:
+    """A result, and the files that were written: of the network, and of the certificate of each layer that has one."""
 
-    layers: list[LayerBound] = []
-    certificates: list[Certificate | None] = []
-    for bound in result.layers:
-        found = None
-        if bound.result is not None and bound.result.dual is not None and bound.block is not None:
-            try:
-                found = certify(bound.result)
-            except KeyboardInterrupt:
-                note = "interrupted while the certificates were written; the bounds are proven"
-                layers += result.layers[len(layers) :]
-                certificates += [None] * (len(layers) - len(certificates))
-                return replace(result, layers=tuple(layers), message=note), certificates
-            least = 0.0
-            if found is not None and found.lower is not None:
-                # What the certificate proves less than the solver counts in the units of the block.
-                unit = 1.0 if bound.block.last else result.problem.lam
-                less = max(bound.result.dual.value - found.lower, 0.0) * unit * (1.0 + 2.0**-50)
-                least = max(math.nextafter(bound.lower - less, -math.inf), 0.0) if less else bound.lower
-            bound = replace(bound, lower=least)
-        layers.append(bound)
-        certificates.append(found)
-    result = replace(result, layers=tuple(layers))
-    if result.status == "optimal" and any(bound.gap > gap for bound in layers):
-        note = "the certificates prove less than the search found; ask for a smaller gap than you need"
-        result = replace(result, status="iteration_limit", message=note)
-    return result, certificates
+    result: DeepResult
+    model: Path | None = None
+    certificates: tuple[Path | None, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert solve` for depth ≥ 3."""
+        result = self.result
+        files = self.certificates or (None,) * len(result.layers)
+        return {
+            "instance": result.problem.name,
+            "sha256": result.problem.sha256,
+            **column_names(result.problem),
+            "status": result.status,
+            "scope": result.scope,
+            "upper": finite(result.upper),
+            "lower": None,
+            "gap": None,
+            "width": None if result.network is None else list(result.network.widths[1:-1]),
+            "rank_sigma": None,
+            "layers": [
+                {
+                    "layer": bound.layer, "width": bound.width, "cost": bound.cost, "lower": bound.lower, "gap": bound.gap,
+                    "proof": bound.rung, "certificate": None if path is None else str(path),
+                }
+                for bound, path in zip(result.layers, files, strict=True)
+            ],
+            "starts": [{"start": name, "loss": finite(value)} for name, value in result.starts],
+            "iterations": result.iterations,
+            "seconds": result.seconds,
+            "certificate": [str(path) for path in files if path is not None] or None,
+            "model": None if self.model is None else str(self.model),
+            "message": result.message,
+        }  # fmt: skip
 
-def deep_object(
-    result: DeepResult, model: Path | None, certificates: list[Path | None] | None = None
-) -> dict[str, Any]:
-    """The JSON object of `cpcert solve` for depth ≥ 3: finite numbers, and null for what is not known."""
-    files = certificates or [None] * len(result.layers)
-    written = [str(path) for path in files if path is not None]
-    return {
-        "instance": result.problem.name,
-        "sha256": result.problem.sha256,
-        **column_names(result.problem),
-        "status": result.status,
-        "scope": result.scope,
-        "upper": result.upper if result.upper is not None and math.isfinite(result.upper) else None,
-        "lower": None,
-        "gap": None,
-        "width": None if result.network is None else list(result.network.widths[1:-1]),
-        "rank_sigma": None,
-        "layers": [
-            {
-                "layer": bound.layer, "width": bound.width, "cost": bound.cost, "lower": bound.lower, "gap": bound.gap,
-                "proof": bound.rung, "certificate": None if path is None else str(path),
-            }
-            for bound, path in zip(result.layers, files, strict=True)
-        ],
-        "starts": [{"start": name, "loss": value if math.isfinite(value) else None} for name, value in result.starts],
-        "iterations": result.iterations,
-        "seconds": result.seconds,
-        "certificate": written or None,
-        "model": None if model is None else str(model),
-        "message": result.message or STATUS.get(result.status, ""),
-    }  # fmt: skip
+    def sentence(self) -> str:
+        """What was proven, in a sentence that says what it does not mean."""
+        result = self.result
+        if result.network is None or result.upper is None:
+            return f"nothing found, {result.seconds:.1f} s: {result.message}"
+        shape = "-".join(map(str, result.network.widths))
+        gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
+        found = f"loss at most {at_most(result.upper, 16)} by a network {shape}, {result.seconds:.1f} s; "
+        asked = whole(result.requested_gap)
+        if result.status == Status.OPTIMAL:
+            necessary = "this is necessary for a global minimum, not sufficient"
+            return (
+                f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {asked} ({gaps}); "
+                + "; ".join([necessary, *result.notes])
+            )
+        return f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {asked}): {result.message}"
 
+    def write(
+        self, folder: Path, certificates: Sequence[Certificate | None], *, everything: bool = True
+    ) -> DeepOutcome:
+        """Write NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
 
-def deep_line(result: DeepResult, requested_gap: float) -> str:
-    """What was proven, in a sentence that says what it does not mean."""
-    if result.network is None or result.upper is None:
-        return f"nothing found, {result.seconds:.1f} s: {STATUS.get(result.status, result.status)}"
-    shape = "-".join(map(str, result.network.widths))
-    gaps = ", ".join(f"layer {bound.layer}: {rounded_up(bound.gap)}" for bound in result.layers)
-    found = f"loss at most {outward(result.upper, result.upper)[1]} by a network {shape}, {result.seconds:.1f} s; "
-    if result.status == "optimal":
-        return (
-            f"{found}each hidden layer is proven optimal given its neighbours, within the gap of {requested_gap:g} ({gaps}); "
-            "this is necessary for a global minimum, not sufficient"
-        )
-    return (
-        f"{found}gaps proven for each hidden layer given its neighbours ({gaps}; asked for {requested_gap:g}): "
-        f"{STATUS.get(result.status, result.status)}"
-    )
-
-
-def write_deep(
-    result: DeepResult, folder: Path, certificates: list[Certificate | None], *, everything: bool = True
-) -> dict[str, Any]:
-    """Write NAME-layer1.cpcert, … into `folder`, and if `everything` NAME.json and NAME.safetensors.
-
-    Returns the JSON object with the paths in it. Raises OSError when the disk refuses.
-    """
-    name = result.problem.name
-    paths: list[Path | None] = []
-    for bound, certificate in zip(result.layers, certificates, strict=True):
-        path = None if certificate is None else folder / f"{name}-layer{bound.layer}.cpcert"
-        if path is not None and certificate is not None:
-            write_file(path, certificate.content)
-        paths.append(path)
-    model = None
-    if everything and result.network is not None:
-        model = folder / f"{name}.safetensors"
-        result.network.save(model)
-    written = deep_object(result, model, paths)
-    if everything:
-        write_file(folder / f"{name}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
+        Returns the outcome with their paths. Raises OSError when the disk refuses.
+        """
+        name = self.result.problem.name
+        paths: list[Path | None] = []
+        for bound, certificate in zip(self.result.layers, certificates, strict=True):
+            path = None if certificate is None else folder / f"{name}-layer{bound.layer}.cpcert"
+            if path is not None and certificate is not None:
+                write_file(path, certificate.content)
+            paths.append(path)
+        model = None
+        if everything and self.result.network is not None:
+            model = folder / f"{name}.safetensors"
+            self.result.network.save(model)
+        written = replace(self, model=model, certificates=tuple(paths))
+        if everything:
+            write_json(folder / f"{name}.json", written.as_json())
+        return written

@@ -9,9 +9,9 @@
             the new weights are taken if the proven loss falls by enough; the other bounds are then void
     until every layer has a gap as small as asked for
 
-Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result is
-blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any hidden
-neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
+Each change of the weights lowers the proven loss by a fixed part of what the gap allows, so the loop ends. The result
+is blockwise: every layer optimal given its neighbours is necessary for a global minimum, not sufficient (without any
+hidden neuron and with the best output bias, every layer is). No lower bound of the global minimum is claimed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.coordinates import coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, find_neurons, prove
-from cpcert.parallel import HERE, Workers
+from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.rung import Limits
+from cpcert.parallel import HERE, Workers, at_work
+from cpcert.printing import whole
 from cpcert.problem import Problem
+from cpcert.status import Status, message, notes_of
 
 RESTARTS = 10
 WIDTH = 20
@@ -72,8 +75,7 @@ class LayerBound:
     def gap(self) -> float:
         """(cost − lower)/cost, rounded up."""
         gap = relative_gap(self.cost, self.lower)
-        assert gap is not None
-        return gap
+        return math.inf if gap is None else gap
 
     @property
     def rung(self) -> str | None:
@@ -85,23 +87,31 @@ class LayerBound:
 class DeepResult:
     """What is proven about a network of depth ≥ 3.
 
-    status: optimal (every layer has the requested gap), time_limit, iteration_limit, interrupted, memory_limit. upper: the
-    proven loss of `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every
-    start. lower and gap are None: nothing is proven about the global minimum from below.
+    status: how the run ended (cpcert/status.py); optimal: every layer has the requested gap. upper: the proven loss of
+    `network`. layers: a LayerBound for each hidden layer, in order. starts: (name, loss) of every start. lower and gap are
+    None: nothing is proven about the global minimum from below. requested_gap: the gap that was asked for in every layer.
+    notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
-    status: str
+    status: Status
     upper: float | None
     network: Network | None
     layers: tuple[LayerBound, ...]
     starts: tuple[tuple[str, float], ...]
     iterations: int
     seconds: float
-    message: str
+    requested_gap: float
+    notes: tuple[str, ...] = ()
     scope: str = "blockwise"
     lower: None = None
     gap: None = None
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what else there is to say."""
+        proven = f"the gap of {whole(self.requested_gap)} is proven for every layer given its neighbours"
+        return message(self.status, proven, self.notes)
 
 
 @dataclass(frozen=True)
@@ -129,22 +139,22 @@ def solve_deep(
     width: int = WIDTH,
     warm_start: Network | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
-    workers: Workers = HERE,
+    workers: Workers | int = HERE,
 ) -> DeepResult:
     """A network of depth ≥ 3 with a low loss, and a proven gap for each of its hidden layers given its neighbours.
 
     gap: the relative gap to prove in every layer. time_limit: seconds, in all; node_limit: oracle nodes a block;
     max_iterations: blocks solved. restarts: random starts of hidden widths `width`, besides the spectral one and `warm_start`.
     seed: the same seed gives the same result, as far as the time limit cuts neither starts nor growth short. callback: called
-    at every step; True ends the run. workers: who does long searches (cpcert/parallel.py). Whatever ends the run, Ctrl-C too,
+    at every step; True ends the run. workers: as for `solve`. Whatever ends the run, Ctrl-C too,
     the result holds what was proven.
 
     Raises InputError for depth 2, the loss interpolate, impossible limits, or a warm start that does not fit.
     """
     if problem.depth < 3:
         raise InputError(f"depth: is {problem.depth}; solve_deep is for depth >= 3: use solve, whose bounds are global")
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate needs depth 2; at depth >= 3 use mse with a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} needs depth 2; at depth >= 3 use mse with a small lambda")
     for name, value, least in (
         ("gap", gap, 0),
         ("time_limit", time_limit, 0),
@@ -155,20 +165,23 @@ def solve_deep(
             raise InputError(f"{name}: is {value!r}; give a number >= {least}")
     if warm_start is not None:
         warm_start.check_fits(problem)
-    compile_kernels(True)  # before the clock starts
-    run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback, workers)
-    try:
-        status = run.run(warm_start)
-    except KeyboardInterrupt:
-        status = "interrupted"
-    except MemoryError:
-        status = "memory_limit"
+    with at_work(workers) as crew:
+        compile_kernels(True)  # before the clock starts
+        run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback, crew)
+        try:
+            status = run.run(warm_start)
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+        except MemoryError:
+            status = Status.MEMORY_LIMIT
+        except (np.linalg.LinAlgError, ArithmeticError):
+            status = Status.NUMERICAL_FAILURE
     return run.result(status)
 
 
 @dataclass
 class _Run:
-    """The state of one run. bounds: those of the present network, by layer."""
+    """The state of one run. bounds: those of the present network, by layer. ends: of the blocks solved in this round."""
 
     problem: Problem
     gap: float
@@ -188,8 +201,9 @@ class _Run:
     starts: list[tuple[str, float]] = field(default_factory=list)
     iterations: int = 0
     stopped: bool = False
+    ends: list[Status] = field(default_factory=list)
 
-    def run(self, warm_start: Network | None) -> str:
+    def run(self, warm_start: Network | None) -> Status:
         candidates: list[tuple[float, int, str, Network]] = []
         for name, network in self._starts(warm_start):
             value = self._keep(network)
@@ -197,7 +211,7 @@ class _Run:
             self.starts.append((name, value))
             self._report(name, None)
             if self.stopped:
-                return "interrupted"
+                return Status.INTERRUPTED
         for _, _, name, network in sorted(candidates)[:GROWN]:
             if self._elapsed() > GROWING * self.time_limit:
                 break
@@ -205,25 +219,29 @@ class _Run:
             self._keep(network, duals)
             self._report(f"{name}, grown", None)
             if self.stopped:
-                return "interrupted"
+                return Status.INTERRUPTED
         layers = range(self.problem.depth - 1, 0, -1)
         while True:
             open_layers = [layer for layer in layers if not self._closed(layer)]
             if not open_layers:
-                return "optimal"
+                return Status.OPTIMAL
             if self._elapsed() >= self.time_limit:
-                return "time_limit"
+                return Status.TIME_LIMIT
+            self.ends = []
             before = (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()})
             for place, layer in enumerate(open_layers):
                 if self.iterations >= self.max_iterations:
-                    return "iteration_limit"
+                    return Status.ITERATION_LIMIT
                 changed = self._visit(layer, (self.time_limit - self._elapsed()) / (len(open_layers) - place))
                 if self.stopped:
-                    return "interrupted"
+                    return Status.INTERRUPTED
                 if changed:
                     break
             if before == (self.upper, {layer: bound.lower for layer, bound in self.bounds.items()}):
-                return "time_limit" if self._elapsed() >= FREEZING * self.time_limit else "iteration_limit"
+                if self._elapsed() >= FREEZING * self.time_limit:
+                    return Status.TIME_LIMIT
+                # A round without any progress: what ended the blocks is the reason.
+                return next((end for end in self.ends if end != Status.OPTIMAL), Status.STALLED)
 
     def _starts(self, warm_start: Network | None) -> Iterator[tuple[str, Network]]:
         """Networks to choose from; at least one, then as many as the time for starts allows."""
@@ -284,8 +302,9 @@ class _Run:
             cost_upper=now.start_cost,
             workers=self.workers,
         )
-        if result.status == "interrupted":
+        if result.status == Status.INTERRUPTED:
             raise KeyboardInterrupt
+        self.ends.append(result.status)
         if self._elapsed() < FREEZING * self.time_limit and result.network is not None:
             candidate = now.replaced(result.network)
             value = loss_upper(candidate, self.problem)
@@ -320,10 +339,10 @@ class _Run:
             bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
         proven = None
         if math.isfinite(bound):
-            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.scale)
+            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)
         result = SolveResult(
             problem=instance,
-            status="optimal",
+            status=Status.OPTIMAL if hopeful and answer.complete else Status.STALLED,
             upper=cost,
             lower=None if proven is None else proven.value,
             gap=relative_gap(cost, None if proven is None else proven.value),
@@ -331,7 +350,7 @@ class _Run:
             iterations=0,
             seconds=time.monotonic() - started,
             trace=[],
-            message="",
+            requested_gap=self.gap,
             dual=proven,
         )
         self._bound(now, result)
@@ -370,12 +389,8 @@ class _Run:
             for layer in range(1, problem.depth)
         )
 
-    def result(self, status: str) -> DeepResult:
-        if status == "optimal":
-            message = f"the gap of {self.gap:g} is proven for every layer given its neighbours"
-        else:
-            reason = "hand" if status == "interrupted" else f"the {status.replace('_', ' ')}"
-            message = f"stopped by {reason}; what is reported is proven"
+    def result(self, status: Status) -> DeepResult:
+        """What was proven when the run ended."""
         return DeepResult(
             problem=self.problem,
             status=status,
@@ -385,5 +400,6 @@ class _Run:
             starts=tuple(self.starts),
             iterations=self.iterations,
             seconds=self._elapsed(),
-            message=message,
+            requested_gap=self.gap,
+            notes=notes_of(status, self.problem),
         )

@@ -5,22 +5,17 @@ With K_ℓ = Z_ℓᵀZ_ℓ and K_ℓ^σ = (Z_ℓ^σ)ᵀZ_ℓ^σ = σ(Z_ℓ)ᵀσ
     L_λ(K) = C(Z_L) + λ Σ_ℓ Tr[K_ℓ (K_{ℓ−1}^σ)^+],    K_0^σ = X̃ᵀX̃,
 
 over pairs (K_ℓ, K_ℓ^σ) in S = cone{(xxᵀ, σ(x)σ(x)ᵀ)} + (0, β²11ᵀ) with Im K_ℓ ⊂ Im K_{ℓ−1}^σ. A hidden neuron is one
-atom: the row x of its pre-activations on the N points. The way back needs the atoms (to find them from the matrices
-alone is a completely positive factorisation): they are the rows of Z_1, and the output weights are Z_2 (Z_1^σ)^+
-(Prop. 8).
+atom: the row x of its pre-activations on the N points. As a function of the outputs,
 
-As a function of the outputs, L^k(K, Z_L) = C(Z_L) + λ Σ_{ℓ<L} Tr[K_ℓ (K_{ℓ−1}^σ)^+] + λ Tr[Z_L (K_{L−1}^σ)^+ Z_Lᵀ]. With every
-other block fixed it is convex in one pair (K_ℓ, K_ℓ^σ) and in Z_L (Prop. 5): linear in K_ℓ, matrix fractional in K_ℓ^σ, where
-the image condition holds; not jointly, since a product K_ℓ (K_{ℓ−1}^σ)^+ is not. Its derivatives, for K^σ that keeps its image,
+    L^k(K, Z_L) = C(Z_L) + λ Σ_{ℓ<L} Tr[K_ℓ (K_{ℓ−1}^σ)^+] + λ Tr[Z_L (K_{L−1}^σ)^+ Z_Lᵀ]
+
+is convex in one pair (K_ℓ, K_ℓ^σ) and in Z_L with every other block fixed (Prop. 5), with the derivatives
 
     ∂/∂K_ℓ = λ (K_{ℓ−1}^σ)^+,    ∂/∂K_ℓ^σ = −λ (K_ℓ^σ)^+ K_{ℓ+1} (K_ℓ^σ)^+,    ∂/∂Z_L = ∇C + 2λ Z_L (K_{L−1}^σ)^+,
 
-with K_L = Z_LᵀZ_L. With tikhonov = ε every (K^σ)^+ becomes (K^σ + εI)⁻¹: finite and smooth for all K^σ ⪰ 0, below the exact value
-where that is finite, and still convex in each block (K^σ ↦ K^σ + εI is affine).
-
-K has the squared condition number of Z: its pseudo-inverse is unstable where K^σ is nearly singular. These are
+K_L = Z_LᵀZ_L. With tikhonov = ε every (K^σ)^+ becomes (K^σ + εI)⁻¹. K has the squared condition number of Z: these are
 views and checks computed from neurons; nothing here is a proven bound. Eigenvalues below `rcond` times the largest one
-count as zero in a pseudo-inverse.
+count as zero in a pseudo-inverse. docs/mathematics/representations.md.
 """
 
 from __future__ import annotations
@@ -33,7 +28,7 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.formulations.representations import relative_residual, weights_from_representations
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -60,7 +55,7 @@ def covariances(Z: Sequence[np.ndarray], activation: Activation, beta: float) ->
 
 def atoms_covariances(atoms: np.ndarray, activation: Activation, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """(Σ xxᵀ, Σ σ(x)σ(x)ᵀ + β²11ᵀ) over the rows x of atoms: (k, N). In S by construction."""
-    A = features(atoms, activation, beta)
+    A = layer_features(atoms, activation, beta)
     return atoms.T @ atoms, A.T @ A
 
 

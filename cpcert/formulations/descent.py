@@ -1,25 +1,19 @@
 """Descent on representations instead of weights (section 3.3): projected, or local and parallel over layers.
 
-**Projected.** The feasible set of L^r (Im Z_ℓᵀ ⊂ Im (Z_{ℓ−1}^σ)ᵀ) is the image of the sequential projection Π of
-representations.py. A step is
+Projected: with Π the sequential projection of representations.py on the feasible set of L^r, a step is
 
     Z ← Π(Z + ηD),    D_ℓ = −∂(L^r ∘ Π)/∂Z_ℓ · K_{ℓ−1}^σ / 2λ,
 
-η by backtracking on L^r ∘ Π (Armijo), so the loss only falls. Two choices, both for a reason that was measured:
+η by backtracking on L^r ∘ Π (Armijo), so the loss only falls. The derivative is that of L^r ∘ Π, because −∇L^r need not
+lower it where a Z_ℓ^σ has not the rank N; the factor K_{ℓ−1}^σ/2λ makes it the gradient in the metric of the
+attraction.
 
-- The derivative is that of L^r ∘ Π, not of L^r. Where every Z_ℓ^σ has rank N they are the same, and this is the paper's step. Where
-  one has not, moving Z_ℓ turns the image that the later layers must lie in: −∇L^r need not lower L^r ∘ Π at all, and descent
-  along it stops at points that are not stationary.
-- The factor K_{ℓ−1}^σ/2λ makes it the gradient in the metric Tr[D(K_{ℓ−1}^σ)^+Dᵀ], that of the attraction, whose second derivative
-  becomes the identity; D_ℓ then lies in the image of Z_{ℓ−1}^σ by itself.
+Local: with the Tikhonov cost nothing has to be projected, and Z_ℓ appears in two terms. A sweep updates all odd layers,
+then all even ones; layers of one parity share no term. The step of layer ℓ is the gradient in the metric Tr[D(K_{ℓ−1}^σ
++ εI)⁻¹Dᵀ] with its own η. What comes out minimises a relaxed loss; `attained` is the loss L_λ of the network with its
+ridge weights.
 
-**Local.** With the Tikhonov cost nothing has to be projected, and Z_ℓ appears in two terms: one with Z_{ℓ−1}, one with
-Z_{ℓ+1}. A sweep updates all odd layers, then all even ones. Layers of one parity share no term, so they could be updated in
-parallel, each needs its two neighbours only, and the changes of their own terms add up to the change of the sum, which
-falls as they do. The step of layer ℓ is the gradient in the metric Tr[D(K_{ℓ−1}^σ + εI)⁻¹Dᵀ] with its own η. What comes out
-minimises a relaxed loss; `attained` is the loss L_λ of the network with its ridge weights.
-
-Floating point, local descent: nothing here is a proven bound.
+Floating point, local descent: nothing here is a proven bound. docs/mathematics/representations.md.
 """
 
 from __future__ import annotations
@@ -119,11 +113,11 @@ def local_descent(view: RepresentationLoss, Z: Sequence[Tensor], sweeps: int, to
 def local_loss(view: RepresentationLoss, Z: Sequence[Tensor], index: int) -> Tensor:
     """The terms of L^r in which Z_ℓ appears, ℓ = index + 1: they read Z_{ℓ−1}, Z_ℓ and Z_{ℓ+1} only."""
     lam = view.problem.lam
-    before = view.features(Z[index - 1]) if index > 0 else view.X_tilde()
+    before = view.layer_features(Z[index - 1]) if index > 0 else view.X_tilde()
     attraction = lam * view.cost(Z[index], before)
     if index == len(Z) - 1:
         return view.data_term(Z[index]) + attraction
-    return attraction + lam * view.cost(Z[index + 1], view.features(Z[index]))
+    return attraction + lam * view.cost(Z[index + 1], view.layer_features(Z[index]))
 
 
 def _local_step(view: RepresentationLoss, Z: Sequence[Tensor], index: int, step: float) -> tuple[Tensor, float]:
@@ -134,7 +128,7 @@ def _local_step(view: RepresentationLoss, Z: Sequence[Tensor], index: int, step:
     near[index] = Z[index].clone().requires_grad_()
     before = local_loss(view, near, index)
     (gradient,) = torch.autograd.grad(before, near[index])
-    A = view.features(Z[index - 1]) if index > 0 else view.X_tilde()
+    A = view.layer_features(Z[index - 1]) if index > 0 else view.X_tilde()
     direction = -((gradient @ A.T) @ A + view.tikhonov * gradient) / (2.0 * view.problem.lam)
     slope = float((gradient * direction).sum())
     for _ in range(HALVINGS):
@@ -147,7 +141,7 @@ def _local_step(view: RepresentationLoss, Z: Sequence[Tensor], index: int, step:
 
 def _in_metric(view: RepresentationLoss, Z: Sequence[Tensor], gradient: Sequence[Tensor]) -> tuple[list[Tensor], float]:
     """([D_1, …, D_L], the slope Σ⟨gradient, D⟩ ≤ 0)."""
-    inputs = [view.X_tilde(), *(view.features(Z_l) for Z_l in Z[:-1])]
+    inputs = [view.X_tilde(), *(view.layer_features(Z_l) for Z_l in Z[:-1])]
     direction = [-((g @ A.T) @ A) / (2.0 * view.problem.lam) for g, A in zip(gradient, inputs, strict=True)]
     return direction, float(sum((g * D).sum() for g, D in zip(gradient, direction, strict=True)))
 
@@ -160,8 +154,10 @@ def _descent(view: RepresentationLoss, Z: Sequence[Tensor], losses: list[float],
 
 
 def _require_gradient(view: RepresentationLoss) -> None:
-    if view.problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate is a constraint and cannot be descended; use mse and a small lambda")
+    if view.problem.loss.is_constraint:
+        raise InputError(
+            f"loss: {view.problem.loss.name} is a constraint and cannot be descended; use mse and a small lambda"
+        )
 
 
 def _finite(value: Tensor) -> float:

@@ -4,15 +4,17 @@ With the weights fixed, C(Z_L) is a function of any Z_ℓ through the layers aft
 
     Ĝ_ℓ = −(1/2λ) ∂C/∂Z_ℓ,    ∂C/∂Z_ℓ = σ'(Z_ℓ) ⊙ (W_{ℓ+1}ᵀ ∂C/∂Z_{ℓ+1})   (W_{ℓ+1} without its bias column).
 
-A neuron ε(w, v), ‖w‖ = ‖v‖ = 1, added to hidden layer ℓ adds ε² v σ(wᵀZ_{ℓ−1}^σ) to Z_{ℓ+1} and 2ε² to Σ‖W‖², so L_λ changes by
+A neuron ε(w, v), ‖w‖ = ‖v‖ = 1, added to hidden layer ℓ adds ε² v σ(wᵀZ_{ℓ−1}^σ) to Z_{ℓ+1} and 2ε² to Σ‖W‖², so L_λ
+changes by
 
     2λε² (1 − vᵀ Ĝ_{ℓ+1} σ(Z_{ℓ−1}^σᵀ w)) + o(ε²),
 
-and by 2λε²(1 − ‖Ĝ_{ℓ+1} σ(Z_{ℓ−1}^σᵀ w)‖) + o(ε²) with the best v: above 1 it is a descent neuron. At a stationary point
-λ‖W_ℓ‖² has the gradient −∂C/∂W_ℓ, that is W_ℓ = Ĝ_ℓ (Z_{ℓ−1}^σ)ᵀ: every active balanced neuron has Ĝ_{ℓ+1}σ = v/‖v‖.
+and by 2λε²(1 − ‖Ĝ_{ℓ+1} σ(Z_{ℓ−1}^σᵀ w)‖) + o(ε²) with the best v: above 1 it is a descent neuron. At a stationary
+point λ‖W_ℓ‖² has the gradient −∂C/∂W_ℓ, that is W_ℓ = Ĝ_ℓ (Z_{ℓ−1}^σ)ᵀ: every active balanced neuron has Ĝ_{ℓ+1}σ =
+v/‖v‖.
 
-At a kink (an entry of a hidden Z_ℓ that is 0) C need not have a derivative; the slope taken there is a₋, as for Z_ℓ < 0.
-Floating point throughout: nothing here is a proven bound.
+At a kink (an entry of a hidden Z_ℓ that is 0) C need not have a derivative; the slope taken there is a₋, as for Z_ℓ <
+0. Floating point throughout: nothing here is a proven bound.
 """
 
 from __future__ import annotations

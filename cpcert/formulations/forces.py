@@ -1,51 +1,40 @@
 """Attraction and repulsion: the two forces that hold a hidden representation in place, and where they cancel.
 
-Z_ℓ appears in two costs of L^r (Prop. 1, section 3.1 of the paper). With A_ℓ = Z_ℓ^σ, K_ℓ^σ = A_ℓᵀA_ℓ and W̄ = W without its bias
-column, W_{ℓ+1} = Z_{ℓ+1} A_ℓ^+, their gradients are
+With A_ℓ = Z_ℓ^σ, K_ℓ^σ = A_ℓᵀA_ℓ and W̄ = W without its bias column, W_{ℓ+1} = Z_{ℓ+1} A_ℓ^+ (Prop. 1, section 3.1 of
+the paper),
 
     attraction_ℓ = ∂/∂Z_ℓ ‖Z_ℓ A_{ℓ−1}^+‖²     =  2 Z_ℓ (K_{ℓ−1}^σ)^+,                                                  (1)
-    repulsion_ℓ  = ∂/∂Z_ℓ ‖Z_{ℓ+1} A_ℓ^+‖²     = −2 σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Z_{ℓ+1} (K_ℓ^σ)^+),                             (2)
+    repulsion_ℓ  = ∂/∂Z_ℓ ‖Z_{ℓ+1} A_ℓ^+‖²     = −2 σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Z_{ℓ+1} (K_ℓ^σ)^+).                              (2)
 
-(2) because d(K^+) = −K^+ dK K^+ between the image of K and itself, and Im Z_{ℓ+1}ᵀ lies in it. The forces are minus these: the
-first pulls Z_ℓ to 0 along what the previous layer gives cheaply, the second keeps the points apart that the next layer
-tells apart.
+At every stationary point of L_λ, with the back-propagated duals Ĝ (duals.py) and P_{ℓ−1} the projection on Im
+K_{ℓ−1}^σ,
 
-**What holds at every stationary point of L_λ.** With the back-propagated duals Ĝ (duals.py), W_ℓ = Ĝ_ℓ A_{ℓ−1}ᵀ; times A_{ℓ−1}(K^σ)^+,
+    Z_ℓ (K_{ℓ−1}^σ)^+ = Ĝ_ℓ P_{ℓ−1},    Ĝ_ℓ = σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Ĝ_{ℓ+1}).                                             (3)
 
-    Z_ℓ (K_{ℓ−1}^σ)^+ = Ĝ_ℓ P_{ℓ−1},    Ĝ_ℓ = σ'(Z_ℓ) ⊙ (W̄_{ℓ+1}ᵀ Ĝ_{ℓ+1}),                                             (3)
+`identity_residual` is the relative difference of its sides, with K^σ truncated at `rcond` (1e-2: what training
+resolves); `stationarity_residual` is ‖W_ℓ − Ĝ_ℓ A_{ℓ−1}ᵀ‖/‖W_ℓ‖. Entries within `kink_tolerance` of 0 are kinks: their
+slopes are chosen to make (3) hold best, over all hidden layers together. (1) + (2) = 0 holds where Z_ℓ^σ has rank N,
+after projection by P_{ℓ−1}: `cancellation_residual` is ‖(attraction + repulsion) P_{ℓ−1}‖/‖attraction‖, `rank` says
+whether to expect 0. With tikhonov = ε > 0 the forces are those of the regularised cost. Rays: neurons (rows of Z_ℓ)
+that point in the same direction.
 
-P_{ℓ−1} the projection on Im K_{ℓ−1}^σ. (3) holds for *any* spectral projection of K_{ℓ−1}^σ, so truncating K^σ at `rcond`
-checks it in the directions that are kept, exactly. `identity_residual` is the relative difference of its sides. A network that
-is not quite stationary, E = W_ℓ − Ĝ_ℓ A_{ℓ−1}ᵀ ≠ 0, leaves the difference E A_{ℓ−1}(K^σ)^+: up to ‖E‖ over the smallest singular
-value kept. That is why `rcond` is 1e-2 here: it is what training resolves. `stationarity_residual` is ‖E‖/‖W_ℓ‖, without
-any inverse.
-
-**Kinks.** Where an entry of Z_ℓ is 0, σ' is any number between a₋ and a₊, and stationarity is an inclusion. The slopes at such
-entries are chosen to make (3) hold best, by least squares over all hidden layers together: what a layer leaves open, the
-layers below decide. An entry counts as a kink if it is at most `kink_tolerance` times the largest of its neuron: training
-leaves it on one side or the other of 0, at random. The same slopes count in the two other residuals.
-
-**Where the forces of the paper cancel.** (1) + (2) = 0 replaces Ĝ_{ℓ+1} in (3) by Z_{ℓ+1}(K_ℓ^σ)^+ = Ĝ_{ℓ+1} P_ℓ. That is right when
-Z_ℓ^σ has rank N (P_ℓ = I), after projection by P_{ℓ−1} when Z_{ℓ−1}^σ has not; otherwise it is not, and no Tikhonov parameter
-repairs it. `cancellation_residual` is ‖(attraction + repulsion) P_{ℓ−1}‖/‖attraction‖; `rank` says whether to expect 0.
-
-With tikhonov = ε > 0 the forces (not the residual of (3)) are those of the regularised cost: (K^σ)^+ becomes (K^σ + εI)⁻¹,
-W_{ℓ+1} the ridge weights. **Rays**: neurons (rows of Z_ℓ) that point in the same direction. An optimum needs few of them.
-
-Floating point throughout: nothing here is a proven bound.
+Floating point throughout: nothing here is a proven bound. docs/mathematics/representations.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cpcert.errors import InputError
 from cpcert.formulations.representations import relative_residual
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
+from cpcert.output import write_json
+from cpcert.printing import about, plural
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -132,7 +121,7 @@ def layer_forces(
     check_parameters(problem, rcond, tikhonov, kink_tolerance)
     sigma, beta = problem.activation, problem.beta
     Z = network.forward(problem.X)
-    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
+    spectra = [_Spectrum.of(A, rcond) for A in (problem.X_tilde, *(layer_features(Z_l, sigma, beta) for Z_l in Z[:-1]))]
     slopes, kinks = _slopes(problem, network, Z, spectra, kink_tolerance)
     duals = _duals(problem, network, Z[-1], slopes)
     found = []
@@ -166,8 +155,8 @@ def layer_forces(
 
 def check_parameters(problem: Problem, rcond: float, tikhonov: float, kink_tolerance: float) -> None:
     """Raise InputError for `interpolate` and for parameters out of range."""
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate has no gradient, and forces need one; use mse and a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} has no gradient, and forces need one; use mse and a small lambda")
     if not 0.0 < rcond < 1.0:
         raise InputError(f"rcond: is {rcond:g}; give a number between 0 and 1, like {RCOND:g}")
     if not 0.0 <= tikhonov < np.inf:
@@ -270,47 +259,78 @@ def find_rays(Z: np.ndarray, degrees: float = RAY_DEGREES) -> tuple[tuple[Ray, .
     return tuple(sorted(rays, key=lambda ray: -ray.share)), int(np.sum(~clear))
 
 
-def forces_object(problem: Problem, network: Network, layers: list[LayerForces]) -> dict[str, Any]:
-    """What `cpcert forces --json` prints, without the files."""
+@dataclass(frozen=True, eq=False)
+class ForcesOutcome:
+    """The forces at every hidden layer of a network of the problem, all floating-point values, and the files that were written.
+
+    seed: of its first weights, if it was trained here; complete: whether that training came to its end.
+    """
+
+    problem: Problem
+    network: Network
+    layers: tuple[LayerForces, ...]
+    seed: int | None = None
+    complete: bool = True
+    plot: Path | None = None
+    animation: Path | None = None
+    model: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert forces`; files that were not written are left out."""
+        files = {"plot": self.plot, "animation": self.animation, "model": self.model}
+        return {
+            "instance": self.problem.name,
+            "loss": self.network.loss(self.problem),
+            "points": self.problem.N,
+            "widths": list(self.network.widths),
+            "layers": [_layer_object(layer) for layer in self.layers],
+            "seed": self.seed,
+            "complete": self.complete,
+            **{name: str(path) for name, path in files.items() if path is not None},
+        }
+
+    def sentence(self) -> str:
+        """A line for the network and one for each hidden layer."""
+        problem = self.problem
+        loss = about(self.network.loss(problem), 8)
+        lines = [f"{problem.name}: loss about {loss}, {problem.N} {plural(problem.N, 'point')}"]
+        for layer in self.layers:
+            rays, size = len(layer.rays), np.linalg.norm
+            cancel = "should cancel" if layer.full else f"need not cancel, rank {layer.rank} < points"
+            lines.append(
+                f"layer {layer.layer}: {len(layer.Z)} neurons on {rays} {plural(rays, 'ray')}; "
+                f"attraction {about(float(size(layer.attraction)), 4)}, repulsion {about(float(size(layer.repulsion)), 4)}; "
+                f"identity to {about(layer.identity_residual, 2)} ({layer.kinks} kinks); "
+                f"forces to {about(layer.cancellation_residual, 2)} ({cancel})"
+            )
+        return "\n".join(lines)
+
+    def write(self, folder: Path, with_network: bool) -> ForcesOutcome:
+        """Write NAME-forces.json, and `with_network` NAME-forces.safetensors; returns the outcome with its path. Raises OSError when
+        the disk refuses."""
+        written, stem = self, f"{self.problem.name}-forces"
+        if with_network:
+            written = replace(self, model=folder / f"{stem}.safetensors")
+            self.network.save(folder / f"{stem}.safetensors")
+        write_json(folder / f"{stem}.json", written.as_json())
+        return written
+
+
+def _layer_object(layer: LayerForces) -> dict[str, Any]:
     return {
-        "instance": problem.name,
-        "loss": network.loss(problem),
-        "points": problem.N,
-        "widths": list(network.widths),
-        "layers": [
-            {
-                "layer": layer.layer,
-                "neurons": len(layer.Z),
-                "attraction": float(np.linalg.norm(layer.attraction)),
-                "repulsion": float(np.linalg.norm(layer.repulsion)),
-                "stationarity_residual": layer.stationarity_residual,
-                "identity_residual": layer.identity_residual,
-                "cancellation_residual": layer.cancellation_residual,
-                "forces_should_cancel": layer.full,
-                "kinks": layer.kinks,
-                "rank_before": layer.rank_before,
-                "rank": layer.rank,
-                "faint": layer.faint,
-                "rays": [
-                    {"neurons": list(ray.neurons), "share": ray.share, "spread_degrees": ray.spread}
-                    for ray in layer.rays
-                ],
-            }
-            for layer in layers
+        "layer": layer.layer,
+        "neurons": len(layer.Z),
+        "attraction": float(np.linalg.norm(layer.attraction)),
+        "repulsion": float(np.linalg.norm(layer.repulsion)),
+        "stationarity_residual": layer.stationarity_residual,
+        "identity_residual": layer.identity_residual,
+        "cancellation_residual": layer.cancellation_residual,
+        "forces_should_cancel": layer.full,
+        "kinks": layer.kinks,
+        "rank_before": layer.rank_before,
+        "rank": layer.rank,
+        "faint": layer.faint,
+        "rays": [
+            {"neurons": list(ray.neurons), "share": ray.share, "spread_degrees": ray.spread} for ray in layer.rays
         ],
     }
-
-
-def forces_line(written: dict[str, Any]) -> str:
-    """One line a hidden layer, for people."""
-    lines = [f"{written['instance']}: loss {written['loss']:.8g}, {written['points']} points"]
-    for layer in written["layers"]:
-        rays = len(layer["rays"])
-        cancel = "should cancel" if layer["forces_should_cancel"] else f"need not cancel, rank {layer['rank']} < points"
-        lines.append(
-            f"layer {layer['layer']}: {layer['neurons']} neurons on {rays} {'ray' if rays == 1 else 'rays'}; "
-            f"attraction {layer['attraction']:.4g}, repulsion {layer['repulsion']:.4g}; "
-            f"identity to {layer['identity_residual']:.1e} ({layer['kinks']} kinks); "
-            f"forces to {layer['cancellation_residual']:.1e} ({cancel})"
-        )
-    return "\n".join(lines)

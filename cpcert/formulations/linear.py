@@ -1,21 +1,14 @@
 """Linear networks: every hidden covariance in closed form.
 
-σ(s) = s, β = 0, M = W_L ⋯ W_1, Z_L = MX (X: (n_0, N), columns are points). At a stationary point of L_λ, with the duals of
-duals.py, W_ℓ = Ĝ_ℓ Z_{ℓ−1}ᵀ and Ĝ_ℓ = W_{ℓ+1}ᵀĜ_{ℓ+1}, so
+σ(s) = s, β = 0, M = W_L ⋯ W_1, Z_L = MX (X: (n_0, N), columns are points). At a stationary point of L_λ neighbouring
+layers are balanced, W_ℓ W_ℓᵀ = W_{ℓ+1}ᵀ W_{ℓ+1}, and W_1 = W_1 XX^+. Hence, with a positive semidefinite root,
 
-    W_ℓ W_ℓᵀ = Ĝ_ℓ Z_ℓᵀ = W_{ℓ+1}ᵀ Ĝ_{ℓ+1} Z_ℓᵀ = W_{ℓ+1}ᵀ W_{ℓ+1}      (neighbouring layers are balanced),
-    W_1 = Ĝ_1 Xᵀ = W_1 XX^+                                        (nothing outside the span of the points).
+    K_ℓ = Z_ℓᵀZ_ℓ = Xᵀ ((Z_L X^+)ᵀ (Z_L X^+))^{ℓ/L} X,    ℓ = 1, …, L,
 
-The first line telescopes: (W_ℓ ⋯ W_1)ᵀ(W_ℓ ⋯ W_1) = (W_1ᵀW_1)^ℓ, for ℓ = L it says MᵀM = (W_1ᵀW_1)^L, and the second gives
-M = M XX^+ = Z_L X^+. Hence, with a positive semidefinite root,
+the formula of the paper for any X. The smallest Σ‖W_ℓ‖² that produces given outputs (with Im Z_Lᵀ ⊂ Im Xᵀ, and hidden
+widths of at least rank Z_L) is L Σ s_i^{2/L}, s_i the singular values of Z_L X^+.
 
-    K_ℓ = Z_ℓᵀZ_ℓ = Xᵀ ((Z_L X^+)ᵀ (Z_L X^+))^{ℓ/L} X,    ℓ = 1, …, L.
-
-This is the formula of the paper, K_ℓ = Xᵀ (X^{−T} Z_LᵀZ_L X^{−1})^{ℓ/L} X, for any X. It holds at every stationary point for its
-own outputs, and at global minimisers among them. The smallest Σ‖W_ℓ‖² that produces given outputs (with Im Z_Lᵀ ⊂ Im Xᵀ, and
-hidden widths of at least rank Z_L) is L Σ s_i^{2/L}, s_i the singular values of Z_L X^+.
-
-Floating point: nothing here is a proven bound.
+Floating point: nothing here is a proven bound. docs/mathematics/representations.md.
 """
 
 from __future__ import annotations

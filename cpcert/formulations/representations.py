@@ -4,25 +4,16 @@ Over the representations Z_1, …, Z_L (Z_ℓ: (n_ℓ, N), columns are points) w
 
     L^r(Z) = C(Z_L) + λ Σ_ℓ ‖Z_ℓ (Z_{ℓ−1}^σ)^+‖_F²,    Z_ℓ^σ = [σ(Z_ℓ); β1ᵀ],  Z_0^σ = X̃.
 
-W → Z is the forward pass; Z → W is W_ℓ = Z_ℓ (Z_{ℓ−1}^σ)^+, the weights of smallest norm that produce Z. With A_ℓ = Z_ℓ^σ any
-weights split into W_ℓ = Z_ℓ A_{ℓ−1}^+ + W̃_ℓ, W̃_ℓ A_{ℓ−1} = 0, and the two parts are orthogonal, so
+W → Z is the forward pass; Z → W is W_ℓ = Z_ℓ (Z_{ℓ−1}^σ)^+, the weights of smallest norm that produce Z. Where A_ℓ =
+Z_ℓ^σ is rank deficient there are two ways to invert it:
 
-    L_λ(W) = L^r(Z(W)) + λ Σ ‖W̃_ℓ‖_F².
+- truncation (tikhonov = 0): singular values of at most `rcond` times the largest count as zero; what a projection on
+  the image removed is what `membership_residuals` measures;
+- Tikhonov (tikhonov = ε > 0): ‖Z A^+‖² becomes Tr[Z (AᵀA + εI)⁻¹ Zᵀ], smooth, finite for every Z, and below it.
 
-At a stationary point of L_λ, 2λW_ℓ = −(∂C/∂Z_ℓ) A_{ℓ−1}ᵀ: the rows of W_ℓ lie in the image of A_{ℓ−1}, hence W̃_ℓ = 0. There the
-derivative of λΣ‖W̃‖² vanishes too, so ∇L_λ(W) = Σ_ℓ (∂Z_ℓ/∂W)ᵀ ∂L^r/∂Z_ℓ, the chain rule of Prop. 1.
-
-Where A_ℓ is rank deficient there are two ways to invert it.
-
-- Truncation (tikhonov = 0): singular values of at most `rcond` times the largest count as zero, A = A_t + small. A representation
-  that was projected on Im A_tᵀ is reproduced exactly by its weights Z A_t^+, so its loss is attained by a network; what a
-  projection removed is what `membership_residuals` measures. The derivative takes the rank as constant; it is off by about the ratio
-  of dropped to kept singular values.
-- Tikhonov (tikhonov = ε > 0): ‖Z A^+‖² becomes Tr[Z (AᵀA + εI)⁻¹ Zᵀ] = min over W of ‖W‖² + ‖Z − WA‖²/ε, smooth, finite for every Z,
-  with nothing to project. By 0 ≤ 1/s² − 1/(s² + ε) ≤ ε/s⁴ it lies below ‖Z A^+‖² by at most ε‖Z (AᵀA)^+‖_F² where Im Zᵀ ⊂ Im Aᵀ.
-
-Floating point throughout: nothing here is a proven bound. The functions take a Network (numpy, positively homogeneous σ);
-`RepresentationLoss` is the same in torch, with gradients and for more activations.
+Floating point throughout: nothing here is a proven bound. The functions take a Network (numpy, positively homogeneous
+σ); `RepresentationLoss` is the same in torch, with gradients and for more activations.
+docs/mathematics/representations.md.
 """
 
 from __future__ import annotations
@@ -35,7 +26,7 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.errors import InputError
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +84,7 @@ def relative_residual(difference: np.ndarray, reference: np.ndarray) -> float:
 def _layer_inputs(
     Z: Sequence[np.ndarray], X_tilde: np.ndarray, activation: Activation, beta: float
 ) -> list[np.ndarray]:
-    return [X_tilde, *(features(Z_l, activation, beta) for Z_l in Z[:-1])]
+    return [X_tilde, *(layer_features(Z_l, activation, beta) for Z_l in Z[:-1])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +151,7 @@ class RepresentationLoss:
         A, Z = self.X_tilde(), []
         for W in self.tensors(weights):
             Z.append(W @ A)
-            A = self.features(Z[-1])
+            A = self.layer_features(Z[-1])
         return Z
 
     def residual_weights(self, weights: Sequence[Tensor]) -> list[Tensor]:
@@ -177,10 +168,10 @@ class RepresentationLoss:
         A, projected = self.X_tilde(), []
         for Z_l in self.tensors(Z):
             projected.append((Z_l @ self._inverse(A)) @ A)
-            A = self.features(projected[-1])
+            A = self.layer_features(projected[-1])
         return projected
 
-    def features(self, Z: Tensor) -> Tensor:
+    def layer_features(self, Z: Tensor) -> Tensor:
         """Z^σ = [σ(Z); β1ᵀ] (without the last row if β = 0)."""
         import torch
 
@@ -198,17 +189,7 @@ class RepresentationLoss:
         """C(Z_L) of the outputs (m, N)."""
         import torch
 
-        Y, N = torch.tensor(self.problem.targets, device=self.device), self.problem.N
-        match self.problem.loss.name:
-            case "mse":
-                return ((outputs - Y) ** 2).sum() / N
-            case "cross_entropy":
-                return -(Y * torch.log_softmax(outputs, 0)).sum() / N
-            case "logistic":
-                return torch.nn.functional.softplus(-Y * outputs).sum() / N
-            case "interpolate":
-                return 0.0 * outputs.sum()
-        raise InputError(f"loss: {self.problem.loss.name} has no torch version; use mse, cross_entropy or logistic")
+        return self.problem.loss.tensor_value(outputs, torch.tensor(self.problem.targets, device=self.device))
 
     def X_tilde(self) -> Tensor:
         """X̃ as a tensor (n, N)."""
@@ -227,7 +208,7 @@ class RepresentationLoss:
 
     def _inputs(self, Z: Sequence[Tensor]) -> list[Tensor]:
         """[A_0, …, A_{L−1}]."""
-        return [self.X_tilde(), *(self.features(Z_l) for Z_l in Z[:-1])]
+        return [self.X_tilde(), *(self.layer_features(Z_l) for Z_l in Z[:-1])]
 
     def _inverse(self, A: Tensor) -> Tensor:
         import torch

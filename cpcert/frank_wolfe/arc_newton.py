@@ -1,23 +1,23 @@
-"""Newton's method on the neurons of one output in the plane, with squared loss: what a conic solver leaves open. A heuristic.
+"""Newton's method on the neurons of one output in the plane, squared loss: what a conic solver leaves open. Heuristic.
 
-Each neuron u = |v|w either lies inside the cone of its arc, two numbers, or on one of its sides, where optimal neurons bend
-the function exactly at a data point, one number. On these the objective
+Each neuron u = |v|w either lies inside the cone of its arc, two numbers, or on one of its sides, where optimal neurons
+bend the function exactly at a data point, one number. On these the objective
 
     (1/N)‖Σ s_kD_kX̃ᵀu_k + βb1 − y‖² + 2λ Σ‖u_k‖ + λb²
 
-is smooth, and its Newton step is a least-squares problem: the curvature of ‖u‖ is one row more, (2λ/‖u‖)^½ u⊥ᵀ/‖u‖. It is
-solved by a QR factorisation, because many points make neighbouring neurons nearly parallel and normal equations useless;
-where neurons are dependent, it first moves along a null vector on which the penalty falls. A step ends where a neuron
-vanishes or reaches a side, and goes on without it, or on the side. Whether leaving a side would pay, only the oracle
-can say. The result is a candidate: the caller compares objectives.
+is smooth, and its Newton step is a least-squares problem: the curvature of ‖u‖ is one row more, (2λ/‖u‖)^½ u⊥ᵀ/‖u‖. It
+is solved by a QR factorisation, because many points make neighbouring neurons nearly parallel and normal equations
+useless; where neurons are dependent, it first moves along a null vector on which the penalty falls. A step ends where a
+neuron vanishes or reaches a side, and goes on without it, or on the side. Whether leaving a side would pay, only the
+oracle can say. The result is a candidate: the caller compares objectives.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.arcs import arcs_of
-from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.problem import Problem
 
 STEPS = 100

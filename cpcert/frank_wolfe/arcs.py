@@ -20,12 +20,14 @@ Everything here is a candidate; bounds are proven elsewhere from the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from cpcert.frank_wolfe.corrective import Columns, Correction, Neurons
+from cpcert.conic import Cone, Rows, solve_conic
+from cpcert.frank_wolfe.active_set import Columns, Correction, Neurons
 from cpcert.oracle.plane import Lines, lines_of
 from cpcert.problem import Problem
 
@@ -124,18 +126,17 @@ def correct_in_plane(problem: Problem, points: np.ndarray, columns: Columns) -> 
     None when Clarabel returns nothing finite.
     """
     m, p, q = problem.m, len(columns.output), len(columns.W)
-    name = problem.loss.name
     size_x = float(np.abs(points).max())
-    size_y = float(np.abs(problem.targets).max()) or 1.0 if name == "mse" else 1.0
+    size_y = problem.loss.target_unit(problem.targets)
     data = _sort(points / size_x)
     functions, arcs = _functions(problem, data, columns, size_y)
     Y = problem.targets
     # Variables are u and v for data of size 1; the objective is divided by `unit`.
-    unit = size_y * size_y
+    unit = size_y ** (problem.loss.degree or 0)
     price = 2.0 * problem.lam * size_y / size_x / unit
     ridge = problem.lam / problem.beta**2 * size_y**2 / unit if problem.beta != 0.0 else 0.0
     n = len(functions.change)
-    blocks = [(2 * k, 2) for k in range(p)] + [(2 * p + m * k, m) for k in range(q)]
+    blocks = ((p, 2), (q, m))
 
     def penalty(theta: np.ndarray) -> float:
         norms = np.linalg.norm(theta[: 2 * p].reshape(p, 2), axis=1).sum()
@@ -273,48 +274,34 @@ def _arcs(data: _Sorted, patterns: np.ndarray) -> np.ndarray:
 
 
 def _quadratic_program(
-    H: np.ndarray, linear: np.ndarray, blocks: list[tuple[int, int]], price: float, ridge: float, sides: np.ndarray
+    H: np.ndarray, linear: np.ndarray, blocks: Sequence[tuple[int, int]], price: float, ridge: float, sides: np.ndarray
 ) -> np.ndarray | None:
-    """argmin ½θᵀHθ + linearᵀθ + price Σ‖θ_block‖ + ridge‖θ_rest‖² with the first blocks in their cones, by Clarabel."""
-    import clarabel
+    """argmin ½θᵀHθ + linearᵀθ + price Σ‖θ_block‖ + ridge‖θ_rest‖² with the first blocks in their cones.
 
-    n, K = len(linear), len(blocks)
-    end = sum(width for _, width in blocks)
+    blocks: (count, width) of consecutive blocks.
+    """
+    n, K = len(linear), sum(count for count, _ in blocks)
+    end = sum(count * width for count, width in blocks)
     P = np.zeros((n + K, n + K))
     P[:n, :n] = H
     P[range(end, n), range(end, n)] += 2.0 * ridge
-    q = np.concatenate([linear, np.full(K, price)])
-    rows, cols, entries, cones, height = [], [], [], [], 0
+    if not K:
+        return -linear / np.maximum(P.diagonal(), 1e-300) if n <= 1 else np.linalg.lstsq(P, -linear)[0]
+    rows = []
     if len(sides):
         k, s, j = (index.ravel() for index in np.indices(sides.shape))
-        rows.append(2 * k + s)
-        cols.append(2 * k + j)
-        entries.append(-sides.ravel())
         height = 2 * len(sides)
-        cones.append(clarabel.NonnegativeConeT(height))
-    for number, (start, width) in enumerate(blocks):
-        rows.append(height + np.arange(width + 1))
-        cols.append(np.concatenate([[n + number], start + np.arange(width)]))
-        entries.append(-np.ones(width + 1))
-        cones.append(clarabel.SecondOrderConeT(width + 1))
-        height += width + 1
-    if not blocks:
-        return -linear / np.maximum(P.diagonal(), 1e-300) if n <= 1 else np.linalg.lstsq(P, -linear)[0]
-    A = sparse.csc_matrix(
-        (np.concatenate(entries), (np.concatenate(rows), np.concatenate(cols))), shape=(height, n + K)
-    )
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
-    try:
-        solution = clarabel.DefaultSolver(
-            sparse.csc_matrix(np.triu(P)), q, A, np.zeros(height), cones, settings
-        ).solve()
-    except BaseException as failure:
-        # A panic of the solver is no Exception; the loop can go on without this step.
-        if type(failure).__name__ != "PanicException":
-            raise
-        return None
-    x = np.array(solution.x)[:n]
-    return x if np.all(np.isfinite(x)) else None
+        A = sparse.csc_matrix((-sides.ravel(), (2 * k + s, 2 * k + j)), shape=(height, n + K))
+        rows.append(Rows(A, np.zeros(height), Cone.NONNEGATIVE))
+    start, number = 0, n
+    for count, width in blocks:
+        if count:
+            columns = np.column_stack(
+                [number + np.arange(count), start + np.arange(count * width).reshape(count, width)]
+            ).ravel()
+            height = len(columns)
+            A = sparse.csc_matrix((-np.ones(height), (np.arange(height), columns)), shape=(height, n + K))
+            rows.append(Rows(A, np.zeros(height), Cone.SECOND_ORDER, width + 1))
+        start, number = start + count * width, number + count
+    found = solve_conic(sparse.csc_matrix(np.triu(P)), np.concatenate([linear, np.full(K, price)]), rows)
+    return None if found is None else found.x[:n]

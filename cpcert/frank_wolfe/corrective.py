@@ -8,18 +8,23 @@ convex program restricted to the generated patterns. A *neuron* column (ŵ) fixe
 free. One output needs patterns only (û = ±1; finitely many, so the method ends); several outputs use both, and û, ŵ
 are renewed from the solution.
 
-The program is handed to Clarabel with the data scaled to norm 1. Its multiplier of the equation for Z is −∇C(Z) at the
-exact optimum, and in floating point a better dual point G than −∇C of the computed Z, because the loss error is
-quadratic in the dual error. Everything here is a candidate; bounds are proven elsewhere from the result.
+The program (conic_program.py) is handed to Clarabel with the data scaled to norm 1, and near its end in units of its own
+(`_around_targets`, `_newton`): the solver's tolerances are absolute below 1, and a small λ or large data bring the objective
+to 1e-6 or 1e-15. Its multiplier of the equation for Z is −∇C(Z) at the exact optimum, and in floating point a better dual point G
+than −∇C of the computed Z, because the loss error is quadratic in the dual error. Everything here is a candidate; bounds
+are proven elsewhere from the result.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
+from cpcert.frank_wolfe.active_set import Columns, Correction, Neurons
+from cpcert.frank_wolfe.arcs import consistent_patterns, correct_in_plane
+from cpcert.frank_wolfe.conic_program import Quadratic, Units, solve_columns
 from cpcert.problem import Problem
 
 # In the plane, so many points per column make prefix sums (arcs.py) the better way; with fewer, their normal equations
@@ -27,212 +32,134 @@ from cpcert.problem import Problem
 POINTS_PER_COLUMN = 5
 # Relative growth of the cost that an exact fit may take.
 MOST_REFITTED = 1e-3
+# Objective, relative to that of Z = 0, below which the program is written in units of its own.
+SMALL_OBJECTIVE = 2.0**-10
+# Ratios of the singular values of the points below which they are whitened: at once, and when accuracy is short.
+ILL_CONDITIONED = 2.0**-8
+ILL_WHEN_REFINED = 0.25
+# Newton steps on top of the exponential cones.
+NEWTON_STEPS = 10
+# Further than this from where it was made, the second-order model of an exponential says nothing.
+REACH = 1.0
 
 
-@dataclass(frozen=True, eq=False)
-class Neurons:
-    """The function Σ_k v_k σ(w_kᵀx) + βb in the coordinates of the points.
+def correct(
+    problem: Problem,
+    points: np.ndarray,
+    columns: Columns,
+    near: Neurons | None = None,
+    refine: bool = False,
+    deadline: float = math.inf,
+) -> Correction | None:
+    """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite.
 
-    W: (k, r), unit rows. V: (m, k). b: (m,). patterns: (k, N) bool, on which side of its kinks each neuron counts (what
-    a sign of w_kᵀx_i near 0 cannot tell).
+    near: a network of about the objective of the solution, which gives the program its units where that is small.
+    refine: accuracy was short: these units however large they are, and Newton's method where C is not quadratic.
+    deadline: a `time.monotonic()`, after which the solver stops where it is, which is a candidate like any other.
     """
-
-    W: np.ndarray
-    V: np.ndarray
-    b: np.ndarray
-    patterns: np.ndarray
-
-    @classmethod
-    def none(cls, problem: Problem, r: int) -> Neurons:
-        """No neuron and no bias."""
-        return cls(np.zeros((0, r)), np.zeros((problem.m, 0)), np.zeros(problem.m), np.zeros((0, problem.N), bool))
-
-    @property
-    def masses(self) -> np.ndarray:
-        """‖v_k‖‖w_k‖, (k,)."""
-        return np.linalg.norm(self.V, axis=0)
-
-    def outputs(self, problem: Problem, points: np.ndarray) -> np.ndarray:
-        """Z, (m, N)."""
-        return self.V @ problem.activation(self.W @ points.T) + problem.beta * self.b[:, np.newaxis]
-
-    def kept(self, keep: np.ndarray) -> Neurons:
-        """The neurons of a mask (k,)."""
-        return Neurons(self.W[keep], self.V[:, keep], self.b, self.patterns[keep])
-
-    def without_dust(self, relative: float = 1e-9) -> Neurons:
-        """Without neurons whose mass is below `relative` times the total."""
-        return self.kept(self.masses > relative * self.masses.sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Correction:
-    """The solution of the conic program: the neurons and G (m, N), the multiplier of the equation for Z."""
-
-    neurons: Neurons
-    G: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """The active set. output (p, m), pattern (p, N): pattern columns. W (q, r), W_pattern (q, N): neuron columns."""
-
-    output: np.ndarray
-    pattern: np.ndarray
-    W: np.ndarray
-    W_pattern: np.ndarray
-
-    def unique(self) -> Columns:
-        """Without repeated columns."""
-        on = _first_of_each(np.concatenate([self.pattern, np.round(self.output, 12) + 0.0], axis=1))
-        two = _first_of_each(np.round(self.W, 12) + 0.0)
-        return Columns(self.output[on], self.pattern[on], self.W[two], self.W_pattern[two])
-
-
-def _first_of_each(rows: np.ndarray) -> np.ndarray:
-    if not len(rows):
-        return np.zeros(0, int)
-    return np.sort(np.unique(rows, axis=0, return_index=True)[1])
-
-
-def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray, points: np.ndarray) -> Columns:
-    """The columns of the active neurons and of new ones W (k, r) with output directions U (k, m)."""
-    patterns = W @ points.T > 0.0
-    masses = neurons.masses
-    output = np.concatenate([(neurons.V / np.where(masses > 0.0, masses, 1.0)).T, U])
-    pattern = np.concatenate([neurons.patterns, patterns])
-    if problem.m == 1:
-        return Columns(
-            np.sign(output), pattern, np.zeros((0, points.shape[1])), np.zeros((0, problem.N), bool)
-        ).unique()
-    return Columns(output, pattern, np.concatenate([neurons.W, W]), pattern).unique()
-
-
-def correct(problem: Problem, points: np.ndarray, columns: Columns) -> Correction | None:
-    """Solve the conic program on the columns; points (N, r). None when the solver returns nothing finite."""
-    import clarabel
-
-    from cpcert.frank_wolfe.arcs import cone_sides, consistent_patterns, correct_in_plane
-
-    plane = points.shape[1] <= 2 and points.any()
+    loss = problem.loss
+    plane = points.shape[1] <= 2 and bool(points.any())
     if plane:
         pattern, W_pattern = (consistent_patterns(points, each) for each in (columns.pattern, columns.W_pattern))
         columns = Columns(columns.output, pattern, columns.W, W_pattern).unique()
-    p, q = len(columns.output), len(columns.W)
-    if plane and problem.loss.name != "interpolate" and POINTS_PER_COLUMN * (p + q) <= problem.N:
+    wide = POINTS_PER_COLUMN * (len(columns.output) + len(columns.W)) <= problem.N
+    if plane and wide and not loss.is_constraint:
         return correct_in_plane(problem, points, columns)
+    units, model = _units(problem, points, plane, refine), None
+    if near is not None and loss.is_squared_distance:
+        units, model = _around_targets(problem, points, units, near, refine)
+    found = _solve(problem, points, columns, units, model, deadline)
+    if refine and near is not None and not (loss.is_constraint or loss.is_squared_distance):
+        return _newton(problem, points, columns, units, near, found, deadline)
+    return found
 
-    N, m, r = problem.N, problem.m, points.shape[1]
-    activation, name = problem.activation, problem.loss.name
-    size_x = float(np.linalg.norm(points, axis=1).max()) or 1.0
-    size_y = (float(np.abs(problem.targets).max()) or 1.0) if name in ("mse", "interpolate") else 1.0
-    X, Y = points / size_x, problem.targets / size_y
-    unit = {"mse": size_y**2, "interpolate": size_y / size_x}.get(name, 1.0)
-    price = 2.0 * problem.lam * size_y / size_x / unit
-    bias = problem.beta != 0.0
 
-    # Variables: Z (m·N, by output; absent for interpolate), bias (m), then (u, t) per pattern, (v, t) per neuron, then
-    # what the loss needs.
-    n_z = 0 if name == "interpolate" else m * N
-    n_b = m if bias else 0
-    n_a, n_v = p * (r + 1), q * (m + 1)
-    at_b, at_a, at_v = n_z, n_z + n_b, n_z + n_b + n_a
-    at_loss = at_v + n_v
-    extra = {"logistic": m * N * 3, "cross_entropy": N * (m + 1)}.get(name, 0)
-    total = at_loss + extra
-    quadratic = np.zeros(total)
-    linear = np.zeros(total)
-    linear[at_a:at_v].reshape(p, r + 1)[:, r] = price
-    linear[at_v:at_loss].reshape(q, m + 1)[:, m] = price
-    if bias:
-        # The variable is βb/size_y.
-        quadratic[at_b:at_a] = 2.0 * problem.lam / problem.beta**2 * size_y**2 / unit
-
-    rows: list[sparse.spmatrix] = []
-    right: list[np.ndarray] = []
-    cones: list[object] = []
-
-    # Z − Σ … = 0, or −Σ … = −Y.
-    blocks = [sparse.identity(n_z, format="csc")] if n_z else []
-    if bias:
-        blocks.append(sparse.kron(sparse.identity(m), -np.ones((N, 1))))
-    slopes = activation.slope_at(columns.pattern)
-    if p:
-        features = slopes[:, :, np.newaxis] * X  # (p, N, r)
-        dense = np.zeros((m, N, p, r + 1))
-        dense[:, :, :, :r] = -np.einsum("pm,pnr->mnpr", columns.output, features)
-        blocks.append(sparse.csc_matrix(dense.reshape(m * N, n_a)))
-    if q:
-        values = activation.slope_at(columns.W_pattern) * (columns.W @ X.T)  # (q, N)
-        dense = np.zeros((m, N, q, m + 1))
-        for j in range(m):
-            dense[j, :, :, j] = -values.T
-        blocks.append(sparse.csc_matrix(dense.reshape(m * N, n_v)))
-    if not blocks:
-        blocks.append(sparse.csc_matrix((m * N, 0)))
-    rows.append(_pad(sparse.hstack(blocks), 0, total))
-    right.append(np.zeros(m * N) if n_z else -Y.ravel())
-    cones.append(clarabel.ZeroConeT(m * N))
-
-    # Each u in the cone of its pattern (not needed without a kink), and the norms.
-    if p and activation.kink != 0.0:
-        if plane:
-            sides = cone_sides(points, columns.pattern)
-        else:
-            norms = np.linalg.norm(X, axis=1, keepdims=True)
-            sides = np.where(columns.pattern, 1.0, -1.0)[:, :, np.newaxis] * (X / np.where(norms > 0.0, norms, 1.0))
-        height = sides.shape[1]
-        inside = [sparse.csc_matrix(np.hstack([-rows_of_u, np.zeros((height, 1))])) for rows_of_u in sides]
-        rows.append(_pad(sparse.block_diag(inside), at_a, total))
-        right.append(np.zeros(p * height))
-        cones.append(clarabel.NonnegativeConeT(p * height))
-    for start, count, width in ((at_a, p, r), (at_v, q, m)):
-        if count:
-            norm = np.zeros((width + 1, width + 1))
-            norm[0, width] = -1.0
-            norm[1:, :width] = -np.eye(width)
-            rows.append(_pad(sparse.kron(sparse.identity(count), norm), start, total))
-            right.append(np.zeros(count * (width + 1)))
-            cones.extend([clarabel.SecondOrderConeT(width + 1)] * count)
-
-    if name == "mse":
-        quadratic[:n_z] = 2.0 / N
-        linear[:n_z] = -2.0 * Y.ravel() / N
-    elif name == "logistic":
-        _logistic(Y, at_loss, linear, rows, right, cones, total)
-    elif name == "cross_entropy":
-        _cross_entropy(Y, at_loss, linear, rows, right, cones, total)
-
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
-    try:
-        solution = clarabel.DefaultSolver(
-            sparse.diags(quadratic, format="csc"), linear, sparse.vstack(rows, format="csc"), np.concatenate(right), cones,
-            settings,
-        ).solve()  # fmt: skip
-    except BaseException as failure:
-        # A panic of the solver is no Exception; the loop can go on without this step.
-        if type(failure).__name__ != "PanicException":
-            raise
+def _solve(
+    problem: Problem, points: np.ndarray, columns: Columns, units: Units, model: Quadratic | None, deadline: float
+) -> Correction | None:
+    """The solution without neurons that are dust; an exact fit may need its lightest ones."""
+    found = solve_columns(problem, points, columns, units, model, deadline)
+    if found is None:
         return None
-    x, dual = np.array(solution.x), np.array(solution.z)
-    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(dual))):
-        return None
-    u = x[at_a:at_v].reshape(p, r + 1)[:, :r]
-    v = x[at_v:at_loss].reshape(q, m + 1)[:, :m]
-    norms = np.linalg.norm(u, axis=1)
-    W = np.concatenate([u / np.where(norms > 0.0, norms, 1.0)[:, np.newaxis], columns.W])
-    V = np.concatenate([columns.output * norms[:, np.newaxis], v]).T * (size_y / size_x)
-    b = x[at_b:at_a] * size_y / problem.beta if bias else np.zeros(m)
-    patterns = np.concatenate([columns.pattern, columns.W_pattern])
-    neurons = Neurons(W, V, b, patterns)
-    # An exact fit may need its lightest neurons.
-    neurons = (
-        _refitted(problem, points, neurons).without_dust(1e-16) if name == "interpolate" else neurons.without_dust()
-    )
-    return Correction(neurons, dual[: m * N].reshape(m, N) * unit / size_y)
+    if problem.loss.is_constraint:
+        return replace(found, neurons=_refitted(problem, points, found.neurons).without_dust(1e-16))
+    return replace(found, neurons=found.neurons.without_dust())
+
+
+def _units(problem: Problem, points: np.ndarray, plane: bool, refine: bool) -> Units:
+    """Data of size 1, and the features whitened where that matters (not in the plane, whose cones know better)."""
+    loss, r = problem.loss, points.shape[1]
+    x = float(np.linalg.norm(points, axis=1).max()) or 1.0
+    y = loss.target_unit(problem.targets)
+    objective = y / x if loss.is_constraint else y ** (loss.degree or 0)
+    X, back = points / x, np.eye(r)
+    if not plane and len(X) >= r:
+        singular, right = np.linalg.svd(X, full_matrices=False)[1:]
+        if 0.0 < singular[-1] < (ILL_WHEN_REFINED if refine else ILL_CONDITIONED) * singular[0]:
+            back = right.T * (singular[0] / singular)
+            X = X @ back
+    return Units(x, y, objective, X, back)
+
+
+def _around_targets(
+    problem: Problem, points: np.ndarray, units: Units, near: Neurons, refine: bool
+) -> tuple[Units, Quadratic | None]:
+    """C = (1/N)‖Z − Y‖² around Z = Y and in units of the objective of `near`, where that is small against ‖Y‖²/N.
+
+    A conic solver is accurate relative to max(1, objective), and ‖Z‖² − 2⟨Z, Y⟩ + ‖Y‖² cancels: with small λ all but the
+    leading digits would be lost. The residual then has a size of its own, too.
+    """
+    fit = problem.loss.value(near.outputs(problem, points), problem.targets) / units.objective
+    level = fit + problem.lam * near.penalty / units.objective
+    if not 0.0 < level < (math.inf if refine else SMALL_OBJECTIVE):
+        return units, None
+    level = _power_of_two(level)
+    unit = _power_of_two(max(math.sqrt(fit), level))
+    Y = problem.targets / units.y
+    curvature = problem.loss.hessian(Y, Y) * (unit**2 / level)
+    return replace(units, objective=units.objective * level), Quadratic(Y, unit, np.zeros_like(Y), curvature)
+
+
+def _newton(
+    problem: Problem,
+    points: np.ndarray,
+    columns: Columns,
+    units: Units,
+    near: Neurons,
+    found: Correction | None,
+    deadline: float,
+) -> Correction | None:
+    """Newton's method on C with the penalty kept as it is, from the better of `found` and `near`: what the tolerance of the
+    exponential cones leaves open when the loss is small."""
+    best = near
+    value = near.objective(problem, points)
+    if found is not None and found.neurons.objective(problem, points) < value:
+        best, value = found.neurons, found.neurons.objective(problem, points)
+    for _ in range(NEWTON_STEPS):
+        if not value > 0.0:
+            break
+        level = _power_of_two(value)
+        Z = best.outputs(problem, points)
+        gradient, curvature = problem.loss.gradient(Z, problem.targets), problem.loss.hessian(Z, problem.targets)
+        model = Quadratic(Z, 1.0, gradient / level, curvature / level, REACH)
+        new = _solve(problem, points, columns, replace(units, objective=level), model, deadline)
+        if new is None or not new.neurons.objective(problem, points) <= value * (1.0 + 1e-12):
+            break
+        found, best = new, new.neurons
+        fall, value = value - best.objective(problem, points), best.objective(problem, points)
+        if fall <= 1e-12 * value:
+            break
+    return found
+
+
+def small_unit(value: float) -> float:
+    """1, or a power of two near an objective > 0 that is small for data of size 1."""
+    return _power_of_two(value) if 0.0 < value < SMALL_OBJECTIVE else 1.0
+
+
+def _power_of_two(value: float) -> float:
+    """The largest power of two at most `value` > 0."""
+    return math.ldexp(0.5, math.frexp(value)[1])
 
 
 def _refitted(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
@@ -248,57 +175,3 @@ def _refitted(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons
     left = np.abs(moved.outputs(problem, points) - problem.targets).max()
     better = left < np.abs(residual).max() and moved.masses.sum() <= (1.0 + MOST_REFITTED) * neurons.masses.sum()
     return moved if better else neurons
-
-
-def _pad(block: sparse.spmatrix, start: int, total: int) -> sparse.csc_matrix:
-    """`block` in the columns from `start` on, of `total` columns."""
-    height, width = block.shape
-    parts = [sparse.csc_matrix((height, start)), block, sparse.csc_matrix((height, total - start - width))]
-    return sparse.hstack(parts, format="csc")
-
-
-def _logistic(Y, at, linear, rows, right, cones, total):
-    """t ≥ log(1 + e^{−yz}) as e^{−t} ≤ p, e^{−yz−t} ≤ q, p + q ≤ 1, one triple (t, p, q) per entry of Z."""
-    import clarabel
-
-    count = Y.size
-    linear[at : at + 3 * count : 3] = 1.0 / Y.shape[1]
-    one = np.arange(count)
-    t, p, q = at + 3 * one, at + 3 * one + 1, at + 3 * one + 2
-    rows.append(_coo([one, one], [p, q], [np.ones(count), np.ones(count)], count, total))
-    right.append(np.ones(count))
-    cones.append(clarabel.NonnegativeConeT(count))
-    # Exponential cone rows (x, y, z), y e^{x/y} ≤ z; s = b − Ax.
-    x1, z1, x2, z2 = 6 * one, 6 * one + 2, 6 * one + 3, 6 * one + 5
-    unit = np.ones(count)
-    rows.append(_coo([x1, z1, x2, x2, z2], [t, p, one, t, q], [unit, -unit, Y.ravel(), unit, -unit], 6 * count, total))
-    right.append(np.tile([0.0, 1.0, 0.0, 0.0, 1.0, 0.0], count))
-    cones.extend([clarabel.ExponentialConeT()] * (2 * count))
-
-
-def _cross_entropy(Y, at, linear, rows, right, cones, total):
-    """t_i ≥ log Σ_j e^{z_ji} as e^{z_ji − t_i} ≤ p_ji, Σ_j p_ji ≤ 1; variables (t_i, p_1i, …, p_mi) per point."""
-    import clarabel
-
-    m, N = Y.shape
-    linear[: m * N] = -Y.ravel() / N
-    t = at + (m + 1) * np.arange(N)
-    linear[t] = Y.sum(axis=0) / N
-    i = np.arange(N)
-    rows.append(_coo([i] * m, [t + 1 + j for j in range(m)], [np.ones(N)] * m, N, total))
-    right.append(np.ones(N))
-    cones.append(clarabel.NonnegativeConeT(N))
-    height = 3 * m * N
-    ys, xs, vs = [], [], []
-    for j in range(m):
-        first = 3 * (j * N + i)
-        ys += [first, first, first + 2]
-        xs += [j * N + i, t, t + 1 + j]
-        vs += [-np.ones(N), np.ones(N), -np.ones(N)]
-    rows.append(_coo(ys, xs, vs, height, total))
-    right.append(np.tile([0.0, 1.0, 0.0], m * N))
-    cones.extend([clarabel.ExponentialConeT()] * (m * N))
-
-
-def _coo(ys, xs, vs, height, width):
-    return sparse.csc_matrix((np.concatenate(vs), (np.concatenate(ys), np.concatenate(xs))), shape=(height, width))

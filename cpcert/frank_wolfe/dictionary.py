@@ -3,7 +3,7 @@
     minimise C(Σ_k v_k ⊗ φ_k + βb1ᵀ) + 2λΣ‖v_k‖ + λ‖b‖²,   φ_k = σ(X̃ᵀw_k), ‖w_k‖ = 1,                                    (1)
 
 over v_k ∈ R^m with the directions fixed: a group lasso, solved on its Gram matrix, whose order is the number of directions. It
-takes the place of the conic program (corrective.py), which leaves the neurons free in their cones but has as many
+takes the place of the conic program (corrective.py, conic_program.py), which leaves the neurons free in their cones but has as many
 constraints as points. Directions come from training (`trained`), from the oracle's local maxima, and from moving all neurons at
 once (`polish` and L-BFGS on the network itself). Everything here is a candidate; bounds are proven elsewhere from the result.
 
@@ -17,14 +17,16 @@ with Newton steps on the support between the cycles, as near-parallel columns co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 from scipy.optimize import minimize
 
-from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.compiled import njit
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.polish import polish
+from cpcert.parallel import late
 from cpcert.problem import Problem
 
 # Neurons and steps of the training that fills the dictionary first, and steps of a move of all neurons.
@@ -112,8 +114,10 @@ def _model(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: f
     return float(0.5 * np.sum(V * (A @ V)) - np.sum(B * V)) + penalty * float(norms.sum()) + last
 
 
-def lasso(problem: Problem, features: np.ndarray, V: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The minimiser (V (m, K), b (m,)) of (1) for fixed features (K, N), from a start."""
+def lasso(
+    problem: Problem, features: np.ndarray, V: np.ndarray, b: np.ndarray, deadline: float = math.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """The minimiser (V (m, K), b (m,)) of (1) for fixed features (K, N), from a start; or the last iterate by the deadline."""
     lam, beta, loss, Y = problem.lam, problem.beta, problem.loss, problem.targets
     with_bias = beta != 0.0
     rows = np.concatenate([features, np.full((1, problem.N), beta)]) if with_bias else features
@@ -126,13 +130,10 @@ def lasso(problem: Problem, features: np.ndarray, V: np.ndarray, b: np.ndarray) 
         return loss.value(v.T @ rows, Y) + penalty * size + lam * last
 
     value = objective(now)
-    exact = loss.name == "mse"
+    exact = loss.is_squared_distance
     for _ in range(1 if exact else ROUNDS):
         Z = now.T @ rows
-        if exact:
-            curve = np.full(problem.N, 2.0 / problem.N)
-        else:
-            curve = np.maximum(np.linalg.eigvalsh(loss.hessian(Z, Y))[:, -1], 1e-12)
+        curve = np.maximum(np.linalg.eigvalsh(loss.hessian(Z, Y))[:, -1], 1e-12)
         A = (rows * curve) @ rows.T
         B = A @ now - rows @ loss.gradient(Z, Y).T
         new = _minimised(A, B, now.copy(), penalty, ridge)
@@ -141,7 +142,7 @@ def lasso(problem: Problem, features: np.ndarray, V: np.ndarray, b: np.ndarray) 
             length *= 0.5
         now = now + length * (new - now) if length > 1e-6 else now
         before, value = value, objective(now)
-        if before - value <= 1e-13 * abs(before):
+        if before - value <= 1e-13 * abs(before) or late(deadline):
             break
     return (now[:-1].T, now[-1]) if with_bias else (now.T, np.zeros(problem.m))
 
@@ -167,7 +168,15 @@ def _minimised(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridg
     return V
 
 
-def moved(problem: Problem, points: np.ndarray, w: np.ndarray, v: np.ndarray, b: np.ndarray, steps: int) -> Neurons:
+def moved(
+    problem: Problem,
+    points: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    b: np.ndarray,
+    steps: int,
+    deadline: float = math.inf,
+) -> Neurons:
     """L-BFGS on C + λ(Σ‖w_k‖² + ‖v_k‖² + ‖b‖²) from w (K, r), v (K, m), b (m,); neurons with unit rows."""
     K, r = w.shape
     m, lam, beta = problem.m, problem.lam, problem.beta
@@ -183,9 +192,13 @@ def moved(problem: Problem, points: np.ndarray, w: np.ndarray, v: np.ndarray, b:
         slope = np.concatenate([(inner @ points).ravel(), (phi @ R.T).ravel(), beta * R.sum(axis=1)])
         return loss.value(Z, Y) + lam * float(x @ x), slope + 2.0 * lam * x
 
+    def stop(x: np.ndarray) -> None:
+        if late(deadline):
+            raise StopIteration
+
     x = np.concatenate([w.ravel(), v.ravel(), b])
     options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-12}
-    x = minimize(value, x, jac=True, method="L-BFGS-B", options=options).x
+    x = minimize(value, x, jac=True, method="L-BFGS-B", options=options, callback=stop).x
     w, v, b = x[: K * r].reshape(K, r), x[K * r : K * (r + m)].reshape(K, m), x[K * (r + m) :]
     return as_neurons(points, w, v, b if beta != 0.0 else np.zeros(m))
 
@@ -198,27 +211,22 @@ def as_neurons(points: np.ndarray, w: np.ndarray, v: np.ndarray, b: np.ndarray) 
     return Neurons(W, (v[keep] * sizes[keep, np.newaxis]).T, b, W @ points.T > 0.0)
 
 
-def trained(problem: Problem, points: np.ndarray, seed: int) -> Neurons:
+def trained(problem: Problem, points: np.ndarray, seed: int, deadline: float = math.inf) -> Neurons:
     """A network of WIDTH neurons trained from random directions."""
     rng = np.random.default_rng(seed)
     size = max(float(np.sqrt(np.mean(np.sum(points * points, axis=1)))), 1e-300)
     w = rng.standard_normal((WIDTH, points.shape[1])) / np.sqrt(points.shape[1])
     v = rng.standard_normal((WIDTH, problem.m)) * float(np.abs(problem.targets).mean()) / (size * np.sqrt(WIDTH))
-    return moved(problem, points, w, v, np.zeros(problem.m), TRAINING_STEPS)
+    return moved(problem, points, w, v, np.zeros(problem.m), TRAINING_STEPS, deadline)
 
 
-def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
-    """(1) in floating point."""
-    Z = neurons.outputs(problem, points)
-    penalty = 2.0 * float(neurons.masses.sum()) + float(neurons.b @ neurons.b)
-    return problem.loss.value(Z, problem.targets) + problem.lam * penalty
-
-
-def best_on(problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray) -> Neurons:
+def best_on(
+    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, deadline: float = math.inf
+) -> Neurons:
     """The best network on the directions of `neurons` and W (k, r)."""
     directions = np.concatenate([neurons.W, W])
     V = np.concatenate([neurons.V, np.zeros((problem.m, len(W)))], axis=1)
-    V, b = lasso(problem, problem.activation(directions @ points.T), V, neurons.b)
+    V, b = lasso(problem, problem.activation(directions @ points.T), V, neurons.b, deadline)
     found = Neurons(directions, V, b, directions @ points.T > 0.0)
     return found.kept(found.masses > 0.0)
 
@@ -235,28 +243,30 @@ def simpler(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[
         yield best_on(problem, points, neurons.kept(neurons.masses > share * neurons.masses.max()), neurons.W[:0])
 
 
-def improved(problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray) -> tuple[Neurons, str]:
+def improved(
+    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, deadline: float = math.inf
+) -> tuple[Neurons, str]:
     """`best_on`, then moves of all its neurons that lower the objective; and which steps helped."""
-    neurons, name = best_on(problem, points, neurons, W), "D"
-    value = objective(problem, points, neurons)
-    if not len(neurons.W):
+    neurons, name = best_on(problem, points, neurons, W, deadline), "D"
+    value = neurons.objective(problem, points)
+    if not len(neurons.W) or late(deadline):
         return neurons, name
     extra = []
     roots = np.sqrt(neurons.masses)[:, np.newaxis]
-    other = moved(problem, points, neurons.W * roots, neurons.V.T / roots, neurons.b, MOVING_STEPS)
+    other = moved(problem, points, neurons.W * roots, neurons.V.T / roots, neurons.b, MOVING_STEPS, deadline)
     extra.append(other)
     for angle in MERGE_ANGLES:
         size = len(neurons.W) * (points.shape[1] + problem.m)
-        if problem.N * problem.m * size * size > POLISHED:
+        if problem.N * problem.m * size * size > POLISHED or late(deadline):
             break
-        polished = polish(problem, points, other, angle)
+        polished = polish(problem, points, other, angle, deadline=deadline)
         if polished is not None and len(polished.W):
             extra.append(polished)
-            if objective(problem, points, polished) <= value:
+            if polished.objective(problem, points) <= value:
                 break
     # All directions that were found compete.
     for each in extra:
-        new = best_on(problem, points, neurons, each.W)
-        if (better := objective(problem, points, new)) < value:
+        new = best_on(problem, points, neurons, each.W, deadline)
+        if (better := new.objective(problem, points)) < value:
             neurons, value, name = new, better, "D+P"
     return neurons, name

@@ -1,19 +1,17 @@
 """The loss `interpolate`: is Z = Y possible at all, and what does a float network that nearly fits it prove?
 
-**Relations.** Outputs on the data obey linear relations Σ c_i z_i = 0 that hold for every network: c must annihilate
-w ↦ σ(x_iᵀw) and the output bias. With e = (a₊ + a₋)/2, o = (a₊ − a₋)/2, σ(s) = es + o|s|. The functions |x_iᵀw| of pairwise
-non-parallel x_i are linearly independent and independent of the linear functions (only |x_iᵀw| has a kink on
-x_iᵀw = 0). So, for o ≠ 0, c is a relation iff, writing x_i = t_i d on each line through 0,
+Relations: outputs on the data obey linear relations Σ c_i z_i = 0 that hold for every network. With e = (a₊ + a₋)/2 and
+o = (a₊ − a₋)/2 ≠ 0, writing x_i = t_i d on each line through 0, c is one iff
 
     Σ_{i on the line} c_i |t_i| = 0 for each line,   Σ c_i x_i = 0 if e ≠ 0,   Σ c_i = 0 if β ≠ 0,
 
-and for o = 0 (linear networks) iff X̃c = 0. All of this is decided in rationals. Y is feasible iff Yc = 0 for every
-relation c; otherwise G = (Yc)cᵀ has γ(G) = 0, G1β = 0, ⟨G, Y⟩ = ‖Yc‖² > 0: the dual is unbounded, its proof of infeasibility.
+and for o = 0 (linear networks) iff X̃c = 0; decided in rationals. Y is feasible iff Yc = 0 for every relation c;
+otherwise G = (Yc)cᵀ proves that the dual is unbounded.
 
-**Repair.** A float network has Z = Y − E with ‖E‖_F ≤ ε proven. Both sides obey the relations, so does E, and it is
-fixed by the points F outside the relations' pivots. Take unit neurons w_1 … w_K, A = σ(X̃_Fᵀw_k) (|F| × K) and a float B
-with ‖AB − I‖_F ≤ δ < 1, rounding included. Then V = E_F(AB)^{−T}Bᵀ satisfies VAᵀ = E_F exactly, so adding the neurons (w_k, v_k)
-interpolates exactly, at the additional cost 2Σ‖v_k‖‖w_k‖ ≤ 2√K ‖w‖_max ‖B‖_F ε/(1 − δ).
+Repair: a float network has Z = Y − E with ‖E‖_F ≤ ε proven. With unit neurons w_1 … w_K, A = σ(X̃_Fᵀw_k) on the points
+F outside the relations' pivots and a float B with ‖AB − I‖_F ≤ δ < 1, neurons (w_k, v_k) can be added that interpolate
+exactly, at the additional cost 2Σ‖v_k‖‖w_k‖ ≤ 2√K ‖w‖_max ‖B‖_F ε/(1 − δ). Both are derived in
+docs/mathematics/interpolation.md.
 """
 
 from __future__ import annotations
@@ -26,8 +24,7 @@ import scipy.linalg
 
 from cpcert.network import Network, representation_cost_upper, residual_bound
 from cpcert.problem import Problem
-
-EPS = 2.0**-52
+from cpcert.rounding import EPS
 
 
 @dataclass(frozen=True, eq=False)

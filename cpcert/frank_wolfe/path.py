@@ -24,8 +24,8 @@ def geometric_lambdas(smallest: float, largest: float, count: int) -> list[float
 
 def lambda_path(problem: Problem, lambdas: Sequence[float], **settings: Any) -> Iterator[SolveResult]:
     """Solve `problem` for each λ in turn; `settings` are those of `solve`. Raises InputError for `interpolate`, which has no λ."""
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate has no lambda, so there is no path; use mse")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} has no lambda, so there is no path; use mse")
     warm = None
     for lam in lambdas:
         result = solve(replace(problem, lam=lam), warm_start=warm, **settings)

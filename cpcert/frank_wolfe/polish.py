@@ -5,27 +5,35 @@ merges neurons that are nearly parallel in w and in v and minimises, with the ac
 
     Φ(w, v, b) = C(Σ v_k ⊗ D_k X̃ᵀw_k + b ⊗ β1) + λ Σ (‖w_k‖² + ‖v_k‖²) + λ‖b‖²
 
-by damped Newton steps. Optimal neurons lie exactly on kinks x_iᵀw_k = 0, where gradient methods zigzag; here a kink that
-a neuron sits on is an equation (w_k moves in its null space), and a step stops at the first new kink, which then becomes
-an equation too. Only the oracle can say whether leaving a kink would pay. The result is a candidate: the caller
+by damped Newton steps. Optimal neurons lie exactly on kinks x_iᵀw_k = 0, where gradient methods zigzag; here a kink
+that a neuron sits on is an equation (w_k moves in its null space), and a step stops at the first new kink, which then
+becomes an equation too. Only the oracle can say whether leaving a kink would pay. The result is a candidate: the caller
 compares losses.
 
-For `interpolate` the constraint Z = Y is met by the method of multipliers: C(Z) = −⟨G, Z − Y⟩ + (ρ/2)‖Z − Y‖² in the place
-of C, then G ← G − ρ(Z − Y), which also converges to a dual point.
+For `interpolate` the constraint Z = Y is met by the method of multipliers: C(Z) = −⟨G, Z − Y⟩ + (ρ/2)‖Z − Y‖² in the
+place of C, then G ← G − ρ(Z − Y), which also converges to a dual point.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from cpcert.frank_wolfe.corrective import Neurons
+from cpcert.frank_wolfe.active_set import Neurons
+from cpcert.frank_wolfe.corrective import small_unit
+from cpcert.parallel import late
 from cpcert.problem import Problem
 
 STEPS = 60
+# Times that the damping of one step is raised tenfold.
+DAMPINGS = 30
 MULTIPLIER_ROUNDS = 12
+# |ŵᵀx| relative to ‖x‖ below which a neuron sits on the kink.
+ON_KINK = 1e-6
 
 
 class Smooth(NamedTuple):
@@ -49,9 +57,6 @@ class Smooth(NamedTuple):
         return cls(
             lambda Z: float(np.sum((0.5 * rho * (Z - Y) - G) * (Z - Y))), lambda Z: rho * (Z - Y) - G, lambda Z: curve
         )
-
-
-ON_KINK = 1e-6
 
 
 def merge(problem: Problem, neurons: Neurons, points: np.ndarray, angle: float) -> tuple[Neurons, np.ndarray]:
@@ -96,122 +101,192 @@ def merge(problem: Problem, neurons: Neurons, points: np.ndarray, angle: float) 
     return Neurons(W, V, neurons.b, patterns), kinks
 
 
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Neurons of which both halves count: w (k, r), v (k, m), b (m,)."""
+
+    w: np.ndarray
+    v: np.ndarray
+    b: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """Φ on the pieces that the activation patterns fix: slopes (k, N), side (k, N) = ±1, points (N, r)."""
+
+    problem: Problem
+    smooth: Smooth
+    points: np.ndarray
+    slopes: np.ndarray
+    side: np.ndarray
+
+    def outputs(self, at: _Point) -> np.ndarray:
+        """Z, (m, N)."""
+        return at.v.T @ (self.slopes * (at.w @ self.points.T)) + self.problem.beta * at.b[:, np.newaxis]
+
+    def objective(self, at: _Point) -> float:
+        """Φ(w, v, b)."""
+        bias = at.b @ at.b if self.problem.beta != 0.0 else 0.0
+        penalty = float(np.sum(at.w * at.w) + np.sum(at.v * at.v) + bias)
+        return self.smooth.value(self.outputs(at)) + self.problem.lam * penalty
+
+    def derivatives(self, at: _Point, bases: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient (t,) and the Hessian (t, t) in the reduced variables: per neuron z_k (in the null space of its kinks, with
+        the basis bases[k]) and v_k, then b."""
+        lam, beta = self.problem.lam, self.problem.beta
+        k, m = at.v.shape
+        n_b = m if beta != 0.0 else 0
+        Z = self.outputs(at)
+        R = self.smooth.gradient(Z)
+        H = self.smooth.hessian(Z)  # (N, m, m)
+        total = sum(Q.shape[1] for Q in bases) + k * m + n_b
+        J = np.zeros((len(self.points), m, total))  # of Z
+        gradient = np.zeros(total)
+        curvature = np.zeros((total, total))
+        begin = 0
+        for j, basis in enumerate(bases):
+            features = self.slopes[j][:, np.newaxis] * self.points  # (N, r)
+            reduced = features @ basis
+            middle = begin + basis.shape[1]
+            end = middle + m
+            J[:, :, begin:middle] = at.v[j][np.newaxis, :, np.newaxis] * reduced[:, np.newaxis, :]
+            phi = features @ at.w[j]
+            for o in range(m):
+                J[:, o, middle + o] = phi
+            gradient[begin:middle] = 2.0 * lam * (basis.T @ at.w[j])
+            gradient[middle:end] = 2.0 * lam * at.v[j]
+            cross = reduced.T @ R.T  # (d, m)
+            curvature[begin:middle, middle:end] = cross
+            curvature[middle:end, begin:middle] = cross.T
+            begin = end
+        if n_b:
+            for o in range(m):
+                J[:, o, begin + o] = beta
+            gradient[begin:] = 2.0 * lam * at.b
+        gradient += np.einsum("not,on->t", J, R)
+        curvature += np.einsum("nos,nop,npt->st", J, H, J, optimize=True) + 2.0 * lam * np.eye(total)
+        return gradient, curvature
+
+    def change(self, at: _Point, bases: list[np.ndarray], step: np.ndarray) -> _Point:
+        """A step in the reduced variables as one in w, v and b."""
+        m = at.v.shape[1]
+        dw, dv = np.zeros_like(at.w), np.zeros_like(at.v)
+        begin = 0
+        for j, basis in enumerate(bases):
+            middle = begin + basis.shape[1]
+            dw[j] = basis @ step[begin:middle]
+            dv[j] = step[middle : middle + m]
+            begin = middle + m
+        return _Point(dw, dv, step[begin:] if self.problem.beta != 0.0 else np.zeros(m))
+
+    def room(self, w: np.ndarray, dw: np.ndarray, kinks: np.ndarray) -> tuple[float, tuple[int, int] | None]:
+        """How far (at most 1) w + t·dw keeps its activation patterns, and the (neuron, point) that stops it."""
+        if self.problem.activation.kink == 0.0:
+            return 1.0, None
+        now, change = self.side * (w @ self.points.T), self.side * (dw @ self.points.T)
+        falling = (change < 0.0) & ~kinks
+        room = np.where(falling, np.maximum(now, 0.0) / np.where(falling, -change, 1.0), np.inf)
+        if room.size == 0 or room.min() >= 1.0:
+            return 1.0, None
+        j, i = np.unravel_index(int(np.argmin(room)), room.shape)
+        return float(room[j, i]), (int(j), int(i))
+
+
 def polish(
-    problem: Problem, points: np.ndarray, neurons: Neurons, angle: float, smooth: Smooth | None = None
+    problem: Problem,
+    points: np.ndarray,
+    neurons: Neurons,
+    angle: float,
+    smooth: Smooth | None = None,
+    deadline: float = math.inf,
 ) -> Neurons | None:
     """The merged and polished neurons, or None when the Newton iteration breaks down.
 
-    points (N, r). smooth: what to minimise in place of the loss. The result is not guaranteed to be better: compare.
+    points (N, r). smooth: what to minimise in place of the loss. deadline: a `time.monotonic()`, after which the iteration
+    stops where it is. The result is not guaranteed to be better: compare.
     """
-    smooth = smooth or Smooth.loss(problem)
     neurons, kinks = merge(problem, neurons, points, angle)
-    k, r, m, N = len(neurons.W), points.shape[1], problem.m, problem.N
-    lam, beta = problem.lam, problem.beta
-    slopes = problem.activation.slope_at(neurons.patterns)  # (k, N)
     side = np.where(neurons.patterns, 1.0, -1.0)
-    size = np.linalg.norm(points, axis=1)
+    slopes = problem.activation.slope_at(neurons.patterns)
+    pieces = _Pieces(problem, smooth or Smooth.loss(problem), points, slopes, side)
+    at = _newton(pieces, _balanced(neurons), kinks, deadline)
+    if at is None or not np.all(np.isfinite(np.linalg.norm(at.w, axis=1) * np.linalg.norm(at.v, axis=1))):
+        return None
+    norms = np.linalg.norm(at.w, axis=1)
+    W = at.w / np.where(norms > 0.0, norms, 1.0)[:, np.newaxis]
+    on = np.abs(W @ points.T) > ON_KINK * np.linalg.norm(points, axis=1)
+    patterns = np.where(on, W @ points.T > 0.0, neurons.patterns)
+    return Neurons(W, (at.v * norms[:, np.newaxis]).T, at.b, patterns).without_dust()
+
+
+def _balanced(neurons: Neurons) -> _Point:
+    """‖w_k‖ = ‖v_k‖."""
     root = np.sqrt(neurons.masses)
-    w = neurons.W * root[:, np.newaxis]
-    v = (neurons.V / np.where(root > 0.0, root, 1.0)).T  # (k, m)
-    b = neurons.b.copy()
-    bases = [_null_space(points[row], r) for row in kinks]
-    w = np.array([Q @ (Q.T @ row) for Q, row in zip(bases, w, strict=True)]).reshape(k, r)
-    n_b = m if beta != 0.0 else 0
+    return _Point(neurons.W * root[:, np.newaxis], (neurons.V / np.where(root > 0.0, root, 1.0)).T, neurons.b.copy())
 
-    def outputs(w: np.ndarray, v: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return v.T @ (slopes * (w @ points.T)) + beta * b[:, np.newaxis]
 
-    def objective(w: np.ndarray, v: np.ndarray, b: np.ndarray) -> float:
-        penalty = float(np.sum(w * w) + np.sum(v * v) + (b @ b if n_b else 0.0))
-        return smooth.value(outputs(w, v, b)) + lam * penalty
-
-    value = objective(w, v, b)
-    damping = 1e-6
+def _newton(pieces: _Pieces, at: _Point, kinks: np.ndarray, deadline: float) -> _Point | None:
+    """Damped Newton steps from a point whose neurons sit on `kinks` (k, N); None where the equations have no solution."""
+    r = at.w.shape[1]
+    bases = [_null_space(pieces.points[row], r) for row in kinks]
+    w = np.array([Q @ (Q.T @ row) for Q, row in zip(bases, at.w, strict=True)]).reshape(at.w.shape)
+    at = replace(at, w=w)
+    value = pieces.objective(at)
+    unit = small_unit(value)
+    damping = 1e-6 * unit
     for _ in range(STEPS):
-        Z = outputs(w, v, b)
-        R = smooth.gradient(Z)
-        H = smooth.hessian(Z)  # (N, m, m)
-        # The Jacobian of Z (N, m) in the reduced variables: per neuron z_k (null space of its kinks) and v_k, then b.
-        widths = [Q.shape[1] for Q in bases]
-        total = sum(widths) + k * m + n_b
-        J = np.zeros((N, m, total))
-        gradient = np.zeros(total)
-        curvature = np.zeros((total, total))
-        at = 0
-        for j in range(k):
-            features = slopes[j][:, np.newaxis] * points  # (N, r)
-            reduced = features @ bases[j]
-            d = widths[j]
-            J[:, :, at : at + d] = v[j][np.newaxis, :, np.newaxis] * reduced[:, np.newaxis, :]
-            phi = features @ w[j]
-            for o in range(m):
-                J[:, o, at + d + o] = phi
-            gradient[at : at + d] = 2.0 * lam * (bases[j].T @ w[j])
-            gradient[at + d : at + d + m] = 2.0 * lam * v[j]
-            cross = reduced.T @ R.T  # (d, m)
-            curvature[at : at + d, at + d : at + d + m] = cross
-            curvature[at + d : at + d + m, at : at + d] = cross.T
-            at += d + m
-        if n_b:
-            for o in range(m):
-                J[:, o, at + o] = beta
-            gradient[at:] = 2.0 * lam * b
-        gradient += np.einsum("not,on->t", J, R)
-        curvature += np.einsum("nos,nop,npt->st", J, H, J, optimize=True) + 2.0 * lam * np.eye(total)
-        if float(np.linalg.norm(gradient)) <= 1e-14 * (1.0 + abs(value)):
+        if late(deadline):
+            break
+        gradient, curvature = pieces.derivatives(at, bases)
+        if float(np.linalg.norm(gradient)) <= 1e-14 * (unit + abs(value)):
             break
         moved = False
-        for _ in range(30):
+        for _ in range(DAMPINGS):
             try:
-                step = np.linalg.solve(curvature + damping * np.eye(total), -gradient)
+                step = np.linalg.solve(curvature + damping * np.eye(len(gradient)), -gradient)
             except np.linalg.LinAlgError:
                 return None
             slope = float(gradient @ step)
             if slope < 0.0:
-                dw, dv = np.zeros_like(w), np.zeros_like(v)
-                at = 0
-                for j in range(k):
-                    dw[j] = bases[j] @ step[at : at + widths[j]]
-                    dv[j] = step[at + widths[j] : at + widths[j] + m]
-                    at += widths[j] + m
-                db = step[at:] if n_b else np.zeros(m)
-                length, hit = _room(w, dw, points, side, kinks) if problem.activation.kink != 0.0 else (1.0, None)
-                trial = (w + length * dw, v + length * dv, b + length * db)
-                new = objective(*trial)
+                by = pieces.change(at, bases, step)
+                length, hit = pieces.room(at.w, by.w, kinks)
+                trial = _Point(at.w + length * by.w, at.v + length * by.v, at.b + length * by.b)
+                new = pieces.objective(trial)
                 if new <= value + 1e-4 * length * slope or (abs(slope) < 1e-13 * abs(value) and new <= value):
-                    w, v, b = trial
                     moved = new < value or hit is not None
-                    value = new
+                    at, value = trial, new
                     if hit is not None:
-                        j, i = hit
-                        kinks[j, i] = True
-                        bases[j] = _null_space(points[kinks[j]], r)
-                        w[j] = bases[j] @ (bases[j].T @ w[j])
-                        value = objective(w, v, b)
-                    damping = max(damping * 0.1, 1e-14)
+                        at = _onto_kink(pieces, at, kinks, bases, hit)
+                        value = pieces.objective(at)
+                    damping = max(damping * 0.1, 1e-14 * unit)
                     break
             damping *= 10.0
         if not moved:
             break
-    masses = np.linalg.norm(w, axis=1) * np.linalg.norm(v, axis=1)
-    if not np.all(np.isfinite(masses)):
-        return None
-    norms = np.linalg.norm(w, axis=1)
-    W = w / np.where(norms > 0.0, norms, 1.0)[:, np.newaxis]
-    on = np.abs(W @ points.T) > ON_KINK * size
-    patterns = np.where(on, W @ points.T > 0.0, neurons.patterns)
-    return Neurons(W, (v * norms[:, np.newaxis]).T, b, patterns).without_dust()
+    return at
+
+
+def _onto_kink(pieces: _Pieces, at: _Point, kinks: np.ndarray, bases: list[np.ndarray], hit: tuple[int, int]) -> _Point:
+    """The (neuron, point) of `hit` becomes an equation, in `kinks` and `bases` too."""
+    j, _ = hit
+    kinks[hit] = True
+    bases[j] = _null_space(pieces.points[kinks[j]], at.w.shape[1])
+    w = at.w.copy()
+    w[j] = bases[j] @ (bases[j].T @ w[j])
+    return replace(at, w=w)
 
 
 def polish_interpolation(
-    problem: Problem, points: np.ndarray, neurons: Neurons, G: np.ndarray, angle: float
+    problem: Problem, points: np.ndarray, neurons: Neurons, G: np.ndarray, angle: float, deadline: float = math.inf
 ) -> tuple[Neurons, np.ndarray] | None:
     """`polish` for Z = Y: the neurons and the multiplier G (m, N) they converged with, or None when they do not fit."""
     size = float(np.abs(problem.targets).max())
     rho = 100.0 * float(np.abs(G).max()) / size
     now = neurons
     for turn in range(MULTIPLIER_ROUNDS):
-        better = polish(problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho))
+        better = polish(
+            problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho), deadline
+        )
         if better is None or not len(better.W):
             return None
         now = better
@@ -232,16 +307,3 @@ def _null_space(rows: np.ndarray, r: int) -> np.ndarray:
     _, singular, right = np.linalg.svd(rows, full_matrices=True)
     rank = int((singular > 1e-10 * singular[0]).sum()) if singular[0] > 0.0 else 0
     return right[rank:].T
-
-
-def _room(
-    w: np.ndarray, dw: np.ndarray, points: np.ndarray, side: np.ndarray, kinks: np.ndarray
-) -> tuple[float, tuple[int, int] | None]:
-    """How far (at most 1) w + t·dw keeps its activation patterns, and the (neuron, point) that stops it."""
-    now, change = side * (w @ points.T), side * (dw @ points.T)
-    falling = (change < 0.0) & ~kinks
-    room = np.where(falling, np.maximum(now, 0.0) / np.where(falling, -change, 1.0), np.inf)
-    if room.size == 0 or room.min() >= 1.0:
-        return 1.0, None
-    j, i = np.unravel_index(int(np.argmin(room)), room.shape)
-    return float(room[j, i]), (int(j), int(i))

@@ -18,13 +18,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value, needed_oracle_bound
-from cpcert.frank_wolfe.corrective import Neurons
 from cpcert.frank_wolfe.interpolation import (
     InfeasibilityProof,
     Relations,
@@ -32,14 +33,13 @@ from cpcert.frank_wolfe.interpolation import (
     interpolation_cost_upper,
     relations,
 )
+from cpcert.frank_wolfe.scaling import Scaling, scaling
 from cpcert.frank_wolfe.steps import (
     Iterate,
     bias_only,
     classical_step,
     corrective_step,
-    dictionary_step,
     interpolating_start,
-    many_points,
     objective,
     require_method,
     simpler_neurons,
@@ -48,40 +48,43 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import Limits, compile_kernels, cones_pay, find_neurons, prove
-from cpcert.parallel import HERE, Workers
+from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.rung import Limits
+from cpcert.parallel import HERE, Workers, at_work, late
+from cpcert.printing import whole
 from cpcert.problem import Problem
+from cpcert.rounding import round_up
+from cpcert.status import Status, message, notes_of
 
-# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer.
-STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
+STARTS = 60
 NEW_NEURONS = 20
 # Nodes that the bound of an iteration far from the end may cost, so that the trace has a proven `lower` early.
 EARLY_NODES = 300
 # Share of the time limit that is kept for a proof when none has ended yet.
 RESERVED = 0.3
-# Cutoffs, relative to the best value found, of the proofs that use up the reserved time.
-STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, 1.0001, 1.00001, 1.000001)
+# Cutoffs, relative to the best value found, of the proofs that use up the time that is left, and how often the step between
+# the last that succeeds and the first that fails is halved.
+STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, *(1.0 + 10.0**-k for k in range(4, 15)))
+HALVINGS = 4
 STALLED_ROUNDS = 4
-# Starts of the search before a full proof: at most so many, and at most so many values of points.
-MORE_STARTS, MORE_VALUES = 1000, 300_000
-# As EARLY_NODES, for cones, or a quarter of the nodes so far.
-EARLY_CONES = 5000
+# A certificate and its check take about so many times as long as the search for the proof in it (measured: 1.5 to 4).
+CERTIFYING = 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class SolveResult:
     """What is proven about P* = min L_λ over depth-2 networks of any width.
 
-    status: optimal (the requested gap is proven), time_limit, node_limit, iteration_limit, interrupted, infeasible,
-    memory_limit. lower ≤ P* ≤ upper, both proven, rounding included; upper is attained by `network` (interpolate:
-    by a network within rounding of it, whose cost is proven). lower is None when nothing was proven, upper when there is
-    no network. gap = (upper − lower)/|upper|, absolute if upper is 0. width: hidden neurons of `network`. trace: one
-    record per iteration. dual: the dual point of `lower` with the proof of its oracle bound. infeasibility: the proof
-    that no network fits, for status infeasible. message: a sentence a user can act on.
+    status: how the run ended (cpcert/status.py); optimal: the requested gap is proven. lower ≤ P* ≤ upper, both proven,
+    rounding included; upper is attained by `network` (interpolate: by a network within rounding of it, whose cost is
+    proven). lower is None when nothing was proven, upper when there is no network. gap = (upper − lower)/|upper|, absolute
+    if upper is 0. width: hidden neurons of `network`. trace: one record per iteration. dual: the dual point of `lower`
+    with the proof of its oracle bound. infeasibility: the proof that no network fits, for status infeasible.
+    requested_gap: the gap that was asked for. notes: what there is to say besides the sentence of the status.
     """
 
     problem: Problem
-    status: str
+    status: Status
     upper: float | None
     lower: float | None
     gap: float | None
@@ -89,7 +92,8 @@ class SolveResult:
     iterations: int
     seconds: float
     trace: list[TraceRecord]
-    message: str
+    requested_gap: float
+    notes: tuple[str, ...] = ()
     dual: DualBound | None = None
     infeasibility: InfeasibilityProof | None = None
     scope: str = "global"
@@ -99,13 +103,18 @@ class SolveResult:
         """Hidden neurons of the network."""
         return None if self.network is None else self.network.width
 
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what else there is to say."""
+        return message(self.status, f"the gap of {whole(self.requested_gap)} is proven", self.notes)
+
 
 def relative_gap(upper: float | None, lower: float | None) -> float | None:
-    """(upper − lower)/|upper|, rounded up; absolute if upper is 0; None if a side is missing."""
-    if upper is None or lower is None:
+    """(upper − lower)/|upper|, rounded up once; absolute if upper is 0; None if a side is missing or infinite."""
+    if upper is None or lower is None or not (math.isfinite(upper) and math.isfinite(lower)):
         return None
-    gap = upper - lower if upper == 0.0 else (upper - lower) / abs(upper)
-    return max(math.nextafter(gap * (1.0 + 2.0**-50), math.inf), 0.0) if gap > 0.0 else 0.0
+    difference = max(Fraction(upper) - Fraction(lower), Fraction(0))
+    return round_up(difference / (abs(Fraction(upper)) or 1))
 
 
 def solve(
@@ -119,20 +128,23 @@ def solve(
     seed: int = 0,
     warm_start: Network | None = None,
     callback: Callable[[TraceRecord], bool | None] | None = None,
-    workers: Workers = HERE,
+    workers: Workers | int = HERE,
     cost_upper: Callable[[Network], float] | None = None,
+    certificate_by: float | None = None,
 ) -> SolveResult:
     """Prove the global minimum of a two-layer network, to the relative `gap`.
 
     time_limit: seconds; node_limit: oracle nodes; max_iterations: steps. Whatever ends the run, its result holds
     what was proven; Ctrl-C is one such end. method: corrective, or vanilla, away, pairwise (slow, for comparison). seed:
     the same seed gives the same result, unless the time limit ends the run. warm_start: a depth-2 network to start from.
-    callback: called with each TraceRecord; True ends the run. workers: who does the long searches of the branch and bound
-    (see cpcert/parallel.py); the result does not depend on it.
+    callback: called with each TraceRecord; True ends the run. workers: who does the long searches of the branch and bound, Workers
+    (cpcert/parallel.py) or a number of processes (1: this one); the result does not depend on it.
     cost_upper: how a network's loss is bounded from above, instead of by its proven loss: `upper` is then what this
     function says. It is for the blocks of a deeper network (cpcert/deep/), where the warm start is known to fit.
+    certificate_by: a `time.monotonic()` by which the certificate is to be there, too: proofs leave time for theirs.
 
-    Raises InputError for a problem of depth ≥ 3, an unknown method, impossible limits or a warm start that does not fit.
+    Raises InputError for a problem of depth ≥ 3, an unknown method, impossible limits, impossible workers or a warm start that
+    does not fit; nothing else.
     """
     if problem.depth != 2:
         raise InputError(f"depth: is {problem.depth}; this solve proves depth 2 (one hidden layer); use solve_deep")
@@ -148,14 +160,20 @@ def solve(
         raise InputError(f"node_limit: is {node_limit!r}; give an integer >= 0, or none")
     if warm_start is not None:
         warm_start.check_fits(problem)
-    compile_kernels(problem.m > 1)  # before the clock starts
-    run = _Run(problem, gap, time_limit, node_limit, max_iterations, method, seed, callback, workers, cost_upper)
-    try:
-        status = run.run(warm_start)
-    except KeyboardInterrupt:
-        status = "interrupted"
-    except MemoryError:
-        status = "memory_limit"
+    with at_work(workers) as crew:
+        compile_kernels(problem.m > 1)  # before the clock starts
+        run = _Run(
+            problem, gap, time_limit, node_limit, max_iterations, method, seed, callback, crew, cost_upper, certificate_by
+        )  # fmt: skip
+        try:
+            with np.errstate(all="ignore"):  # candidates may overflow; what is proven minds it
+                status = run.run(warm_start)
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+        except MemoryError:
+            status = Status.MEMORY_LIMIT
+        except (np.linalg.LinAlgError, ArithmeticError):
+            status = Status.NUMERICAL_FAILURE
     return run.result(status)
 
 
@@ -173,8 +191,10 @@ class _Run:
     callback: Callable[[TraceRecord], bool | None] | None
     workers: Workers
     cost_upper: Callable[[Network], float] | None = None
+    certificate_by: float | None = None
     started: float = field(default_factory=time.monotonic)
     known: Relations | None = None
+    scaling: Scaling = field(init=False)
     upper: float | None = None
     network: Network | None = None
     neurons: Neurons | None = None
@@ -183,66 +203,70 @@ class _Run:
     nodes: int = 0
     iteration: int = 0
     early_ratio: float = 4.0
-    note: str = ""
+    promising: tuple[float, np.ndarray, float] | None = None
+    step_seconds: float = 0.0
+    proof_seconds: float = 0.0
     trace: list[TraceRecord] = field(default_factory=list)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
-    def run(self, warm_start: Network | None) -> str:
+    def run(self, warm_start: Network | None) -> Status:
         problem = self.problem
-        if problem.loss.name == "interpolate" and self.cost_upper is None:
+        if problem.loss.is_constraint and self.cost_upper is None:
             self.known = relations(problem)
             self.infeasible = infeasibility(problem, self.known)
             if self.infeasible is not None:
-                return "infeasible"
+                return Status.INFEASIBLE
         space = coordinates(problem.X_tilde)
+        self.scaling = scaling(problem, space.points)
+        inner, points = self.scaling.problem, self.scaling.points
         now = self._start(space, warm_start)
         if now is None:
-            self.note = "no network that fits the data was found, though one exists: the data are too ill conditioned"
-            return "iteration_limit"
-        step = dictionary_step if many_points(problem, space.points) else corrective_step
+            return Status.NO_NETWORK_FOUND
+        step: Callable[..., Iterate | None] = corrective_step
         if self.method != "corrective":
-            step = classical_step(self.method, objective(problem, space.points, now.neurons) / (2.0 * problem.lam))
+            step = classical_step(self.method, objective(inner, points, now.neurons) / (2.0 * inner.lam))
         stalled = 0
+        began = time.monotonic()
         while True:
             before = (self.upper, self.lower)
             self._improve_upper(space, now.neurons)
             G, found = self._best_dual(space, now)
             top = float(found.values[0]) if len(found.values) else 0.0
-            goal = self.upper - 0.9 * self.gap * abs(self.upper) if self.upper is not None else -math.inf
-            needed = needed_oracle_bound(problem, G, goal)
-            answer, full = self._prove(space, G, top, needed)
+            self.step_seconds = time.monotonic() - began
+            answer, full, in_time = self._prove(space, G, top)
+            self._remember(G, max(top, float(answer.values.max(initial=0.0))))
             stopped = self._record(now, answer, top, G)
             if self._closed():
                 self._simplify(space)
-                return "optimal"
-            limit = "interrupted" if stopped else self._limit()
+                return Status.OPTIMAL
+            limit = Status.INTERRUPTED if stopped else self._limit()
             if limit is not None:
-                if limit == "time_limit":
-                    self._use_reserve(space, G, top)
-                return "optimal" if self._closed() else limit
+                if limit == Status.TIME_LIMIT:
+                    self._tighten(space)
+                elif limit == Status.ITERATION_LIMIT:  # a few iterations are meant to be quick
+                    self._tighten(space, self.nodes + EARLY_NODES)
+                return limit
             W, U = self._new_neurons(space, G, found, answer)
             progress = self.upper != before[0] or self.lower != before[1] or len(answer.values) > 0
             stalled = 0 if progress else stalled + 1
             if stalled >= STALLED_ROUNDS or (full and not len(W)):
-                self._use_reserve(space, G, top)
-                if self._closed():
-                    return "optimal"
-                self.note = "floating-point accuracy was reached before the gap closed; ask for a larger --gap"
-                return "iteration_limit"
+                self._tighten(space)
+                return Status.STALLED if in_time else Status.TIME_LIMIT
             self.iteration += 1
-            new = step(problem, space.points, now, W, U)
+            began = time.monotonic()
+            new = step(inner, points, now, W, U, self._step_deadline())
             if new is None:
-                self.note = "the conic solver failed on the active set; ask for a larger --gap, or rescale the data"
-                return "iteration_limit"
+                self._tighten(space)
+                return Status.SOLVER_FAILED
             now = new
 
     def _start(self, space: Coordinates, warm_start: Network | None) -> Iterate | None:
-        problem, points = self.problem, space.points
+        problem, points = self.scaling.problem, self.scaling.points
         start: Iterate | None
-        if problem.loss.name == "interpolate" and self.cost_upper is not None and warm_start is not None:
+        if problem.loss.is_constraint and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
-        elif problem.loss.name == "interpolate":
+        elif problem.loss.is_constraint:
             start = interpolating_start(problem, points, self.seed)
         else:
             start = bias_only(problem, points.shape[1])
@@ -253,10 +277,11 @@ class _Run:
         lengths = np.linalg.norm(W, axis=1)
         keep = lengths > 0.0
         W, V = W[keep] / lengths[keep, np.newaxis], V[:, keep] * lengths[keep]
-        U = (V / np.linalg.norm(V, axis=0)).T
-        if problem.loss.name != "interpolate" or self.cost_upper is not None:
+        masses = np.linalg.norm(V, axis=0)
+        W, U = W[masses > 0.0], (V[:, masses > 0.0] / masses[masses > 0.0]).T
+        if not problem.loss.is_constraint or self.cost_upper is not None:
             self._keep_if_better(warm_start, None)
-        return corrective_step(problem, points, start, W, U) if len(W) else start
+        return (corrective_step(problem, points, start, W, U, self._step_deadline()) if len(W) else None) or start
 
     # -- the two sides of the interval ----------------------------------------------------------------------------------
 
@@ -268,6 +293,7 @@ class _Run:
         self._keep_if_better(self._network(space, neurons), neurons)
 
     def _network(self, space: Coordinates, neurons: Neurons) -> Network:
+        neurons = self.scaling.outward(neurons)
         W = space.lift(neurons.W) if len(neurons.W) else np.zeros((0, self.problem.n))
         V = neurons.V
         if len(W):
@@ -295,8 +321,10 @@ class _Run:
         """
         if self.neurons is None:  # the warm start is still the best
             return
-        for neurons in simpler_neurons(self.problem, space.points, self.neurons):
+        for neurons in simpler_neurons(self.scaling.problem, self.scaling.points, self.neurons):
             assert self.network is not None
+            if self._time_is_over():
+                return
             if len(neurons.W) < self.network.width:
                 network = self._network(space, neurons).merged().without_dead_neurons()
                 upper = self._upper(network)
@@ -310,10 +338,9 @@ class _Run:
         problem = self.problem
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
-            G = problem.loss.project_dual(candidate, problem.targets)
-            starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
+            G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
             found = find_neurons(
-                space, G, problem.activation, now.neurons.W, starts, self.seed + 7919 * (self.iteration + 1)
+                space, G, problem.activation, now.neurons.W, STARTS, self.seed + 7919 * (self.iteration + 1)
             )
             top = float(found.values[0]) if len(found.values) else 0.0
             scale = best_scale(problem, G, 2.0 * problem.lam / top if top > 0.0 else math.inf)
@@ -323,42 +350,51 @@ class _Run:
         assert best is not None
         return best[1], best[2]
 
-    def _prove(self, space: Coordinates, G: np.ndarray, top: float, needed: float) -> tuple[OracleAnswer, bool]:
-        """Prove as much as is useful now; the flag says whether it was the full proof that would end the run."""
+    def _remember(self, G: np.ndarray, top: float) -> None:
+        """Keep the dual point (with the largest value found for it) that a tight proof would get most from."""
+        if top > 0.0:
+            value = self._hoped_for(G, top)
+            if self.promising is None or value > self.promising[0]:
+                self.promising = (value, G, top)
+
+    def _hoped_for(self, G: np.ndarray, bound: float) -> float:
+        """D(sG) for the best s, in floating point, if γ(G) ≤ bound."""
+        return dual_value(self.problem, best_scale(self.problem, G, 2.0 * self.problem.lam / bound) * G)
+
+    def _needed(self, G: np.ndarray) -> float:
+        """The bound of γ(G) that closes the gap."""
+        goal = self.upper - 0.9 * self.gap * abs(self.upper) if self.upper is not None else -math.inf
+        return needed_oracle_bound(self.problem, G, goal)
+
+    def _prove(self, space: Coordinates, G: np.ndarray, top: float) -> tuple[OracleAnswer, bool, bool]:
+        """Prove as much as is useful now; the flags say whether it was the full proof that would end the run, and whether it
+        had the time it wanted."""
+        needed = self._needed(G)
         full = top <= needed
-        cones = cones_pay(space.points)
         if full:
-            missed = self._search_once_more(space, G, needed)
-            if missed is not None:
-                return missed, False
-            limits = Limits(self._nodes_left(), self._soft_deadline(), self.workers)
+            limits = Limits(self._nodes_left(), self._proof_deadline(self._soft_deadline()), self.workers)
             cutoff = needed
         else:
             nodes, left = EARLY_NODES, self._nodes_left()
-            if cones:
-                nodes = max(EARLY_CONES, self.nodes // 4)
-            limits = Limits(nodes if left is None else min(nodes, left), self._soft_deadline())
+            limits = Limits(nodes if left is None else min(nodes, left), self._proof_deadline(self._soft_deadline()))
             cutoff = self.early_ratio * top
-            if self.problem.m > 1 and not cones:
+            if self.problem.m > 1:
                 limits = Limits(0)  # only the spectral rung: covers are worth their time near the end
-        answer = prove(space, G, self.problem.activation, cutoff, limits, self.seed)
-        self._use(space, G, answer)
+        answer = self._attempt(space, G, cutoff, limits)
         if not full:
             # As tight a cutoff as the few nodes allow.
             self.early_ratio = math.sqrt(self.early_ratio) if answer.complete else self.early_ratio**1.5
-        return answer, full
+        return answer, full, answer.complete or not late(limits.deadline)
 
-    def _search_once_more(self, space: Coordinates, G: np.ndarray, needed: float) -> OracleAnswer | None:
-        """Neurons above `needed` from many more starts, which cost less than a full proof that fails; None if there are none."""
-        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0:
-            return None
-        starts = min(MORE_STARTS, MORE_VALUES // self.problem.N)
-        if starts <= STARTS:
-            return None
-        none = np.zeros((0, space.points.shape[1]))
-        found = find_neurons(space, G, self.problem.activation, none, starts, self.seed + 104729 * (self.iteration + 1))
-        above = found.values > needed
-        return replace(found, W=found.W[above], values=found.values[above]) if above.any() else None
+    def _attempt(self, space: Coordinates, G: np.ndarray, cutoff: float, limits: Limits) -> OracleAnswer:
+        """The answer of the oracle, and its bound kept if it is the best so far."""
+        began = time.monotonic()
+        answer = prove(space, G, self.problem.activation, cutoff, limits, self.seed)
+        best = self.dual
+        self._use(space, G, answer)
+        if self.dual is not best:
+            self.proof_seconds = time.monotonic() - began
+        return answer
 
     def _use(self, space: Coordinates, G: np.ndarray, answer: OracleAnswer) -> None:
         self.nodes += answer.nodes
@@ -371,29 +407,55 @@ class _Run:
         defect = self.problem.loss.exact_dual_defect(G)
         if defect > 0.0:
             bound = (bound + defect * space.norm * self.problem.activation.lipschitz) * (1.0 + 2.0**-50)
-        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.scale)
+        found = dual_lower_bound(self.problem, G, bound, answer.rung, answer.proof, answer.frame)
         if math.isfinite(found.value) and (self.dual is None or found.value > self.dual.value):
             self.dual = found
 
-    def _use_reserve(self, space: Coordinates, G: np.ndarray, top: float) -> None:
-        """Spend what is left of the time on proofs of this G, from loose to tight."""
-        deadline = self.started + self.time_limit
-        if top <= 0.0:  # nothing was found that a cutoff could be measured by
+    def _tighten(self, space: Coordinates, nodes: int | None = None) -> None:
+        """Spend what is left of the time, and at most so many nodes, on proofs for the most promising dual point, loose to tight.
+
+        So the bound at the end is as tight as floating point allows, however small a gap was asked for.
+        """
+        if self.promising is None:
             return
-        for stage in STAGES:
-            if time.monotonic() > deadline or self._nodes_left() == 0 or self._closed():
-                return
-            answer = prove(
-                space,
-                G,
-                self.problem.activation,
-                stage * top,
-                Limits(self._nodes_left(), deadline, self.workers),
-                self.seed,
+        _, G, top = self.promising
+        needed = self._needed(G)
+        if nodes is not None:
+            self.node_limit = self.nodes + (
+                nodes if self.node_limit is None else min(nodes, self.node_limit - self.nodes)
             )
-            self._use(space, G, answer)
-            if not answer.complete:
+        proven = math.inf  # the tightest cutoff so far, relative to `top`
+        failed = None
+        for stage in STAGES:
+            if self._hoped_for(G, stage * top) <= (-math.inf if self.lower is None else self.lower):
+                continue
+            if stage * top <= needed < proven * top:
+                stage = needed / top
+            if not self._stage(space, G, stage * top):
+                failed = stage
+                break
+            proven = stage
+        if failed is None or self._time_is_over():
+            return
+        looser = [stage for stage in STAGES if stage > failed]
+        low, high = failed - 1.0, min(proven, min(looser, default=math.inf)) - 1.0
+        for _ in range(HALVINGS):
+            if not (0.0 < low < high < math.inf):
                 return
+            middle = math.sqrt(low * high)
+            if self._stage(space, G, (1.0 + middle) * top):
+                high = middle
+            elif self._closed() or self._time_is_over():
+                return
+            else:
+                low = middle
+
+    def _stage(self, space: Coordinates, G: np.ndarray, cutoff: float) -> bool:
+        """Whether γ(G) ≤ cutoff was proven, and there is reason to go on."""
+        if self._time_is_over() or self._nodes_left() == 0 or self._closed():
+            return False
+        limits = Limits(self._nodes_left(), self._proof_deadline(self._deadline()), self.workers)
+        return self._attempt(space, G, cutoff, limits).complete
 
     def _new_neurons(
         self, space: Coordinates, G: np.ndarray, found: OracleAnswer, answer: OracleAnswer
@@ -427,12 +489,31 @@ class _Run:
         share = 1.0 - RESERVED
         return self.started + share * self.time_limit
 
-    def _limit(self) -> str | None:
-        if time.monotonic() > self._soft_deadline():
-            return "time_limit"
+    def _proof_deadline(self, deadline: float) -> float:
+        """By when a proof that begins now has to end: by the deadline, and in time for its certificate, or for the certificate of
+        the best proof so far."""
+        if self.certificate_by is None:
+            return deadline
+        now = time.monotonic()
+        own = now + (self.certificate_by - now) / (1.0 + CERTIFYING)
+        return min(deadline, own, self.certificate_by - CERTIFYING * self.proof_seconds)
+
+    def _deadline(self) -> float:
+        return self.started + self.time_limit
+
+    def _time_is_over(self) -> bool:
+        return late(self._deadline())
+
+    def _step_deadline(self) -> float:
+        # A step may use up half of what is reserved for proofs, not more.
+        return self.started + (1.0 - 0.5 * RESERVED) * self.time_limit
+
+    def _limit(self) -> Status | None:
+        if late(min(self._soft_deadline(), self._step_deadline() - self.step_seconds)):
+            return Status.TIME_LIMIT
         if self._nodes_left() == 0:
-            return "node_limit"
-        return "iteration_limit" if self.iteration >= self.max_iterations else None
+            return Status.NODE_LIMIT
+        return Status.ITERATION_LIMIT if self.iteration >= self.max_iterations else None
 
     def _closed(self) -> bool:
         gap = relative_gap(self.upper, self.lower)
@@ -454,26 +535,22 @@ class _Run:
         self.trace.append(record)
         return self.callback is not None and self.callback(record) is True
 
-    def result(self, status: str) -> SolveResult:
-        gap = relative_gap(self.upper, self.lower)
-        if status == "optimal":
-            message = f"the gap of {self.gap:g} is proven"
-        elif status == "infeasible":
-            message = "no network of any width reaches these targets exactly, and that is proven"
-        else:
-            reason = "hand" if status == "interrupted" else f"the {status.replace('_', ' ')}"
-            message = self.note or f"stopped by {reason}; what is reported is proven"
+    def result(self, status: Status) -> SolveResult:
+        """What was proven when the run ended; optimal if the gap has closed, whatever ended the run."""
+        if status != Status.INFEASIBLE and self._closed():
+            status = Status.OPTIMAL
         return SolveResult(
             problem=self.problem,
             status=status,
             upper=self.upper,
             lower=self.lower,
-            gap=gap,
+            gap=relative_gap(self.upper, self.lower),
             network=self.network,
             iterations=self.iteration,
             seconds=time.monotonic() - self.started,
             trace=self.trace,
-            message=message,
+            requested_gap=self.gap,
+            notes=notes_of(status, self.problem),
             dual=self.dual,
             infeasibility=self.infeasible,
         )

@@ -1,9 +1,10 @@
 """The steps of the Frank-Wolfe loop: how new neurons change the network.
 
 `corrective` solves the conic program on the active set (corrective.py) and, with several outputs, polishes the result;
-it is the one to use. The other three are the classical steps, for comparison and teaching. The cone S is unbounded, so
-they run on {Σ‖v_k‖‖w_k‖ ≤ T} with T = L_0/2λ, L_0 the loss of the bias-only network: no better network is larger. Its
-extreme points are 0 and the single neurons of mass T; the penalty is linear there, and
+for many points it moves a dictionary of directions (dictionary.py). It is the one to use. The other three are the
+classical steps, for comparison and teaching. The cone S is unbounded, so they run on {Σ‖v_k‖‖w_k‖ ≤ T} with
+T = L_0/2λ, L_0 the loss of the bias-only network: no better network is larger. Its extreme points are 0 and the single
+neurons of mass T; the penalty is linear there, and
 
     F(Z, t) = min over b of C(Z + βb1ᵀ) + λ‖b‖² + 2λt
 
@@ -16,19 +17,21 @@ is convex with gradient −G in Z, so that a neuron (ŵ, v̂) of mass T has the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from cpcert.errors import InputError
+from cpcert.formulations.caratheodory import caratheodory
+from cpcert.frank_wolfe.active_set import Columns, Neurons, columns_for
 from cpcert.frank_wolfe.arc_newton import polish_in_plane
 from cpcert.frank_wolfe.arcs import arc_middles
-from cpcert.frank_wolfe.corrective import Columns, Neurons, columns_for, correct
+from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
-from cpcert.rank.caratheodory import caratheodory
 
 # So many points make the conic program slower than a dictionary of directions.
 MANY_POINTS = 300
@@ -48,43 +51,51 @@ class Iterate:
 
     idle: (W (k, r), U (k, m)), columns that no neuron uses but that the dual points have to respect: those added since
     the objective last fell. Dropping them could lead back to a dual point that was there before.
+    refine: the objective has failed to fall once: accuracy is short, and conic programs get finer units (corrective.py).
     """
 
     neurons: Neurons
     duals: tuple[np.ndarray, ...]
     step: str
     idle: tuple[np.ndarray, np.ndarray] | None = None
+    refine: bool = False
 
 
 def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
     """C(Z) + 2λΣ‖v_k‖‖w_k‖ + λ‖b‖² in floating point (C = 0 for interpolate)."""
-    Z = neurons.outputs(problem, points)
-    penalty = 2.0 * float(neurons.masses.sum()) + float(neurons.b @ neurons.b)
-    return problem.loss.value(Z, problem.targets) + problem.lam * penalty
+    return neurons.objective(problem, points)
 
 
-def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
-    """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
+def corrective_step(
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
+) -> Iterate | None:
+    """The best network on the active set and new neurons W (k, r) with output directions U (k, m): by a conic program, or on a
+    dictionary of directions where there are many points.
 
-    None if the conic solver fails.
+    None if the conic solver fails. deadline: a `time.monotonic()`, after which the solver and Newton's method stop where
+    they are.
     """
+    if many_points(problem, points):
+        return dictionary_step(problem, points, now, W, U, deadline)
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
+    refine = now.refine or now.idle is not None
     active = now.neurons.kept(_active(problem, points, now))
     if len(active.W) > problem.m * problem.N:
         active = fewer_neurons(problem, points, active)
-    found = correct(problem, points, columns_for(problem, active, W, U, points))
+    columns = columns_for(problem, active, W, U, points)
+    found = correct(problem, points, columns, now.neurons, refine, deadline)
     if found is None:
         return None
     neurons, duals, name = found.neurons, [found.G], "C"
     value = objective(problem, points, neurons)
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
-    if problem.loss.name == "interpolate":
+    if problem.loss.is_constraint:
         for angle in MERGE_ANGLES if problem.m > 1 else ():
-            better = polish_interpolation(problem, points, neurons, found.G, angle)
+            better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
-                return Iterate(better[0], (better[1], found.G), "C+P", idle)
-        return Iterate(neurons, tuple(duals), name, idle)
+                return Iterate(better[0], (better[1], found.G), "C+P", idle, refine)
+        return Iterate(neurons, tuple(duals), name, idle, refine)
     if _has_newton_in_plane(problem, points):
         polished = polish_in_plane(problem, points, neurons)
         if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
@@ -96,35 +107,37 @@ def corrective_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.nd
         size = neurons.W.size + neurons.V.size
         if problem.m > 1 or size <= (POLISHED_SIZE if rough else POLISHED_SIZE // 5):
             for angle in MERGE_ANGLES if problem.m > 1 else MERGE_ANGLES[-1:]:
-                polished = polish(problem, points, neurons, angle)
+                polished = polish(problem, points, neurons, angle, deadline=deadline)
                 if polished is not None and objective(problem, points, polished) <= value * (1.0 + 1e-12):
                     neurons, name = polished, "C+P"
                     break
     duals.append(-problem.loss.gradient(neurons.outputs(problem, points), problem.targets))
     if name == "C+P":
         duals.reverse()
-    return Iterate(neurons, tuple(duals), name, idle)
+    return Iterate(neurons, tuple(duals), name, idle, refine)
 
 
 def many_points(problem: Problem, points: np.ndarray) -> bool:
     """Whether a dictionary of directions (dictionary.py) takes the place of the conic program."""
-    return problem.loss.name != "interpolate" and points.shape[1] > 2 and problem.N >= MANY_POINTS
+    return not problem.loss.is_constraint and points.shape[1] > 2 and problem.N >= MANY_POINTS
 
 
-def dictionary_step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate | None:
+def dictionary_step(
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float
+) -> Iterate:
     """The best network on the directions of now, of its idle ones and of new neurons W (k, r), improved (dictionary.py)."""
     from cpcert.frank_wolfe import dictionary
 
     neurons = now.neurons
     if not len(neurons.W):
-        start = dictionary.trained(problem, points, 0)
-        neurons = dictionary.best_on(problem, points, neurons, start.W)
+        start = dictionary.trained(problem, points, 0, deadline)
+        neurons = dictionary.best_on(problem, points, neurons, start.W, deadline)
     new = W if now.idle is None else np.concatenate([W, now.idle[0]])
     value = objective(problem, points, now.neurons)
-    neurons, name = dictionary.improved(problem, points, neurons, new)
+    neurons, name = dictionary.improved(problem, points, neurons, new, deadline)
     idle = None if objective(problem, points, neurons) < value * (1.0 - PROGRESS) else (W, U)
     G = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
-    return Iterate(neurons, (G,), name, idle)
+    return Iterate(neurons, (G,), name, idle, now.refine)
 
 
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
@@ -146,7 +159,7 @@ def _active(problem: Problem, points: np.ndarray, now: Iterate) -> np.ndarray:
 
 
 def _has_newton_in_plane(problem: Problem, points: np.ndarray) -> bool:
-    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.name == "mse"
+    return points.shape[1] <= 2 and bool(points.any()) and problem.m == 1 and problem.loss.is_squared_distance
 
 
 def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
@@ -164,12 +177,12 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
         return
     for share in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0):
         kept = neurons.kept(neurons.masses > share * neurons.masses.max())
-        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points))
+        found = correct(problem, points, columns_for(problem, kept, kept.W[:0], kept.V.T[:0], points), neurons)
         if found is None:
             continue
         in_plane = _has_newton_in_plane(problem, points)
         small = POLISHED_SIZE // 5 if in_plane else POLISHED_SIZE
-        if problem.loss.name != "interpolate" and kept.W.size + kept.V.size <= small:
+        if not problem.loss.is_constraint and kept.W.size + kept.V.size <= small:
             for angle in MERGE_ANGLES:
                 better = polish(problem, points, found.neurons, angle)
                 if better is not None:
@@ -222,7 +235,7 @@ def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
         outputs = Z + problem.beta * b[:, np.newaxis]
         slope = problem.beta * problem.loss.gradient(outputs, problem.targets).sum(axis=1) + 2.0 * problem.lam * b
         curve = problem.beta**2 * problem.loss.hessian(outputs, problem.targets).sum(axis=0)
-        step = np.linalg.solve(curve + 2.0 * problem.lam * np.eye(problem.m), -slope)
+        step = _newton_step(curve, 2.0 * problem.lam, slope)
         length = 1.0
         while length > 1e-10 and value(b + length * step) > value(b) + 1e-4 * length * float(slope @ step):
             length *= 0.5
@@ -230,6 +243,15 @@ def fit_bias(problem: Problem, Z: np.ndarray, b: np.ndarray) -> np.ndarray:
         if np.abs(step).max() <= 1e-15 * (1.0 + np.abs(b).max()):
             break
     return b
+
+
+def _newton_step(curve: np.ndarray, ridge: float, slope: np.ndarray) -> np.ndarray:
+    """−(curve + ridge·1)⁻¹ slope for curve ⪰ 0 (m, m), also where `ridge` is lost in rounding."""
+    try:
+        return np.linalg.solve(curve + ridge * np.eye(len(slope)), -slope)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(0.5 * (curve + curve.T))
+        return -vectors @ ((vectors.T @ slope) / (np.maximum(values, 0.0) + ridge))
 
 
 def bias_only(problem: Problem, r: int) -> Iterate:
@@ -244,7 +266,9 @@ def bias_only(problem: Problem, r: int) -> Iterate:
 def classical_step(method: str, budget: float) -> Callable[..., Iterate]:
     """The step of `vanilla`, `away` or `pairwise` on the set of mass `budget` = T; see the module's docstring."""
 
-    def step(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray) -> Iterate:
+    def step(
+        problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
+    ) -> Iterate:
         lam, T = problem.lam, budget
         neurons, G = now.neurons, now.duals[0]
         features = problem.activation(neurons.W @ points.T)  # (k, N)
@@ -328,5 +352,7 @@ def require_method(problem: Problem, method: str) -> None:
     """Raises InputError for an unknown method or one that cannot run on this loss."""
     if method not in METHODS:
         raise InputError(f"method: {method!r} is not one of {', '.join(METHODS)}")
-    if method != "corrective" and problem.loss.name == "interpolate":
-        raise InputError(f"method: {method} needs a smooth loss, and interpolate is a constraint; use corrective")
+    if method != "corrective" and problem.loss.is_constraint:
+        raise InputError(
+            f"method: {method} needs a smooth loss, and {problem.loss.name} is a constraint; use corrective"
+        )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from cpcert.oracle.frame import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,16 +16,16 @@ class OracleAnswer:
     W: (k, n), unit rows, best first: the neurons found, a heuristic. values: (k,), ‖Gσ(X̃ᵀw)‖₂ at those, in floating
     point, never a bound.
     upper_bound: a float that is proven to be at least γ(G) for the exact numbers of G and X̃, rounding included; None
-    when nothing was proven. rung: which oracle proved it. proof: the object that proves it (one per rung).
-    scale: (g, x): the proof is one for G·2^−g and X̃·2^−x, exactly. nodes: how many nodes were visited. complete:
-    whether upper_bound reached the cutoff that was asked for.
+    when nothing was proven. rung: which oracle proved it. proof: the object that proves it, a dataclass of its rung;
+    frame: in which numbers (None: in those that the oracle was given). nodes: how many nodes were visited. complete: whether
+    upper_bound reached the cutoff that was asked for.
     """
 
     W: np.ndarray
     values: np.ndarray
     upper_bound: float | None
     rung: str
-    proof: Any = None
+    proof: object = None
     nodes: int = 0
     complete: bool = False
-    scale: tuple[int, int] = (0, 0)
+    frame: Frame | None = None

@@ -1,31 +1,19 @@
 """Every cell of an arrangement of hyperplanes, as a tree of signs, and the exact maximum for one output and one sign.
 
-The hyperplanes {w : x_iᵀw = 0} cut R^r into cells. In general position P of them make
+For f(w) = cᵀw + Σ κ_i relu(x_iᵀw) only the P points with κ_i > 0 matter: on each cell of their hyperplanes f is concave
+and positively homogeneous, and its maximum over the cell and the unit ball is, by duality,
 
-    2 Σ_{k<r} C(P−1, k)   cells                                                                       (Schläfli, Cover).
+    min ‖c + Σ y_i x_i‖   over   y_i ≥ κ_i (κ_i > 0, sign +),   y_i ≤ 0 (κ_i > 0, sign −),   κ_i ≤ y_i ≤ 0 (κ_i < 0).    (1)
 
-For f(w) = cᵀw + Σ κ_i relu(x_iᵀw) only the P points with κ_i > 0 matter: on each of their cells f is concave and positively
-homogeneous, and its maximum over the cell and the unit ball is, by duality, a box-constrained least-squares problem,
+Any such y bounds f on the cell, so every value of (1) is a proof and the minimum is exact. In general position there
+are 2 Σ_{k<r} C(P−1, k) cells.
 
-    min ‖c + Σ y_i x_i‖   over   y_i ≥ κ_i (κ_i > 0, sign +),   y_i ≤ 0 (κ_i > 0, sign −),   κ_i ≤ y_i ≤ 0 (κ_i < 0).        (1)
+At the next point x of a node of the tree either both signs of xᵀw get a child, or the sign σ is implied: multipliers
+μ_j ≥ 0 of the signs s_j on the path have ‖e‖ ≤ ε, e = Σ μ_j s_j x_j − σx, hence σxᵀw ≥ −ε on the node. So the tree
+covers the space by its structure, whatever the arithmetic did; ties, duplicates and dependent points need no special
+care.
 
-Any such y bounds f on the cell (κ_i relu(s) ≤ y_i s there), so every value of (1) is a proof and the minimum is exact.
-
-**The tree.** Points are taken in a fixed order. At the next point x of a node there are two cases.
-  Split: both signs of xᵀw get a child, two closed half-spaces that cover the node.
-  Implied: there are multipliers μ_j ≥ 0 of the signs s_j split on so far on this path with ‖e‖ ≤ ε, e = Σ μ_j s_j x_j − σx.
-  Since s_j x_jᵀw ≥ 0, σxᵀw ≥ −eᵀw ≥ −ε on the node: the sign is σ, and relu(xᵀw) ≤ xᵀw + ε (σ = +) or ≤ ε (σ = −).
-So the tree covers the space by its structure, whatever the arithmetic did: a sign wrongly not recognised as implied only makes
-a needless child, whose leaf is closed by an inequality like any other. There is no certificate of emptiness. Points at
-the origin, duplicates, opposite and dependent points need no special care: their signs are implied (ε ≈ 0).
-
-**Rounding**, ε₀ = 2⁻⁵², twice the unit roundoff. A computed sum of k products is off by at most kε₀/2 times the sum of absolute
-values. So a leaf with multipliers y proves
-
-    f ≤ (Σ κ_iε_i + ‖ĉ‖)(1 + (P + r + 8)ε₀) + (N + 4)ε₀(‖c‖ + Σ|y_i|‖x_i‖),   ĉ the computed c + Σ y_i x_i,
-
-and ε = ‖ê‖(1 + (r + 6)ε₀) + (d + 4)ε₀(‖x‖ + Σμ_j‖x_j‖) for an implied sign with d multipliers. Points are first scaled by powers of
-two (exactly, κ inversely) to norms of size 1.
+docs/mathematics/arrangement.md has the rest, with the rounding of a leaf and of ε.
 """
 
 from __future__ import annotations
@@ -35,12 +23,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch_kernels import FLOOR
+from cpcert.oracle.frame import Rows
 from cpcert.oracle.least_norm import INFINITE, Workspace, evaluate, min_norm
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.spectral import row_norms
+from cpcert.rounding import EPS
 
 # A sign counts as implied when its ε is at most this, relative to the size 1 of the scaled points.
 IMPLIED = 1e-13
@@ -56,7 +46,7 @@ LEAF, IMPLIED_NODE, SPLIT = 0, 1, 2
 class ArrangementProof:
     """Why f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) ≤ bound on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,): the problem as searched (scaled by powers of two). order (P,): the points
+    points (N, r), kappa (N,), linear (r,): the problem as searched, scaled as `rows` say. order (P,): the points
     with κ_i > 0 as the tree takes them. tree: int8, depth first, one entry a node: ±2 the next point is split and the
     child with that sign of x_iᵀw comes first; ±1 its sign is implied; 0 a leaf. Implied nodes and leaves have
     multipliers, in the order of the tree: `count` of them each, point `index` and `weight`. Implied: the
@@ -72,6 +62,7 @@ class ArrangementProof:
     index: np.ndarray
     weight: np.ndarray
     bound: float
+    rows: Rows
 
     @property
     def cells(self) -> int:
@@ -151,8 +142,8 @@ class _Output(NamedTuple):
     listed instead of bounded."""
 
     tree: np.ndarray
-    count: np.ndarray
-    index: np.ndarray
+    counts: np.ndarray
+    indices: np.ndarray
     weight: np.ndarray
     signs: np.ndarray
     witnesses: np.ndarray
@@ -197,10 +188,10 @@ def _write_implied(cell, depth, out, used):
     for q in range(depth):
         j = cell.path[q]
         if cell.mu[j] != 0.0:
-            out.index[used[3] + n] = j
+            out.indices[used[3] + n] = j
             out.weight[used[3] + n] = cell.mu[j]
             n += 1
-    out.count[used[2]] = n
+    out.counts[used[2]] = n
     used[2] += 1
     used[3] += n
 
@@ -362,10 +353,10 @@ def _write_leaf(kappa, y, out, used):
         if kappa[i] > 0.0 and y[i] >= kappa[i]:
             default = kappa[i]
         if y[i] != default:
-            out.index[used[3] + n] = i
+            out.indices[used[3] + n] = i
             out.weight[used[3] + n] = y[i]
             n += 1
-    out.count[used[2]] = n
+    out.counts[used[2]] = n
     used[2] += 1
     used[3] += n
 
@@ -388,9 +379,9 @@ def _enumerate(function, solve, stack, out, work):
     for k in range(1, 5):
         used[k] = 0
     while used[0] > 0:
-        if used[1] + P + 2 > out.tree.shape[0] or used[2] + P + 2 > out.count.shape[0]:
+        if used[1] + P + 2 > out.tree.shape[0] or used[2] + P + 2 > out.counts.shape[0]:
             return False
-        if used[3] + (P + 2) * (N + 1) > out.index.shape[0] or (not solve and used[4] + 1 > out.signs.shape[0]):
+        if used[3] + (P + 2) * (N + 1) > out.indices.shape[0] or (not solve and used[4] + 1 > out.signs.shape[0]):
             return False
         used[0] -= 1
         depth, alpha = _descend(function, stack, used[0], cell, out, work)
@@ -436,8 +427,8 @@ def _search(points, kappa, linear, solve, value, atom):
     while not done:
         out = _Output(
             tree=np.zeros(BUFFER + P + 2, np.int8),
-            count=np.zeros(BUFFER + P + 2, np.int32),
-            index=np.zeros(multipliers, np.int32),
+            counts=np.zeros(BUFFER + P + 2, np.int32),
+            indices=np.zeros(multipliers, np.int32),
             weight=np.zeros(multipliers),
             signs=np.zeros((0 if solve else 1 << 12, P), np.int8),
             witnesses=np.zeros((0 if solve else 1 << 12, r)),
@@ -445,7 +436,7 @@ def _search(points, kappa, linear, solve, value, atom):
         done = _enumerate(function, solve, stack, out, work)
         _, nodes, lists, entries, leaves = stack.used.tolist()
         pieces.append((
-            out.tree[:nodes], out.count[:lists], out.index[:entries], out.weight[:entries], out.signs[:leaves],
+            out.tree[:nodes], out.counts[:lists], out.indices[:entries], out.weight[:entries], out.signs[:leaves],
             out.witnesses[:leaves],
         ))  # fmt: skip
     arrays = tuple(np.concatenate(list(column)) for column in zip(*pieces, strict=True))
@@ -478,7 +469,8 @@ def arrangement_oracle(
     value, atom = _incumbent(scaled, factors, linear)
     order, tree, count, index, weight, _, _, best, atom = _search(scaled, factors, linear, True, value, atom)
     bound = float(max(best[1], best[0])) + FLOOR
-    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound)
+    rows = Rows(np.flatnonzero(keep), exponents, unit)
+    proof = ArrangementProof(scaled, factors, linear, order, tree, count, index, weight, bound, rows)
     return float(np.ldexp(bound, unit)), atom, float(np.ldexp(best[0], unit)), proof
 
 

@@ -4,20 +4,21 @@ For a fixed output direction û and g = Gᵀû the value is a difference of conv
 
     f(w) = cᵀw + Σ κ_i relu(x_iᵀw) = [cᵀw + Σ_{κ_i>0} κ_i relu(x_iᵀw)] − Σ_{κ_i<0} |κ_i| relu(x_iᵀw).
 
-Linearise the convex part at w (p = its subgradient); what remains is concave and its maximum over the ball is, by duality,
+Linearise the convex part at w (p = its subgradient); what remains is concave and its maximum over the ball is, by
+duality,
 
     min over y_i ∈ [κ_i, 0] of ‖p + Σ_{κ_i<0} y_i x_i‖,
 
 a projection on a zonotope, attained at the direction of the residual: the next w. The value never falls, it stops after
-finitely many steps, and kinks x_iᵀw = 0, where optimal neurons sit, are no obstacle, as they are for gradients. With several
-outputs, û = Gσ/‖Gσ‖ is renewed after each step (the value ‖Gσ(X̃ᵀw)‖ = max over û still never falls).
+finitely many steps, and kinks x_iᵀw = 0, where optimal neurons sit, are no obstacle, as they are for gradients. With
+several outputs, û = Gσ/‖Gσ‖ is renewed after each step (the value ‖Gσ(X̃ᵀw)‖ = max over û still never falls).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.least_norm import Workspace, ascent_step
 
 STEPS = 60

@@ -4,60 +4,43 @@
 
 For one output g, σ(s) = a₋s + (a₊ − a₋) relu(s) gives κ = (a₊ − a₋)g and c = a₋X̃g; the oracle runs this for g and −g.
 
-**The bound of a node.** A node knows intervals l_i ≤ x_iᵀw ≤ u_i that hold for all its w that still matter. For every
-y ∈ R^N, Fenchel's inequality on each interval, κ_i relu(s) ≤ y_i s + h_i(y_i) with h_i(y) = max over s ∈ [l_i, u_i] of
-κ_i relu(s) − ys, gives
+A node knows intervals l_i ≤ x_iᵀw ≤ u_i. With h_i(y) = max over s ∈ [l_i, u_i] of κ_i relu(s) − ys, for *any* y ∈ R^N
 
-    f(w) ≤ α + ĉᵀw ≤ α + ‖ĉ‖,    α = Σ h_i(y_i),   ĉ = c + Σ y_i x_i.                                       (1)
+    f(w) ≤ α + ĉᵀw ≤ α + ‖ĉ‖,    α = Σ h_i(y_i),   ĉ = c + Σ y_i x_i                                       (1)
 
-*Any* y is valid. h is 0 in four cases, which is all that this search uses besides the chord:
-  l ≥ 0 and y ≥ κ;   u ≤ 0 and y ≤ 0;   κ < 0 < u, l < 0 and κ ≤ y ≤ 0;   and for κ > 0, l < 0 < u the chord y = κu/(u − l)
-with h = −yl. So minimising ‖ĉ‖ is a box-constrained least-squares problem: y_i ≥ κ_i or y_i ≤ 0 for signs fixed by
-branching (the excess is the multiplier of that sign constraint), κ_i ≤ y_i ≤ 0 for the concave kinks (exact, by duality).
+(Fenchel), so that minimising ‖ĉ‖ is least squares over a box. Only w with ĉᵀw ≥ ς := u − α matter when f ≤ u is to be
+proven: with the signs s_j x_jᵀw ≥ 0 of the branching, any ρ ≥ 0, s_jμ_j ≥ 0 and d = ±x_i,
 
-**Tightening.** Only w with f(w) > u matter when f ≤ u is to be proven. By (1) they satisfy ĉᵀw ≥ ς := u − α: a cap of the
-ball. With the sign constraints s_j x_jᵀw ≥ 0 of the branching and any ρ ≥ 0, s_jμ_j ≥ 0,
+    dᵀw ≤ ‖d + ρĉ + Σ μ_j x_j‖ − ρς                                                                        (2)
 
-    d ᵀw ≤ ‖d + ρĉ + Σ μ_j x_j‖ − ρς                                                                       (2)
+tightens l_i, u_i. Branching on the sign of x_iᵀw covers a node by two closed half-spaces, so the tree covers the ball
+by its structure; leaves are closed by (1) or by l_i > u_i. `BranchProof` keeps the tree; `steps` replays it.
 
-for d = ±x_i: new l_i, u_i. They decide signs without branching, shrink chords, and show that a node is empty (l_i > u_i).
-Tightened intervals hold in all descendants. (Chords and cap alone need 10 to 100 times as many nodes.)
-
-**Proof.** Branching on the sign of x_iᵀw covers the node by two closed half-spaces, so the tree covers the ball by its
-structure, and each leaf is closed by (1) or by emptiness. `BranchProof` keeps the tree; `steps` replays it and yields
-every multiplier in (1) and (2).
-
-**Subtrees.** What the search does below a node depends on that node alone (`OpenNode`: its intervals, y and signs). So subtrees
-can be searched anywhere and in any order; their entries, put together depth first, are the tree of the search by one
-process, entry by entry, and the proof is the same. Work is cut by node counts, not by time: the first `FIRST_NODES` are
-visited here, then every open node is a task of at most `TASK_NODES`, whose own open nodes are tasks again. What tasks found counts
-in depth-first order only, as if a task whose turn has not come had not been run: so neither limits, nor bounds, nor the
-neurons found depend on the number of workers.
-
-**Rounding.** With ε = 2⁻⁵², twice the unit roundoff: a computed sum of k products is off by at most (k + 1)ε/2 times the
-sum of absolute values, a computed norm of r entries by the relative (r + 3)ε/2. So, computed from the final y (not from
-running sums),
-
-    α + ‖ĉ‖ ≤ (α̂ + ‖ĉ‖^)(1 + (N + r + 8)ε) + (N + 4)ε (‖c‖ + Σ|y_i|‖x_i‖),
-
-where h_i is evaluated as the larger of −yl and (κ − y)u, so that a rounded chord slope stays valid. (2) is
-evaluated the same way: the norm times 1 + (r + 6)ε plus (b + 4)ε(‖d‖ + ρ‖ĉ‖ + ρ|ς| + Σ|μ_j|‖x_j‖) for b multipliers. A node is
-closed only when these inflated values are at most the cutoff. All inputs are taken as exact float64 numbers.
+What the search does below a node depends on that node alone, and work is cut by node counts: neither limits, nor
+bounds, nor the neurons found depend on the number of workers. A node is closed only when (1) and (2), inflated by their
+rounding, are at most the cutoff. docs/mathematics/branch.md has the cases of h, the subtrees and the rounding.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpcert.oracle.branch_kernels import EPS, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.errors import ProofError
+from cpcert.oracle.branch_kernels import FINISHED, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.oracle.frame import Rows
 from cpcert.oracle.least_norm import Workspace
-from cpcert.parallel import HERE, Task, Workers, late, wait
+from cpcert.oracle.rung import NO_LIMITS, Limits
+from cpcert.parallel import Task, Workers, late, wait
+from cpcert.rounding import EPS
 
 NODES_PER_CALL = 500
+# Nodes of the first call of a search with a deadline, and the seconds that a call should stay below.
+FIRST_CALL, SECONDS_PER_CALL = 8, 0.1
 # Nodes before a search is cut into tasks, and nodes of a task. They are a part of the search: another number, another result.
 FIRST_NODES, TASK_NODES = 1000, 250
 # Tasks given to the workers in advance.
@@ -70,7 +53,7 @@ NODES_AFTER_ATOM = 200
 class BranchProof:
     """The tree that proves f ≤ cutoff on the unit ball.
 
-    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled by powers of two. tree: int32, one entry
+    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled as `rows` say. tree: int32, one entry
     per node in the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
     first child, the next entry, is the one where that sign is ±1. The multipliers are those of a deterministic
     replay: see `steps`.
@@ -81,11 +64,12 @@ class BranchProof:
     linear: np.ndarray
     cutoff: float
     tree: np.ndarray
+    rows: Rows
 
     def steps(self) -> Iterator[np.ndarray]:
         """Replay the search and yield its steps (tree_language.py), those of some nodes at a time.
 
-        The arrays are overwritten by the next. Raises AssertionError if the replay visits another tree.
+        The arrays are overwritten by the next. Raises ProofError if the replay visits another tree.
         """
         search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
         N, depth = len(self.kappa), len(search.stack.low)
@@ -93,11 +77,14 @@ class BranchProof:
         at = 0
         while True:
             status, tree, steps = search.advance(nodes)
-            assert np.array_equal(tree, self.tree[at : at + len(tree)]), "the replay left the recorded tree"
+            if not np.array_equal(tree, self.tree[at : at + len(tree)]):
+                raise ProofError("the replay of a branch and bound left the recorded tree")
             at += len(tree)
             yield steps
             if status != RUNNING:
-                return
+                break
+        if status != FINISHED or at != len(self.tree) or search.stack.worst[0] > 0.0:
+            raise ProofError("the replay of a branch and bound did not close the recorded tree")
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,12 +209,17 @@ def explore(
     search = _Search(points, kappa, linear, cutoff, max_atoms=max_atoms, start=start)
     pieces = [np.zeros(0, np.int32)]
     visited, status = 0, RUNNING
+    call = NODES_PER_CALL if deadline is None else FIRST_CALL
     while status == RUNNING and visited < nodes:
         if visited and late(deadline):
             break
-        status, tree, _ = search.advance(min(NODES_PER_CALL, nodes - visited))
+        began = time.monotonic()
+        status, tree, _ = search.advance(min(call, nodes - visited))
         visited += len(tree)
         pieces.append(tree)
+        if deadline is not None:
+            quick = time.monotonic() - began < 0.5 * SECONDS_PER_CALL
+            call = min(2 * call, NODES_PER_CALL) if quick else max(call // 2, 1)
     found = int(search.stack.counts[1])
     return Explored(
         np.concatenate(pieces), search.open_nodes(), float(search.stack.worst[0]),
@@ -256,7 +248,7 @@ class _Subtrees:
     def next(self, nodes: float, deadline: float | None) -> Explored | None:
         """What the task whose turn it is has done, with at most so many nodes; None after the deadline."""
         first = self.pending[-1]
-        task = self._submit()
+        task = self._submit(deadline)
         while not task.done():
             wait([other.task for other in self.pending if other.task and not other.unfolded], deadline)
             if late(deadline):
@@ -264,22 +256,24 @@ class _Subtrees:
             for other in self.pending[:-1]:
                 if other.task and not other.unfolded and other.task.done():
                     self._unfold(other, other.task.result())
-            self._submit()
+            self._submit(deadline)
         found = task.result()
         if len(found.tree) > nodes:
-            found = explore(*self.problem, first.node, int(nodes))
+            found = explore(*self.problem, first.node, int(nodes), deadline)
             first.unfolded = False
         if not first.unfolded:
             self._unfold(first, found)
         self.pending.pop()
         return found
 
-    def _submit(self) -> Task[Explored]:
+    def _submit(self, deadline: float | None) -> Task[Explored]:
         """Keep the workers busy with the subtrees next in order, at least with the first, whose task is returned."""
+        # A task elsewhere is not waited for after the deadline; and another machine has another clock.
+        limits = (TASK_NODES, deadline if self.workers.executor is None else None)
         busy = sum(subtree.task is not None and not subtree.unfolded for subtree in self.pending)
         for subtree in reversed(self.pending):
             if subtree.task is None and (subtree is self.pending[-1] or busy < TASKS_PER_WORKER * self.workers.count):
-                subtree.task = self.workers.submit(explore, *self.problem, subtree.node, TASK_NODES)
+                subtree.task = self.workers.submit(explore, *self.problem, subtree.node, *limits)
                 busy += 1
         task = self.pending[-1].task
         assert task is not None
@@ -306,17 +300,14 @@ def branch_and_bound(
     kappa: np.ndarray,
     linear: np.ndarray,
     cutoff: float,
+    limits: Limits = NO_LIMITS,
     *,
-    node_limit: int | None = None,
-    deadline: float | None = None,
     max_atoms: int = 8,
-    workers: Workers = HERE,
 ) -> BranchResult:
     """Prove f(w) = linearᵀw + Σ κ_i relu(points_iᵀw) ≤ cutoff on the unit ball, or find w with f(w) > cutoff.
 
-    points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. node_limit: nodes at most (None: no limit).
-    deadline: a `time.monotonic()` after which the search stops. What is returned as `upper_bound` is proven whatever
-    stopped the search. workers: where the subtrees of a long search are searched; the result does not depend on it.
+    points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. What is returned as `upper_bound` is proven
+    whatever stopped the search; it does not depend on the workers, who search the subtrees of a long one.
     """
     points = np.ascontiguousarray(points, dtype=np.float64)
     nothing = BranchResult(math.inf, False, np.zeros((0, points.shape[1])), np.zeros(0), 0)
@@ -325,18 +316,20 @@ def branch_and_bound(
     # Powers of two bring every point and the cutoff near 1, without any rounding: κ_i relu(x_iᵀw) stays the same when
     # x_i is halved and κ_i doubled.
     keep = (kappa != 0.0) & np.any(points != 0.0, axis=1)
-    exponents = np.frexp(np.abs(points[keep]).max(axis=1, initial=0.0))[1]
-    scale_f = 2.0 ** -math.frexp(cutoff)[1]
-    points = np.ascontiguousarray(np.ldexp(points[keep], -exponents[:, np.newaxis]))
-    kappa = np.ascontiguousarray(np.ldexp(kappa[keep] * scale_f, exponents))
+    exponents = np.frexp(np.abs(points).max(axis=1, initial=0.0))[1].astype(np.int64)
+    rows = Rows(np.flatnonzero(keep), exponents, math.frexp(cutoff)[1])
+    scale_f = 2.0**-rows.unit
+    points = np.ascontiguousarray(np.ldexp(points[keep], -exponents[keep, np.newaxis]))
+    kappa = np.ascontiguousarray(np.ldexp(kappa[keep] * scale_f, exponents[keep]))
     linear = np.ascontiguousarray(linear * scale_f)
     if not max(np.abs(kappa).max(initial=0.0), np.abs(linear).max(initial=0.0)) < 1.0 / SMALLEST:
         return nothing
     problem = (points, kappa, linear, cutoff * scale_f, max_atoms)
-    limit = math.inf if node_limit is None else node_limit
+    limit = math.inf if limits.nodes is None else limits.nodes
+    deadline = limits.deadline
     parts = [explore(*problem, None, int(min(FIRST_NODES, limit)), deadline)]
     nodes = len(parts[0].tree)
-    subtrees = _Subtrees(problem, parts[0].open, workers)
+    subtrees = _Subtrees(problem, parts[0].open, limits.workers)
     try:
         while subtrees.pending and nodes < limit and not len(parts[-1].atoms):
             found = None if late(deadline) else subtrees.next(limit - nodes, deadline)
@@ -359,5 +352,5 @@ def branch_and_bound(
         atoms=atoms[order],
         values=values[order] / scale_f,
         nodes=nodes,
-        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree) if closed else None,
+        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree, rows) if closed else None,
     )

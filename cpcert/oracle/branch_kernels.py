@@ -1,7 +1,7 @@
 """The compiled part of branch.py, which has the mathematics: one node after another, its bound, its children.
 
-`advance` is the loop over the stack; a node is bounded and tightened in turns (`_close`), then closed, or searched for a neuron and
-branched. It is a file of its own so that numba compiles it again only when it changes.
+`advance` is the loop over the stack; a node is bounded and tightened in turns (`_close`), then closed, or searched for
+a neuron and branched. It is a file of its own so that numba compiles it again only when it changes.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.least_norm import INFINITE, ascent_step, evaluate, min_norm
 from cpcert.oracle.tree_language import BOUND, BRANCH, CLOSE, EMPTY, TIGHTEN
-
-EPS = 2.0**-52
+from cpcert.rounding import EPS
 
 # Numbers of cycles and rounds: they change the speed, never the validity. Measured on gaussian and diabetes problems
 # (N, r) = (40, 9), (60, 5), (100, 5) and on digits (40, 40).
@@ -93,7 +92,7 @@ class _Scratch(NamedTuple):
     c: np.ndarray  # (r,) ĉ
     direction: np.ndarray  # (r,) ĉ/‖ĉ‖, later the neuron
     z: np.ndarray  # (r,)
-    index: np.ndarray  # (N + 1,) coordinates of y that move
+    moving: np.ndarray  # (N + 1,) coordinates of y that move
     lower: np.ndarray  # (N,) their box
     upper: np.ndarray
     mu: np.ndarray  # (N,)
@@ -174,7 +173,7 @@ def _slopes(claim, node, scratch, cell):
     """Start (1): y within its box, ĉ for it, and which coordinates may move. cell: no sign is undecided. Returns (α, how many)."""
     points, kappa = claim.points, claim.kappa
     l, u, y, branched = node.low, node.high, node.y, node.branched  # noqa: E741 (the letter of the docstring)
-    c, index, lower, upper, given = scratch.c, scratch.index, scratch.lower, scratch.upper, scratch.given
+    c, index, lower, upper, given = scratch.c, scratch.moving, scratch.lower, scratch.upper, scratch.given
     linear = claim.linear
     n = np.int64(0)
     alpha = 0.0
@@ -225,7 +224,7 @@ def _slopes(claim, node, scratch, cell):
 def _bound(claim, node, scratch, work, norm_linear):
     """Inequality (1) with the best y found. Returns (proven bound, α, ‖ĉ‖, allowance for rounding); y and ĉ are in place."""
     points, kappa, cutoff, y = claim.points, claim.kappa, claim.cutoff, node.y
-    c, index, given = scratch.c, scratch.index, scratch.given
+    c, index, given = scratch.c, scratch.moving, scratch.given
     norms, linear, l, u = claim.norms, claim.linear, node.low, node.high  # noqa: E741
     N, r = points.shape
     undecided = 0
@@ -409,7 +408,7 @@ def _look_for_neuron(claim, node, scratch, work, found, count):
             for i in range(lower.shape[0]):
                 lower[i] = 0.5 * claim.kappa[i]
             norm = ascent_step(
-                claim.points, claim.square, claim.kappa, claim.linear, direction, lower, z, scratch.index, upper, work
+                claim.points, claim.square, claim.kappa, claim.linear, direction, lower, z, scratch.moving, upper, work
             )
             if norm <= v or norm <= TINY:
                 break

@@ -1,38 +1,38 @@
 """Several outputs, any number of them: a tree over signs with the relaxation of relaxation.py in every node.
 
-γ(G) = max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖. A node is a cone {w : s_j h_jᵀw ≥ 0}, the h_j being points or other normals. Signs of x_iᵀw
-that follow from these are found first, as in arrangement.py: multipliers μ ≥ 0 with ‖Σ μ_j s_j h_j − σx_i‖ ≤ ε show σx_iᵀw ≥ −ε
-for ‖w‖ ≤ 1, and taking the sign for granted changes the value by at most |a₊ − a₋|‖g_i‖ε. Then the multipliers of
+γ(G) = max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖. A node is a cone {w : s_j h_jᵀw ≥ 0}, the h_j being points or other normals.
+Signs of x_iᵀw that follow from these up to ε_i are found first, as in arrangement.py; then the multipliers of
 relaxation.py prove
 
     ‖Gσ(X̃ᵀw)‖ ≤ √ρ + Σ |a₊ − a₋| ‖g_i‖ε_i   on the node and the unit ball.                                        (1)
 
-A node that (1) does not close is split: on the sign of a point whose sign is unknown, the one that the solution Y of the
-relaxation leaves most undecided (‖g_i‖(Y_{z_i z_i} − |x_iᵀY_{w z_i}|) is largest), or, when every sign is known, on a hyperplane
-through the cone, orthogonal to the second eigenvector of Y_ww. Both half-spaces of a split are children, so the tree covers the
-space by its structure, whatever floating point did; there is no certificate of emptiness.
+A node that (1) does not close is split, on the sign that the relaxation leaves most undecided or, when every sign is
+known, on a hyperplane through the cone. Both half-spaces of a split are children, so the tree covers the space by its
+structure, whatever floating point did; there is no certificate of emptiness.
 
-The relaxation of a node with many unknown signs is dear and seldom closes it; it is skipped where splitting on looks
-cheaper (`_worth_solving`). That, the order of the search and the atoms found are heuristic; every bound is proven.
+Where the relaxation is solved, the order of the search and the atoms found are heuristic; every bound is proven.
+docs/mathematics/cells.md has this page and that of relaxation.py in full.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-import time
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from cpcert.activations import Activation
+from cpcert.compiled import njit
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.arrangement import IMPLIED, cell_count, implied_sign, scaled_points
 from cpcert.oracle.ascent import ascend, starting_points
+from cpcert.oracle.frame import Rows
 from cpcert.oracle.least_norm import INFINITE, Workspace
 from cpcert.oracle.relaxation import Multipliers, certify, relax, solve
-from cpcert.oracle.spectral import EPS, row_norms, spectral_bound
+from cpcert.oracle.rung import NO_LIMITS, Limits, Question
+from cpcert.oracle.spectral import row_norms, spectral_bound
+from cpcert.rounding import EPS
 
 # Neurons above the cutoff to collect before the search stops, and nodes to visit for it at most.
 MAX_ATOMS = 8
@@ -73,12 +73,12 @@ class CellLeaf:
 
 @dataclass(frozen=True, eq=False)
 class CellProof:
-    """Why ‖Gσ(X̃ᵀw)‖ ≤ bound·2^unit on the unit ball.
+    """Why ‖Gσ(X̃ᵀw)‖ ≤ bound·2^unit on the unit ball, unit that of `rows`.
 
-    points (N, r), G (m, N): the problem as searched: points scaled by powers of two, columns of G inversely, G by
-    2^−unit, points that play no part left out. planes (P, r): the points, then other normals. The tree is listed depth
-    first. plane: int32, −1 for a leaf, the plane split on otherwise (sign + first, then sign −). implied: for every node,
-    the signs found to follow from those above it. leaves: in the order of the tree.
+    points (N, r), G (m, N): the problem as searched, scaled as `rows` say, points that play no part left out. planes
+    (P, r): the points, then other normals. The tree is listed depth first. plane: int32, −1 for a leaf, the plane split
+    on otherwise (sign + first, then sign −). implied: for every node, the signs found to follow from those above it.
+    leaves: in the order of the tree.
     """
 
     points: np.ndarray
@@ -90,7 +90,7 @@ class CellProof:
     implied: tuple[tuple[Implied, ...], ...]
     leaves: tuple[CellLeaf, ...]
     bound: float
-    unit: int
+    rows: Rows
 
 
 @dataclass(eq=False)
@@ -250,12 +250,10 @@ class _Search:
             if value > self.cutoff and np.all(self.cone @ w >= 0.0) and not np.any(self.W @ w > 1.0 - 1e-9):
                 self.W, self.values = np.vstack([self.W, w]), np.append(self.values, value)
 
-    def run(self, node_limit: int | None, deadline: float | None) -> None:
+    def run(self, limits: Limits) -> None:
         since = 0
         while self.open:
-            if node_limit is not None and self.nodes >= node_limit:
-                return
-            if deadline is not None and time.monotonic() > deadline:
+            if limits.left(self.nodes).spent():
                 return
             if len(self.values):
                 since += 1
@@ -277,7 +275,9 @@ class _Search:
             multipliers = certify(relaxed, hint)
             hopeless = multipliers is None or node.cuts > CUTS
             if multipliers is not None:
-                bound = (math.sqrt(multipliers.square) + node.slack) * (1.0 + 4.0 * EPS)
+                # A slack is a sum over the path, each of whose terms may be rounded down.
+                slack = node.slack * (1.0 + len(self.points) * EPS)
+                bound = (math.sqrt(multipliers.square) + slack) * (1.0 + 4.0 * EPS)
                 if bound < node.bound:
                     node.bound = bound
                     node.leaf = CellLeaf(node.path, node.sign, undecided, multipliers)
@@ -387,7 +387,7 @@ class _Search:
                 self._new_planes(self.planes[:-1])
         return -1
 
-    def proof(self, bound: float, unit: int) -> CellProof | None:
+    def proof(self, bound: float, rows: Rows) -> CellProof | None:
         """The smallest part of the tree that proves the bound; None if the nodes alone do not."""
         planes: list[int] = []
         implied: list[tuple[Implied, ...]] = []
@@ -414,7 +414,7 @@ class _Search:
             implied=tuple(implied),
             leaves=tuple(leaves),
             bound=bound,
-            unit=unit,
+            rows=rows,
         )
 
 
@@ -423,19 +423,17 @@ def cell_cover(
     G: np.ndarray,
     activation: Activation,
     cutoff: float,
+    limits: Limits = NO_LIMITS,
     *,
-    node_limit: int | None = None,
-    deadline: float | None = None,
     seed: int = 0,
     cone: np.ndarray | None = None,
     witness: np.ndarray | None = None,
 ) -> OracleAnswer:
     """Prove γ(G) ≤ cutoff by a tree over activation patterns, or find neurons above the cutoff.
 
-    points (N, r), G (m, N): exact float64 numbers, any m. node_limit: nodes at most. deadline: a `time.monotonic()`, passed
-    by at most one relaxation. upper_bound is proven whatever stopped the search; W (k, r) are the neurons above the
-    cutoff that were met. cone (k, r), with a point `witness` (r,) inside: only neurons w with cone·w ≥ 0 count, in the
-    bound as in the search.
+    points (N, r), G (m, N): exact float64 numbers, any m. The deadline is passed by at most one relaxation. upper_bound is
+    proven whatever stopped the search; W (k, r) are the neurons above the cutoff that were met. cone (k, r), with a point
+    `witness` (r,) inside: only neurons w with cone·w ≥ 0 count, in the bound as in the search.
     """
     cheap, spectral = spectral_bound(points, G, activation)
     keep = np.any(G != 0.0, axis=0) & np.any(points != 0.0, axis=1)
@@ -443,19 +441,26 @@ def cell_cover(
     if cheap <= cutoff or cutoff <= 0.0 or activation.kink == 0.0 or not keep.any():
         return OracleAnswer(*none, cheap, "spectral", spectral, 0, bool(cheap <= cutoff))
     # Powers of two bring points and cutoff near 1, without any rounding.
-    unit = int(np.frexp(cutoff)[1])
-    scaled, exponents = scaled_points(points[keep])
-    weights = np.ldexp(G[:, keep], exponents - unit)
+    scaled, exponents = scaled_points(points)
+    rows = Rows(np.flatnonzero(keep), exponents, math.frexp(cutoff)[1])
+    scaled, unit = np.ascontiguousarray(scaled[keep]), rows.unit
+    weights = np.ldexp(G[:, keep], exponents[keep] - unit)
     search = _Search(scaled, weights, activation, math.ldexp(cutoff, -unit), math.ldexp(cheap, -unit), cone, witness)
     W, U = starting_points(scaled, weights, STARTS, seed)
     search.add_atoms(W, U)
     if not len(search.values):
-        search.run(node_limit, deadline)
+        search.run(limits)
     order = np.argsort(-search.values, kind="stable")[:MAX_ATOMS]
     found = search.W[order], np.ldexp(search.values[order], unit)
     bound = search.bound()
-    proof = search.proof(bound, unit)
+    proof = search.proof(bound, rows)
     if proof is None:
         return OracleAnswer(*found, cheap, "spectral", spectral, search.nodes, False)
     bound = math.ldexp(bound, unit)
     return OracleAnswer(*found, bound, "cells", proof, search.nodes, bool(bound <= cutoff))
+
+
+def prove(question: Question, limits: Limits) -> OracleAnswer:
+    """The rung `cells`."""
+    points, G, activation, aim = question.points, question.G, question.activation, question.aim
+    return cell_cover(points, G, activation, aim, limits, seed=question.seed)

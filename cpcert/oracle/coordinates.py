@@ -1,12 +1,11 @@
 """Points in as few coordinates as their rank, with the price of the change proven.
 
-γ(G) depends on the points x_i ∈ R^n only through their span. When rank X̃ = r < n, the oracles run on x̂_i ∈ R^r with
-x_i = Q x̂_i + e_i, QᵀQ ≈ I in floating point. For ‖w‖ ≤ 1, ŵ = Qᵀw has ‖ŵ‖ ≤ ‖Q‖ and |wᵀx_i − ŵᵀx̂_i| ≤ ‖e_i‖, so
+When rank X̃ = r < n, the oracles run on x̂_i ∈ R^r with x_i = Q x̂_i + e_i, QᵀQ ≈ I in floating point, and
 
     γ(G; X̃) ≤ ‖Q‖ γ(G; X̂) + max(|a₊|, |a₋|) Σ_i ‖g_i‖ ‖e_i‖,      ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F.
 
-Both corrections are bounded with their own rounding: a product of k terms is off by at most kε/2 times the product of
-absolute values, ε = 2⁻⁵². With r = n nothing is changed and nothing is lost.
+Both corrections are bounded with their own rounding. With r = n nothing is changed and nothing is lost. See
+docs/mathematics/coordinates.md.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cpcert.oracle.spectral import EPS, row_norms
+from cpcert.oracle.spectral import row_norms
+from cpcert.rounding import EPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,11 @@ class Coordinates:
 
 def coordinates(X_tilde: np.ndarray) -> Coordinates:
     """The coordinates of the columns of X̃ (n, N) in an orthonormal basis of their span, found by SVD."""
-    n, N = X_tilde.shape
-    size = float(np.linalg.norm(X_tilde)) * (1.0 + (n * N + 4) * EPS)
+    n = len(X_tilde)
     left, singular, _ = np.linalg.svd(X_tilde, full_matrices=False)
     rank = max(int((singular > 1e-11 * singular[0]).sum()), 1)
     if rank == n:
-        return Coordinates(np.ascontiguousarray(X_tilde.T), np.eye(n), 1.0, np.zeros(N), size)
+        return unchanged(X_tilde)
     Q = np.ascontiguousarray(left[:, :rank])
     points = np.ascontiguousarray(X_tilde.T @ Q)
     E = X_tilde - Q @ points.T
@@ -59,4 +58,15 @@ def coordinates(X_tilde: np.ndarray) -> Coordinates:
     residual = np.linalg.norm(np.abs(E) + error, axis=0) * (1.0 + (n + 4) * EPS)
     defect = np.abs(Q.T @ Q - np.eye(rank)) + (n + 3) * EPS * (np.abs(Q.T) @ np.abs(Q) + np.eye(rank))
     stretch = 1.0 + 0.5 * float(np.linalg.norm(defect)) * (1.0 + (rank * rank + 4) * EPS) + EPS
-    return Coordinates(points, Q, stretch, residual, size)
+    return Coordinates(points, Q, stretch, residual, _size(X_tilde))
+
+
+def unchanged(X_tilde: np.ndarray) -> Coordinates:
+    """The columns of X̃ (n, N) as they are."""
+    n, N = X_tilde.shape
+    return Coordinates(np.ascontiguousarray(X_tilde.T), np.eye(n), 1.0, np.zeros(N), _size(X_tilde))
+
+
+def _size(X_tilde: np.ndarray) -> float:
+    """Proven ≥ ‖X̃‖_F."""
+    return float(np.linalg.norm(X_tilde)) * (1.0 + (X_tilde.size + 4) * EPS)

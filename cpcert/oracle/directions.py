@@ -1,41 +1,25 @@
 """Several outputs of small rank: a cover of the output directions by simplicial cones.
 
-h(u) = max over ‖w‖ ≤ 1 of uᵀGσ(X̃ᵀw) is convex and positively homogeneous in u ∈ R^m, and γ(G) = max over ‖u‖ = 1 of h(u). For
-one u it is the problem of branch.py: κ = (a₊ − a₋)Gᵀu, c = a₋X̃Gᵀu.
+h(u) = max over ‖w‖ ≤ 1 of uᵀGσ(X̃ᵀw) is convex and positively homogeneous in u ∈ R^m, and γ(G) = max over ‖u‖ = 1 of
+h(u). For one u it is the problem of branch.py. G = QH + R with k = rank G columns in Q brings u into R^k, at the price
+of R and of QᵀQ − I.
 
-**Reduction.** G = QH + R with k = rank G columns in Q (m, k), QᵀQ ≈ I in floating point. For ‖w‖ ≤ 1
-
-    γ(G) ≤ ‖Q‖ γ(H) + max(|a₊|, |a₋|) Σ_i ‖r_i‖ ‖x_i‖,   ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F,
-
-so u runs over R^k. For k = m nothing is changed.
-
-**A cone** with vertices u_1, …, u_k and proven γ_j ≥ h(u_j). If ℓ·u_j ≥ γ_j for all j, then for u = Σ t_j u_j, t ≥ 0,
+A cone with vertices u_1, …, u_k and proven γ_j ≥ h(u_j): if ℓ·u_j ≥ γ_j for all j, then for u = Σ t_j u_j, t ≥ 0,
 
     h(u) ≤ Σ t_j h(u_j) ≤ ℓ·u ≤ ‖ℓ‖ ‖u‖.                                                                        (1)
 
-The smallest ‖ℓ‖ is the maximum of the interpolant of the γ_j on the cone and the unit sphere, second order in the size of
-the cone. k inequalities and a norm are the whole proof of a cone. The cover starts with the 2^k orthants; the cone
-with the largest bound is bisected at its longest edge until all bounds are below the cutoff.
+k inequalities and a norm are the whole proof of a cone. The cover starts with the 2^k orthants; the cone with the
+largest bound is bisected at its longest edge until all bounds are below the cutoff. Vertices are exact: 2^p u_a + 2^q
+u_b with integer entries below 2⁵³. Vertex values come from branch and bound, sharp near the active directions only.
 
-**Vertices are exact.** The new vertex of an edge is 2^p u_a + 2^q u_b, with p, q such that both terms have about the same norm.
-All entries are integers below 2⁵³ in size, hence exact in float64, and the two halves cover the cone exactly. After 51
-generations there are no bits left and the cone keeps its bound.
-
-**Vertex values** come from branch and bound, each with a cutoff of its own: a little above the best value known there, the
-little being a fraction of the distance to the target, so that cheap proofs serve far from the active directions and sharp
-ones near them. A neuron above the target ends the search: γ(G) > cutoff.
-
-**Rounding**, ε = 2⁻⁵², twice the unit roundoff. κ and c are off by at most (N + k + 6)ε times the same sums of absolute values; for
-‖w‖ ≤ 1 this changes h(u) by at most (N + k + 6)ε(|a₊ − a₋| + |a₋|) Σ_i (|H|ᵀ|u|)_i ‖x_i‖, which γ_j contains. ℓ is scaled up until
-ℓ·u_j − (k + 2)ε|ℓ|·|u_j| ≥ γ_j in floating point, and ‖ℓ‖ is inflated by 1 + (k + 4)ε.
+docs/mathematics/directions.md has the reduction and the rounding.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -44,7 +28,10 @@ from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import BranchProof, branch_and_bound
-from cpcert.oracle.spectral import EPS, TINY, row_norms, spectral_bound
+from cpcert.oracle.rung import NO_LIMITS, Limits, Question
+from cpcert.oracle.spectral import TINY, row_norms, spectral_bound
+from cpcert.parallel import HERE
+from cpcert.rounding import EPS
 
 # The part of the distance to the target by which a vertex value may exceed the best value known, and its floor.
 SLACK = 0.01
@@ -55,7 +42,6 @@ NEGLIGIBLE = 1e-10
 STEEP = 1e-9
 STARTS = 100
 MAX_ATOMS = 8
-BITS = 52
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +146,10 @@ class _Cover:
         H: np.ndarray,
         activation: Activation,
         cutoff: float,
-        node_limit: int | None,
-        deadline: float | None,
+        limits: Limits,
     ) -> None:
         self.points, self.H, self.activation, self.cutoff = points, H, activation, cutoff
-        self.node_limit, self.deadline = node_limit, deadline
+        self.limits = limits
         self.norms = row_norms(points)
         self.pool = np.zeros((0, points.shape[1]))
         self.images = np.zeros((0, len(H)))
@@ -196,13 +181,17 @@ class _Cover:
     def run(self) -> bool:
         """Cover the sphere; False if a limit or a neuron above the cutoff came first."""
         k = len(self.H)
-        corners = [self.add_vertex(sign * e, (-1, -1, 0, 0)) for e in np.eye(k) for sign in (1.0, -1.0)]
-        if None in corners:
-            return False
+        for e, sign in product(np.eye(k), (1.0, -1.0)):
+            if self.add_vertex(sign * e, (-1, -1, 0, 0)) is None:
+                return False
         for signs in product((0, 1), repeat=k):
             self.add_cone(tuple(2 * j + sign for j, sign in enumerate(signs)))
         while -self.cones[0][0] > self.cutoff:
-            if len(self.above()[0]) or self.spent() or -self.cones[0][0] < self.cutoff * (1.0 + 5.0 * FINEST):
+            if (
+                len(self.above()[0])
+                or self.limits.left(self.nodes).spent()
+                or -self.cones[0][0] < self.cutoff * (1.0 + 5.0 * FINEST)
+            ):
                 return False
             _, _, cone, _ = self.cones[0]
             a, b = max(combinations(cone, 2), key=lambda pair: self.angle(*pair)) if k > 1 else (cone[0], cone[0])
@@ -214,10 +203,6 @@ class _Cover:
             for old in (a, b):
                 self.add_cone(tuple(middle if j == old else j for j in cone))
         return True
-
-    def spent(self) -> bool:
-        late = self.deadline is not None and time.monotonic() > self.deadline
-        return late or (self.node_limit is not None and self.nodes >= self.node_limit)
 
     def angle(self, a: int, b: int) -> float:
         """A measure of the angle between two vertices, largest for the longest edge."""
@@ -273,11 +258,9 @@ class _Cover:
             known = max(float((self.images @ u).max(initial=0.0)), 0.0)
             room = self.cutoff * length - known
             target = known + max(SLACK * room, FINEST * self.cutoff * length)
-            result = branch_and_bound(
-                self.points, kappa, linear, target,
-                node_limit=None if self.node_limit is None else max(self.node_limit - self.nodes, 1),
-                deadline=self.deadline, max_atoms=4,
-            )  # fmt: skip
+            # In this process: a vertex is too little work to be shared.
+            limits = replace(self.limits.left(self.nodes, at_least=1), workers=HERE)
+            result = branch_and_bound(self.points, kappa, linear, target, limits, max_atoms=4)
             self.nodes += result.nodes
             if result.closed and result.proof is not None:
                 break
@@ -298,15 +281,14 @@ def direction_cover(
     G: np.ndarray,
     activation: Activation,
     cutoff: float,
+    limits: Limits = NO_LIMITS,
     *,
-    node_limit: int | None = None,
-    deadline: float | None = None,
     seed: int = 0,
 ) -> OracleAnswer:
     """Prove γ(G) ≤ cutoff by a cover of the output directions, or find neurons above the cutoff.
 
-    points (N, r), G (m, N): exact float64 numbers; meant for rank G ≤ 3. node_limit: nodes of branch and bound at most, in
-    all. deadline: a `time.monotonic()`. upper_bound is proven whatever stopped the search; W (k, r) are the neurons
+    points (N, r), G (m, N): exact float64 numbers; meant for rank G ≤ 3. The limit is on the nodes of branch and bound, in
+    all. upper_bound is proven whatever stopped the search; W (k, r) are the neurons
     above the cutoff that were met (proof is None then, and after a limit).
     """
     cheap, spectral = spectral_bound(points, G, activation)
@@ -315,7 +297,7 @@ def direction_cover(
         return OracleAnswer(*none, cheap, "spectral", spectral, 0, bool(cheap <= cutoff))
     reduction = reduce_outputs(points, G, activation.lipschitz, NEGLIGIBLE * cutoff)
     aim = (cutoff * (1.0 - 8.0 * EPS) - reduction.rest) / reduction.stretch
-    cover = _Cover(points, reduction.H, activation, max(aim, 0.5 * cutoff), node_limit, deadline)
+    cover = _Cover(points, reduction.H, activation, max(aim, 0.5 * cutoff), limits)
     W, U = starting_points(points, reduction.H, STARTS, seed)
     W, _, _ = ascend(points, reduction.H, activation.a_plus, activation.a_minus, W, U)
     cover.add_atoms(W)
@@ -332,6 +314,12 @@ def direction_cover(
     return OracleAnswer(
         *found, bound, "directions", _proof(cover, reduction, bound), cover.nodes, bool(done and bound <= cutoff)
     )
+
+
+def prove(question: Question, limits: Limits) -> OracleAnswer:
+    """The rung `directions`."""
+    points, G, activation, aim = question.points, question.G, question.activation, question.aim
+    return direction_cover(points, G, activation, aim, limits, seed=question.seed)
 
 
 def _proof(cover: _Cover, reduction: Reduction, bound: float) -> DirectionProof:

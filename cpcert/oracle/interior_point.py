@@ -3,16 +3,15 @@
     maximise ⟨C, Y⟩   over Y ⪰ 0, ⟨B_0, Y⟩ = 1, ⟨B_i, Y⟩ = 0 (i = 1 … u), p_aᵀYp_b ≥ 0 for the pairs (a, b) of rows of F,
     minimise ρ        over Z = ρB_0 + Σ λ_iB_i − C − Σ_{a<b} ν_ab (p_ap_bᵀ + p_bp_aᵀ)/2 ⪰ 0, ν ≥ 0,
 
-B_0 = I_w, B_i = e_i e_iᵀ − x_i x_iᵀ. Newton steps on YZ = τI, s_ab ν_ab = τ (s the slacks of the inequalities) in the scaling of
-Nesterov and Todd: with Z = LLᵀ and LᵀYL = U diag(s²) Uᵀ, R = diag(s)^(−½) UᵀLᵀ maps Y (as RYRᵀ) and Z (as R⁻ᵀZR⁻¹) to
-diag(s), and A = RᵀR. In dy = svec dY, of length T, a step solves M dy + Bᵀd(ρ, λ) = rhs, B dy = rhs with
+B_0 = I_w, B_i = e_i e_iᵀ − x_i x_iᵀ. Newton steps on YZ = τI, s_ab ν_ab = τ (s the slacks of the inequalities) in the
+scaling of Nesterov and Todd, Mehrotra's predictor and corrector, an infeasible start. In dy = svec dY, of length T, a
+step solves M dy + Bᵀd(ρ, λ) = rhs, B dy = rhs with
 
-    M = (dY ↦ A dY A) + Σ_{a<b} (ν_ab/s_ab) svec(p_ap_bᵀ) svec(p_ap_bᵀ)ᵀ.
+    M = (dY ↦ A dY A) + Σ_{a<b} (ν_ab/s_ab) svec(p_ap_bᵀ) svec(p_ap_bᵀ)ᵀ,
 
-The sum goes through V[a, (i,k)] = F_ai F_ak, since Σ D_ab (F_ai F_ak)(F_bj F_bl) = (VᵀDV)[(i,k), (j,l)]: an iteration costs
-O(T³ + fT²) for f forms, however many pairs there are. Mehrotra's predictor and corrector; an infeasible start.
-
-Compiled loops instead of a general conic solver: several times faster at these sizes, and it never aborts on a thin cone.
+A = RᵀR from the scaling; the sum goes through V[a, (i,k)] = F_ai F_ak, so that an iteration costs O(T³ + fT²) for f
+forms, however many pairs there are. Compiled loops instead of a general conic solver: several times faster at these
+sizes, and it never aborts on a thin cone. docs/mathematics/cells.md has the details.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from cpcert.compiled import njit
 from cpcert.oracle.small_matrices import (
     FAST,
     backward,

@@ -9,7 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 # A bound of this size is none.
 INFINITE = 1e300

@@ -1,31 +1,19 @@
 """Points in the plane, r ≤ 2: γ(G) = max over ‖w‖ ≤ 1 of ‖Gσ(X̃ᵀw)‖₂ exactly, up to rounding, in O(mN log N).
 
-Write every point as x_i = ±|t_i| d with d in the half-open half plane {angle in [0, π)}: points are grouped into lines, and
-the lines cut the circle of directions w at ±p, p = d turned by a quarter. On an arc between two cuts the pattern does not
-change, Gσ(X̃ᵀw) = Mw with M = a₊ Σ_on g_ix_iᵀ + a₋ Σ_off g_ix_iᵀ (m × 2), and M is a difference of prefix sums over the
-sorted lines. ‖Mw‖² = h(θ) has one maximum per half turn:
+Points are grouped into lines through 0, which cut the circle of directions w. On an arc between two cuts Gσ(X̃ᵀw) = Mw
+with M = a₊ Σ_on g_ix_iᵀ + a₋ Σ_off g_ix_iᵀ (m × 2), a difference of prefix sums over the sorted lines, and with h(θ) =
+‖Mw‖²
 
-    max over an arc of at most π/2 = √λ_max(MᵀM)  if h′(start) ≥ 0 ≥ h′(end),  else the larger value at the two ends,   (1)
+    max over an arc of at most π/2 = √λ_max(MᵀM)  if h′(start) ≥ 0 ≥ h′(end),  else the larger value at the two ends.   (1)
 
-because 2θ runs over at most π there. The two axes are added to the lines (with g = 0), so that every arc is that short;
-then one line and opposite points are no special cases. One output is m = 1: both signs of g have the same ‖gσ‖.
-For w = s p̂ + t q̂ inside an arc of angle α ≤ π/2 with unit ends p̂, q̂ and s, t ≥ 0, s + t ≤ 1/cos(α/2) for unit w, so
+The two axes are added to the lines, so that every arc is that short. Where rounding leaves the signs of h′ open,
 
-    ‖Mw‖ ≤ max(‖Mp̂‖, ‖Mq̂‖)/cos(α/2),                                                                               (2)
+    ‖Mw‖ ≤ max(‖Mp̂‖, ‖Mq̂‖)/cos(α/2)   on an arc of angle α with ends p̂, q̂.                                            (2)
 
-which keeps (1) sharp where rounding leaves the signs of h′ open.
+Exact: the order of the lines (quotients compared as rationals where they round alike), the cuts, and the prefix sums
+(each g_ix_i rounded to a multiple of δ = 2^{e−61}, 2^e ≥ Σ|g_ix_i| entry by entry, then added as 64-bit integers).
 
-**What is exact.** The order of the lines: with d = (d₁, d₂), d₂ ≥ 0, the angle falls as d₁/d₂ grows, a correctly rounded quotient
-is monotone, and quotients that round to the same float are compared as rationals. So are the cuts p = (−d₂, d₁) and
-the grouping. Sums of products: each g_ix_i is rounded to a multiple of δ = 2^{e−61}, 2^e ≥ Σ|g_ix_i| entry by entry, and 64-bit
-integers add these up without error.
-
-**Rounding**, ε = 2⁻⁵², twice the unit roundoff; slopes are scaled by a power of two to max(|a₊|, |a₋|) ≤ 1.
-  M: a product is off by (ε/2)|g_ix_i| + δ/2, then three roundings (to float, times the slope, the sum), so entry by entry the
-  computed M̂ differs from M by at most 3ε Σ|g_ix_i| + (N + 1)δ. E, the Frobenius norm of these, is added to the bound.
-  With F ≥ ‖M̂‖_F: a computed ‖M̂p‖/‖p‖ is off by at most 3εF and a relative (m + 10)ε; h′ = 2(M̂p)·(M̂p⊥) by (m + 8)εF²‖p‖² (half
-  of it, as used); the entries of M̂ᵀM̂ by (m + 1)(ε/2)F² each, hence λ_max by (m + 8)εF² with its formula; cos α by 6ε.
-  h′ within its error of 0 counts as 0. Two of the three ε in E are used up, the third is far above any underflow.
+docs/mathematics/plane.md derives (1), (2) and the rounding of M, h′ and λ_max.
 """
 
 from __future__ import annotations
@@ -38,7 +26,9 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
-from cpcert.oracle.spectral import EPS, TINY
+from cpcert.oracle.rung import Limits, Question
+from cpcert.oracle.spectral import TINY
+from cpcert.rounding import EPS
 
 # Local maxima that an answer has at most.
 MOST_NEURONS = 100
@@ -142,6 +132,11 @@ def plane_oracle(points: np.ndarray, G: np.ndarray, activation: Activation, cuto
         values = np.ldexp(values, exponent)
         W, values = W[values > cutoff][:MOST_NEURONS], values[values > cutoff][:MOST_NEURONS]
     return OracleAnswer(W, values, bound, "plane", PlaneProof(points, G, bound), 0, bound <= cutoff)
+
+
+def prove(question: Question, limits: Limits) -> OracleAnswer:
+    """The rung `plane`, which needs no limits."""
+    return plane_oracle(question.points, question.G, question.activation, question.cutoff)
 
 
 def _scaled(bound: float, exponent: int) -> float:

@@ -1,28 +1,17 @@
 """The doubly nonnegative relaxation of max ‖Gσ(X̃ᵀw)‖ on a cone, and the multipliers that make it a proof.
 
-On a cone {w : c_jᵀw ≥ 0} the sign of x_iᵀw is known for some points, with slope a_i ∈ {a₊, a₋}, and unknown for those in U.
-With z_i = |x_iᵀw| for i ∈ U, ā = (a₊ + a₋)/2 and δ = a₊ − a₋, the value is linear in (w, z):
-
-    Gσ(X̃ᵀw) = K(w, z) = (Σ_{i∉U} a_i g_i x_iᵀ + ā Σ_{i∈U} g_i x_iᵀ) w + (δ/2) Σ_{i∈U} g_i z_i.
-
-The linear forms c_jᵀw, z_i + x_iᵀw, z_i − x_iᵀw, rows of F, are nonnegative, and z_i² = (x_iᵀw)². So any ρ, any λ ∈ R^U and any
-symmetric N ≥ 0 with
+On a cone {w : c_jᵀw ≥ 0} the sign of x_iᵀw is known for some points and unknown for those in U. With z_i = |x_iᵀw| for
+i ∈ U the value Gσ(X̃ᵀw) = K(w, z) is linear in (w, z), the forms c_jᵀw, z_i + x_iᵀw, z_i − x_iᵀw (rows of F) are
+nonnegative, and z_i² = (x_iᵀw)². So any ρ, any λ ∈ R^U and any symmetric N ≥ 0 with
 
     S = ρ I_w − KᵀK + Σ_{i∈U} λ_i (e_i e_iᵀ − x_i x_iᵀ) − FᵀNF ⪰ 0                                               (1)
 
-(a quadratic form in (w, z): I_w is ‖w‖², e_i picks z_i) prove ‖Gσ(X̃ᵀw)‖² ≤ ρ on the cone and the unit ball, for any number
-of outputs. The smallest ρ is the value of the relaxation
+(a quadratic form in (w, z): I_w is ‖w‖², e_i picks z_i) prove ‖Gσ(X̃ᵀw)‖² ≤ ρ on the cone and the unit ball, for any
+number of outputs. The smallest ρ is the value of the relaxation. When all signs are known, (1) bounds ‖M_D w‖ on a
+cone, exactly on simplicial cones of dimension at most 4; N = 0 is the top singular value.
 
-    maximise ⟨KᵀK, Y⟩ over Y ⪰ 0, tr Y_ww = 1, Y_{z_i z_i} = x_iᵀY_ww x_i, FYFᵀ ≥ 0,
-
-Y standing for (w, z)(w, z)ᵀ (the products of z_i + x_iᵀw and z_i − x_iᵀw vanish, those of a form with itself say nothing).
-When all signs are known, (1) bounds ‖M_D w‖ on a cone; it is exact on simplicial cones of dimension at most 4 (a copositive
-matrix of order 4 is the sum of a positive semidefinite and a nonnegative one), and N = 0 is the top singular value.
-
-**Rounding.** The solver's multipliers are only a hint. S is computed from them with an error of norm at most η, the norm of
-(m + 2N + 2f + 24)ε times the same formula with absolute values (f forms, ε = 2⁻⁵²; this covers the roundings of K). λ_i += c,
-ρ += c(1 + ‖X_U‖_F²) adds at least cI to S; c is raised until fl(S − θI), θ = η + (d + 6)ε tr S, has a Cholesky factor in
-floating point. By the theorem quoted in spectral.py, S ⪰ 0 then holds for the exact numbers.
+The solver's multipliers are only a hint: λ and ρ are raised until S less its rounding has a Cholesky factor in floating
+point. docs/mathematics/cells.md has the relaxation, (1) as (S), and the allowance.
 """
 
 from __future__ import annotations
@@ -33,7 +22,8 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.interior_point import maximise
-from cpcert.oracle.spectral import EPS, cholesky
+from cpcert.oracle.spectral import cholesky
+from cpcert.rounding import EPS
 
 # Accuracy asked of the interior-point method: it decides how tight the bound is, not whether it holds.
 TOLERANCE = 1e-9

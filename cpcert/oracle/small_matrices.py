@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 # Sums may be reordered: nothing here is proven.
 FAST = {"reassoc", "contract", "arcp", "nsz"}

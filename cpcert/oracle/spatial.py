@@ -2,38 +2,16 @@
 
     f(w) = Lw + Σ_i h_i relu(x_iᵀw),   h_i = (a₊ − a₋)g_i,  L = a₋GX̃ᵀ,   so Gσ(X̃ᵀw) = f(w);   claim ‖f(w)‖ ≤ u‖w‖ for all w.
 
-The 2^r orthants are bisected along edges. On the cone of vertices u_1 … u_r let w = Σθ_ju_j, θ ≥ 0, s_ij = x_iᵀu_j. Only points whose
-s_ij have both signs are undecided; for the others relu(x_iᵀw) is linear. With any ŵ, ‖ŵ‖ ≤ 1, ‖w‖ ≥ ŵᵀw = Σθ_jŵᵀu_j.
+The 2^r orthants are bisected along edges. On the cone of vertices u_1 … u_r only points whose x_iᵀu_j have both signs are
+undecided; for the others relu(x_iᵀw) is linear. A leaf has θ ≥ 0, ŵ = Uθ/‖Uθ‖, and is closed when F_j ≤ u ŵᵀu_j for all
+vertices: F_j is f(u_j) with relu(s) ≥ τs, τ ∈ {0, 1}, in the place of concave kinks (one output), or the norm of f(u_j)
+moved to the middle of what undecided kinks can differ by, and half of that (several).
 
-**One output** (for g and for −g). h_i > 0: h_i relu(x_iᵀw) ≤ Σθ_jh_i relu(s_ij), a convex function. h_i < 0: relu(s) ≥ τs
-for τ ∈ [0, 1]. So f(w) − u‖w‖ ≤ Σθ_jF_j, and the cone is closed when for all j
+Proofs are about integers next to the points and weights, which the certificate repeats; what they change is added to the
+bound. The tree is cut into about `TASKS` tasks, whatever the number of threads; each depends on its cone alone, so the
+answer does not depend on threads.
 
-    F_j = Lu_j + Σ_{h_i>0} h_i relu(s_ij) + Σ_{h_i<0} h_iτ_is_ij − u ŵᵀu_j ≤ 0.                                          (1)
-
-**Several outputs.** δ_i = Σθ_j relu(s_ij) − relu(x_iᵀw) lies in [0, ē_iΣθ_j], ē_i = pq/(p + q), p = max_j s_ij, q = max_j −s_ij:
-for Σθ_j = 1, with s ≥ 0 the part of x_iᵀw from the s_ij > 0 and −t the rest, δ_i = min(s, t) and s/p + t/q ≤ 1. Therefore
-(U: the undecided points)
-
-    F_j = ‖Lu_j + Σ_i h_i relu(s_ij) − ½Σ_U h_iē_i‖ + ½Σ_U ‖h_i‖ē_i − u ŵᵀu_j ≤ 0  for all j.                                (2)
-
-**θ.** Take ŵ = Uθ/‖Uθ‖ and τ_i = [x_iᵀUθ > 0]. Then Φ(θ) = Σθ_jF_j is concave, F a supergradient; so Φ(θ) > 0 at one θ means
-that no θ closes the cone. The first θ is the centroid, the next ones move towards the worst vertex.
-
-**Frame.** Only the products h_ix_iᵀ matter. For one output x̂_i are integers next to 2^p|h_i|x_i and ĥ_i = ±1; for several, x̂_i next
-to 2^p x_i2^−e_i with e_i the exponent of max|x_i|, and ĥ_i next to 2^q h_i2^e_i; L̂ next to 2^{p+q}L. What f changes by on the
-unit ball, at most
-
-    Σ ‖h_i‖‖x_i − x̂_i‖ + ‖h_i − ĥ_i‖‖x̂_i‖ + ‖L − L̂‖_F   (in the units of f),                                              (3)
-
-is added to the bound. These integers are what the certificate is checked with.
-
-**Rounding**, ε = 2⁻⁵². M = ‖L̂‖_F + Σ‖ĥ_i‖‖x̂_i‖ bounds all sums of absolute values below, as ‖u_j‖ ≤ |u_j|₁ = 1; u ≤ M. Vertices are
-exact. An s_ij is off by (r + D)ε‖x̂_i‖ after D averages; a sum of the terms of f by (N + D)ε M, however it was put together, as
-each point is folded once on a path; (1) and (2) add as much again, twice, and ŵᵀu_j is off by (r + 6)ε. So with margin
-(4N + 8(D + r + m) + 64)ε M added to each F_j the test F_j ≤ 0 is a proof.
-
-**Subtrees** depend on their cone alone: f is evaluated at its vertices anew. The tree is cut into about `TASKS` of them, whatever
-the number of threads; the proof is the concatenation in order.
+docs/mathematics/spatial.md has the inequalities (1) to (3), the choice of θ and the rounding.
 """
 
 from __future__ import annotations
@@ -49,9 +27,11 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.oracle.answer import OracleAnswer
+from cpcert.oracle.rung import NO_LIMITS, Limits, Question
 from cpcert.oracle.spatial_kernels import CLOSED, DEEPEST, explore
-from cpcert.oracle.spectral import EPS, TINY
+from cpcert.oracle.spectral import TINY
 from cpcert.parallel import late
+from cpcert.rounding import EPS
 
 # About so many cones, bisected orthants, are tasks.
 TASKS = 64
@@ -62,7 +42,7 @@ SECONDS_PER_LOOK = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class IntegerFrame:
     """The integers of one problem, as float64: f̂ = 2^{p+q}f up to `error`, in the units of f.
 
     points (n, r), weights (m, n), linear (m, r). index (n,): the points that take part; one output: those with h_i > 0 first,
@@ -79,7 +59,7 @@ class Frame:
 
     @property
     def size(self) -> float:
-        """M of the module's docstring, rounded up."""
+        """M of docs/mathematics/spatial.md, rounded up."""
         norms = np.linalg.norm(self.weights, axis=0) * np.linalg.norm(self.points, axis=1)
         total = float(norms.sum()) + float(np.linalg.norm(self.linear))
         return total * (1.0 + 2.0 * (len(self.points) + 64) * EPS)
@@ -104,7 +84,7 @@ def orthants(r: int) -> list[np.ndarray]:
     return [np.diag(np.array(signs)) for signs in itertools.product((1.0, -1.0), repeat=r)]
 
 
-def integer_frame(points: np.ndarray, G: np.ndarray, activation: Activation, bound: float) -> Frame:
+def integer_frame(points: np.ndarray, G: np.ndarray, activation: Activation, bound: float) -> IntegerFrame:
     """The integers of the proof of γ(G) ≤ bound; points (N, r), G (m, N), both scaled to size 1."""
     m, r = len(G), points.shape[1]
     kink, slope = activation.kink, activation.a_minus
@@ -139,17 +119,17 @@ def integer_frame(points: np.ndarray, G: np.ndarray, activation: Activation, bou
     error = error * (1.0 + 4.0 * (len(points) + r + m) * EPS) + TINY
     convex = int((h > 0.0).sum()) if m == 1 else len(live)
     X, H, linear = (np.ascontiguousarray(part) for part in (X, H, linear))
-    return Frame(X, H, linear, live, convex, (int(p), int(q)), error)
+    return IntegerFrame(X, H, linear, live, convex, (int(p), int(q)), error)
 
 
 def _exponent(value: float) -> int:
     return math.frexp(value)[1] if 0.0 < value < math.inf else 0
 
 
-def negated(frame: Frame) -> Frame:
+def negated(frame: IntegerFrame) -> IntegerFrame:
     """The frame of −g, for one output."""
     order = np.concatenate([np.arange(frame.convex, len(frame.index)), np.arange(frame.convex)])
-    return Frame(
+    return IntegerFrame(
         frame.points[order], np.ascontiguousarray(-frame.weights[:, order]), -frame.linear, frame.index[order],
         len(frame.index) - frame.convex, frame.bits, frame.error,
     )  # fmt: skip
@@ -164,7 +144,7 @@ class Cone:
     halvings: np.ndarray
 
 
-def _cuts(frames: Sequence[Frame], r: int) -> tuple[list[Cone], list[int]]:
+def _cuts(frames: Sequence[IntegerFrame], r: int) -> tuple[list[Cone], list[int]]:
     """The tasks in order, and how the tree above them goes: −1 for a task, else an entry of the tree."""
     tasks: list[Cone] = []
     plan: list[int] = []
@@ -190,24 +170,24 @@ def _cuts(frames: Sequence[Frame], r: int) -> tuple[list[Cone], list[int]]:
     return tasks, plan
 
 
+def prove(question: Question, limits: Limits) -> OracleAnswer:
+    """The rung `spatial`."""
+    return spatial_cover(question.points, question.G, question.activation, question.aim, limits)
+
+
 def spatial_cover(
-    points: np.ndarray,
-    G: np.ndarray,
-    activation: Activation,
-    cutoff: float,
-    *,
-    node_limit: int | None = None,
-    deadline: float | None = None,
-    threads: int = 1,
+    points: np.ndarray, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits = NO_LIMITS
 ) -> OracleAnswer:
     """Prove γ(G) ≤ cutoff by cones of directions, or find neurons above the cutoff.
 
-    points (N, r), G (m, N), both scaled to size near 1; cutoff > 0. node_limit: nodes in all, at most. deadline: a `time.monotonic()`.
-    threads: how many cones are searched at the same time; the answer depends on none of it unless the deadline ends the search.
+    points (N, r), G (m, N), both scaled to size near 1. The limit is on the nodes in all; as many cones as there are workers
+    are searched at the same time, by threads; the answer depends on none of it unless the deadline ends the search.
     upper_bound is the cutoff, proven, or inf; W (k, r) are neurons above it (proof is None then).
     """
     r = points.shape[1]
     none = np.zeros((0, r))
+    if not 0.0 < cutoff < math.inf:
+        return OracleAnswer(none, np.zeros(0), math.inf, "spatial")
     frame = integer_frame(points, G, activation, cutoff)
     unit = math.ldexp(1.0, sum(frame.bits))
     aim = (cutoff * (1.0 - 4.0 * EPS) - frame.error) * (1.0 - 4.0 * EPS)
@@ -216,14 +196,14 @@ def spatial_cover(
         return OracleAnswer(none, np.zeros(0), math.inf, "spatial")
     frames = [frame, negated(frame)] if len(G) == 1 else [frame]
     tasks, plan = _cuts(frames, r)
-    search = partial(_search, frames, aim * unit, margin, node_limit, np.zeros(1, np.int64))
-    found = _run(search, tasks, deadline, threads)
+    search = partial(_search, frames, aim * unit, margin, limits.nodes, np.zeros(1, np.int64))
+    found = _run(search, tasks, limits.deadline, max(limits.workers.count, 1))
     nodes = sum(len(part.tree) for part in found) + len(plan) - len(tasks)
     neurons = np.concatenate([none, *(part.neurons[:, :r] for part in found)])
     values = np.concatenate([np.zeros(0), *(part.neurons[:, r] for part in found)]) / unit
     order = np.argsort(-values, kind="stable")
     whole = len(found) == len(tasks) and all(part.status == CLOSED for part in found)
-    if not whole or len(values) or (node_limit is not None and nodes > node_limit):
+    if not whole or len(values) or (limits.nodes is not None and nodes > limits.nodes):
         return OracleAnswer(neurons[order], values[order], math.inf, "spatial", None, nodes)
     parts = iter(found)
     tree = [np.array([entry], np.int8) if entry >= 0 else next(parts).tree for entry in plan]
@@ -241,7 +221,7 @@ class _Searched:
 
 
 def _search(
-    frames: Sequence[Frame], bound: float, margin: float, nodes: int | None, stop: np.ndarray, cone: Cone | None
+    frames: Sequence[IntegerFrame], bound: float, margin: float, nodes: int | None, stop: np.ndarray, cone: Cone | None
 ) -> _Searched | None:
     """Search one cone; None: tell all searches to end."""
     if cone is None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 # Deepest level, and most bisections on the way to a vertex: its coordinates are multiples of 2^−FINEST, exactly.
 DEEPEST, FINEST = 120, 44

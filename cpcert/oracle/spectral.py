@@ -3,23 +3,14 @@
 With ā = (a₊ + a₋)/2, σ(s) = ās + ½(a₊ − a₋)|s|. Taking norms, for every positive diagonal D,
 
     γ(G) ≤ |ā| ‖GX̃ᵀ‖_op + ½|a₊ − a₋| ‖GD⁻¹‖_op ‖DX̃ᵀ‖_op,                                                    (1)
-
-because | · | does not change the norm of DX̃ᵀw. |ā| + ½|a₊ − a₋| = max(|a₊|, |a₋|), so (1) with D = I is never above
-max(|a₊|, |a₋|) ‖G‖_op ‖X̃‖_op. It is exact for a linear network, and for X̃ = I with the optimal G of Prop. 14. Two relatives:
-
     γ(G) ≤ max(|a₊|, |a₋|) Σ_i ‖g_i‖ ‖x_i‖,                                                                  (2)
     γ(g) ≤ max(γ(g⁺), γ(g⁻))   for one output g = g⁺ − g⁻, g⁺, g⁻ ≥ 0, and σ ≥ 0, each bounded by (1) or (2).    (3)
 
-Points with g_i = 0 or x_i = 0 take no part. D is the identity, or the powers of two next to (‖g_i‖/‖x_i‖)^½, for which (1)
-is below (2) up to the rounding of D (and GD⁻¹, DX̃ᵀ are exact).
+(1) with D = I is exact for a linear network, and for X̃ = I with the optimal G of Prop. 14. Points with g_i = 0 or x_i
+= 0 take no part. D is the identity, or the powers of two next to (‖g_i‖/‖x_i‖)^½.
 
-**Operator norms.** ‖A‖² ≤ t if tI − AAᵀ ⪰ 0 (the smaller of the two Gram matrices). Two facts make this a proof, with
-ε = 2⁻⁵², twice the unit roundoff:
-  a computed sum of k products is off by at most kε/2 times the sum of their absolute values;
-  if a Cholesky factorisation of a symmetric k × k matrix T runs to its end in floating point, then
-  T + E ⪰ 0 for some ‖E‖ ≤ (k + 2)(ε/2) tr T (Demmel 1989; Rump 2006).
-So when it does for T = fl(tI − fl(AAᵀ)), ‖A‖² ≤ t + (k + 4)ε tr T + nε ‖|A||A|ᵀ‖_F, n the number of products. A is first
-scaled by a power of two to entries of size 1, where underflow is far below the unused half of ε.
+A norm, ‖A‖² ≤ t, is proven by a Cholesky factorisation of tI − AAᵀ, less an allowance, that runs to its end in floating
+point (Demmel 1989; Rump 2006): docs/mathematics/spectral.md.
 """
 
 from __future__ import annotations
@@ -27,11 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from cpcert.activations import Activation
+from cpcert.compiled import njit
+from cpcert.rounding import EPS
 
-EPS = 2.0**-52
 # Added to bounds that underflow could have touched; far below the rounding of any bound that means something.
 TINY = 2.0**-1000
 

@@ -1,4 +1,4 @@
-"""The steps of a branch-and-bound proof as they are recorded: one stream of numbers for the search, the writer and trimming.
+"""The steps of a branch-and-bound proof as recorded: one stream of numbers for search, writer and trimming.
 
 A step is its kind, the count of its numbers, and these numbers. The kinds are the codes of SPEC.md, "Trees":
 
@@ -8,15 +8,16 @@ A step is its kind, the count of its numbers, and these numbers. The kinds are t
     EMPTY     i                            l_i > u_i: nothing is left of the node
     BRANCH    ±(i + 1)                     on the sign of x_iᵀw; the node that comes next is the one where that sign is ±1
 
-given is 1 where y_i is a number of its own, 0 where it is the slope that the interval decides: κ where l ≥ 0, else 0 where u ≤ 0,
-else the chord; 0 for κ < 0.
-Nodes come depth first, so that a subtree is a range of steps; each ends with CLOSE, EMPTY or BRANCH. `at` is where a step starts.
+given is 1 where y_i is a number of its own, 0 where it is the slope that the interval decides: κ where l ≥ 0, else 0
+where u ≤ 0, else the chord; 0 for κ < 0. Nodes come depth first, so that a subtree is a range of steps; each ends with
+CLOSE, EMPTY or BRANCH. `at` is where a step starts.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from cpcert.compiled import njit
 
 CLOSE, BOUND, TIGHTEN, EMPTY, BRANCH = range(5)
 # Places after `at`: the count, the first number; and those of a TIGHTEN, whose pairs (j, μ_j) start at PAIRS.
@@ -52,6 +53,17 @@ def ends_node(steps, at):
     """Whether the step is the last of its node."""
     kind = int(steps[at])
     return kind != BOUND and kind != TIGHTEN
+
+
+@njit(cache=True)
+def node_count(steps):
+    """How many nodes these steps end."""
+    count = 0
+    at = 0
+    while at < steps.shape[0]:
+        count += ends_node(steps, at)
+        at += FIRST + int(steps[at + COUNT])
+    return count
 
 
 @njit(cache=True)

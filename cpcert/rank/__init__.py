@@ -1,1 +1,1 @@
-"""Completely positive matrices, cp-rank, and Rank_σ of covariance pairs: bounds with proofs, and fewer neurons."""
+"""Completely positive matrices, cp-rank, and Rank_σ of covariance pairs: bounds with proofs."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
-from cpcert.rank.bounds import CpRankBounds
+from cpcert.output import write_file, write_json
+from cpcert.printing import about
+from cpcert.rank.bounds import CpRankBounds, refuted_within
+from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
-from cpcert.rank.matrices import ExactMatrix
+from cpcert.rank.matrices import ExactMatrix, float_matrix, float_rounding
 from cpcert.rank.pair import RankSigmaBounds
 from cpcert.rank.proofs import (
     Atoms,
@@ -22,9 +26,13 @@ from cpcert.rank.proofs import (
     Lifted,
     LowerComponents,
     Nearby,
+    NotCompletelyPositive,
+    NotPsd,
+    PairNotPsd,
     PairRank,
     Principal,
     Rank,
+    SigmaNotCp,
     TauSos,
     TriangleFree,
     Upper,
@@ -39,6 +47,10 @@ _REFUTATIONS = {
     "copositive": "a copositive matrix S with <S, A> < 0",
 }
 GIVEN_AS_FLOATS = "entries were given as floating-point numbers: the statements hold for the matrix exactly as given"
+WITHIN_ROUNDING = (
+    "this holds by less than the entries may have been rounded by: what was there before rounding may pass; "
+    "give exact entries (integers or p/q) if you can"
+)
 
 
 def describe(proof: Any) -> str | None:
@@ -85,70 +97,175 @@ def refutation(proof: Any) -> str | None:
 # -- cprank ----------------------------------------------------------------------------------------------------------
 
 
-def cp_rank_object(matrix: ExactMatrix, bounds: CpRankBounds, seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert cprank`; null for what is not known."""
-    notes = [*([GIVEN_AS_FLOATS] if matrix.floats else []), *bounds.notes]
-    return {
-        "matrix": matrix.name,
-        "order": len(matrix.rows),
-        "completely_positive": bounds.completely_positive,
-        "lower": bounds.lower,
-        "upper": bounds.upper,
-        "lower_proof": describe(bounds.lower_proof),
-        "upper_proof": describe(bounds.upper_proof),
-        "refutation": refutation(bounds.negative_proof),
-        "floating_lower": bounds.floating_lower,
-        "floating_upper": bounds.floating_upper,
-        "notes": notes,
-        "seconds": seconds,
-        "certificate": None,
-    }
+@dataclass(frozen=True, eq=False)
+class CpRankOutcome:
+    """The bounds for a matrix; certificate: the file with the claim and its proof, if it was written."""
 
+    matrix: ExactMatrix
+    bounds: CpRankBounds
+    seconds: float
+    certificate: Path | None = None
 
-def cp_rank_line(answer: dict[str, Any]) -> str:
-    """The same in a sentence or two."""
-    effort = f"{answer['seconds']:.1f} s"
-    notes = "".join(f"\n{note}" for note in answer["notes"])
-    if answer["completely_positive"] is False:
-        return f"not completely positive, {effort}: {answer['refutation']}{notes}"
-    below = f"lower: {answer['lower_proof']}"
-    if answer["completely_positive"]:
-        if answer["lower"] == answer["upper"]:
-            claim = f"completely positive, cp-rank {answer['lower']}"
+    @property
+    def within_rounding(self) -> bool | None:
+        """Whether a refutation holds by no more than the entries may have been rounded by; None: nothing is refuted."""
+        matrix, negative = self.matrix, self.bounds.negative_proof
+        if negative is None:
+            return None
+        return matrix.floats and refuted_within(matrix.rows, negative, matrix.rounding)
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say about the entries as they were given, and what was not attempted."""
+        given = [GIVEN_AS_FLOATS] if self.matrix.floats else []
+        near = [WITHIN_ROUNDING] if self.within_rounding else []
+        rounded = _rank_of_rounding(self.matrix, self.bounds)
+        return [*self.matrix.notes, *given, *near, *rounded, *self.bounds.notes]
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert cprank`; null for what is not known."""
+        bounds = self.bounds
+        return {
+            "matrix": self.matrix.name,
+            "order": len(self.matrix.rows),
+            "completely_positive": bounds.completely_positive,
+            "lower": bounds.lower,
+            "upper": bounds.upper,
+            "lower_proof": describe(bounds.lower_proof),
+            "upper_proof": describe(bounds.upper_proof),
+            "refutation": refutation(bounds.negative_proof),
+            "within_rounding": self.within_rounding,
+            "floating_lower": bounds.floating_lower,
+            "floating_upper": bounds.floating_upper,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "certificate": None if self.certificate is None else str(self.certificate),
+        }
+
+    def sentence(self) -> str:
+        """The same in a sentence or two."""
+        bounds = self.bounds
+        effort = f"{self.seconds:.1f} s"
+        notes = "".join(f"\n{note}" for note in self.notes)
+        if bounds.completely_positive is False:
+            return f"not completely positive, {effort}: {refutation(bounds.negative_proof)}{notes}"
+        below = f"lower: {describe(bounds.lower_proof)}"
+        if bounds.completely_positive:
+            rank = f"{bounds.lower}" if bounds.lower == bounds.upper else f"between {bounds.lower} and {bounds.upper}"
+            claim = f"completely positive, cp-rank {rank}, {effort}; {below}; upper: {describe(bounds.upper_proof)}"
         else:
-            claim = f"completely positive, cp-rank between {answer['lower']} and {answer['upper']}"
-        claim += f", {effort}; {below}; upper: {answer['upper_proof']}"
-    else:
-        claim = (
-            f"undecided whether completely positive; if it is, cp-rank at least {answer['lower']}, {effort}; {below}"
-        )
-    if answer["floating_upper"] is not None:
-        claim += f"\nin floating point only, no proof: a factorisation with {answer['floating_upper']} atoms"
-    return claim + notes
+            claim = (
+                f"undecided whether completely positive; if it is, cp-rank at least {bounds.lower}, {effort}; {below}"
+            )
+        if bounds.floating_upper is not None:
+            claim += f"\nin floating point only, no proof: a factorisation with {bounds.floating_upper} atoms"
+        return claim + notes
+
+    def write(self, folder: Path) -> CpRankOutcome:
+        """Write NAME-cprank.json and NAME-cprank-proof.json; returns the outcome with the path of the proof."""
+        name = f"{self.matrix.name}-cprank"
+        written = replace(self, certificate=write_proof(self.bounds.claim(), folder, name))
+        write_json(folder / f"{name}.json", written.as_json())
+        return written
+
+
+def _rank_of_rounding(matrix: ExactMatrix, bounds: CpRankBounds) -> list[str]:
+    """A Gram matrix of low rank has full rank once it is rounded; then the bound by the rank means little."""
+    if not matrix.floats or not isinstance(bounds.lower_proof, Rank):
+        return []
+    values = np.linalg.eigvalsh(float_matrix(matrix.rows))
+    small = int((abs(values) <= len(values) * float(matrix.rounding)).sum())
+    if not small:
+        return []
+    return [
+        f"{small} of {len(values)} eigenvalues are within rounding of 0: what was there before rounding may have the rank "
+        f"{len(values) - small}, and a smaller cp-rank"
+    ]
 
 
 # -- rank ------------------------------------------------------------------------------------------------------------
 
 
-def rank_sigma_object(bounds: RankSigmaBounds, seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert rank`."""
+@dataclass(frozen=True, eq=False)
+class RankSigmaOutcome:
+    """The bounds for a covariance pair; certificate: the file with the claim and its proof, if it was written."""
+
+    bounds: RankSigmaBounds
+    seconds: float
+    certificate: Path | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say about the entries as they were given."""
+        pair = self.bounds.pair
+        given = [GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else []
+        return [*pair.notes, *given, *([WITHIN_ROUNDING] if _pair_within_rounding(self.bounds) else [])]
+
+    @property
+    def upper_proof(self) -> str | None:
+        """A few words about what the upper end rests on."""
+        proof = self.bounds.upper_proof
+        return None if proof is None else describe(getattr(proof, "proof", Atoms(())))
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert rank`."""
+        bounds = self.bounds
+        return {
+            "pair": bounds.pair.name,
+            "N": len(bounds.pair.K),
+            "activation": bounds.pair.activation.name,
+            "in_S": False if bounds.not_in_S is not None else True if bounds.upper is not None else None,
+            "rank_sigma": {"lower": bounds.lower, "upper": bounds.upper},
+            "lower_proof": describe(bounds.lower_proof),
+            "upper_proof": self.upper_proof,
+            "floating_upper": bounds.floating_upper,
+            "refutation": _pair_refutation(bounds.not_in_S),
+            "within_rounding": _pair_within_rounding(bounds),
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "certificate": None if self.certificate is None else str(self.certificate),
+        }
+
+    def sentence(self) -> str:
+        """The same in a sentence."""
+        bounds = self.bounds
+        effort = f"{self.seconds:.1f} s"
+        notes = "".join(f"\n{note}" for note in self.notes)
+        if bounds.not_in_S is not None:
+            return f"no layer of any width has these covariances, {effort}: {_pair_refutation(bounds.not_in_S)}{notes}"
+        if bounds.lower == bounds.upper:
+            claim = f"Rank_sigma = {bounds.lower}"
+        elif bounds.upper is not None:
+            claim = f"Rank_sigma between {bounds.lower} and {bounds.upper}"
+        else:
+            claim = f"Rank_sigma at least {bounds.lower}, no upper bound proven"
+        above = "" if bounds.upper is None else f"; upper: {self.upper_proof}"
+        if bounds.floating_upper is not None:
+            notes = f"\nin floating point only, no proof: {bounds.floating_upper} neurons{notes}"
+        return f"{claim}, {effort}; lower: {describe(bounds.lower_proof)}{above}{notes}"
+
+    def write(self, folder: Path) -> RankSigmaOutcome:
+        """Write NAME-rank.json and NAME-rank-proof.json; returns the outcome with the path of the proof."""
+        name = f"{self.bounds.pair.name}-rank"
+        written = replace(self, certificate=write_proof(self.bounds.claim(), folder, name))
+        write_json(folder / f"{name}.json", written.as_json())
+        return written
+
+
+def _pair_within_rounding(bounds: RankSigmaBounds) -> bool | None:
+    """None: not refuted, or by the lifted equations, for which this is not decided."""
     pair = bounds.pair
-    return {
-        "pair": pair.name,
-        "N": len(pair.K),
-        "activation": pair.activation.name,
-        "in_S": False if bounds.not_in_S is not None else True if bounds.upper is not None else None,
-        "rank_sigma": {"lower": bounds.lower, "upper": bounds.upper},
-        "lower_proof": describe(bounds.lower_proof),
-        "upper_proof": None
-        if bounds.upper_proof is None
-        else describe(getattr(bounds.upper_proof, "proof", Atoms(()))),
-        "floating_upper": bounds.floating_upper,
-        "refutation": _pair_refutation(bounds.not_in_S),
-        "notes": [GIVEN_AS_FLOATS.replace("matrix", "pair")] if pair.floats else [],
-        "seconds": seconds,
-        "certificate": None,
-    }
+    match bounds.not_in_S:
+        case PairNotPsd("K", v):
+            return pair.floats and refuted_within(pair.K, NotPsd(v), float_rounding(pair.K))
+        case PairNotPsd(_, v):
+            proof: NotCompletelyPositive = NotPsd(v)
+        case SigmaNotCp(proof):
+            pass
+        case _:
+            return None
+    sigma = [[v - pair.beta * pair.beta for v in row] for row in pair.K_sigma]
+    return pair.floats and refuted_within(sigma, proof, float_rounding(pair.K_sigma))
 
 
 def _pair_refutation(proof: Any) -> str | None:
@@ -163,85 +280,96 @@ def _pair_refutation(proof: Any) -> str | None:
     return "the lifted equations have no solution" + ("" if inner is None else f": {refutation(inner)}")
 
 
-def rank_sigma_line(answer: dict[str, Any]) -> str:
-    """The same in a sentence."""
-    effort = f"{answer['seconds']:.1f} s"
-    notes = "".join(f"\n{note}" for note in answer["notes"])
-    lower, upper = answer["rank_sigma"]["lower"], answer["rank_sigma"]["upper"]
-    if answer["in_S"] is False:
-        return f"no layer of any width has these covariances, {effort}: {answer['refutation']}{notes}"
-    if lower == upper:
-        claim = f"Rank_sigma = {lower}"
-    elif upper is not None:
-        claim = f"Rank_sigma between {lower} and {upper}"
-    else:
-        claim = f"Rank_sigma at least {lower}, no upper bound proven"
-    above = "" if upper is None else f"; upper: {answer['upper_proof']}"
-    if answer["floating_upper"] is not None:
-        notes = f"\nin floating point only, no proof: {answer['floating_upper']} neurons{notes}"
-    return f"{claim}, {effort}; lower: {answer['lower_proof']}{above}{notes}"
-
-
 # -- bipartite -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class GraphAnswer:
-    """The bounds for A = EᵀE of a graph."""
+@dataclass(frozen=True, eq=False)
+class GraphOutcome:
+    """The bounds for A = EᵀE of a graph; what it was read from; certificate: the file with the claim and its proof."""
 
     name: str
-    graph: nx.Graph
+    read: GraphFile
     bounds: CpRankBounds
     seconds: float
+    certificate: Path | None = None
 
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say about how the graph was read, and what was not attempted."""
+        return [*self.read.notes, *self.bounds.notes]
 
-def graph_object(answer: GraphAnswer) -> dict[str, Any]:
-    """The JSON object of `cpcert bipartite`.
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert bipartite`.
 
-    representation_cost: R(I, A) = 2 Tr A for β = 0, exactly (graphs.py). Rank_σ is that of the optimal pair K = K^σ = A,
-    which is unique, so it is the cp-rank of A: the width at which the plateau of the trained loss starts.
-    """
-    graph, bounds = answer.graph, answer.bounds
-    interval = {"lower": bounds.lower, "upper": bounds.upper}
-    return {
-        "graph": answer.name,
-        "N": graph.number_of_nodes(),
-        "edges": graph.number_of_edges(),
-        "cp_rank": interval,
-        "lower_proof": describe(bounds.lower_proof),
-        "rank_sigma": dict(interval),
-        "representation_cost": 4 * graph.number_of_edges(),
-        "identity_network_cost": identity_network_cost(bounds.A),
-        "plateau_start": dict(interval),
-        "notes": list(bounds.notes),
-        "seconds": answer.seconds,
-        "certificate": None,
-    }
+        representation_cost: R(I, A) = 2 Tr A for β = 0, exactly (graphs.py). Rank_σ is that of the optimal pair K = K^σ = A,
+        which is unique, so it is the cp-rank of A: the width at which the plateau of the trained loss starts.
+        """
+        graph, bounds = self.read.graph, self.bounds
+        interval = {"lower": bounds.lower, "upper": bounds.upper}
+        return {
+            "graph": self.name,
+            "format": self.read.format,
+            "N": graph.number_of_nodes(),
+            "vertices": graph.number_of_nodes(),
+            "edges": graph.number_of_edges(),
+            "isolated": nx.number_of_isolates(graph),
+            "cp_rank": interval,
+            "lower_proof": describe(bounds.lower_proof),
+            "rank_sigma": dict(interval),
+            "representation_cost": 4 * graph.number_of_edges(),
+            "identity_network_cost": identity_network_cost(bounds.A),
+            "plateau_start": dict(interval),
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "certificate": None if self.certificate is None else str(self.certificate),
+        }
 
+    def sentence(self) -> str:
+        """A line for each quantity."""
+        graph, lower, upper = self.read.graph, self.bounds.lower, self.bounds.upper
+        rank = str(lower) if lower == upper else f"between {lower} and {upper}"
+        start = f"widths from {rank} on reach the minimum, no smaller one does"
+        if lower != upper:
+            start = f"the least width that reaches the minimum is {rank}"
+        identity = (
+            f"about {about(identity_network_cost(self.bounds.A))} ({graph.number_of_nodes()} neurons, floating point)"
+        )
+        below = describe(self.bounds.lower_proof)
+        rows = [
+            ("graph", self._read()),
+            ("cp-rank", f"{rank}, proven; lower: {below}; upper: one atom for each edge or fewer"),
+            ("Rank_sigma", f"{rank}, of the optimal pair K = K_sigma = A (X = I, Y = A, beta = 0)"),
+            ("representation cost", f"{4 * graph.number_of_edges()} = 2 Tr A, exactly"),
+            ("cost with W1 ~ I", identity),
+            ("plateau", start),
+        ]
+        return "\n".join(f"{name:<20} {value}" for name, value in rows) + "".join(f"\n{note}" for note in self.notes)
 
-def graph_lines(written: dict[str, Any]) -> str:
-    """The same, a line for each quantity."""
-    lower, upper = written["cp_rank"]["lower"], written["cp_rank"]["upper"]
-    rank = str(lower) if lower == upper else f"between {lower} and {upper}"
-    rows = [
-        ("graph", f"{written['graph']}: {written['N']} vertices, {written['edges']} edges"),
-        ("cp-rank", f"{rank}, proven; lower: {written['lower_proof']}; upper: one atom for each edge or fewer"),
-        ("Rank_sigma", f"{rank}, of the optimal pair K = K_sigma = A (X = I, Y = A, beta = 0)"),
-        ("representation cost", f"{written['representation_cost']} = 2 Tr A, exactly"),
-        ("cost with W1 ~ I", f"{written['identity_network_cost']:.6g} ({written['N']} neurons, floating point)"),
-        ("plateau", f"widths from {rank} on reach the minimum, no smaller one does"),
-    ]
-    return "\n".join(f"{name:<20} {value}" for name, value in rows) + "".join(f"\n{note}" for note in written["notes"])
+    def _read(self) -> str:
+        """`c5: 5 vertices, 5 edges, no isolated vertex (edge list)`."""
+        graph, isolated = self.read.graph, nx.number_of_isolates(self.read.graph)
+        alone = {0: "no isolated vertex", 1: "1 isolated vertex"}.get(isolated, f"{isolated} isolated vertices")
+        vertices, edges = graph.number_of_nodes(), graph.number_of_edges()
+        return f"{self.name}: {vertices} vertices, {edges} edges, {alone} ({self.read.format})"
 
+    def instance(self) -> str:
+        """The data set of Prop. 14 as an instance file: X = I, Y = A, interpolate, β = 0."""
+        A = edge_matrix(self.read.graph)
+        identity = [[int(i == j) for j in range(len(A))] for i in range(len(A))]
+        return (
+            f"# X = I and Y = A = E'E of a graph with {self.read.graph.number_of_edges()} edges: "
+            "representation cost 2 Tr A.\n"
+            f"data:\n  source: inline\n  X: {json.dumps(identity)}\n  Y: {json.dumps(A)}\nloss: interpolate\nbeta: 0\n"
+        )
 
-def graph_instance(answer: GraphAnswer) -> str:
-    """The data set of Prop. 14 as an instance file: X = I, Y = A, interpolate, β = 0."""
-    A = edge_matrix(answer.graph)
-    identity = [[int(i == j) for j in range(len(A))] for i in range(len(A))]
-    return (
-        f"# X = I and Y = A = E'E of a graph with {answer.graph.number_of_edges()} edges: representation cost 2 Tr A.\n"
-        f"data:\n  source: inline\n  X: {json.dumps(identity)}\n  Y: {json.dumps(A)}\nloss: interpolate\nbeta: 0\n"
-    )
+    def write(self, folder: Path) -> GraphOutcome:
+        """Write NAME-interpolate.yaml, NAME-bipartite.json and NAME-bipartite-proof.json; returns the outcome with the path of the
+        proof."""
+        write_file(folder / f"{self.name}-interpolate.yaml", self.instance().encode())
+        name = f"{self.name}-bipartite"
+        written = replace(self, certificate=write_proof(self.bounds.claim(), folder, name))
+        write_json(folder / f"{name}.json", written.as_json())
+        return written
 
 
 def graph_bounds(graph: nx.Graph, seconds: float, seed: int) -> CpRankBounds:
@@ -256,17 +384,8 @@ def graph_bounds(graph: nx.Graph, seconds: float, seed: int) -> CpRankBounds:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def write_answer(
-    written: dict[str, Any], claim: dict[str, Any], folder: Path, name: str, command: str
-) -> dict[str, Any]:
-    """Write NAME-COMMAND.json and the claim with its proof, NAME-COMMAND-proof.json. Returns the JSON object with its path.
-
-    Raises OSError when the disk refuses.
-    """
-    from cpcert.report import write_file
-
-    proof = folder / f"{name}-{command}-proof.json"
+def write_proof(claim: dict[str, Any], folder: Path, name: str) -> Path:
+    """Write the claim with its proof, NAME-proof.json, for `cpcert verify`. Raises OSError when the disk refuses."""
+    proof = folder / f"{name}-proof.json"
     write_file(proof, (json.dumps(as_json(claim), allow_nan=False) + "\n").encode())
-    written = written | {"certificate": str(proof)}
-    write_file(folder / f"{name}-{command}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
+    return proof

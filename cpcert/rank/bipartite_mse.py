@@ -1,30 +1,17 @@
 """B_N with the squared loss: how Rank_σ of the optimum changes with λ.
 
-X = I, Y = B = EᵀE for the balanced complete bipartite graph on N = 2n vertices, β = 0, ReLU, C = (1/N)‖Z − Y‖². Prop. 14 of Jacot,
-Golikov, Hongler and Gabriel (2022) is about `interpolate`, and about λ small enough; here is λ > 0. As in graphs.py
-‖W_1‖² + ‖W_2‖² ≥ 2⟨W_2ᵀ, σ(W_1)⟩, and more generally ≥ 2‖Z‖_* for Z = W_2σ(W_1) (nuclear norm), so
+X = I, Y = B = EᵀE for the balanced complete bipartite graph on N = 2n vertices, β = 0, ReLU, C = (1/N)‖Z − Y‖². From
+‖W_1‖² + ‖W_2‖² ≥ 2‖Z‖_* (nuclear norm) the optimum is known: for λ ≤ 1/2
 
-    L_λ ≥ min over Z of (1/N)‖Z − B‖² + 2λ‖Z‖_*,
+    Z* = (1 − 2λ)B + λ11ᵀ,      minimum λN² − λ²N(N − 1),                                                              (1)
 
-whose only solution Z* lowers the eigenvalues s of B to (s − λN)₊. B has N once, with the eigenvector 1, n with multiplicity N − 2, and
-0 once, with z = 1 on one side and −1 on the other. So for λ ≤ 1/2
-
-    Z* = (1 − 2λ)B + λ11ᵀ,      minimum λN² − λ²N(N − 1).                                                              (1)
-
-Z* is completely positive, so the bound is attained, and exactly when W_2ᵀ = W_1 = σ(W_1): K = K^σ = Z* is the only optimal pair and
-Rank_σ of the optimum is the cp-rank of Z*, a rational matrix where λ is rational (1 at λ = 1/2; beyond, Z* = (1 − λ)₊11ᵀ).
-
-Upper: the n² atoms p(e_i + e_j) + q1, one for each edge, with p² = 1 − 2λ and q ≥ 0 the root of n²q² + 2npq = λ: their sum is
-p²B + (2npq + n²q²)11ᵀ. So the cp-rank is at most N²/4 for every λ, as in the limit.
-
-Lower: with K atoms b, Z*_ij = 1 − λ on each edge, so b_ib_j ≥ (1 − λ)/K for one of them. If K < n², two edges share an atom.
-Where they have no common vertex, (b_ib_j)(b_i′b_j′) = (b_ib_i′)(b_jb_j′) ≤ λ²; where they do, the product is b_i²(b_jb_j′) ≤ Z*_iiλ.
-Both are at most Z*_iiλ, hence
+K = K^σ = Z* is the only optimal pair, and Rank_σ of the optimum is the cp-rank of Z*, a rational matrix where λ is
+rational. It is at most n² = N²/4 for every λ, by n² atoms p(e_i + e_j) + q1, and
 
     cp-rank > K   for each K < n² with (1 − λ)² > K²λZ*_ii,   Z*_ii = (1 − 2λ)n + λ.                                         (2)
 
-For λ below about (2/N)⁵ that is N²/4: "λ small enough" with a number. Above it the bounds of bounds.py for Z* (rank N − 1,
-semidefinite bounds, factorisations) often do better; they need not meet.
+For λ below about (2/N)⁵ that is N²/4: "λ small enough" with a number. Above it the bounds of bounds.py for Z* often do
+better; they need not meet. docs/mathematics/graphs.md derives both.
 """
 
 from __future__ import annotations
@@ -32,8 +19,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+from cpcert.output import write_json
+from cpcert.printing import decimal
 from cpcert.rank.answers import describe
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.matrices import Rows
@@ -86,35 +76,46 @@ def rank_along_path(N: int, lam: Fraction, seconds: float, seed: int = 0) -> Pat
     return PathStep(lam, lam * N * N - lam**2 * N * (N - 1), lower, upper, lower_proof, upper_proof)
 
 
-def path_object(N: int, steps: list[PathStep], seconds: float) -> dict[str, Any]:
-    """The JSON object of `cpcert bipartite --path`."""
-    return {
-        "graph": f"bipartite-{N}",
-        "N": N,
-        "loss": "mse",
-        "path": [
-            {
-                "lambda": float(step.lam),
-                "minimum": float(step.minimum),
-                "rank_sigma": {"lower": step.lower, "upper": step.upper},
-                "lower_proof": step.lower_proof,
-                "upper_proof": step.upper_proof,
-            }
-            for step in steps
-        ],
-        "seconds": seconds,
-    }
+@dataclass(frozen=True)
+class MsePathOutcome:
+    """The bounds for B_N at every λ."""
 
+    N: int
+    steps: tuple[PathStep, ...]
+    seconds: float
 
-def path_lines(written: dict[str, Any]) -> str:
-    """The same as a table."""
-    rows = [("lambda", "minimum", "Rank_sigma", "lower bound", "upper bound")]
-    for step in written["path"]:
-        lower, upper = step["rank_sigma"]["lower"], step["rank_sigma"]["upper"]
-        rank = str(lower) if lower == upper else f"{lower} to {upper}"
-        proofs = step["lower_proof"], step["upper_proof"]
-        rows.append((f"{step['lambda']:g}", f"{step['minimum']:.9g}", rank, *proofs))
-    widths = [max(len(row[k]) for row in rows) for k in range(5)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert bipartite --path`; `exact` has λ and the minimum as decimals without rounding."""
+        return {
+            "graph": f"bipartite-{self.N}",
+            "N": self.N,
+            "loss": "mse",
+            "path": [
+                {
+                    "lambda": float(step.lam),
+                    "minimum": float(step.minimum),
+                    "exact": {"lambda": decimal(step.lam), "minimum": decimal(step.minimum)},
+                    "rank_sigma": {"lower": step.lower, "upper": step.upper},
+                    "lower_proof": step.lower_proof,
+                    "upper_proof": step.upper_proof,
+                }
+                for step in self.steps
+            ],
+            "seconds": self.seconds,
+        }
+
+    def sentence(self) -> str:
+        """The same as a table, every number exact."""
+        rows = [("lambda", "minimum", "Rank_sigma", "lower bound", "upper bound")]
+        for step in self.steps:
+            rank = str(step.lower) if step.lower == step.upper else f"{step.lower} to {step.upper}"
+            rows.append((decimal(step.lam), decimal(step.minimum), rank, step.lower_proof, step.upper_proof))
+        widths = [max(len(row[k]) for row in rows) for k in range(5)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+    def write(self, folder: Path) -> MsePathOutcome:
+        """Write bipartite-N-path.json. Raises OSError when the disk refuses."""
+        write_json(folder / f"bipartite-{self.N}-path.json", self.as_json())
+        return self

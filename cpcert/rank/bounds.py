@@ -1,14 +1,14 @@
 """Bounds of the cp-rank of a rational matrix, each with a proof that the exact checker has accepted.
 
-A is completely positive if A = Σ b_k b_kᵀ with b_k ≥ 0; the cp-rank is the least number of terms. Components of the support
-graph are treated one by one: their cp-ranks add up. For each, the cheapest arguments first:
+A is completely positive if A = Σ b_k b_kᵀ with b_k ≥ 0; the cp-rank is the least number of terms. Components of the
+support graph are treated one by one: their cp-ranks add up. For each, the cheapest arguments first:
 
     not completely positive   a negative entry; vᵀAv < 0; the comparison matrix (triangle-free); a copositive S with ⟨S, A⟩ < 0
     lower                     rank; edge clique cover; an exposing copositive S; semidefinite bounds (`semidefinite.py`)
     upper                     edges (triangle-free); zeros of the exposing S; a factorisation made exact
 
-Every proof is passed through `check_rank_claim` before it counts, so that an error in the searches costs a bound, not the
-truth. What is not decided stays None.
+Every proof is passed through `check_rank_claim` before it counts, so that an error in the searches costs a bound, not
+the truth. What is not decided stays None.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from cpcert.certificate.rank_check import Rejected, check_rank_claim, rank_modulo, triangle_free
+from cpcert.certificate.rank_check import Rejected, check_rank_claim
+from cpcert.rank.cliques import triangle_free
 from cpcert.rank.copositive import LARGEST_ORDER as LARGEST_ENUMERATED
 from cpcert.rank.copositive import copositive_cut, exposed_bounds, exposing_matrix, separate
+from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.factorize import factors_and_rest, find_factors, nearby_factorisation
 from cpcert.rank.graphs import adjacency, clique_cover_bound, triangle_free_atoms
-from cpcert.rank.matrices import Rows, float_matrix
+from cpcert.rank.matrices import Rows, exact_rows, float_matrix
 from cpcert.rank.proofs import (
     Atom,
     Atoms,
+    CopositiveCut,
     EdgeCliqueCover,
     Lower,
     LowerComponents,
@@ -131,14 +134,16 @@ class _Block:
             self.negative = proof
 
 
-def cp_rank_bounds(A: Rows, seconds: float = 60.0, seed: int = 0, sdp: bool | None = None) -> CpRankBounds:
-    """Proven bounds of cp-rank(A) for a symmetric rational A (n, n).
+def cp_rank_bounds(A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, sdp: bool | None = None) -> CpRankBounds:
+    """Proven bounds of cp-rank(A) for a symmetric A (n, n): ints, Fractions, "p/q", floats (exactly), or an array of them.
 
+    Raises InputError if A is anything else, or not symmetric.
     `sdp`: try semidefinite bounds (needs cvxpy); by default if there is still a gap and cvxpy is installed.
     Stops searching after about `seconds`, or after Ctrl-C; what was proven by then is returned.
     """
     import networkx as nx
 
+    A, _, _ = exact_rows(A, "A")
     n = len(A)
     stop = time.monotonic() + seconds
     rng = np.random.default_rng(seed)
@@ -342,6 +347,29 @@ def _plain_refutation(A: Rows) -> NotCompletelyPositive | None:
                 v[zero], v[other] = -Fraction(A[other][other] + 1) / A[i][j], 1
                 return NotPsd(tuple(v))
     return None
+
+
+def refuted_within(A: Rows, proof: NotCompletelyPositive, rounding: Fraction) -> bool:
+    """Can a change of each nonzero entry by at most `rounding` escape from this proof: −⟨S, A⟩ ≤ rounding·Σ|S_ij|?
+
+    S is the matrix of the proof, ⟨S, A⟩ < 0 ≤ ⟨S, C⟩. True is a hint: whether there is a completely positive matrix so near
+    is open. False is proven: there is none.
+    """
+    while isinstance(proof, Principal):
+        A = [[A[i][j] for j in proof.indices] for i in proof.indices]
+        proof = proof.proof
+    pairs = [(i, j, Fraction(v)) for i, row in enumerate(A) for j, v in enumerate(row) if v]
+    S: list[tuple[Fraction, Fraction]]
+    match proof:
+        case NegativeEntry(i, j):
+            return -A[i][j] <= rounding
+        case NotPsd(v):
+            S = [(Fraction(v[i]) * v[j], a) for i, j, a in pairs]
+        case TriangleFreeForm(v):
+            S = [(Fraction(v[i]) * v[j] * (1 if i == j else -1), a) for i, j, a in pairs]
+        case CopositiveCut(matrix):
+            S = [(Fraction(matrix[i][j]), a) for i, j, a in pairs]
+    return -sum((s * a for s, a in S), Fraction(0)) <= rounding * sum((abs(s) for s, _ in S), Fraction(0))
 
 
 def _not_psd(A: Rows) -> NotPsd | None:

@@ -3,19 +3,13 @@
 S is copositive if xᵀSx ≥ 0 for all x ≥ 0; these matrices are the dual of the completely positive cone. So
 
 - ⟨S, A⟩ < 0 proves that A is not completely positive;
-- ⟨S, A⟩ = 0 makes every atom of every factorisation of A a zero of S. If S has finitely many zeros q_k (up to scale), then
-  A = Σ x_k q_k q_kᵀ with x ≥ 0, and the cp-rank is the least number of nonzeros of such x, exactly (Bomze, Schachinger and
-  Ullrich 2014, who found cp-ranks above ⌊n²/4⌋ this way). With continua of zeros the same is said in terms of the minimal
-  zeros (`cpcert.certificate.rank_check`, "copositive").
+- ⟨S, A⟩ = 0 makes every atom of every factorisation of A a zero of S. If S has finitely many zeros q_k (up to scale),
+  then A = Σ x_k q_k q_kᵀ with x ≥ 0, and the cp-rank is the least number of nonzeros of such x, exactly (Bomze,
+  Schachinger and Ullrich 2014). With continua of zeros the same is said in terms of the minimal zeros.
 
-S is found from A alone: min ⟨S, A⟩ over trace S = n (A scaled to unit diagonal), |S_ij| ≤ n, with cuts vᵀSv ≥ 0 for
-vectors v ≥ 0 that violate it. Separation is by enumeration: the minimum of xᵀSx over the simplex is at a stationary point
-S_I x_I = λ1 of some support I. A positive minimum says that A is in the interior of the cone, where no S exposes it.
-
-The linear program is accurate to its tolerance of 1e-10 at best. The stationary points of value near 0 and S are then
-polished together by Gauss and Newton on S_I q = 0; the points are recognised as rational vectors; S becomes an exact
-solution of the linear equations S_I q = 0, ⟨S, A⟩ = 0 near the polished one. Whether it is copositive, and what its
-zeros are, is decided exactly. Nothing found in floating point counts.
+S is found from A alone by a linear program with cuts, polished, and made an exact rational solution; whether it is
+copositive, and what its zeros are, is decided exactly (`cpcert.certificate.rank_check`, "copositive"). Nothing found in
+floating point counts. The search is in docs/mathematics/copositive.md.
 """
 
 from __future__ import annotations
@@ -28,8 +22,9 @@ from itertools import combinations
 
 import numpy as np
 
-from cpcert.certificate.rank_check import Rejected, minimal_zeros, zeros_system
+from cpcert.rank.copositive_zeros import copositive_zeros
 from cpcert.rank.lifted import prove_node
+from cpcert.rank.lifted_systems import zeros_system
 from cpcert.rank.proofs import Atom, Atoms, CopositiveCut, Exposing, Matrix, Number
 
 # All supports are visited in float at each round, and once exactly.
@@ -142,11 +137,8 @@ def copositive_cut(A: list[list[Number]], separation: Separation, scale: np.ndar
             exact = _rounded(shifted, denominator)
             if sum(s * a for row, other in zip(exact, A, strict=True) for s, a in zip(row, other, strict=True)) >= 0:
                 continue
-            try:
-                minimal_zeros([list(row) for row in exact])
-            except Rejected:
-                continue
-            return CopositiveCut(exact)
+            if copositive_zeros(exact) is not None:
+                return CopositiveCut(exact)
     return None
 
 
@@ -167,13 +159,7 @@ def exposing_matrix(A: list[list[Number]], separation: Separation, scale: np.nda
     if len(known) < len(points):
         return None
     exact = _nearest_solution(S / np.outer(scale, scale), known, A)
-    if exact is None:
-        return None
-    try:
-        minimal_zeros([list(row) for row in exact])
-    except Rejected:
-        return None
-    return exact
+    return None if exact is None or copositive_zeros(exact) is None else exact
 
 
 def _polished(separation: Separation, A: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -290,11 +276,11 @@ def exposed_bounds(A: list[list[Number]], S: Matrix) -> tuple[int | None, Exposi
     The factorisation uses minimal zeros only, as few as HiGHS can do with; the lower bound allows their sums as well.
     A lower bound of None means that A is not completely positive: no combination of zeros gives it.
     """
-    matrix = [list(row) for row in S]
-    zeros = minimal_zeros(matrix)
+    zeros = copositive_zeros(S)
+    if zeros is None:
+        raise ValueError("S is not copositive")
     atoms = _combination_of(A, zeros)
-    system = zeros_system(matrix, A)
-    lower, node = prove_node(system, len(atoms.atoms) if atoms is not None else 10**6)
+    lower, node = prove_node(zeros_system(S, zeros, A), len(atoms.atoms) if atoms is not None else 10**6)
     return lower, Exposing(S, node), atoms
 
 

@@ -1,18 +1,16 @@
 """Completely positive factorisations A = BBᵀ, B ≥ 0 (n, k): a search in floating point, and three ways to make it exact.
 
-Search: min ‖A − BBᵀ‖² over B ≥ δ from random starts, A scaled to unit diagonal, by accelerated projected gradients, by
-L-BFGS-B where these are slow; then Gauss-Newton steps of least change. For δ > 0 the solution stays away from the
-boundary, which is what the first proof needs.
-
 A small residual proves nothing: A may lie just outside the cone. Proofs (`cpcert.certificate.rank_check`):
 
-- `nearby_factorisation`: an exact factorisation with the same k and the same zeros exists near B (Brouwer), whenever the
-  Jacobian of t ↦ BBᵀ has full row rank there. Works for singular A too: with C = A_{·I} A_II⁻¹ every atom is C times its
-  rows I, and only A_II has to be matched. The price is an inverse of order r(r + 1)/2.
-- `factors_and_rest`: factors of A − εR, R a diagonally dominant matrix with the support of A, are rounded to rationals; what is
-  left is still diagonally dominant and nonnegative, hence a sum of atoms (e_i + e_j)(e_i + e_j)ᵀ and e_i e_iᵀ. Any order, but
-  many atoms, and only for A in the interior of the cone relative to its support.
+- `nearby_factorisation`: an exact factorisation with the same k and the same zeros exists near B (Brouwer), whenever
+  the Jacobian of t ↦ BBᵀ has full row rank there. Works for singular A too. The price is an inverse of order r(r +
+  1)/2.
+- `factors_and_rest`: factors of A − εR, R a diagonally dominant matrix with the support of A, are rounded to rationals;
+  what is left is a sum of atoms (e_i + e_j)(e_i + e_j)ᵀ and e_i e_iᵀ. Any order, but many atoms, and only for A in the
+  interior of the cone relative to its support.
 - triangle-free support and exposed faces have exact factorisations of their own (`graphs.py`, `copositive.py`).
+
+The search keeps away from the boundary, B ≥ δ, which the first proof needs: docs/mathematics/copositive.md.
 """
 
 from __future__ import annotations
@@ -22,7 +20,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim, inverse_times
+from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim
+from cpcert.rank.exact_linear import solve
 from cpcert.rank.proofs import Atom, Atoms, Column, Nearby, Number, Upper, as_json
 
 # An entry of a factor below this (A scaled to unit diagonal) is taken for 0.
@@ -227,7 +226,7 @@ def _bases(A: list[list[Number]], rows: list[int], zero: np.ndarray) -> list[lis
     n = len(A)
     if len(rows) == n:
         return [[[int(i == j) for j in range(n)] for i in range(n) if not column[i]] for column in zero.T]
-    C = inverse_times([[A[i][j] for j in rows] for i in rows], [A[i] for i in rows])
+    C = solve([[A[i][j] for j in rows] for i in rows], [A[i] for i in rows])
     if C is None:
         return None
     bases: list[list[list[Number]]] = []

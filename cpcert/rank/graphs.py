@@ -1,36 +1,27 @@
 """Graphs and their completely positive matrices; how many cliques cover the edges.
 
-A = EᵀE, E (edges × vertices) the incidence matrix of a graph: A_ii is the degree, A_ij = 1 on edges. It is completely
-positive with one atom e_i + e_j for each edge. In a triangle-free graph no atom can do more than one edge, so the
-cp-rank is the number of edges (Jacot, Golikov, Hongler, Gabriel 2022, Prop. 13); for the complete bipartite graph B_N
-on N vertices (N even) that is N²/4.
+A = EᵀE, E (edges × vertices) the incidence matrix of a graph, is completely positive with one atom e_i + e_j for each
+edge; in a triangle-free graph no atom can do more than one edge, so the cp-rank is the number of edges (Jacot, Golikov,
+Hongler, Gabriel 2022, Prop. 13). In general it is at least the number of cliques of the support graph that cover all
+edges and all vertices with A_ii > 0 (Roberts 1985).
 
-In general an atom of A has its support in a clique of the support graph, so the cp-rank is at least the number of
-cliques that cover all edges and all vertices with A_ii > 0 (the edge clique cover number; Roberts 1985).
+The data set of Prop. 14 is X = I, Y = A, without biases: R(I, A) = 2 Tr A exactly, K = K^σ = A is the only optimal
+pair, and the plateau starts at its Rank_σ = cp-rank(A). The network W_1 = cI, W_2 = A/c of Remark 23 costs 2√N ‖A‖ at
+its best c.
 
-The data set of Prop. 14 is X = I, Y = A, without biases. For a ReLU network W_2 σ(W_1) = A and A completely positive,
-
-    2 Tr A = 2 Tr W_2 σ(W_1) ≤ ‖σ(W_1)‖² + ‖W_2‖² ≤ ‖W_1‖² + ‖W_2‖²,
-
-with equality iff W_2ᵀ = σ(W_1) = W_1. So the representation cost R(I, A) is 2 Tr A exactly, the rows of W_1 are the atoms
-of a factorisation of A, K = K^σ = A is the only optimal pair, and its Rank_σ is cp-rank(A): the width where the plateau
-starts. For a graph 2 Tr A is four times the number of edges, N² for B_N. The network W_1 = cI, W_2 = A/c of Remark 23 has N
-neurons and at its best c the cost 2√N ‖A‖, N²√(1 + 2/N) for B_N.
-
-Triangle-free support. A ≥ 0 is completely positive iff its comparison matrix M (A on the diagonal, −A off it) is
-positive semidefinite: on an edge an atom adds (b_i v_i − b_j v_j)² to vᵀMv for every v; conversely there is d > 0 with
-Md ≥ 0 on each component (Perron and Frobenius), and with D = diag(d) the matrix DAD is diagonally dominant, so
+Triangle-free support: A ≥ 0 is completely positive iff its comparison matrix M is positive semidefinite, and then, with
+d > 0 and Md ≥ 0 on each component,
 
     A = Σ_{i<j} A_ij d_i d_j (e_i/d_i + e_j/d_j)(e_i/d_i + e_j/d_j)ᵀ + Σ_i d_i⁻¹ (Md)_i e_i e_iᵀ.
 
-If M is singular, d is its rational null vector and there are as many atoms as edges. If not, Md = e_r for one vertex r
-has a positive rational solution and there is one atom more.
+M singular: d is its rational null vector, as many atoms as edges. If not, Md = e_r for one vertex r, and one atom more.
+docs/mathematics/graphs.md has the proofs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,8 +29,10 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from cpcert.certificate.rank_check import Graph, Rejected, in_one_clique, inverse_times, maximal_cliques, triangle_free
 from cpcert.errors import InputError
+from cpcert.rank.cliques import Graph, in_one_clique, maximal_cliques, triangle_free
+from cpcert.rank.exact_linear import solve
+from cpcert.rank.graph_files import LARGEST_ORDER, GraphFile, read_graph
 from cpcert.rank.proofs import Atom, Atoms, Cover, CoverSearch, CoverWeights, FoolingSet, Number, Pair, TriangleFree
 
 # Beyond this many maximal cliques only a greedy fooling set is tried.
@@ -68,47 +61,40 @@ def clebsch_graph() -> nx.Graph:
     return graph
 
 
-def load_graph(name: str) -> nx.Graph:
-    """A graph by name (petersen, heawood, groetzsch, clebsch, cycle-N), or from a file: one edge "u v" per line.
+def find_graph(name: str, file_format: str | None = None) -> GraphFile:
+    """A graph by name (petersen, heawood, groetzsch, clebsch, cycle-N), or from a file (`graph_files.py`).
 
-    A line with one word is an isolated vertex; # starts a comment. Vertices are numbered in the order they appear.
-    Raises InputError.
+    Vertices are numbered from 0 in the order they appear. Raises InputError.
     """
-    if name in NAMED:
-        return nx.convert_node_labels_to_integers(NAMED[name]())
+    if file_format is None and name in NAMED:
+        return GraphFile(nx.convert_node_labels_to_integers(NAMED[name]()), "known by its name", ())
     kind, _, size = name.partition("-")
-    if kind == "cycle" and size.isdecimal() and 3 <= int(size) <= 10_000:
-        return nx.cycle_graph(int(size))
+    if (
+        file_format is None
+        and kind == "cycle"
+        and re.fullmatch(r"[0-9]{1,5}", size)
+        and 3 <= int(size) <= LARGEST_ORDER
+    ):
+        return GraphFile(nx.cycle_graph(int(size)), "known by its name", ())
     path = Path(name)
-    known = f"{', '.join(NAMED)} or cycle-N"
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"--graph: cannot read {name} ({reason}); give {known}, or a file of edges") from None
-    graph = nx.Graph()
-    for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].replace(",", " ").split()
-        if len(words) > 2 or (len(words) == 2 and words[0] == words[1]):
-            raise InputError(f"--graph: line {number} of {name} is not an edge; give two different vertices")
-        graph.add_nodes_from(words)
-        if len(words) == 2:
-            graph.add_edge(*words)
-    if not graph:
-        raise InputError(f"--graph: {name} has no edge; give one edge per line, like 0 1")
-    return nx.convert_node_labels_to_integers(graph, ordering="default")
+    if not path.is_file():
+        raise InputError(f"--graph: there is no file {name}; give {', '.join(NAMED)} or cycle-N, or a file of a graph")
+    return read_graph(path, file_format)
 
 
-def incidence(graph: nx.Graph) -> np.ndarray:
-    """E (edges × vertices), integer: row k has ones at the two ends of edge k."""
-    E = np.zeros((graph.number_of_edges(), graph.number_of_nodes()), dtype=int)
-    for k, (u, v) in enumerate(graph.edges):
-        E[k, u] = E[k, v] = 1
-    return E
+def _require_simple(graph: nx.Graph) -> None:
+    """Raise InputError unless the graph is undirected, without loops or double edges, with the vertices 0, …, n − 1."""
+    if graph.is_directed() or graph.is_multigraph() or nx.number_of_selfloops(graph):
+        raise InputError(
+            "graph: has directions, double edges or loops; give a simple one, networkx.Graph(graph) without loops"
+        )
+    if not all(isinstance(v, int) for v in graph) or {*graph} != {*range(len(graph))}:
+        raise InputError("graph: vertices are not 0, ..., n - 1; give networkx.convert_node_labels_to_integers(graph)")
 
 
 def edge_matrix(graph: nx.Graph) -> list[list[Number]]:
-    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it."""
+    """A = EᵀE (Prop. 13): degrees on the diagonal, adjacency off it. Raises InputError: not a simple graph."""
+    _require_simple(graph)
     n = graph.number_of_nodes()
     A: list[list[Number]] = [[0] * n for _ in range(n)]
     for u, v in graph.edges:
@@ -126,12 +112,6 @@ def edge_atoms(graph: nx.Graph) -> Atoms:
 def identity_network_cost(A: list[list[Number]]) -> float:
     """‖W_1‖² + ‖W_2‖² = 2√N ‖A‖ of the network W_1 = cI, W_2 = A/c with N neurons (Remark 23), in floating point."""
     return 2.0 * math.sqrt(len(A) * sum(float(v) ** 2 for row in A for v in row))
-
-
-def one_hot_blocks(sizes: Iterable[int]) -> list[list[Number]]:
-    """YᵀY for one-hot targets: blocks of ones; cp-rank the number of classes (Section 4.2)."""
-    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
-    return [[int(a == b) for b in labels] for a in labels]
 
 
 # -- triangle-free support -----------------------------------------------------------------------------------------------
@@ -176,7 +156,7 @@ def _dominating_scaling(A: list[list[Number]]) -> list[Number] | None:
     # Fix d_0 = 1 and solve the other rows: the slack, if any, is at vertex 0. The rest is a nonsingular M-matrix
     # whenever M is positive semidefinite and irreducible.
     rest = [row[1:] for row in M[1:]]
-    solution = inverse_times(rest, [[-row[0]] for row in M[1:]])
+    solution = solve(rest, [[-row[0]] for row in M[1:]])
     if solution is None:
         return None
     d: list[Number] = [1, *(row[0] for row in solution)]
@@ -201,13 +181,8 @@ def clique_cover_bound(graph: Graph, required: set[Pair], target: int | None = N
     best: tuple[int, Cover] = (len(fooling), FoolingSet(tuple(fooling)))
     if best[0] == target:
         return best
-    cliques: list[frozenset[int]] = []
-    try:
-        for clique in maximal_cliques(graph):
-            cliques.append(clique)
-            if len(cliques) > MANY_CLIQUES:
-                return best
-    except Rejected:
+    cliques = maximal_cliques(graph, MANY_CLIQUES)
+    if cliques is None:
         return best
     pairs = sorted(required)
     members = [[k for k, pair in enumerate(pairs) if pair[0] in c and pair[1] in c] for c in cliques]

@@ -1,13 +1,13 @@
 """Proofs about a nonnegative matrix M of which linear equations are known: which entries vanish, which are positive.
 
-Two lifted problems have this form (`cpcert.certificate.rank_check`, NODE): the atoms of A written in the minimal zeros of
-an exposing copositive matrix, and the atoms x = p − q of a covariance pair. In both, k atoms give k nonnegative vectors t
-whose supports are cliques of a graph H, and M = Σ ttᵀ. So every pair of H with a proven M_uv > 0 lies in the support
-of some t, and the number of cliques of H that cover these pairs is a lower bound of k.
+Two lifted problems have this form (`cpcert.certificate.rank_check`, NODE): the atoms of A written in the minimal zeros
+of an exposing copositive matrix, and the atoms x = p − q of a covariance pair. In both, k atoms give k nonnegative
+vectors t whose supports are cliques of a graph H, and M = Σ ttᵀ. So every pair of H with a proven M_uv > 0 lies in the
+support of some t, and the number of cliques of H that cover these pairs is a lower bound of k.
 
-Farkas' lemma: M_uv > 0 on {M ≥ 0 : equations} iff the equations have a combination with coefficients ≥ 0 on all other pairs
-of H and a negative value. HiGHS finds it in floating point; it is rounded to rationals, pushed inside by a combination
-whose coefficients are all positive where there is one, and checked exactly.
+Farkas' lemma: M_uv > 0 on {M ≥ 0 : equations} iff the equations have a combination with coefficients ≥ 0 on all other
+pairs of H and a negative value. HiGHS finds it in floating point; it is rounded to rationals, pushed inside by a
+combination whose coefficients are all positive where there is one, and checked exactly.
 """
 
 from __future__ import annotations
@@ -16,27 +16,20 @@ from fractions import Fraction
 
 import numpy as np
 
-from cpcert.certificate.rank_check import System
 from cpcert.rank.graphs import clique_cover_bound
+from cpcert.rank.lifted_systems import System
 from cpcert.rank.proofs import (
     Branch,
     Combination,
     Covered,
     Infeasible,
     Node,
-    Number,
     Pair,
     PositiveStep,
-    as_json,
 )
 
 LARGEST_TREE = 60
 ROUNDING = 2**30
-
-
-def combine(system: System, y: Combination) -> tuple[dict[Pair, Number], Number]:
-    """Coefficients on H and value of a combination, exactly."""
-    return system.combine(as_json(y))
 
 
 class FarkasSearch:
@@ -57,7 +50,7 @@ class FarkasSearch:
         self.matrix, self.right = (matrix / self.scale[None, :]).tocsr(), right / self.scale
         # All ones: positive coefficients on all pairs, if the system has it (the zeros of a copositive matrix do).
         ones: Combination = tuple((e, 1) for e in range(len(system.values)))
-        coefficients, value = combine(system, ones)
+        coefficients, value = system.combine(ones)
         self.inside = (ones, coefficients, value) if all(c > 0 for c in coefficients.values()) else None
 
     def find(self, without: Pair | None = None) -> Combination | None:
@@ -71,7 +64,7 @@ class FarkasSearch:
         if result.x is None or result.fun > -1e-9:
             return None
         for y in self._rationals(result.x / self.scale):
-            coefficients, value = combine(self.system, y)
+            coefficients, value = self.system.combine(y)
             worst = min((c for pair, c in coefficients.items() if pair != without), default=Fraction(0))
             if worst < 0 and self.inside is not None:
                 ones, margin, shift = self.inside

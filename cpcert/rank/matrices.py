@@ -1,18 +1,23 @@
 """Matrices with exact entries: files, and the arrays that stand for them.
 
 `.json`: {"A": rows of integers, "p/q" strings or floats}; pairs {"K": …, "K_sigma": …, "beta": 0} with optionally
-"activation" and "slope". `.csv`: rows of numbers, no header. `.npy`: a square array. A float means its nearest float64,
-exactly; integers and "p/q" are what they say. A bound is a statement about the matrix exactly as given.
+"activation" and "slope". Text and arrays: `matrix_files.py`. A float means its nearest float64, exactly; integers and
+"p/q" are what they say. A bound is a statement about the matrix exactly as given.
+
+Entries that were rounded before: a Gram matrix of floats may have the eigenvalue −1e−16, and then it is not completely
+positive, exactly. A refutation is a matrix S with ⟨S, A⟩ < 0 ≤ ⟨S, C⟩ for all completely positive C. With r the
+rounding of an entry, no matrix within it is refuted by S unless ⟨S, A⟩ + r Σ|S_ij| < 0; otherwise the answer comes with
+that hint.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
 import json
 import math
-import re
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,52 +27,80 @@ import numpy as np
 from cpcert.activations import Activation
 from cpcert.activations import activation as named_activation
 from cpcert.errors import InputError
+from cpcert.numbers import parse_rational
+from cpcert.rank.matrix_market import LARGEST_ORDER
 from cpcert.rank.proofs import Number
 
 Rows = list[list[Number]]
-LARGEST_ORDER = 2000
-_RATIONAL = re.compile(r"-?\d{1,400}(/\d{1,400})?", re.ASCII)
+# Searches work in float64, with products of entries.
+LARGEST, SMALLEST = 10**150, Fraction(1, 10**150)
+# Entries [i][j] and [j][i] that differ by more than this, relative to the largest entry, differ by more than rounding.
+ROUNDED = Fraction(1, 10**6)
 
 
 @dataclass(frozen=True)
 class ExactMatrix:
-    """A symmetric matrix with rational entries; `floats`: some of them were given as floating-point numbers."""
+    """A symmetric matrix with rational entries; `floats`: some of them were given as floating-point numbers.
+
+    rounding: how far an entry may be from what it was before it was written down; 0 if all entries are exact.
+    """
 
     name: str
     rows: Rows
     floats: bool
+    rounding: Fraction = Fraction(0)
+    notes: tuple[str, ...] = ()
 
 
-def load_matrix(path: str) -> ExactMatrix:
-    """Read MATRIX. Raises InputError: not readable, not square, not symmetric, a negative diagonal, not a number."""
+def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
+    """Read MATRIX. `symmetrise`: take (A + Aᵀ)/2 of a matrix that is symmetric but for rounding.
+
+    Raises InputError: not readable, not square, not symmetric, a negative diagonal, not a number.
+    """
     file = Path(path)
-    if file.suffix == ".json":
+    last_place = Fraction(0)
+    notes: tuple[str, ...] = ()
+    if file.suffix.lower() == ".json":
         content = _json(file)
         if not isinstance(content, dict) or "A" not in content:
             raise InputError(f'A: is missing in {path}; give {{"A": [[2, 1], [1, 2]]}}')
         _no_other_keys(content, ("A", "name", "source"), path)
         values = content["A"]
-    elif file.suffix == ".csv":
-        try:
-            with file.open(newline="") as handle:
-                values = [[_cell(text.strip()) for text in row] for row in csv.reader(handle) if row]
-        except (OSError, UnicodeDecodeError) as error:
-            raise _unreadable(path, error) from None
-    elif file.suffix == ".npy":
-        try:
-            array = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise _unreadable(path, error) from None
-        if array.ndim != 2 or array.dtype.kind not in "iuf":
-            raise InputError(f"A: {path} does not hold a square array of numbers; save one with numpy.save")
-        values = (array.astype(float) if array.dtype.kind == "f" else array).tolist()
     else:
-        raise InputError(f"MATRIX: {path} is not .json, .csv or .npy; give one of these")
-    rows, floats = exact_rows(values, "A")
+        from cpcert.rank.matrix_files import read_matrix
+
+        values, last_place, notes = read_matrix(file)
+    rows, floats, moved = exact_rows(_bounded(values, "A"), "A", symmetrise)
     for i, row in enumerate(rows):
         if row[i] < 0:
             raise InputError(f"A: the diagonal entry {i} is negative; a Gram matrix has none")
-    return ExactMatrix(file.stem, rows, floats)
+    rounding = max(last_place, float_rounding(rows)) if floats else Fraction(0)
+    return ExactMatrix(file.stem, rows, floats, rounding, (*notes, *symmetrised("A", moved)))
+
+
+def _bounded(values: Any, name: str) -> Any:
+    if isinstance(values, list) and len(values) > LARGEST_ORDER:
+        raise InputError(f"{name}: has order {len(values)}; give at most {LARGEST_ORDER}")
+    return values
+
+
+def float_rounding(rows: Rows) -> Fraction:
+    """2⁻⁴⁰ max|A_ij|, some thousand units in the last place: what computations in float64 may have lost."""
+    return max((abs(Fraction(v)) for row in rows for v in row), default=Fraction(0)) / 2**40
+
+
+def symmetrised(name: str, moved: Number) -> tuple[str, ...]:
+    """The sentence about what `symmetrise` has changed, if anything."""
+    if not moved:
+        return ()
+    return (f"{name} was not symmetric: ({name} + {name}')/2 was taken, entries moved by at most {rounded_up(moved)}",)
+
+
+def rounded_up(value: Number) -> str:
+    """Two digits, not less than `value` > 0."""
+    exact = Fraction(value)
+    with localcontext(rounding=ROUND_CEILING, prec=2):
+        return f"{Decimal(exact.numerator) / Decimal(exact.denominator):.1e}"
 
 
 @dataclass(frozen=True)
@@ -80,10 +113,13 @@ class ExactPair:
     beta: Number
     activation: Activation
     floats: bool
+    notes: tuple[str, ...] = ()
 
 
-def load_pair(path: str) -> ExactPair:
+def load_pair(path: str, symmetrise: bool = False) -> ExactPair:
     """Read PAIR: {"K": …, "K_sigma": …, "beta": 0, "activation": "relu"}. Raises InputError."""
+    if Path(path).suffix.lower() != ".json":
+        raise InputError(f'PAIR: {path} is not .json; give {{"K": [[1]], "K_sigma": [[1]], "beta": 0}} in one')
     content = _json(Path(path))
     if not isinstance(content, dict):
         raise InputError(f'PAIR: {path} is not an object; give {{"K": [[1]], "K_sigma": [[1]], "beta": 0}}')
@@ -91,51 +127,98 @@ def load_pair(path: str) -> ExactPair:
     for key in ("K", "K_sigma"):
         if key not in content:
             raise InputError(f'{key}: is missing in {path}; give {{"K": [[1]], "K_sigma": [[1]], "beta": 0}}')
-    K, floats = exact_rows(content["K"], "K")
-    K_sigma, more = exact_rows(content["K_sigma"], "K_sigma")
+    K, floats, moved = exact_rows(_bounded(content["K"], "K"), "K", symmetrise)
+    K_sigma, more, moved_sigma = exact_rows(_bounded(content["K_sigma"], "K_sigma"), "K_sigma", symmetrise)
     if len(K) != len(K_sigma):
         raise InputError(f"K_sigma: has order {len(K_sigma)}, and K has order {len(K)}; give two of the same order")
     beta = exact_number(content.get("beta", 0), "beta")
     activation = named_activation(content.get("activation", "relu"), content.get("slope"))
     inexact = floats or more or isinstance(content.get("beta", 0), float)
-    return ExactPair(Path(path).stem, K, K_sigma, beta, activation, inexact)
+    notes = (*symmetrised("K", moved), *symmetrised("K_sigma", moved_sigma))
+    return ExactPair(Path(path).stem, K, K_sigma, beta, activation, inexact, notes)
 
 
-def exact_rows(values: Any, name: str) -> tuple[Rows, bool]:
-    """The rows of a symmetric matrix as exact numbers, and whether there were floats among them. Raises InputError."""
+def exact_rows(values: Any, name: str, symmetrise: bool = False) -> tuple[Rows, bool, Number]:
+    """The rows of a symmetric matrix as exact numbers; were there floats; how far `symmetrise` moved an entry.
+
+    `values`: a list of rows or an array (n, n). Raises InputError.
+    """
+    values = _lists(values, name)
     if not isinstance(values, list) or not values or not all(isinstance(row, list) for row in values):
         raise InputError(f"{name}: is not a list of rows; give a square matrix like [[2, 1], [1, 2]]")
     n = len(values)
-    if n > LARGEST_ORDER:
-        raise InputError(f"{name}: has order {n}; give at most {LARGEST_ORDER}")
     for i, row in enumerate(values):
         if len(row) != n:
             raise InputError(f"{name}: row {i} has {len(row)} entries, and there are {n} rows; give a square matrix")
-    rows = [[exact_number(v, f"{name}[{i}][{j}]") for j, v in enumerate(row)] for i, row in enumerate(values)]
-    for i in range(n):
-        for j in range(i):
-            if rows[i][j] != rows[j][i]:
-                raise InputError(
-                    f"{name}: is not symmetric: entry [{i}][{j}] is {values[i][j]} and [{j}][{i}] is {values[j][i]}; "
-                    "give a symmetric matrix"
-                )
-    return rows, any(isinstance(v, float) for row in values for v in row)
+    rows = [_exact_row(row, f"{name}[{i}]") for i, row in enumerate(values)]
+    moved = _asymmetry(rows, values, name, symmetrise)
+    if moved:
+        rows = [[exact_number((Fraction(rows[i][j]) + rows[j][i]) / 2, name) for j in range(n)] for i in range(n)]
+    return rows, any(isinstance(v, float) for row in values for v in row), moved
+
+
+def _exact_row(row: list[Any], name: str) -> list[Number]:
+    exact = row if set(map(type, row)) == {int} else [exact_number(v, f"{name}[{j}]") for j, v in enumerate(row)]
+    for j, v in enumerate(exact):
+        if v and (not -LARGEST < v < LARGEST or (type(v) is not int and -SMALLEST < v < SMALLEST)):
+            raise InputError(
+                f"{name}[{j}]: is too small or too large for the searches; multiply the matrix by a number > 0, "
+                "which changes no rank, until all entries are between 1e-150 and 1e150"
+            )
+    return exact
+
+
+def _asymmetry(rows: Rows, values: list[list[Any]], name: str, symmetrise: bool) -> Number:
+    """max |A_ij − A_ji|/2, 0 if symmetric. Raises InputError unless it is 0, or small and `symmetrise` is asked for."""
+    if all(row == list(column) for row, column in zip(rows, zip(*rows, strict=True), strict=True)):
+        return 0
+    difference, largest, i, j = Fraction(0), Fraction(0), 0, 0
+    for k, row in enumerate(rows):
+        for m, value in enumerate(row):
+            largest = max(largest, abs(Fraction(value)))
+            apart = abs(Fraction(value) - Fraction(rows[m][k]))
+            if apart > difference:
+                difference, i, j = apart, m, k
+    small = difference <= ROUNDED * largest
+    if small and symmetrise:
+        return difference / 2
+    what = f"{name}: is not symmetric: entry [{i}][{j}] is {values[i][j]} and [{j}][{i}] is {values[j][i]}; "
+    if small:
+        raise InputError(what + f"--symmetrise takes ({name} + {name}')/2, if that is rounding")
+    raise InputError(what + "give a symmetric matrix" + (" (that is more than rounding)" if symmetrise else ""))
+
+
+def _lists(values: Any, name: str) -> Any:
+    """Arrays and tuples as lists of rows of Python's numbers, exactly."""
+    if isinstance(values, np.ndarray):
+        if values.ndim != 2 or values.dtype.kind not in "iuf" or values.dtype.itemsize > 8:
+            form = f"an array of shape {values.shape} and type {values.dtype}"
+            raise InputError(f"{name}: is {form}; give a square one of integers or of float64")
+        return values.tolist()
+    if isinstance(values, list | tuple):
+        return [_list(row) if isinstance(row, list | tuple | np.ndarray) else row for row in values]
+    return values
+
+
+def _list(row: Any) -> list[Any]:
+    if set(map(type, row)) <= {int, float, str, Fraction}:
+        return list(row)
+    return [v.item() if isinstance(v, np.integer | np.floating) and v.itemsize <= 8 else v for v in row]
 
 
 def exact_number(value: Any, name: str) -> Number:
-    """An int, a "p/q" string or a finite float, exactly. Raises InputError."""
+    """An int, a Fraction, a "p/q" string or a finite float, exactly. Raises InputError."""
+    exact = None
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, Fraction) or (isinstance(value, float) and math.isfinite(value)):
         exact = Fraction(value)
-        return exact.numerator if exact.denominator == 1 else exact
-    if isinstance(value, str) and _RATIONAL.fullmatch(value) and not value.endswith("/0"):
-        try:
-            exact = Fraction(value)
-            return exact.numerator if exact.denominator == 1 else exact
-        except ZeroDivisionError:
-            pass
-    raise InputError(f'{name}: is {value!r}; give an integer, a fraction like "1/2", or a finite number')
+    elif isinstance(value, str):
+        with suppress(ValueError):
+            exact = parse_rational(value)
+    if exact is None:
+        raise InputError(f'{name}: is {value!r}; give an integer, a fraction like "1/2", or a finite number')
+    return exact.numerator if exact.denominator == 1 else exact
 
 
 def float_matrix(rows: Rows) -> np.ndarray:
@@ -143,22 +226,23 @@ def float_matrix(rows: Rows) -> np.ndarray:
     return np.array([[float(v) for v in row] for row in rows])
 
 
-def _cell(text: str) -> Any:
-    if _RATIONAL.fullmatch(text):
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text())
+        return json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_key_twice)
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(str(file), error) from None
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: is not JSON ({error}); give an object") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise InputError(
+            f"{max(pairs, key=lambda p: [k for k, _ in pairs].count(p[0]))[0]}: is there twice; give it once"
+        )
+    return dict(pairs)
 
 
 def _unreadable(path: str, error: Exception) -> InputError:

@@ -1,24 +1,18 @@
 """Rank_σ of a covariance pair: how many neurons a layer with these covariances needs.
 
-Rank_σ(K, K^σ) is the least number of vectors x_k in R^N with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ (Jacot, Golikov,
-Hongler, Gabriel 2022, Section 4). Lower bounds:
+Rank_σ(K, K^σ) is the least number of vectors x_k in R^N with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ (Jacot,
+Golikov, Hongler, Gabriel 2022, Section 4). Lower bounds: rank K, rank(K^σ − β²11ᵀ), the cp-rank of the latter when σ ≥
+0, and the lifted matrix. With x = p − q, p = relu(x), q = relu(−x), t = (p, q): M = Σ ttᵀ of order 2N is completely
+positive, M_{p_i q_i} = 0, and for each pair i ≤ j
 
-- rank K and rank(K^σ − β²11ᵀ);
-- the cp-rank of K^σ − β²11ᵀ when σ ≥ 0 (relu, abs): the σ(x_k) are atoms;
-- the lifted matrix. With x = p − q, p = relu(x), q = relu(−x), t = (p, q): M = Σ ttᵀ of order 2N is completely positive,
-  M_{p_i q_i} = 0, and for each pair i ≤ j two linear equations hold,
+    K_ij = pp_ij − pq_ij − qp_ij + qq_ij,    K^σ_ij − β² = a₊² pp_ij − a₊a₋ (pq_ij + qp_ij) + a₋² qq_ij.
 
-      K_ij = pp_ij − pq_ij − qp_ij + qq_ij,    K^σ_ij − β² = a₊² pp_ij − a₊a₋ (pq_ij + qp_ij) + a₋² qq_ij.
+M has as many terms as the pair. Entries that must vanish are removed, entries that must be positive have to be covered
+by cliques of what is left, and a principal submatrix that is determined has a cp-rank of its own.
 
-  M has as many terms as the pair. Entries of M that must vanish are removed again and again (a coordinate whose diagonal
-  vanishes goes with all its pairs), entries that must be positive have to be covered by cliques of what is left; and a
-  principal submatrix of M that is determined has a cp-rank of its own. Without the removal K = K^σ = B_4 would give 2
-  instead of 4. The equations of different i, j share no entry, so each block is a linear program in two multipliers,
-  solved exactly by trying its extreme rays.
-
-Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A pair given
-in floats is taken exactly as given; nothing is said about pairs nearby. `network_rank_sigma` is about all pairs within a
-tolerance instead.
+Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A
+pair given in floats is taken exactly as given; `layer_rank_sigma` is about all pairs within a tolerance instead.
+docs/mathematics/pairs.md has the details.
 """
 
 from __future__ import annotations
@@ -28,15 +22,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cpcert.activations import Activation
-from cpcert.certificate.rank_check import Rejected, System, check_rank_claim, rank_modulo, sigma_system
+from cpcert.certificate.rank_check import Rejected, check_rank_claim
 from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_bounds
+from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.graphs import clique_cover_bound
-from cpcert.rank.matrices import ExactPair, Rows, float_matrix
+from cpcert.rank.lifted_systems import System, sigma_system
+from cpcert.rank.matrices import ExactPair, Rows, exact_rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
 from cpcert.rank.proofs import (
     Atoms,
@@ -64,6 +60,10 @@ from cpcert.rank.proofs import (
     ZeroStep,
     as_json,
 )
+
+if TYPE_CHECKING:
+    from cpcert.network import Network
+    from cpcert.problem import Problem
 
 # Starts of the search for a number of neurons, and decompositions that are tried to be made rational.
 STARTS = 10
@@ -112,7 +112,8 @@ def _pair_json(pair: ExactPair) -> dict[str, Any]:
 
 
 def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> RankSigmaBounds:
-    """Proven bounds of Rank_σ for the pair exactly as given (module docstring)."""
+    """Proven bounds of Rank_σ for the pair exactly as given (module docstring). Raises InputError: not symmetric."""
+    pair = replace(pair, K=exact_rows(pair.K, "K")[0], K_sigma=exact_rows(pair.K_sigma, "K_sigma")[0])
     a_plus, a_minus = _slopes(pair)
     sigma = [[v - pair.beta * pair.beta for v in row] for row in pair.K_sigma]
     stop = time.monotonic() + seconds
@@ -358,8 +359,24 @@ Z_BITS, U_BITS, HALF, LARGEST_WIDTH = 26, 14, 25, 4096
 INFLATION = 1.0 + 1e-9
 
 
-def network_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Activation) -> dict[str, Any]:
-    """Bounds of Rank_σ near the covariance pair of a hidden layer: {"lower", "upper", "tolerance"}.
+@dataclass(frozen=True)
+class NearbyRank:
+    """Bounds of Rank_σ near a pair: lower ≤ that of every pair within the relative `tolerance`; upper, that of the pair itself."""
+
+    lower: int
+    upper: int
+    tolerance: float
+
+
+def network_rank_sigma(network: Network, problem: Problem) -> NearbyRank:
+    """Bounds of Rank_σ near the covariance pair of the hidden layer of a network of depth 2, once it is balanced."""
+    W, V, _ = network.neurons()
+    balanced = W * np.sqrt(np.linalg.norm(V, axis=0))[:, np.newaxis]
+    return layer_rank_sigma(balanced, problem.X_tilde, problem.activation)
+
+
+def layer_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Activation) -> NearbyRank:
+    """Bounds of Rank_σ near the covariance pair of a hidden layer.
 
     weights: (width, n), one neuron per row; X_tilde: (n, N). The pair is K = ZᵀZ, K^σ − β²11ᵀ = σ(Z)ᵀσ(Z) for the exact Z = W X̃ of
     these floats. `lower` is proven for every pair within `tolerance` of it: the larger rank that both matrices keep.
@@ -371,7 +388,7 @@ def network_rank_sigma(weights: np.ndarray, X_tilde: np.ndarray, activation: Act
     error = (W.shape[1] + 4) * 2.0**-52 * (np.abs(W) @ np.abs(X_tilde)) + W.shape[1] * 2.0**-1000
     slope_error = activation.lipschitz * error + 2.0**-52 * np.abs(activation(Z)) + 2.0**-1000
     lower = max(_robust_rank(Z, error), _robust_rank(activation(Z), slope_error))
-    return {"lower": lower, "upper": len(Z), "tolerance": TOLERANCE}
+    return NearbyRank(lower, len(Z), TOLERANCE)
 
 
 def _robust_rank(Z: np.ndarray, error: np.ndarray) -> int:

@@ -1,13 +1,14 @@
-"""Neurons for a covariance pair: x_1, …, x_k in R^N with Σ x xᵀ = K and Σ σ(x)σ(x)ᵀ = K^σ − β²11ᵀ, an upper bound of Rank_σ.
+"""Neurons for a covariance pair, Σ x xᵀ = K and Σ σ(x)σ(x)ᵀ = K^σ − β²11ᵀ with x in R^N: an upper bound of Rank_σ.
 
-Search: min ‖XᵀX − K‖² + ‖σ(X)ᵀσ(X) − K^σ + β²11ᵀ‖² over X (k, N) from random starts, by L-BFGS and Gauss-Newton steps. A small
-residual proves nothing. Two ways to neurons that add up exactly (`cpcert.certificate.rank_check`, SIGMA_UPPER):
+Search: min ‖XᵀX − K‖² + ‖σ(X)ᵀσ(X) − K^σ + β²11ᵀ‖² over X (k, N) from random starts, by L-BFGS and Gauss-Newton steps.
+A small residual proves nothing. Two ways to neurons that add up exactly (`cpcert.certificate.rank_check`, SIGMA_UPPER):
 
 - Each x = √c·v with a rational weight c and a rational v: read off from the floats by continued fractions. It works for
   pairs of layers with few rational neurons, whose decomposition is isolated.
-- Carathéodory (Lemma 10): weights c ≥ 0 of many given rational vectors with Σ c (vvᵀ, σ(v)σ(v)ᵀ) = (K, K^σ − β²11ᵀ), a linear
-  program. A basic solution has at most N(N + 1) of them, and is computed exactly from its basis. It works inside S, when
-  the vectors surround the pair; they are the neurons found in floating point, rounded, and random ones near them.
+- Carathéodory (Lemma 10): weights c ≥ 0 of many given rational vectors with Σ c (vvᵀ, σ(v)σ(v)ᵀ) = (K, K^σ − β²11ᵀ), a
+  linear program. A basic solution has at most N(N + 1) of them, and is computed exactly from its basis. It works inside
+  S, when the vectors surround the pair; they are the neurons found in floating point, rounded, and random ones near
+  them.
 
 Both are heuristics until the checker has accepted the neurons.
 """

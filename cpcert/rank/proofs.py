@@ -1,8 +1,8 @@
 """Proofs about cp-rank and Rank_σ as frozen dataclasses with exact fields.
 
-What each one means and how it is checked is stated in `cpcert.certificate.rank_check`, whose names are used here: a proof
-is written out by `as_json` and counts only after `check_rank_claim` has accepted it. Matrices are tuples of rows of
-Fractions (or ints), indices count from 0.
+What each one means and how it is checked is stated in `cpcert.certificate.rank_check`, whose names are used here: a
+proof is written out by `as_json` and counts only after `check_rank_claim` has accepted it. Matrices are tuples of rows
+of Fractions (or ints), indices count from 0.
 """
 
 from __future__ import annotations

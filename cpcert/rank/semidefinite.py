@@ -1,16 +1,18 @@
 """Semidefinite lower bounds of the cp-rank: dual solutions by cvxpy, rounded to rationals, checked exactly.
 
-τ_cp^sos (Fawzi and Parrilo, *Self-scaled bounds for atomic cone ranks*, 2016), for the quadratic monomials v(x) = (x_i x_j)_{i ≤ j}:
+τ_cp^sos (Fawzi and Parrilo, *Self-scaled bounds for atomic cone ranks*, 2016), for the quadratic monomials v(x) = (x_i
+x_j)_{i ≤ j}:
 
     max 2⟨l, a⟩ − Σ D a² − ⟨Ω, T⟩   subject to   [[1, −lᵀ], [−l, W]] ⪰ 0, D ≥ 0, Ω ⪰ 0, vᵀWv ≡ Σ D_ij (x_i x_j)² + vᵀΩv,
 
-with a = (A_ij) and T = A ⊗ A on symmetric tensors. Ideal-sparse bound of level 1 (Korda, Laurent, Magron, Steenkamp 2024), for
-maximal cliques V of the support graph: max ⟨Y, A⟩ such that 1 − xᵀYx is, for x supported on V, a sum of squares plus
-multipliers of 0 ≤ x_i ≤ √A_ii, x_i x_j ≤ A_ij and xxᵀ ⪯ A. Why both are bounds is in `cpcert.certificate.rank_check`.
+with a = (A_ij) and T = A ⊗ A on symmetric tensors. Ideal-sparse bound of level 1 (Korda, Laurent, Magron, Steenkamp
+2024), for maximal cliques V of the support graph: max ⟨Y, A⟩ such that 1 − xᵀYx is, for x supported on V, a sum of
+squares plus multipliers of 0 ≤ x_i ≤ √A_ii, x_i x_j ≤ A_ij and xxᵀ ⪯ A. Why both are bounds is in
+`cpcert.certificate.rank_check`.
 
-What a conic solver calls optimal is close to feasible, no more: its values were seen below rank A, where theory forbids it.
-So the dual point is rounded, moved inside by a little, and counts only as the exact check accepts it; the ceiling of its exact
-value is the bound. The solver is Clarabel, or SCS or MOSEK on request.
+What a conic solver calls optimal is close to feasible, no more: its values were seen below rank A, where theory forbids
+it. So the dual point is rounded, moved inside by a little, and counts only as the exact check accepts it; the ceiling
+of its exact value is the bound. The solver is Clarabel, or SCS or MOSEK on request.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from __future__ import annotations
 import importlib.util
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from cpcert.certificate.rank_check import Rejected, check_rank_claim, maximal_cliques
+from cpcert.certificate.rank_check import Rejected, check_rank_claim
+from cpcert.rank.cliques import maximal_cliques
 from cpcert.rank.graphs import adjacency
 from cpcert.rank.matrices import Rows, float_matrix
 from cpcert.rank.proofs import CliqueCertificate, IdealSparse, TauSos, as_json
@@ -59,12 +62,8 @@ def semidefinite_bounds(A: Rows, seconds: float = 60.0, solver: str = "CLARABEL"
     """The semidefinite bounds of a connected A ≥ 0 (n, n), cheapest first, until the time is spent."""
     stop = time.monotonic() + seconds
     n = len(A)
-    cliques = []
-    for clique in maximal_cliques(adjacency(A)):
-        cliques.append(sorted(clique))
-        if len(cliques) > MANY_CLIQUES:
-            break
-    if n <= LARGEST_SPARSE_ORDER and 1 < len(cliques) <= MANY_CLIQUES:
+    cliques = maximal_cliques(adjacency(A), MANY_CLIQUES) if n <= LARGEST_SPARSE_ORDER else None
+    if cliques is not None and len(cliques) > 1:
         found = ideal_sparse(A, cliques, solver)
         if found is not None:
             yield found
@@ -176,7 +175,7 @@ def tau_sos(A: Rows, solver: str = "CLARABEL") -> SemidefiniteBound | None:
 # -- ideal-sparse, level 1 -------------------------------------------------------------------------------------------
 
 
-def ideal_sparse(A: Rows, cliques: list[list[int]], solver: str = "CLARABEL") -> SemidefiniteBound | None:
+def ideal_sparse(A: Rows, cliques: Sequence[Sequence[int]], solver: str = "CLARABEL") -> SemidefiniteBound | None:
     """The ideal-sparse bound of level 1 over the maximal cliques given, its ceiling proven as above."""
     import cvxpy as cp
 
@@ -186,7 +185,7 @@ def ideal_sparse(A: Rows, cliques: list[list[int]], solver: str = "CLARABEL") ->
     u = np.sqrt(np.diag(F)) * (1 + 1e-12)
     Y = cp.Variable((n, n), symmetric=True)
     constraints, variables = [], []
-    for V in cliques:
+    for V in map(list, cliques):
         size = len(V)
         s, multipliers = cp.Variable(size, nonneg=True), cp.Variable((size, size), symmetric=True)
         Omega, P = cp.Variable((n, n), PSD=True), cp.Variable((size + 1, size + 1), PSD=True)

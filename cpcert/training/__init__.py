@@ -1,1 +1,1 @@
-"""Networks that others trained: reading them and comparing them with what is proven."""
+"""Training sweeps of networks of many widths, and where the plateau starts."""

@@ -1,23 +1,14 @@
 """Many networks as one batch: losses, gradients and second derivatives of networks of different widths in a few kernels.
 
 A batch holds B networks of depth L with hidden widths n_b ≤ n in padded tensors W_1 (B, n, n_0 + 1), W_ℓ (B, n, n + 1),
-W_L (B, m, n + 1), bias column last (no such column when β = 0). Columns are points. With A_0 = X̃, slopes σ′ and
-A_ℓ = [σ(Z_ℓ); β1ᵀ],
+W_L (B, m, n + 1), bias column last (no such column when β = 0). Columns are points. With A_0 = X̃, slopes σ′, W̄_ℓ =
+W_ℓ without its bias column and A_ℓ = [σ(Z_ℓ); β1ᵀ],
 
     Z_ℓ = W_ℓ A_{ℓ−1},   L_λ = C(Z_L) + λ Σ‖W_ℓ‖²,                                                                   (1)
     D_L = ∇C(Z_L),   ∂L_λ/∂W_ℓ = D_ℓ A_{ℓ−1}ᵀ + 2λW_ℓ,   D_{ℓ−1} = σ′(Z_{ℓ−1}) ∘ W̄_ℓᵀ D_ℓ,                             (2)
 
-W̄_ℓ being W_ℓ without its bias column. σ is piecewise linear, so on a piece the second derivative in the direction V is
-
-    Ż_ℓ = V_ℓ A_{ℓ−1} + W̄_ℓ Ȧ_{ℓ−1},   Ȧ_ℓ = σ′(Z_ℓ) ∘ Ż_ℓ,   Ȧ_0 = 0,
-    Ḋ_L = ∇²C(Z_L) Ż_L,   ∂²L_λ V = Ḋ_ℓ A_{ℓ−1}ᵀ + D_ℓ [Ȧ_{ℓ−1}; 0]ᵀ + 2λV_ℓ,   Ḋ_{ℓ−1} = σ′ ∘ (V̄_ℓᵀ D_ℓ + W̄_ℓᵀ Ḋ_ℓ).    (3)
-
-At a kink, z = 0, the slope a₋ is taken, as torch does.
-
-**Padding stays zero**, so no masks are needed. Where a padded neuron has zero rows and columns, Z = 0 and so A = 0 there: the
-gradient of its outgoing column is D_{ℓ+1}·0 + 2λ·0 = 0; and D_ℓ = σ′·(0ᵀD_{ℓ+1}) = 0, so that of its row is 0 too, and
-likewise in (3). Every optimiser here moves along linear combinations of such gradients, or divides them entry by entry by
-something positive.
+and second derivatives in a direction V likewise (3). At a kink, z = 0, the slope a₋ is taken, as torch does. Padding
+stays zero by itself, so no masks are needed: docs/mathematics/training.md.
 
 Everything here is floating point and proves nothing; networks leave through `networks`, and what is said about them is
 computed again from their float64 weights.
@@ -33,6 +24,7 @@ import numpy as np
 import torch
 
 from cpcert.errors import InputError
+from cpcert.losses import Loss
 from cpcert.network import Network
 from cpcert.problem import Problem
 
@@ -50,12 +42,11 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What the loss depends on besides the weights, on one device: X_tilde (n, N), Y (m, N), label_sums (N,) = 1ᵀY."""
+    """What the loss depends on besides the weights, on one device: X_tilde (n, N), Y (m, N)."""
 
     X_tilde: torch.Tensor
     Y: torch.Tensor
-    label_sums: torch.Tensor
-    loss: str
+    loss: Loss
     a_plus: float
     a_minus: float
     beta: float
@@ -67,7 +58,7 @@ class Data:
         # By way of the cpu: mps cannot hold the float64 of the arrays.
         X_tilde, Y = (torch.tensor(A, dtype=dtype).to(device) for A in (problem.X_tilde, problem.targets))
         sigma = problem.activation
-        return cls(X_tilde, Y, Y.sum(0), problem.loss.name, sigma.a_plus, sigma.a_minus, problem.beta)
+        return cls(X_tilde, Y, problem.loss, sigma.a_plus, sigma.a_minus, problem.beta)
 
     @property
     def N(self) -> int:
@@ -76,31 +67,15 @@ class Data:
 
     def value(self, Z: torch.Tensor) -> torch.Tensor:
         """C, (B,), of the outputs Z (B, m, N)."""
-        if self.loss == "mse":
-            return (Z - self.Y).square().sum((1, 2)) / self.N
-        if self.loss == "cross_entropy":
-            # Σ S log Σ exp(z) − Σ y z as in cpcert/losses.py: shifted by the largest z, every term is ≥ 0.
-            top = Z.amax(1, keepdim=True)
-            log_sums = (Z - top).exp().sum(1).log()
-            return ((self.label_sums * log_sums).sum(1) + (self.Y * (top - Z)).sum((1, 2))) / self.N
-        return torch.nn.functional.softplus(-self.Y * Z, threshold=100.0).sum((1, 2)) / self.N
+        return self.loss.tensor_value(Z, self.Y)
 
     def gradient(self, Z: torch.Tensor) -> torch.Tensor:
         """∇C, (B, m, N)."""
-        if self.loss == "mse":
-            return (Z - self.Y).mul_(2.0 / self.N)
-        if self.loss == "cross_entropy":
-            return (self.label_sums * Z.softmax(1)).sub_(self.Y).div_(self.N)
-        return torch.sigmoid(-self.Y * Z).mul_(-self.Y / self.N)
+        return self.loss.tensor_gradient(Z, self.Y)
 
     def hessian_product(self, Z: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
         """∇²C(Z) applied to a direction, both (B, m, N)."""
-        if self.loss == "mse":
-            return direction * (2.0 / self.N)
-        if self.loss == "cross_entropy":
-            p = Z.softmax(1)
-            return self.label_sums / self.N * p * (direction - (p * direction).sum(1, keepdim=True))
-        return torch.sigmoid(Z) * torch.sigmoid(-Z) * direction / self.N
+        return self.loss.tensor_hessian_product(Z, self.Y, direction)
 
     def slopes(self, Z: torch.Tensor) -> torch.Tensor:
         """σ′(Z), a₋ at 0."""
@@ -110,7 +85,7 @@ class Data:
             return positive
         return self.a_plus * positive + self.a_minus * (1.0 - positive)
 
-    def features(self, values: torch.Tensor) -> torch.Tensor:
+    def layer_features(self, values: torch.Tensor) -> torch.Tensor:
         """[values; β1ᵀ] (B, n + 1, N), or the values themselves when β = 0."""
         if self.beta == 0.0:
             return values
@@ -119,8 +94,8 @@ class Data:
 
 def require_trainable(problem: Problem) -> None:
     """Raise InputError for `interpolate`: a constraint cannot be trained."""
-    if problem.loss.name == "interpolate":
-        raise InputError("loss: interpolate is a constraint and cannot be trained; use mse and a small lambda")
+    if problem.loss.is_constraint:
+        raise InputError(f"loss: {problem.loss.name} is a constraint and cannot be trained; use mse and a small lambda")
 
 
 def initial_weights(problem: Problem, trials: Sequence[Trial]) -> Tensors:
@@ -162,16 +137,6 @@ def networks(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> lis
     return found
 
 
-def padding_is_zero(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> bool:
-    """Whether every padded entry is exactly 0."""
-    kept = networks(problem, trials, weights)
-    return all(
-        int(torch.count_nonzero(W[b])) == np.count_nonzero(network.weights[layer])
-        for layer, W in enumerate(weights)
-        for b, network in enumerate(kept)
-    )
-
-
 def flatten(weights: Tensors) -> torch.Tensor:
     """(B, P): all weights of a network in a row."""
     return torch.cat([W.flatten(1) for W in weights], 1)
@@ -194,7 +159,7 @@ def _forward(weights: Tensors, data: Data) -> tuple[Tensors, Tensors, torch.Tens
     slopes, features = [], []
     for W in weights[1:]:
         slopes.append(data.slopes(Z))
-        features.append(data.features(Z * slopes[-1]))
+        features.append(data.layer_features(Z * slopes[-1]))
         Z = torch.bmm(W, features[-1])
     return slopes, features, Z
 

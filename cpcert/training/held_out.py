@@ -13,7 +13,18 @@ import math
 
 import numpy as np
 
-from cpcert.data import Arrays, Diabetes, Digits, FashionMnist, File, Iris, Mnist, Teacher, _choose, _generator
+from cpcert.data.sources import (
+    Arrays,
+    Diabetes,
+    Digits,
+    FashionMnist,
+    File,
+    Iris,
+    Mnist,
+    Teacher,
+    chosen_rows,
+    generator,
+)
 from cpcert.instance import Instance
 
 
@@ -41,7 +52,7 @@ def held_out(instance: Instance) -> Arrays | None:
             raw["standardize_targets"] = False
         every_x, every_y, _ = instance.read(source.model_copy(update={**raw, "points": None}))
         own_x, own_y, _ = instance.read(source)
-        used = _choose(len(every_x), source.points, source.seed, source.source)
+        used = chosen_rows(len(every_x), source.points, source.seed, source.source)
         rest = np.setdiff1d(np.arange(len(every_x)), used)
         X = _like(every_x[rest], every_x[used], own_x)
         Y = _like(every_y[rest], every_y[used], own_y)
@@ -60,7 +71,7 @@ def _like(A: np.ndarray, raw: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 def _teacher(source: Teacher) -> Arrays:
-    rng = _generator(source.seed)
+    rng = generator(source.seed)
     rng.standard_normal((source.points, source.features))
     W = rng.standard_normal((source.width, source.features + 1)) / math.sqrt(source.features + 1)
     V = rng.standard_normal((source.outputs, source.width)) / math.sqrt(source.width)

@@ -1,9 +1,10 @@
 """Full-batch training of a batch of networks: Adam, then gradient descent or L-BFGS, one step of all networks at a time.
 
-1. **Adam** (Kingma and Ba 2015), float32; the learning rate falls along half a cosine. It jumps over kinks and small bumps.
-2. **Descent**, float64: x ← x + t d with d = −∇L_λ (gradient descent, `memory` = 0), or d from the two-loop recursion over
-   the last `memory` steps (L-BFGS; Nocedal and Wright 2006, Algorithm 7.4). Every network has its own t, found by the
-   bisection of Lewis and Overton (2013) for functions with kinks: with φ(t) = L_λ(x + t d),
+1. **Adam** (Kingma and Ba 2015), float32; the learning rate falls along half a cosine. It jumps over kinks and small
+   bumps.
+2. **Descent**, float64: x ← x + t d with d = −∇L_λ (gradient descent, `memory` = 0), or d from the two-loop recursion
+   over the last `memory` steps (L-BFGS; Nocedal and Wright 2006, Algorithm 7.4). Every network has its own t, found by
+   the bisection of Lewis and Overton (2013) for functions with kinks: with φ(t) = L_λ(x + t d),
 
        φ(t) ≤ φ(0) + c₁ t φ′(0)   (else t is too long),      φ′(t) ≥ c₂ φ′(0)   (else t is too short),
 
@@ -11,10 +12,10 @@
    long. A network moves only to a t that is not too long: its loss falls, always. One tick evaluates one t of every
    network, so nobody waits for the line searches of the others.
 
-A network leaves the batch when its gradient is small against 2λ‖W‖, the penalty's part of it (*converged*), when its loss
-has stopped falling or no t is good any more (*stalled*: usual where a minimum lies on a kink, which no gradient shows), or
-with the last step (*step_limit*). In Adam, leaving means going on to the descent; a network whose weights overflow there (*diverged*)
-goes on from its first weights. Heuristics all of it: nothing is proven here.
+A network leaves the batch when its gradient is small against 2λ‖W‖, the penalty's part of it (*converged*), when its
+loss has stopped falling or no t is good any more (*stalled*: usual where a minimum lies on a kink, which no gradient
+shows), or with the last step (*step_limit*). In Adam, leaving means going on to the descent; a network whose weights
+overflow there (*diverged*) goes on from its first weights. Heuristics all of it: nothing is proven here.
 """
 
 from __future__ import annotations

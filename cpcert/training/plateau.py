@@ -1,15 +1,16 @@
 """Figure 2 of Jacot et al. 2022 with what it could not draw: the proven floor, and why trainings above it ended there.
 
-For each λ: the floor is the proven interval [lower, upper] of the global minimum (depth 2: `solve`; deeper: none, and the best
-trained loss stands in for it). The *target* is upper + tolerance·|upper|, and
+For each λ: the floor is the proven interval [lower, upper] of the global minimum (depth 2: `solve`; deeper: none, and
+the best trained loss stands in for it). The *target* is upper + tolerance·|upper|, and
 
 - the plateau is **observed** to start at the first width whose best trained loss is at most the target;
-- **proven** are bounds of the least width that reaches the target: from below by rank/plateau.py (for that target instead of
-  `upper`), from above by every network whose loss is proven to reach it, trained or of `solve`.
+- **proven** are bounds of the least width that reaches the target: from below by width/bounds.py (for that target
+  instead of `upper`), from above by every network whose loss is proven to reach it, trained or of `solve`.
 
-So proven lower ≤ proven upper ≤ observed. A trial above the target has *failed*. What the failed look like is said by
-training/stationary.py, in floating point and without proof; that one more neuron lowers the loss of a failed trial, by
-training/check.py, with proof: then it is no minimum of the problem with a neuron more, even if one of its own width.
+So proven lower ≤ proven upper ≤ observed, the last up to the rounding of trained losses. A trial above the target has
+*failed*. What the failed look like is said by training/stationary.py, in floating point and without proof; that one
+more neuron lowers the loss of a failed trial, by networks/verdict.py, with proof: then it is no minimum of the problem
+with a neuron more, even if one of its own width.
 """
 
 from __future__ import annotations
@@ -19,35 +20,40 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.network import loss_upper
+from cpcert.outcomes import Spoken
+from cpcert.printing import enclosure, whole
 from cpcert.problem import Problem
-from cpcert.report import outward
 from cpcert.training.stationary import LARGEST_RESIDUAL, Hint, hint
-from cpcert.training.sweep import Result, best_per_width, device_name, result_row
+from cpcert.training.sweep import Result, Sweep, best_per_width, device_name, result_row, write_tables
 
 if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
-    from cpcert.training.check import DescentNeuron
+    from cpcert.networks.verdict import DescentNeuron
 
-FLOOR, MINIMUM, SADDLE, UNFINISHED, UNKNOWN = KINDS = (
-    "floor",
-    "local_minimum",
-    "saddle",
-    "unfinished",
-    "not_examined",
-)
+
+class TrialKind(Spoken):
+    """What a training came to: it reached the target, or what the failed looks like, a hint; `sentence` comes after their number.
+
+    A saddle is stationary, but the curvature or a dead neuron leads down. UNKNOWN: time was over.
+    """
+
+    FLOOR = "floor", "reach it"
+    MINIMUM = "local_minimum", "look like local minima"
+    SADDLE = "saddle", "like saddles"
+    UNFINISHED = "unfinished", "unfinished"
+    UNKNOWN = "not_examined", "not examined"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """kind: floor (the target is reached); hints: local_minimum, saddle (stationary, but the curvature or a dead neuron leads
-    down), unfinished; not_examined (time was over).
-    descent_loss: the proven loss after adding the best neuron found, below that of the trial; None if none was found, or not
+    """descent_loss: the proven loss after adding the best neuron found, below that of the trial; None if none was found, or not
     looked for (searched)."""
 
-    kind: str
+    kind: TrialKind
     hint: Hint | None
     descent_loss: float | None
     searched: bool
@@ -67,6 +73,10 @@ class Curve:
     observed: int | None
     proven: tuple[int, int] | None
     note: str
+
+    def count(self, kind: TrialKind) -> int:
+        """How many trainings came to this."""
+        return sum(verdict.kind is kind for verdict in self.verdicts)
 
 
 def curve(
@@ -89,9 +99,9 @@ def curve(
     observed = min((result.trial.width for result in reached), default=None)
     proven, note = None, "depth >= 3: nothing is proven about the minimum or the width" if problem.depth > 2 else ""
     if solved is not None and solved.network is not None and lower is not None:
-        from cpcert.rank.plateau import plateau_bounds
+        from cpcert.width.bounds import width_bounds
 
-        bounds = plateau_bounds(problem, replace(solved, upper=target), seconds)
+        bounds = width_bounds(problem, replace(solved, upper=target), seconds)
         widths = [result.trial.width for result in reached if loss_upper(result.network, problem) <= target]
         if bounds.loss <= target:
             widths.append(bounds.upper)
@@ -105,7 +115,7 @@ def curve(
 def _verdicts(
     problem: Problem, results: list[Result], target: float, seconds: float, progress: Callable[[float, str], None]
 ) -> list[Verdict]:
-    from cpcert.training.check import descent_neuron
+    from cpcert.networks.verdict import descent_neuron
 
     failed = [i for _, i in sorted((r.loss, i) for i, r in enumerate(results) if r.loss > target)]
     hints: dict[int, Hint] = {}
@@ -128,15 +138,15 @@ def _verdicts(
         found, descent = hints.get(i), descents.get(i)
         after = None if descent is None else descent.loss_after
         if result.loss <= target:
-            kind = FLOOR
+            kind = TrialKind.FLOOR
         elif found is None or (any(found.dead) and i not in descents):
-            kind = UNKNOWN
+            kind = TrialKind.UNKNOWN
         elif found.residual > LARGEST_RESIDUAL:
-            kind = UNFINISHED
+            kind = TrialKind.UNFINISHED
         elif found.escape is not None or (descent is not None and found.dead[descent.layer - 1]):
-            kind = SADDLE
+            kind = TrialKind.SADDLE
         else:
-            kind = MINIMUM
+            kind = TrialKind.MINIMUM
         verdicts.append(Verdict(kind, found, after, result.loss > target and i in descents))
     return verdicts
 
@@ -144,37 +154,58 @@ def _verdicts(
 # -- what is written -------------------------------------------------------------------------------------------------
 
 
-def plateau_object(
-    problem: Problem, device: str, curves: Sequence[Curve], tolerance: float, complete: bool, seconds: float
-) -> dict[str, Any]:
-    """The JSON object of `cpcert plateau`. `certified` and `plateau_start` are those of the first λ; `curves` has all."""
-    written = [_curve_object(one) for one in curves]
-    best = [result_row(result) for one in curves for result in best_per_width(one.results)]
-    return {
-        "instance": problem.name,
-        "device": device_name(device),
-        "scope": "global" if problem.depth == 2 else "blockwise",
-        "complete": complete,
-        "tolerance": tolerance,
-        "certified": written[0]["certified"],
-        "plateau_start": written[0]["plateau_start"],
-        "curves": written,
-        "results": [_trial_object(r, v) for one in curves for r, v in zip(one.results, one.verdicts, strict=True)],
-        "best": [{**row, "model": None} for row in best],
-        "seconds": seconds,
-    }
+@dataclass(frozen=True, eq=False)
+class Plateau:
+    """The sweep, a curve for each of its λ, and the relative tolerance of the targets; seconds: of all of it."""
+
+    sweep: Sweep
+    curves: tuple[Curve, ...]
+    tolerance: float
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert plateau`. `certified` and `plateau_start` are those of the first λ; `curves` has all."""
+        problem = self.sweep.problem
+        written = [_curve_object(one) for one in self.curves]
+        return {
+            "instance": problem.name,
+            "device": device_name(self.sweep.device),
+            "scope": "global" if problem.depth == 2 else "blockwise",
+            "complete": self.sweep.complete,
+            "tolerance": self.tolerance,
+            "certified": written[0]["certified"],
+            "plateau_start": written[0]["plateau_start"],
+            "curves": written,
+            "results": [
+                _trial_object(r, v) for one in self.curves for r, v in zip(one.results, one.verdicts, strict=True)
+            ],
+            "best": self.sweep.best_rows(),
+            "seconds": self.seconds,
+        }
+
+    def sentence(self) -> str:
+        """A paragraph for each λ."""
+        lines = [line for one in self.curves for line in _paragraph(one, self.tolerance)]
+        ended = "" if self.sweep.complete else ": interrupted"
+        return "\n".join([*lines, f"{device_name(self.sweep.device)}, {self.seconds:.1f} s{ended}"])
+
+    def write(self, folder: Path) -> Plateau:
+        """Write the best network of each width, NAME-plateau.csv and NAME-plateau.json. Raises OSError when the disk refuses."""
+        stem = f"{self.sweep.problem.name}-plateau"
+        written = replace(self, sweep=self.sweep.with_models(folder, stem))
+        write_tables(written.as_json(), folder, stem)
+        return written
 
 
 def _curve_object(one: Curve) -> dict[str, Any]:
     certified = None if one.lower is None else {"lower": one.lower, "upper": one.upper}
     proven = None if one.proven is None else {"lower": one.proven[0], "upper": one.proven[1]}
-    kinds = [verdict.kind for verdict in one.verdicts]
     return {
         "lambda": one.lam,
         "certified": certified,
         "target": one.target,
         "plateau_start": {"observed": one.observed, "proven": proven},
-        "trials": {kind: kinds.count(kind) for kind in KINDS},
+        "trials": {kind: one.count(kind) for kind in TrialKind},
         "note": one.note or None,
     }
 
@@ -193,37 +224,29 @@ def _trial_object(result: Result, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def plateau_lines(written: dict[str, Any]) -> str:
-    """A paragraph for each λ."""
-    lines = []
-    for one in written["curves"]:
-        start, trials = one["plateau_start"], one["trials"]
-        if one["certified"] is None:
-            floor = "no proven floor; the target is measured from the best trained loss"
-        else:
-            lower, upper = outward(one["certified"]["lower"], one["certified"]["upper"])
-            floor = f"proven floor in [{lower}, {upper}]"
-        observed = "not observed" if start["observed"] is None else f"observed from width {start['observed']}"
-        lines.append(f"lambda = {one['lambda']:g}: {floor}; target {one['target']:.6g} (+{written['tolerance']:.1g})")
-        proven = start["proven"]
-        if proven is not None:
-            exact = proven["lower"] == proven["upper"]
-            width = f"{proven['lower']}" if exact else f"between {proven['lower']} and {proven['upper']}"
-            observed += f"; least width that reaches the target: {width} (proven)"
-        lines.append(f"  plateau {observed}")
+def _paragraph(one: Curve, tolerance: float) -> list[str]:
+    floor = "no proven floor; the target is measured from the best trained loss"
+    if one.lower is not None:
+        floor = f"proven floor {enclosure(one.lower, one.upper)}"
+    # λ and the target are whole: what is proven is about them.
+    lines = [f"lambda = {whole(one.lam)}: {floor}; target {whole(one.target)} (+{whole(tolerance)})"]
+    start = "not observed" if one.observed is None else f"observed from width {one.observed}"
+    if one.proven is not None:
+        least, most = one.proven
+        width = f"{least}" if least == most else f"between {least} and {most}"
+        start += f"; least width that reaches the target: {width} (proven)"
+    lines.append(f"  plateau {start}")
+    counts = {
+        kind: f"{one.count(kind)} {kind.sentence}"
+        for kind in TrialKind
+        if one.count(kind) or kind is not TrialKind.UNKNOWN
+    }
+    reached = counts.pop(TrialKind.FLOOR)
+    lines.append(f"  {len(one.verdicts)} trainings: {reached}; {', '.join(counts.values())}")
+    searched = [verdict for verdict in one.verdicts if verdict.searched]
+    if searched:
+        lowered = sum(verdict.descent_loss is not None for verdict in searched)
         lines.append(
-            f"  {sum(trials.values())} trainings: {trials[FLOOR]} reach it; {trials[MINIMUM]} look like local minima, "
-            f"{trials[SADDLE]} like saddles, {trials[UNFINISHED]} unfinished"
-            + (f", {trials[UNKNOWN]} not examined" if trials[UNKNOWN] else "")
+            f"  one more neuron lowers the loss, proven, of at least {lowered} of {len(searched)} above the target"
         )
-        rows = [row for row in written["results"] if row["lambda"] == one["lambda"] and row["verdict"] != FLOOR]
-        searched = [row["descent"] for row in rows if row["descent"] != "not_searched"]
-        if searched:
-            lowered = searched.count("found")
-            lines.append(
-                f"  with one more neuron, {lowered} of {len(searched)} above the target get a lower loss (proven)"
-            )
-        if one["note"]:
-            lines.append(f"  {one['note']}")
-    lines.append(f"{written['device']}, {written['seconds']:.1f} s" + ("" if written["complete"] else ": interrupted"))
-    return "\n".join(lines)
+    return [*lines, f"  {one.note}"] if one.note else lines

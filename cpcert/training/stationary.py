@@ -1,26 +1,19 @@
 """Has a training ended at a local minimum of its width, or was it not finished? Hints in floating point, no proofs.
 
-Minima lie on kinks: some pre-activations z = w_kᵀa_i are 0 there, and the gradient jumps. So:
-
-**First order.** For a pair (k, i) with |z| ≤ NEAR·‖w_k‖‖a_i‖ the slope of σ may be any s between a₋ and a₊. Layer by layer
-from the outputs down, s is chosen to make the gradient of the row w_k least (bounded least squares),
+Minima lie on kinks: some pre-activations z = w_kᵀa_i are 0 there, and the gradient jumps. So, first order: for a pair
+(k, i) with |z| ≤ NEAR·‖w_k‖‖a_i‖ the slope of σ may be any s between a₋ and a₊, chosen layer by layer to make the
+gradient of the row w_k least,
 
     ‖c_k + Σ_i s_ki q_ki a_i‖,   q = W̄_{ℓ+1}ᵀ D_{ℓ+1},   c_k = 2λw_k + the points that are not near a kink.                 (1)
 
-`residual` is the norm of what is left over all layers, divided by 2λ‖W‖. At depth 2 it is about the distance from 0 to Clarke's
-subdifferential; for deeper networks the slopes of a layer are not chosen with a view to the layers below. What is left to gain
-by more training is about residual² times the penalty (the curvature of the penalty alone is 2λ).
+`residual` is the norm of what is left over all layers, divided by 2λ‖W‖. Second order: the smallest eigenvalue of the
+second derivative on the piece, by Lanczos, in the directions that keep kinks; `escape` is the least loss found on that
+line, when it is below the loss by more than GAIN. `dead` counts, for each hidden layer, neurons whose weights are
+(almost) 0.
 
-**Second order.** The smallest eigenvalue of the second derivative on the piece, by Lanczos with full reorthogonalisation, in the
-directions that leave each w_kᵀa_i near a kink as it is for fixed a_i (depth 2: in the directions that keep all kinks). A Ritz
-value is never below the smallest eigenvalue, so a negative one is no accident of the method. Whether the loss really falls
-that way is tried: `escape` is the least loss found on that line, when it is below the loss by more than GAIN.
-
-**Dead neurons**, with incoming and outgoing weights (almost) 0, are where training can lose a neuron: the gradient is 0 there,
-and still the loss falls if the neuron becomes a descent neuron of training/check.py. `dead` counts them for each hidden layer.
-
-A network with a small residual and without such ways down is *called* a local minimum: a good guess and not more. That a
-*further* neuron lowers its loss is another matter, and proven in training/check.py by the losses with and without.
+A network with a small residual and without such ways down is *called* a local minimum: a good guess and not more. That
+a *further* neuron lowers its loss is another matter, and proven in networks/verdict.py by the losses with and without.
+docs/mathematics/training.md.
 """
 
 from __future__ import annotations
@@ -30,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cpcert.network import Network, features
+from cpcert.network import Network, layer_features
 from cpcert.problem import Problem
 from cpcert.training.batch import Data, Tensors, flatten, hessian_product, losses, split
 
@@ -78,7 +71,7 @@ def hint(problem: Problem, network: Network, seed: int = 0) -> Hint:
 def _layers(problem: Problem, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(Z_1, …, Z_L) and the inputs (A_0, …, A_{L−1}) of the layers."""
     Z = network.forward(problem.X)
-    return Z, [problem.X_tilde, *(features(z, network.activation, network.beta) for z in Z[:-1])]
+    return Z, [problem.X_tilde, *(layer_features(z, network.activation, network.beta) for z in Z[:-1])]
 
 
 def _first_order(problem: Problem, network: Network) -> tuple[float, list[np.ndarray]]:

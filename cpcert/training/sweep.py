@@ -1,11 +1,11 @@
 """A sweep: networks of every width, seed and λ asked for, trained together, and what is written about them.
 
 Networks of similar width share a batch: padding to twice the width doubles the work, many small batches waste what a
-kernel costs to start. The result of a network depends on its width, seed and λ; on its batch only as far as the order of
-floating-point sums does. The same sweep on the same machine gives the same bits, interrupted and resumed or not.
+kernel costs to start. The result of a network depends on its width, seed and λ; on its batch only as far as the order
+of floating-point sums does. The same sweep on the same machine gives the same bits, interrupted and resumed or not.
 
-With a folder, every batch has a file `bucket-K.npz` in NAME-checkpoints, written now and then and at its end, each time under
-a temporary name first; `resume` goes on from these files. They hold arrays, so reading them executes nothing.
+With a folder, every batch has a file `bucket-K.npz` in NAME-checkpoints, written now and then and at its end, each time
+under a temporary name first; `resume` goes on from these files. They hold arrays, so reading them executes nothing.
 
 Losses, gradients and test losses of the results are computed again in float64 on the CPU, the losses by `Network.loss`.
 They are floating-point values: no bound is claimed, except by `proven_upper`.
@@ -30,9 +30,10 @@ import torch
 
 from cpcert.errors import InputError
 from cpcert.network import Network, loss_upper
+from cpcert.output import csv_bytes, write_file, write_json
 from cpcert.parallel import HERE, Task, Workers, wait
+from cpcert.printing import about, at_most, finite, whole
 from cpcert.problem import Problem
-from cpcert.report import outward, write_file
 from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
 from cpcert.training.optimiser import STATUSES, Settings, Training
 
@@ -320,77 +321,106 @@ def result_row(result: Result) -> dict[str, Any]:
         "width": result.trial.width,
         "seed": result.trial.seed,
         "lambda": result.trial.lam,
-        "loss": _finite(result.loss),
-        "fit": _finite(result.fit),
-        "test_loss": _finite(result.test_loss),
-        "gradient_norm": _finite(result.gradient_norm),
+        "loss": finite(result.loss),
+        "fit": finite(result.fit),
+        "test_loss": finite(result.test_loss),
+        "gradient_norm": finite(result.gradient_norm),
         "status": result.status,
         "steps": result.steps,
     }
 
 
-def sweep_object(
-    problem: Problem, device: str, results: Sequence[Result], complete: bool, seconds: float
-) -> dict[str, Any]:
-    """The JSON object of `cpcert train`; `upper` of each λ is proven, the other losses are floating-point values."""
-    best = best_per_width(results)
-    lambdas = list(dict.fromkeys(result.trial.lam for result in results))
-    least = [min((r for r in best if r.trial.lam == lam), key=lambda r: r.loss) for lam in lambdas]
-    return {
-        "instance": problem.name,
-        "device": device_name(device),
-        "complete": complete,
-        "results": [result_row(result) for result in results],
-        "best": [{**result_row(result), "model": None} for result in best],
-        "minimum": [
-            {"lambda": r.trial.lam, "width": r.trial.width, "upper": _finite(proven_upper(problem, r))} for r in least
-        ],
-        "seconds": seconds,
-    }
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a sweep came to: its results in the order of the trials, whether all training came to its end, and the seconds.
+
+    models: the files of the best networks of each width and λ, if they were written.
+    """
+
+    problem: Problem
+    device: str
+    results: tuple[Result, ...]
+    complete: bool
+    seconds: float
+    models: tuple[Path, ...] | None = None
+
+    @property
+    def lambdas(self) -> list[float]:
+        """Every λ, in the order of the results."""
+        return list(dict.fromkeys(result.trial.lam for result in self.results))
+
+    def of(self, lam: float) -> list[Result]:
+        """The results of one λ."""
+        return [result for result in self.results if result.trial.lam == lam]
+
+    def minimum(self) -> list[tuple[Result, float]]:
+        """For every λ the result with the least loss, and the proven bound of the global minimum that it is."""
+        least = [min(best_per_width(self.of(lam)), key=lambda result: result.loss) for lam in self.lambdas]
+        return [(result, proven_upper(self.problem, result)) for result in least]
+
+    def best_rows(self) -> list[dict[str, Any]]:
+        """The entries of the best networks of each width and λ, with their files."""
+        best = best_per_width(self.results)
+        models = (None,) * len(best) if self.models is None else map(str, self.models)
+        return [{**result_row(result), "model": model} for result, model in zip(best, models, strict=True)]
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert train`; `upper` of each λ is proven, the other losses are floating-point values."""
+        return {
+            "instance": self.problem.name,
+            "device": device_name(self.device),
+            "complete": self.complete,
+            "results": [result_row(result) for result in self.results],
+            "best": self.best_rows(),
+            "minimum": [
+                {"lambda": result.trial.lam, "width": result.trial.width, "upper": finite(upper)}
+                for result, upper in self.minimum()
+            ],
+            "seconds": self.seconds,
+        }
+
+    def sentence(self) -> str:
+        """The best network of every λ and width, a line each: floating-point values; then what is proven, rounded outward."""
+        best = best_per_width(self.results)
+        space = max(10, *(len(whole(result.trial.lam)) for result in best))
+        lines = [
+            f"{'lambda':>{space}}  {'width':>5}  {'seed':>4}  {'loss (about)':>16}  {'gradient':>8}  {'steps':>6}  status"
+        ]
+        for result in best:
+            trial = result.trial
+            loss, norm = (value if math.isfinite(value) else math.inf for value in (result.loss, result.gradient_norm))
+            lines.append(
+                f"{whole(trial.lam):>{space}}  {trial.width:>5}  {trial.seed:>4}  {about(loss, 10):>16}  "
+                f"{about(norm, 2):>8}  {result.steps:>6}  {result.status}"
+            )
+        for result, upper in self.minimum():
+            if math.isfinite(upper):
+                least = f"global minimum at most {at_most(upper, 16)} (proven)"
+                lines.append(f"lambda = {whole(result.trial.lam)}: {least}")
+        ended = "" if self.complete else ": interrupted"
+        lines.append(f"{len(self.results)} networks on {device_name(self.device)}, {self.seconds:.1f} s{ended}")
+        return "\n".join(lines)
+
+    def with_models(self, folder: Path, stem: str) -> Sweep:
+        """Write the best network of each width, STEM-WIDTH.safetensors (with several λ: STEM-WIDTH-lambda-K)."""
+        models = []
+        for result in best_per_width(self.results):
+            number = f"-lambda-{self.lambdas.index(result.trial.lam)}" if len(self.lambdas) > 1 else ""
+            models.append(folder / f"{stem}-{result.trial.width}{number}.safetensors")
+            result.network.save(models[-1])
+        return replace(self, models=tuple(models))
+
+    def write(self, folder: Path) -> Sweep:
+        """Write the best networks, NAME-train.csv and NAME-train.json. Raises OSError when the disk refuses."""
+        stem = f"{self.problem.name}-train"
+        written = self.with_models(folder, stem)
+        write_tables(written.as_json(), folder, stem)
+        return written
 
 
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value
-
-
-def sweep_lines(written: dict[str, Any]) -> str:
-    """The best network of every λ and width, a line each."""
-    lines = [f"{'lambda':>10}  {'width':>5}  {'seed':>4}  {'loss':>16}  {'gradient':>8}  {'steps':>6}  status"]
-    for row in written["best"]:
-        loss, norm = (math.inf if row[key] is None else row[key] for key in ("loss", "gradient_norm"))
-        lines.append(
-            f"{row['lambda']:>10.4g}  {row['width']:>5}  {row['seed']:>4}  {loss:>16.10g}  "
-            f"{norm:>8.1e}  {row['steps']:>6}  {row['status']}"
-        )
-    for least in (entry for entry in written["minimum"] if entry["upper"] is not None):
-        lines.append(
-            f"lambda = {least['lambda']:.4g}: global minimum at most {outward(least['upper'], least['upper'])[1]} (proven)"
-        )
-    lines.append(
-        f"{len(written['results'])} networks on {written['device']}, {written['seconds']:.1f} s"
-        + ("" if written["complete"] else ": interrupted")
-    )
-    return "\n".join(lines)
-
-
-def write_sweep(
-    problem: Problem, results: Sequence[Result], written: dict[str, Any], folder: Path, kind: str
-) -> dict[str, Any]:
-    """NAME-KIND.json and .csv, and the best network of each width, NAME-KIND-WIDTH.safetensors (with several λ:
-    NAME-KIND-WIDTH-lambda-K). Returns the JSON object with the names. Raises OSError when the disk refuses."""
-    from cpcert.report import _csv_bytes
-
-    stem = f"{problem.name}-{kind}"
-    lambdas = list(dict.fromkeys(result.trial.lam for result in results))
-    best = []
-    for result, row in zip(best_per_width(results), written["best"], strict=True):
-        number = f"-lambda-{lambdas.index(result.trial.lam)}" if len(lambdas) > 1 else ""
-        model = folder / f"{stem}-{result.trial.width}{number}.safetensors"
-        result.network.save(model)
-        best.append({**row, "model": str(model)})
-    written = {**written, "best": best}
+def write_tables(written: dict[str, Any], folder: Path, stem: str) -> None:
+    """Write STEM.csv, the `results` of a JSON object, and STEM.json, all of it."""
     rows = written["results"]
     columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-    write_file(folder / f"{stem}.csv", _csv_bytes(columns))
-    write_file(folder / f"{stem}.json", (json.dumps(written, indent=2, allow_nan=False) + "\n").encode())
-    return written
+    write_file(folder / f"{stem}.csv", csv_bytes(columns))
+    write_json(folder / f"{stem}.json", written)

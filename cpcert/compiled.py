@@ -1,0 +1,68 @@
+"""numba for the kernels: compiled once and kept in numba's cache, or compiled in memory where no cache can be written.
+
+numba keeps compiled functions in the folder NUMBA_CACHE_DIR, beside the source file, or in the user's cache folder, the
+first of these that can be written, and raises RuntimeError at the decoration when none can (a read-only installation
+without a home). The kernels take `njit` from here, which then compiles without a cache. What is compiled is the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+_in_memory = False
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """numba.njit with these options, `cache` where there is a folder for it; else one line on stderr says what that costs."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            compiled = numba.njit(**options)(function)
+            if options.get("cache"):
+                _forget_what_cannot_be_read(compiled)
+            return compiled
+        except RuntimeError as error:
+            if not options.get("cache") or "cannot cache" not in str(error):
+                raise
+        _say_once()
+        return numba.njit(**{**options, "cache": False})(function)
+
+    return decorate
+
+
+def _forget_what_cannot_be_read(compiled: Any) -> None:
+    """Compile again where the cache names types that are gone: it was written by an older version of a module that this one uses."""
+    cache = compiled._cache
+    load = cache.load_overload
+
+    def load_or_forget(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except (AttributeError, ImportError, TypeError, ValueError, EOFError):
+            cache.flush()
+            return None
+
+    cache.load_overload = load_or_forget
+
+
+def in_memory() -> bool:
+    """Whether kernels are compiled for this process only."""
+    return _in_memory
+
+
+def _say_once() -> None:
+    global _in_memory
+    # Workers are told by the process that started them.
+    if not _in_memory and multiprocessing.parent_process() is None:
+        print(
+            "cpcert: no folder for compiled kernels can be written, so they are compiled in memory, a minute or more in every "
+            "run; set NUMBA_CACHE_DIR to a folder that can be written",
+            file=sys.stderr,
+            flush=True,
+        )
+    _in_memory = True

@@ -1,0 +1,1 @@
+"""Data sources of an instance, and the files they read."""

@@ -1,0 +1,1 @@
+"""Networks that others have trained: files of PyTorch, safetensors and ONNX, live modules, scikit-learn."""

@@ -1,0 +1,1 @@
+"""Networks that exist already: how good they are, proven, and how to make them narrower."""

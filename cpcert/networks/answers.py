@@ -1,0 +1,110 @@
+"""What `cpcert check` prints and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cpcert.networks.verdict import CheckResult, DescentNeuron, NeuronRow, Verdict
+from cpcert.output import write_json
+from cpcert.printing import about, at_most, finite, or_dash, plural, rounded_down, rounded_up
+
+
+@dataclass(frozen=True)
+class Improved:
+    """The network of --improve: its file, the proven upper bound of its loss, its hidden neurons, and what can be said of it."""
+
+    model: Path
+    loss: float
+    width: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class CheckOutcome:
+    """The verdict about the network of an instance, the table of its neurons, and the network that --improve made of it."""
+
+    instance: str
+    result: CheckResult
+    neurons: tuple[NeuronRow, ...]
+    improved: Improved | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert check`."""
+        result, improved = self.result, self.improved
+        least, most = result.suboptimality
+        written = {
+            "loss": result.loss,
+            "lower": finite(result.lower),
+            "upper": finite(result.upper),
+            "suboptimality": {"lower": least, "upper": finite(most)},
+            "verdict": result.verdict,
+            "scope": result.scope,
+            "descent_neuron": None if result.descent is None else _descent(result.descent),
+            "layers": [{"layer": k, **asdict(layer)} for k, layer in enumerate(result.layers, start=1)],
+            "neurons": [asdict(neuron) for neuron in self.neurons],
+        }
+        return (
+            written if improved is None else written | {"improved": asdict(improved) | {"model": str(improved.model)}}
+        )
+
+    def sentence(self) -> str:
+        """The verdict, with what it rests on."""
+        result = self.result
+        least, most = result.suboptimality[0], finite(result.suboptimality[1])
+        line = f"{result.verdict}: the loss, at most {at_most(result.loss)}, is "
+        if least > 0.0:
+            line += f"above the global minimum by at least {rounded_down(least)}"
+            line += ", proven" if most is None else f" and at most {rounded_up(most)}, proven"
+        elif most is not None:
+            line += f"within {rounded_up(max(most, 0.0))} of the global minimum, proven"
+        else:
+            line += "at an unknown distance from the global minimum"
+            line += "" if result.descent else ": no neuron that lowers it was found in any layer"
+        if result.descent is not None and result.verdict is not Verdict.OPTIMAL:
+            where = f" in hidden layer {result.descent.layer}" if len(result.layers) > 1 else ""
+            line += f"; one more neuron{where} lowers it to at most {at_most(result.descent.loss_after)}"
+        if self.improved is not None:
+            better = self.improved
+            line += f"; improved to at most {at_most(better.loss)} ({better.verdict}), "
+            line += f"{better.width} {plural(better.width, 'neuron')}, in {better.model}"
+        return line
+
+    def write(self, folder: Path) -> CheckOutcome:
+        """Write NAME-check.json. Raises OSError when the disk refuses."""
+        write_json(folder / f"{self.instance}-check.json", self.as_json())
+        return self
+
+
+def _descent(found: DescentNeuron) -> dict[str, Any]:
+    return {
+        "layer": found.layer, "w": found.w.tolist(), "v": found.v.tolist(), "ratio": found.ratio,
+        "loss_before": found.loss_before, "loss_after": found.loss_after,
+    }  # fmt: skip
+
+
+def print_neurons(result: CheckResult, neurons: Sequence[NeuronRow]) -> None:
+    """The table of neurons of `cpcert check`, and what was found in each layer of a deeper network, to stderr.
+
+    Floating-point values, no claims; the heading says so.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "layer", "neuron", "incoming", "outgoing", "in/out", "contact", "group", box=None, header_style="bold"
+    )
+    for row in neurons:
+        texts = [or_dash(value, about) for value in (row.incoming, row.outgoing, row.balance, row.contact)]
+        table.add_row(str(row.layer), str(row.neuron), *texts, "dead" if row.dead else str(row.group))
+    console = Console(stderr=True)
+    console.print("floating-point values of the neurons", highlight=False, soft_wrap=True)
+    console.print(table)
+    if len(result.layers) > 1:
+        for layer, found in enumerate(result.layers, start=1):
+            line = f"hidden layer {layer}: the largest contact value found is about {about(found.contact)}"
+            if found.kinks:
+                line += f" (one-sided: {found.kinks} {plural(found.kinks, 'value')} of the next layer at a kink)"
+            console.print(line, highlight=False, soft_wrap=True)

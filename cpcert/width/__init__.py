@@ -1,0 +1,1 @@
+"""How many neurons an optimal network needs: caps of directions, each of which needs one."""

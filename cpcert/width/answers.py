@@ -1,0 +1,69 @@
+"""What `cpcert width` prints and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cpcert.output import write_json
+from cpcert.printing import rounded_up, whole
+from cpcert.width.bounds import WidthBounds, WidthProof
+
+
+@dataclass(frozen=True, eq=False)
+class WidthOutcome:
+    """The bounds for an instance, and the file of the network that has `upper` neurons, if it was written."""
+
+    instance: str
+    bounds: WidthBounds
+    seconds: float
+    model: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert width`."""
+        bounds = self.bounds
+        return {
+            "instance": self.instance,
+            "lower": bounds.lower,
+            "upper": bounds.upper,
+            "lower_proof": None if bounds.proof is WidthProof.NONE else bounds.proof,
+            "loss": bounds.loss,
+            "tolerance": bounds.tolerance,
+            "caps": [] if bounds.caps is None else bounds.caps.as_json(),
+            "needed": [{"caps": list(needed.caps), "loss_without": needed.lower} for needed in bounds.needed],
+            "complete": bounds.complete,
+            "note": bounds.note or None,
+            "seconds": self.seconds,
+            **({} if self.model is None else {"model": str(self.model)}),
+        }
+
+    def sentence(self) -> str:
+        """The bounds and what the lower one rests on. U is whole: rounded up it would need fewer neurons, rounded down perhaps
+        more."""
+        bounds = self.bounds
+        exact = bounds.lower == bounds.upper
+        width = f"exactly {bounds.lower}" if exact else f"between {bounds.lower} and {bounds.upper}"
+        sets = len(bounds.needed)
+        proof = {
+            WidthProof.CAPS: "one set of caps that needs a neuron"
+            if sets == 1
+            else f"{sets} sets of caps that each need a neuron",
+            WidthProof.RANK: "rank",
+            WidthProof.NONE: "no width is less than 0" if bounds.upper == 0 else "nothing proven",
+        }[bounds.proof]
+        kind = "a relative" if bounds.loss else "an absolute"
+        above = f"the minimum to {kind} {rounded_up(bounds.tolerance)}" if bounds.tolerance else "the minimum"
+        note = f"\n{bounds.note}" if bounds.note else ""
+        return (
+            f"least width with a loss of at most {whole(bounds.loss)} ({above}): {width}, {self.seconds:.1f} s; "
+            f"lower: {proof}{note}"
+        )
+
+    def write(self, folder: Path) -> WidthOutcome:
+        """Write NAME.safetensors and NAME-width.json; returns the outcome with the path. Raises OSError when the disk refuses."""
+        model = folder / f"{self.instance}.safetensors"
+        self.bounds.network.save(model)
+        written = replace(self, model=model)
+        write_json(folder / f"{self.instance}-width.json", written.as_json())
+        return written

@@ -1,0 +1,179 @@
+"""The tests of the checker for matrices must notice when it is wrong: mutants of rank_check.py die on some claim.
+
+The claims are those kept in files/certificates, those that tests/test_rank_check.py forges by hand, and small changes of the
+kept ones. A mutant dies as in test_checker_mutants.py: by another answer, another reason, another price, or no end.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import re
+import signal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_rank_check
+import test_rank_searches
+from checker_mutants import mutants
+from kept_certificates import ANSWERS, FOLDER, spent
+from test_checker_mutants import SECONDS, _Late, _late, changed
+
+from cpcert.certificate import rank_check
+
+SOURCE = Path(rank_check.__file__).read_text(encoding="utf-8")
+LEAST, LEAST_OF_SAMPLE = 0.85, 0.6
+# The file around a claim (tests/test_certificate_limits.py), and limits that others would do for.
+FILE = {"check", "read", "_read", "_unique", "_no_constant", "_no_float", "_short_integer"}
+LIMIT = re.compile(r" in (LARGEST_\w+ =|WORK, |MEMORY, )|sys\.exit| LARGEST_\w+ → |LARGEST_ORDER \*\* 2")
+STRANGE = (None, True, -1, 1.5, "", "x", "1/0", "1_0", "-", [], {}, [[]], 10**6000, 10**7000, "9" * 3000)
+
+
+def kept():
+    return {name: json.loads((FOLDER / name).read_text()) for name in ANSWERS if name.endswith(".json")}
+
+
+def forged():
+    """The claims that the tests of test_rank_check.py hand to the checker."""
+    found = []
+
+    def record(claim):
+        found.append(copy.deepcopy(claim))
+        rank_check.check_rank_claim(claim)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(test_rank_check, "check_rank_claim", record)
+        for name, test in vars(test_rank_check).items():
+            if name.startswith("test_") and not inspect.signature(test).parameters:
+                test()
+    return found
+
+
+def places(value, path=()):
+    """The places of all values in JSON data."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, key))
+
+
+def altered(claim, rng):
+    """The claim with one number moved by 1 or with the other sign, one list or object longer or shorter, or a strange value."""
+    claim = copy.deepcopy(claim)
+    found = [path for path in places(claim) if path]
+    *way, last = found[int(rng.integers(len(found)))]
+    holder = claim
+    for key in way:
+        holder = holder[key]
+    value = holder[last]
+    if rng.random() < 0.2:
+        holder[last] = STRANGE[int(rng.integers(len(STRANGE)))]
+    elif isinstance(value, list):
+        holder[last] = value[:-1] if rng.random() < 0.5 else [*value, *value[-1:]]
+    elif isinstance(value, dict):
+        key = list(value)[int(rng.integers(len(value)))]
+        holder[last] = {**value, "more": 0} if rng.random() < 0.5 else {k: v for k, v in value.items() if k != key}
+    elif isinstance(value, int):
+        holder[last] = [value + 1, value - 1, -value][int(rng.integers(3))]
+    elif isinstance(value, str) and "/" in value:
+        p, q = value.split("/")
+        holder[last] = [f"{int(p) + 1}/{q}", f"{-int(p)}/{q}", f"{p}/{int(q) + 1}"][int(rng.integers(3))]
+    return {**claim, "more": 0} if rng.random() < 0.02 else claim
+
+
+def answer(module, claim):
+    try:
+        module.check_rank_claim(claim)
+        return None
+    except module.Rejected as error:
+        return str(error)
+    except Exception as error:  # `check` would reject it
+        return type(error).__name__
+
+
+def all_cases(tries):
+    """(claim, answer)."""
+    rng = np.random.default_rng(3)
+    small = [claim for claim in kept().values() if len(json.dumps(claim)) < 4000]
+    bold = [{**claim, "lower": claim["lower"] + 1} for claim in kept().values() if "lower" in claim]
+    bold += [{**claim, "upper": claim["upper"] - 1} for claim in kept().values() if claim.get("upper")]
+    claims = [*forged(), *kept().values(), *bold, *(altered(claim, rng) for claim in small for _ in range(tries))]
+    return [(claim, answer(rank_check, claim)) for claim in claims]
+
+
+def budget_ends(module, work, memory):
+    token = module.BUDGET.set(module.Budget(work, memory))
+    try:
+        module._spend(7, 5)
+        return False
+    except module.Rejected:
+        return True
+    finally:
+        module.BUDGET.reset(token)
+
+
+def prices_hold(module):
+    if [budget_ends(module, 7, 5), budget_ends(module, 6, 5), budget_ends(module, 7, 4)] != [False, True, True]:
+        return False
+    return all(spent(module, json.dumps(claim).encode()) == ANSWERS[name]["cost"] for name, claim in kept().items())
+
+
+def agrees(module):
+    """With what the searches compute in ways of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(test_rank_searches, "rank_check", module)
+        for k in range(4):
+            test_rank_searches.test_copositive_matrices_and_their_zeros(k)
+        for seed in range(10):
+            test_rank_searches.test_graphs(seed)
+            test_rank_searches.test_linear_algebra(seed)
+            test_rank_searches.test_systems_of_zeros(seed)
+        for slopes in ((1, 0), (Fraction(1), Fraction(1, 4)), (2, 3)):
+            test_rank_searches.test_systems_of_pairs(slopes)
+    return True
+
+
+def survives(module, cases):
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        return all(answer(module, claim) == said for claim, said in cases) and prices_hold(module) and agrees(module)
+    except _Late:
+        return False
+    except Exception:
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def campaign(cases, stride, first=0):
+    """(number of mutants, survivors) over every stride-th mutant from `first` on."""
+    tree, every = mutants(SOURCE)
+    found = [one for one in every if one.function not in FILE and not LIMIT.search(one.key)]
+    old = signal.signal(signal.SIGALRM, _late)
+    survivors = []
+    try:
+        for one in found[first::stride]:
+            module = changed(tree, one)
+            if module is not None and survives(module, cases):
+                survivors.append(one.key)
+                print("survives:", one.key, flush=True)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    return len(found[first::stride]), survivors
+
+
+def test_a_sample_of_the_mutants_dies():
+    cases = all_cases(tries=1)
+    assert {said is None for _, said in cases} == {True, False}
+    number, survivors = campaign(cases, stride=61)
+    assert number - len(survivors) >= LEAST_OF_SAMPLE * number, survivors
+
+
+@pytest.mark.campaign
+def test_mutants_die():
+    number, survivors = campaign(all_cases(tries=40), stride=1)
+    print(f"{number - len(survivors)} of {number} mutants died")
+    assert number - len(survivors) >= LEAST * number
