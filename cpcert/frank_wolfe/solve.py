@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -58,7 +58,14 @@ from cpcert.status import Status, message, notes_of
 
 STARTS = 60
 NEW_NEURONS = 20
-# Nodes that the bound of an iteration far from the end may cost, so that the trace has a proven `lower` early.
+# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it.
+MANY_STARTS = 1000
+# Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
+# all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
+# the last are there.
+SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
+LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
+# Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
 # Share of the time limit that is kept for a proof when none has ended yet.
 RESERVED = 0.3
@@ -202,7 +209,9 @@ class _Run:
     infeasible: InfeasibilityProof | None = None
     nodes: int = 0
     iteration: int = 0
-    early_ratio: float = 4.0
+    loose: int = 0
+    saved: float = 0.0
+    spent: int = 0
     promising: tuple[float, np.ndarray, float] | None = None
     step_seconds: float = 0.0
     proof_seconds: float = 0.0
@@ -370,21 +379,43 @@ class _Run:
         """Prove as much as is useful now; the flags say whether it was the full proof that would end the run, and whether it
         had the time it wanted."""
         needed = self._needed(G)
-        full = top <= needed
-        if full:
-            limits = Limits(self._nodes_left(), self._proof_deadline(self._soft_deadline()), self.workers)
-            cutoff = needed
-        else:
-            nodes, left = EARLY_NODES, self._nodes_left()
-            limits = Limits(nodes if left is None else min(nodes, left), self._proof_deadline(self._soft_deadline()))
-            cutoff = self.early_ratio * top
-            if self.problem.m > 1:
-                limits = Limits(0)  # only the spectral rung: covers are worth their time near the end
-        answer = self._attempt(space, G, cutoff, limits)
-        if not full:
-            # As tight a cutoff as the few nodes allow.
-            self.early_ratio = math.sqrt(self.early_ratio) if answer.complete else self.early_ratio**1.5
-        return answer, full, answer.complete or not late(limits.deadline)
+        missed = self._look_again(space, G, needed) if top <= needed else None
+        if missed is None and top > needed:
+            return self._prove_loosely(space, G, top), False, True
+        if missed is not None:
+            answer = self._prove_loosely(space, G, float(missed.values[0]))
+            W, values = np.concatenate([missed.W, answer.W]), np.concatenate([missed.values, answer.values])
+            return replace(answer, W=W, values=values), False, True
+        limits = Limits(self._nodes_left(), self._proof_deadline(self._soft_deadline()), self.workers)
+        answer = self._attempt(space, G, needed, limits)
+        return answer, True, answer.complete or not late(limits.deadline)
+
+    def _look_again(self, space: Coordinates, G: np.ndarray, needed: float) -> OracleAnswer | None:
+        """Neurons above the bound that a full proof would have to prove, from many more starts; None if there are none."""
+        if space.points.shape[1] <= 2:  # all local maxima are known
+            return None
+        none = np.zeros((0, space.points.shape[1]))
+        found = find_neurons(
+            space, G, self.problem.activation, none, MANY_STARTS, self.seed + 15485863 * (self.iteration + 1)
+        )
+        above = found.values > needed
+        return OracleAnswer(found.W[above], found.values[above], None, "ascent") if above.any() else None
+
+    def _prove_loosely(self, space: Coordinates, G: np.ndarray, top: float) -> OracleAnswer:
+        """The next loose cutoff, if enough nodes are saved for it; else what norms prove."""
+        self.saved += max(SAVED_NODES, SAVED_SHARE * self.nodes)
+        left = self._nodes_left()
+        nodes = int(self.saved if left is None else min(self.saved, left))
+        if self.problem.m > 1 or nodes < AHEAD * self.spent:  # covers are worth their time near the end only
+            nodes = 0
+        limits = Limits(nodes, self._proof_deadline(self._soft_deadline()), self.workers)
+        answer = self._attempt(space, G, LOOSE[self.loose] * top, limits)
+        self.saved -= answer.nodes
+        if answer.complete or not len(answer.W):  # what failed needs more than that
+            self.spent = answer.nodes
+        if nodes and answer.complete:
+            self.loose = min(self.loose + 1, len(LOOSE) - 1)
+        return answer
 
     def _attempt(self, space: Coordinates, G: np.ndarray, cutoff: float, limits: Limits) -> OracleAnswer:
         """The answer of the oracle, and its bound kept if it is the best so far."""

@@ -23,7 +23,6 @@ import numpy as np
 
 from cpcert.compiled import njit
 from cpcert.oracle.small_matrices import (
-    FAST,
     backward,
     cholesky,
     congruence,
@@ -92,7 +91,7 @@ class _Newton(NamedTuple):
     LS: np.ndarray
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _equalities(X, d):
     """svec of B_0 = I_w and of B_i = e_i e_iᵀ − x_i x_iᵀ, as rows."""
     u, r = X.shape
@@ -114,7 +113,7 @@ def _equalities(X, d):
     return B
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _products(F):
     """V[a, (i, k)] = F_ai F_ak."""
     f, d = F.shape
@@ -128,7 +127,7 @@ def _products(F):
     return V
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _start(program, X, witness):
     """A start that satisfies the equalities: half the witness, half a multiple of the identity in w."""
     C, F, allowed = program.C, program.F, program.allowed
@@ -179,7 +178,7 @@ def _start(program, X, witness):
     return _Point(Y, Z, S, N, mu)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _residual(program, now):
     """How far an iterate is from feasible, and its gap."""
     C, F, allowed, B = program.C, program.F, program.allowed, program.B
@@ -220,7 +219,7 @@ def _residual(program, now):
     return _Residual(slack, equalities, sums, block, gap, primal, dual)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _normal_matrix(A, Q, M):
     """M of the module's docstring, from A and Q = VᵀDV."""
     d = A.shape[0]
@@ -245,7 +244,7 @@ def _normal_matrix(A, Q, M):
             t += 1
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _regularised(M, jacobi, LM):
     """The factor of M after Jacobi scaling, with a ridge that grows until it exists; refinement takes the ridge's effect back."""
     T = M.shape[0]
@@ -265,7 +264,7 @@ def _regularised(M, jacobi, LM):
     return False
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _factorise(program, now):
     """(whether it succeeded, the Newton system at an iterate)."""
     B, V = program.B, program.V
@@ -310,7 +309,7 @@ def _factorise(program, now):
     return done, _Newton(LY, LZ, R, A, spectrum, D, M, LM, jacobi, W, LS)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _direction(program, now, residual, newton, aim, curve, bend):
     """The step to YZ = aim·I, s ν = aim; curve (d, d), bend (f, f): second-order terms of the corrector."""
     C, F, allowed, B = program.C, program.F, program.allowed, program.B
@@ -363,7 +362,7 @@ def _direction(program, now, residual, newton, aim, curve, bend):
     return _Point(dY, dZ, dS, dN, dmu)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _lengths(program, now, step, newton):
     """How far the step may go in (Y, S) and in (Z, N)."""
     none = np.empty((0, 0))
@@ -372,7 +371,7 @@ def _lengths(program, now, step, newton):
     return alpha, beta
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def _corrector(program, now, step, newton, tau, gap, curve, bend):
     """What Mehrotra's corrector aims at; its second-order terms into curve and bend.
 
@@ -397,7 +396,7 @@ def _corrector(program, now, step, newton, tau, gap, curve, bend):
     return tau * min(1.0, max(after / gap, 1e-6)) ** 3
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def maximise(C, F, allowed, X, witness, tolerance):
     """Approximate solutions of both problems: (ρ, λ (u,), ν (f, f) symmetric, Y (d, d)).
 

@@ -8,11 +8,8 @@ import numpy as np
 
 from cpcert.compiled import njit
 
-# Sums may be reordered: nothing here is proven.
-FAST = {"reassoc", "contract", "arcp", "nsz"}
 
-
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def cholesky(A, L):
     """L with LLᵀ = A; False if A is not positive definite."""
     n = A.shape[0]
@@ -32,7 +29,7 @@ def cholesky(A, L):
     return True
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def forward(L, x):
     """x ← L⁻¹x."""
     for i in range(L.shape[0]):
@@ -42,7 +39,7 @@ def forward(L, x):
         x[i] = s / L[i, i]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def backward(L, x):
     """x ← L⁻ᵀx."""
     for i in range(L.shape[0] - 1, -1, -1):
@@ -52,7 +49,7 @@ def backward(L, x):
             x[k] -= t * L[i, k]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def jacobi_eigen(A, U):
     """Jacobi's method: A becomes diagonal, the columns of U its eigenvectors (pass U of shape (0, 0) to do without)."""
     n = A.shape[0]
@@ -98,7 +95,7 @@ def jacobi_eigen(A, U):
                         U[k, q] = s * x + c * y
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def room_in_cone(L, direction, none):
     """The largest α ≤ 10⁶ with LLᵀ + α·direction ⪰ 0."""
     n = L.shape[0]
@@ -115,7 +112,7 @@ def room_in_cone(L, direction, none):
     return 1e6 if lowest > -1e-6 else -1.0 / lowest
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def entry_room(values, direction, allowed):
     """The largest α ≤ 10⁶ with values + α·direction ≥ 0 on the pairs."""
     room = 1e6
@@ -126,7 +123,7 @@ def entry_room(values, direction, allowed):
     return room
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def congruence(F, A):
     """FAFᵀ, exactly symmetric."""
     P = np.dot(np.dot(F, A), F.T)
@@ -138,7 +135,7 @@ def congruence(F, A):
     return P
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def inner(A, B):
     s = 0.0
     for i in range(A.shape[0]):
@@ -147,7 +144,7 @@ def inner(A, B):
     return s
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def svec(A, v):
     t = 0
     for i in range(A.shape[0]):
@@ -158,7 +155,7 @@ def svec(A, v):
         t += 1
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def smat(v, A):
     t = 0
     for i in range(A.shape[0]):
@@ -170,7 +167,7 @@ def smat(v, A):
         t += 1
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True)
 def refined_solve(M, L, jacobi, right, x):
     """Rows of x ← M⁻¹ rows of right, with LLᵀ ≈ diag(jacobi) M diag(jacobi) and one step of refinement."""
     T = M.shape[0]
