@@ -448,7 +448,7 @@ def oracle_kind_changed(header, arrays, rng):
     oracle = inner(header)
     if not oracle:
         raise NothingToChange
-    kinds = ["spectral", "tree", "directions", "cells", "plane", "none", None, 1, ["plane"]]
+    kinds = ["spectral", "tree", "directions", "cells", "plane", "none", None, 1, ["plane"], "spatial"]
     kinds.remove(oracle["kind"])
     oracle["kind"] = kinds[rng.integers(len(kinds))]
 
