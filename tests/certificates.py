@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from pytest import MonkeyPatch
 
 from cpcert import Network, Problem, solve
 from cpcert.certificate import check
@@ -15,6 +16,7 @@ from cpcert.certificate.build import Certificate, certify
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound
+from cpcert.oracle import ladder
 from cpcert.oracle.coordinates import coordinates
 
 # loss, activation, slope, β, N, n0, m, what the points are, seed; names say what each is there for.
@@ -58,6 +60,10 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "moments-two": ("mse", "leaky_relu", 0.3, 1.0, 4, 3, 2, "gaussian", 42),
     "moments-entropy": ("cross_entropy", "relu", None, 0.0, 5, 5, 3, "rank 3", 43),
     "moments-interpolate": ("interpolate", "relu", None, 1.0, 4, 3, 1, "gaussian", 44),
+    "spatial": ("mse", "relu", None, 1.0, 10, 2, 1, "gaussian", 40),
+    "spatial-ties": ("logistic", "leaky_relu", 0.3, 1.0, 10, 2, 1, "grid", 41),
+    "spatial-several": ("cross_entropy", "abs", None, 1.0, 7, 2, 3, "gaussian", 42),
+    "spatial-coordinates": ("mse", "relu", None, 0.0, 8, 5, 2, "rank 3", 43),
     "zero": ("mse", "relu", None, 1.0, 4, 2, 1, "zero", 34),
     "large-lambda": ("mse", "relu", None, 1.0, 5, 2, 2, "large lambda", 35),
     "huge": ("mse", "relu", None, 1.0, 5, 2, 1, "huge", 36),
@@ -169,7 +175,11 @@ def make(name: str) -> Made:
         assert dual is not None
         result = replace(solve(problem, max_iterations=0, time_limit=1), dual=dual, lower=dual.value)
     else:
-        result = solve(problem, gap=1e-2, time_limit=20)
+        with MonkeyPatch.context() as patch:
+            if name.startswith("spatial"):  # they pay from many more points on
+                patch.setattr(ladder, "CONES_FROM", {3: 0})
+                patch.setattr(ladder, "FEW_CELLS", 0)
+            result = solve(problem, gap=1e-2, time_limit=20)
     certificate = certify(result)
     assert certificate is not None, name
     return Made(name, problem, certificate, None if result.dual is None else result.dual.rung)

@@ -448,7 +448,7 @@ def oracle_kind_changed(header, arrays, rng):
     oracle = inner(header)
     if not oracle:
         raise NothingToChange
-    kinds = ["spectral", "tree", "directions", "cells", "plane", "moments", "none", None, 1, ["plane"]]
+    kinds = ["spectral", "tree", "directions", "cells", "plane", "moments", "none", None, 1, ["plane"], "spatial"]
     kinds.remove(oracle["kind"])
     oracle["kind"] = kinds[rng.integers(len(kinds))]
 
@@ -703,6 +703,47 @@ def tree_scale_changed(header, arrays, rng):
     if inner(header).get("kind") != "tree" or not np.any(arrays["rho"]):
         raise NothingToChange
     arrays["proof"][0] += rng.choice([-1, 1, 10**5])
+
+
+# -- cones ---------------------------------------------------------------------------------------------------------------
+
+
+@change
+def theta_changed(header, arrays, rng):
+    if not len(arrays.get("theta", ())):
+        raise NothingToChange
+    arrays["theta"][rng.integers(len(arrays["theta"]))] = rng.choice([-1, 0, 1, 63, 255, 256])
+
+
+@change
+def theta_shorter(header, arrays, rng):
+    if not len(arrays.get("theta", ())):
+        raise NothingToChange
+    arrays["theta"] = arrays["theta"][:-1]
+
+
+@change
+def edge_changed(header, arrays, rng):
+    edges = np.flatnonzero(arrays["proof"]) if "theta" in arrays else ()
+    if not len(edges):
+        raise NothingToChange
+    arrays["proof"][rng.choice(edges)] = rng.integers(0, 5)
+
+
+@change
+def cones_swapped(header, arrays, rng):
+    """Two entries that follow one another, so that children change places."""
+    if "theta" not in arrays:
+        raise NothingToChange
+    i = rng.integers(len(arrays["proof"]) - 1)
+    arrays["proof"][[i, i + 1]] = arrays["proof"][[i + 1, i]]
+
+
+@change
+def bits_changed(header, arrays, rng):
+    if inner(header).get("kind") != "spatial":
+        raise NothingToChange
+    inner(header)["bits"][rng.integers(2)] += int(rng.choice([-30, -1, 1, 30, 4000]))
 
 
 # -- integers of any proof -----------------------------------------------------------------------------------------------
@@ -1077,11 +1118,11 @@ def test_the_certificates_are_varied(made):
     found = set().union(*(one.kinds for one in made.values()))
     assert len(made) >= 30
     assert found >= {
-        "plane", "spectral 0", "spectral 1", "spectral 2", "tree arrangement", "tree branch", "directions",
+        "plane", "spectral 0", "spectral 1", "spectral 2", "tree arrangement", "tree branch", "directions", "spatial",
         "output_basis", "cells", "planes", "coordinates", "infeasible", "upper network", "upper repaired", "relations",
     }  # fmt: skip
     inside = {inner(one.read()[0]).get("kind") for one in made.values() if "coordinates" in one.kinds}
-    assert inside >= {"plane", "tree", "cells", "directions", "moments"}
+    assert inside >= {"plane", "tree", "cells", "directions", "moments", "spatial"}
     assert {one.problem.loss.name for one in made.values()} == set(check.LOSSES)
     assert {np.sign(one.problem.beta) for one in made.values()} == {-1.0, 0.0, 1.0}
     for one in made.values():
@@ -1106,7 +1147,7 @@ ALWAYS_REJECTED = {
     "scale_negated", "oracle_kind_changed", "coordinates_inside_coordinates",
     "negative_inner_bound_and_a_small_bound", "basis_scaled", "norms_negated", "norms_zero", "normal_shortened",
     "multiplier_negated", "cap_multiplier_negated", "leaf_dropped", "second_child_dropped", "leaf_called_empty",
-    "proof_longer", "proof_cut_off", "array_missing", "array_superfluous",
+    "proof_longer", "proof_cut_off", "theta_shorter", "array_missing", "array_superfluous",
     "array_truncated", "array_longer", "array_with_no_number", "key_of_the_header_dropped", "key_of_the_header_added",
     "key_given_twice", "inner_key_given_twice", "array_given_twice", "constant_that_is_no_number",
     "number_too_large_for_a_float", "number_with_ten_thousand_digits", "header_length_wrong", "header_not_utf8",

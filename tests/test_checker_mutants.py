@@ -16,6 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import checker_bounds
+import checker_cones
 import checker_moments
 import checker_probes
 import checker_trees
@@ -32,7 +33,9 @@ from cpcert.certificate import check
 SECONDS = 10.0
 # The share of the mutants, without the equivalent ones, that must die: of all of them on all cases, of a sample on some cases.
 LEAST, LEAST_OF_SAMPLE = 0.95, 0.75
-PROBES = [*checker_probes.PROBES, *checker_bounds.PROBES, *checker_trees.PROBES, *checker_moments.PROBES]
+PROBES = [
+    *checker_probes.PROBES, *checker_bounds.PROBES, *checker_trees.PROBES, *checker_cones.PROBES, *checker_moments.PROBES,
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

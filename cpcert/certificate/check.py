@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
 from functools import cmp_to_key
-from itertools import chain, product
+from itertools import chain, compress, product
 from math import isqrt
 from operator import mul
 from pathlib import Path
@@ -746,6 +746,9 @@ def check_oracle(
     elif kind == "plane":
         _fields(oracle, ("kind",), "plane")
         check_plane(problem, space, G, g, u)
+    elif kind == "spatial":
+        _, bits = _fields(oracle, ("kind", "bits"), "spatial")
+        check_spatial(problem, space, G, g, u, bits, arrays)
     else:
         raise Rejected(f"oracle: the kind {_shown(kind)} is unknown")
 
@@ -1755,6 +1758,358 @@ def _by_angle(a: tuple[int, int], b: tuple[int, int]) -> int:
         return -1 if upper_a else 1
     cross = a[0] * b[1] - a[1] * b[0]
     return (cross < 0) - (cross > 0)
+
+
+# -- cones of directions (SPEC.md, "Cones") ----------------------------------------------------------------------------
+
+# Successive midpoints; and θ.
+HALVINGS, THETA = 64, 255
+
+
+def nearest(value: int, e: int) -> int:
+    """The integer next to value·2**e, halves upwards."""
+    return value << e if e >= 0 else (value + (1 << (-e - 1))) >> -e
+
+
+class Frame:
+    """The integers of a proof by cones. points x̂ (n rows), weights ĥ (n rows of m), linear L̂ (m rows); bound: û of SPEC.md.
+
+    One output: ĥ_i = ±1.
+    """
+
+    def __init__(self, problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, bits: Any) -> None:
+        require(isinstance(bits, list) and len(bits) == 2 and all(map(_is_int, bits)), "spatial: bits are two integers")
+        p, q = bits
+        require(abs(p) <= 4 * EXPONENT and abs(q) <= 4 * EXPONENT, "spatial: bits are too many")
+        require(problem.m > 1 or q == 0, "spatial: one output has q = 0")
+        (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+        kink, x, h = plus - minus, space.x, g + a
+        size = width(G) + width(space.points) + kink.bit_length() + abs(x) + abs(h) + abs(p) + abs(q)
+        spend(problem.N * (space.n + problem.m) * (2000 + size), storage(problem.N * (space.n + problem.m), size))
+        columns = [[kink * v for v in column] for column in zip(*G, strict=True)]
+        live = [i for i in range(problem.N) if any(columns[i]) and any(space.points[i])]
+        self.n, self.m = space.n, problem.m
+        self.points, self.weights = [], []
+        # All errors in units of 2**-fine.
+        fine = max(p + q, -(x + h), p, q, 0) + 40
+        error = 0
+        for i in live:
+            row, column = space.points[i], columns[i]
+            e = 0 if self.m == 1 else max(abs(v) for v in row).bit_length() + x
+            if self.m == 1:
+                row, column, unit = [abs(column[0]) * v for v in row], [1 if column[0] > 0 else -1], x + h
+            else:
+                unit = x - e
+            points = [nearest(v, unit + p) for v in row]
+            weights = column if self.m == 1 else [nearest(v, h + e + q) for v in column]
+            self.points.append(points)
+            self.weights.append(weights)
+            error += _product_error(row, unit, points, -p, column, 0 if self.m == 1 else h + e, weights, -q, fine)
+        self.linear = []
+        square = Fraction(0)
+        spend(multiplications(problem.N * space.n * problem.m, size, width(space.points)))
+        for weights in G:
+            row = [minus * dot(weights, axis) for axis in zip(*space.points, strict=True)]
+            self.linear.append([nearest(v, x + h + p + q) for v in row])
+            square += sum(
+                (v * power(x + h) - rounded * power(-p - q)) ** 2
+                for v, rounded in zip(row, self.linear[-1], strict=True)
+            )
+        total = error * power(-fine) + fraction_root_up(square)
+        require(u >= total, "spatial: the bound is below the error of rounding")
+        self.bound = (u - total) * power(p + q)
+
+
+def _product_error(
+    row: Vector, x: int, points: Vector, p: int, column: Vector, h: int, weights: Vector, q: int, fine: int
+) -> int:
+    """An integer over 2**−fine ≥ ‖h‖‖x − x̂‖ + ‖h − ĥ‖‖x̂‖; row, points, column, weights over 2**x, 2**p, 2**h, 2**q."""
+    low = min(x, p)
+    rest = norm_up([(v << (x - low)) - (w << (p - low)) for v, w in zip(row, points, strict=True)], low)
+    error = norm_up(column, h) * rest
+    if h or q:
+        low = min(h, q)
+        rest = norm_up([(v << (h - low)) - (w << (q - low)) for v, w in zip(column, weights, strict=True)], low)
+        error += rest * norm_up(points, p)
+    return math.ceil(error * power(fine))
+
+
+def scan_cones(stream: Iterator[int], count: int, r: int) -> tuple[int, int]:
+    """(most successive midpoints, most open nodes) of the tree of one orthant; `count` edges."""
+    edges = [(a, b) for a in range(r) for b in range(a + 1, r)]
+    stack = [(0,) * r]
+    most, deepest = 0, 1
+    while stack:
+        halvings = stack.pop()
+        code = next(stream)
+        if code:
+            require(0 < code <= count, "spatial: no such edge")
+            a, b = edges[code - 1]
+            e = max(halvings[a], halvings[b]) + 1
+            require(e <= HALVINGS, "spatial: too many midpoints")
+            stack.append((*halvings[:a], e, *halvings[a + 1 :]))
+            stack.append((*halvings[:b], e, *halvings[b + 1 :]))
+            most, deepest = max(most, e), max(deepest, len(stack))
+    return most, deepest
+
+
+class Packed:
+    """`count` signed integers in one: Σ s_i 2**(8·size·i), |s_i| < 2**(bits − 1). size: bytes of a lane, with room for sums of all."""
+
+    def __init__(self, count: int, bits: int, size: int) -> None:
+        self.count, self.bits, self.size = count, bits, size
+        ones = int.from_bytes((b"\x01" + bytes(size - 1)) * count, "little")
+        self.top = ones << (bits - 1)
+        self.work = 200 + (8 * size * count >> 5)  # of one operation
+        self.folds = []
+        while count > 1:
+            count = (count + 1) // 2
+            self.folds.append((8 * size * count, (1 << 8 * size * count) - 1))
+
+    def pack(self, values: Iterable[int]) -> int:
+        """The integer of these lanes."""
+        half, size = 1 << (self.bits - 1), self.size
+        return int.from_bytes(b"".join([(v + half).to_bytes(size, "little") for v in values]), "little") - self.top
+
+    def signs(self, packed: int) -> int:
+        """Bit bits − 1 of each lane with s ≥ 0."""
+        return (packed + self.top) & self.top
+
+    def total(self, lanes: int) -> int:
+        """The sum of lanes that are all ≥ 0."""
+        for shift, mask in self.folds:
+            lanes = (lanes & mask) + (lanes >> shift)
+        return lanes
+
+    def positive(self, packed: int, signs: int) -> int:
+        """Σ max(s_i, 0)."""
+        return self.total((packed + self.top) & (signs - (signs >> (self.bits - 1))))
+
+    def chosen(self, packed: int, signs: int) -> int:
+        """Σ s_i over the lanes with a bit in `signs`."""
+        mask = (signs << 1) - (signs >> (self.bits - 1))
+        return self.total((packed + self.top) & mask) - (signs.bit_count() << (self.bits - 1))
+
+    def selectors(self, signs: int) -> bytes:
+        """A byte for each lane, 0 where it has no bit in `signs`."""
+        raw = signs.to_bytes(self.size * self.count, "little")
+        return raw[(self.bits - 1) // 8 :: self.size]
+
+    def values(self, packed: int) -> list[int]:
+        """The lanes one by one."""
+        half, size = 1 << (self.bits - 1), self.size
+        raw = (packed + self.top).to_bytes(size * self.count, "little")
+        return [int.from_bytes(raw[at : at + size], "little") - half for at in range(0, len(raw), size)]
+
+    def kept(self, packed: int, selectors: bytes, lanes: Packed) -> int:
+        """The selected lanes, packed into `lanes`."""
+        size = self.size
+        raw = (packed + self.top).to_bytes(size * self.count, "little")
+        chunks = [raw[at : at + size] for at in range(0, len(raw), size)]
+        return int.from_bytes(b"".join(compress(chunks, selectors)), "little") - lanes.top
+
+
+# A vertex 2**e·u: (coordinates, e, folded sums (m), sums with all convex points (m), its groups of lanes, their signs).
+Vertex = tuple[Vector, int, Vector, Vector, list[int], list[int]]
+
+
+class Cones:
+    """The proof that ‖f̂‖ ≤ û‖w‖ for one sign.
+
+    Points are in groups: one output: ĥ > 0, then ĥ < 0; several: the values s_i, then ĥ_ki s_i for each output k, lane by lane.
+    """
+
+    def __init__(self, frame: Frame, sign: int, halvings: int) -> None:
+        self.m, self.n, self.one = frame.m, frame.n, frame.m == 1
+        if self.one:
+            signed = [(x, h[0] * sign) for x, h in zip(frame.points, frame.weights, strict=True)]
+            rows = [[x for x, h in signed if h > 0], [x for x, h in signed if h < 0]]
+        else:
+            pairs = list(zip(frame.points, frame.weights, strict=True))
+            rows = [frame.points, *([[h[k] * v for v in x] for x, h in pairs] for k in range(self.m))]
+        self.weights = frame.weights
+        self.numerator, self.denominator = frame.bound.numerator, frame.bound.denominator
+        self.edges = [(a, b) for a in range(self.n) for b in range(a + 1, self.n)]
+        bits = max(map(width, rows)) + halvings + (self.n * THETA).bit_length() + 1
+        size = (bits + len(frame.points).bit_length() + 8) // 8
+        # What a leaf costs besides its lanes: inequalities between products of a few integers, roots.
+        long = max(self.numerator.bit_length(), self.denominator.bit_length()) + 2 * (bits + FINE)
+        self.price = multiplications(4 * self.n * self.m, long, long) + 1000 * self.m
+        self.lanes = [Packed(len(group), bits, size) for group in rows]
+        # e_j as a vertex: its packed groups and L̂e_j.
+        self.axes = [
+            ([group.pack([x[j] for x in xs]) for group, xs in zip(self.lanes, rows, strict=True)],
+             [sign * row[j] for row in frame.linear])
+            for j in range(self.n)
+        ]  # fmt: skip
+
+    def root(self, signs: Sequence[int]) -> list[Vertex]:
+        """The vertices of one orthant."""
+        vertices = []
+        for j, (s, (packed, fold)) in enumerate(zip(signs, self.axes, strict=True)):
+            u = [s * (k == j) for k in range(self.n)]
+            vertices.append(self.vertex(self.lanes, u, 0, [s * v for v in fold], [s * p for p in packed]))
+        return vertices
+
+    def vertex(self, lanes: list[Packed], u: Vector, e: int, fold: Vector, packed: list[int]) -> Vertex:
+        """A vertex with its sums."""
+        if self.one:
+            signs = [group.signs(p) for group, p in zip(lanes, packed, strict=True)]
+            value = [fold[0] + lanes[0].positive(packed[0], signs[0])]
+        else:
+            signs = [lanes[0].signs(packed[0])]
+            value = [v + lanes[0].chosen(p, signs[0]) for v, p in zip(fold, packed[1:], strict=True)]
+        return u, e, fold, value, packed, signs
+
+    def middle(self, lanes: list[Packed], one: Vertex, two: Vertex) -> Vertex:
+        """The midpoint of an edge."""
+        e = max(one[1], two[1]) + 1
+        s, t = e - 1 - one[1], e - 1 - two[1]
+        u, fold, packed = (
+            [(v << s) + (w << t) for v, w in zip(one[part], two[part], strict=True)]  # type: ignore[arg-type]
+            for part in (0, 2, 4)
+        )
+        return self.vertex(lanes, u, e, fold, packed)
+
+    def folded(
+        self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector]
+    ) -> tuple[list[Packed], list[Vertex], list[Vector]]:
+        """The same cone without points that it decides, if at least half of the lanes hold such."""
+        groups = (0, 1) if self.one else (0,)
+        for group in groups:
+            old = lanes[group]
+            every = some = vertices[0][5][group]
+            for vertex in vertices[1:]:
+                every &= vertex[5][group]
+                some |= vertex[5][group]
+            open_lanes = some ^ every
+            count = open_lanes.bit_count()
+            if 2 * count > old.count or old.count < 8:
+                continue
+            spend(300 * old.count * len(vertices) * (1 if self.one else 1 + self.m))
+            selectors = old.selectors(open_lanes)
+            new = Packed(count, old.bits, old.size)
+            parts = (group,) if self.one else tuple(range(1 + self.m))
+            changed: list[Vertex] = []
+            for u, e, fold, value, packed, signs in vertices:
+                if self.one:
+                    on = old.chosen(packed[group], every)
+                    fold = [fold[0] + (on if group == 0 else -on)]
+                    value = value if group == 0 else [value[0] - on]
+                else:
+                    fold = [v + old.chosen(p, every) for v, p in zip(fold, packed[1:], strict=True)]
+                packed = [old.kept(p, selectors, new) if k in parts else p for k, p in enumerate(packed)]
+                signs = [new.signs(packed[k]) if k == group else s for k, s in enumerate(signs)]
+                changed.append((u, e, fold, value, packed, signs))
+            vertices = changed
+            lanes = [new if k in parts else v for k, v in enumerate(lanes)]
+            if not self.one:
+                weights = list(compress(weights, selectors))
+        return lanes, vertices, weights
+
+    def leaf(self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector], theta: Sequence[int]) -> bool:
+        """Whether ‖w‖F_j ≤ û wᵀu_j for all j."""
+        top = max(vertex[1] for vertex in vertices)
+        factors = [t << (top - vertex[1]) for t, vertex in zip(theta, vertices, strict=True)]
+        w = [dot(factors, axis) for axis in zip(*(vertex[0] for vertex in vertices), strict=True)]
+        size = root_up(dot(w, w) << 2 * FINE)
+        F = self.concave(lanes[1], vertices, factors) if self.one else self.spread(lanes, vertices, weights, top)
+        den, num = self.denominator, self.numerator
+        return size > 0 and all(
+            den * size * f <= num * dot(w, vertex[0]) << (e + FINE) for (f, e), vertex in zip(F, vertices, strict=True)
+        )
+
+    def concave(self, group: Packed, vertices: list[Vertex], factors: Sequence[int]) -> list[tuple[int, int]]:
+        """(2**e·F_j, 0) with e that of the vertex, for one output."""
+        if not group.count:
+            return [(vertex[3][0], 0) for vertex in vertices]
+        total = sum(t * vertex[4][1] for t, vertex in zip(factors, vertices, strict=True) if t)
+        on = group.signs(total - (group.top >> (group.bits - 1)))  # integers: s > 0 is s − 1 ≥ 0
+        return [(vertex[3][0] - group.chosen(vertex[4][1], on), 0) for vertex in vertices]
+
+    def spread(
+        self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector], top: int
+    ) -> list[tuple[int, int]]:
+        """(2**(top + 1)·F_j rounded up, top + 1 − e) with e that of the vertex, for several outputs."""
+        group = lanes[0]
+        every = some = vertices[0][5][0]
+        for vertex in vertices[1:]:
+            every &= vertex[5][0]
+            some |= vertex[5][0]
+        selectors = group.selectors(some ^ every)
+        chosen = list(compress(weights, selectors))
+        spend(len(chosen) * (200 * self.n + 500 * self.m))
+        new = Packed(len(chosen), group.bits, group.size)
+        shift = [0] * self.m
+        spread = 0
+        if chosen:
+            values = [
+                [v << (top - vertex[1]) for v in new.values(group.kept(vertex[4][0], selectors, new))]
+                for vertex in vertices
+            ]
+            for h, *s in zip(chosen, *values, strict=True):
+                p, q = max(s), -min(s)
+                if p > 0 and q > 0:
+                    e = -(-p * q // (p + q))
+                    shift = [a + e * b for a, b in zip(shift, h, strict=True)]
+                    spread += e * root_up(dot(h, h))
+        result = []
+        for vertex in vertices:
+            k = top + 1 - vertex[1]
+            rest = [(v << k) - a for v, a in zip(vertex[3], shift, strict=True)]
+            result.append((root_up(dot(rest, rest)) + spread, k))
+        return result
+
+    def check(self, signs: Sequence[int], take: Callable[[], int], theta: Callable[[], int]) -> None:
+        """The tree of one orthant."""
+        parts = len(self.lanes)
+        spend(sum(group.work for group in self.lanes) * 12 * self.n)
+        open_cones = [(self.lanes, self.root(signs), self.weights, 0)]
+        while open_cones:
+            lanes, vertices, weights, age = open_cones.pop()
+            code = take()
+            work = 800 * self.m + sum(group.work for group in lanes)
+            if not code:
+                spend(4 * len(vertices) * work + self.price)
+                numbers = [theta() for _ in vertices]
+                require(all(0 <= t <= THETA for t in numbers), "spatial: theta is out of its range")
+                require(self.leaf(lanes, vertices, weights, numbers), "spatial: a cone is not below the bound")
+                continue
+            spend((8 + 2 * parts) * work)
+            a, b = self.edges[code - 1]
+            if age >= 2:
+                lanes, vertices, weights = self.folded(lanes, vertices, weights)
+                age = 0
+            middle = self.middle(lanes, vertices[a], vertices[b])
+            for out in (a, b):  # the cone without b is visited first
+                open_cones.append((lanes, [*vertices[:out], middle, *vertices[out + 1 :]], weights, age + 1))
+
+
+def check_spatial(
+    problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, bits: Any, arrays: dict[str, Any]
+) -> None:
+    """γ(G) ≤ u by cones of directions (SPEC.md, "Cones")."""
+    r = space.n
+    require(2 <= r <= RANK, "spatial: the points must have 2 to 12 coordinates")
+    frame = Frame(problem, space, G, g, u, bits)
+    tree, theta = _array(arrays, "proof", int), Stream(_array(arrays, "theta", int))
+    stream, scanned = Stream(tree), iter(tree)
+    spend(1000 * len(tree))
+    edges, orthants = r * (r - 1) // 2, list(product((1, -1), repeat=r))
+    for sign in (1, -1) if problem.m == 1 else (1,):
+        shapes = [scan_cones(scanned, edges, r) for _ in orthants]
+        halvings, deepest = (max(numbers) for numbers in zip(*shapes, strict=True))
+        bits = max(map(width, (frame.points, frame.weights))) * min(problem.m, 2) + halvings + 32
+        groups = 2 if problem.m == 1 else 1 + problem.m
+        lanes = len(frame.points) * groups
+        held = (deepest + 3 * r) * storage(groups, 2 * lanes * bits) + r * storage(lanes, bits)
+        spend(r * lanes * (500 + bits), held)
+        cones = Cones(frame, sign, halvings)
+        for signs in orthants:
+            cones.check(signs, stream.take, theta.take)
+        spend(0, -held)
+    stream.end()
+    theta.end()
 
 
 # -- claims ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from cpcert.certificate.cells import cells
 from cpcert.certificate.directions import directions
 from cpcert.certificate.moments import moments
 from cpcert.certificate.plane import plane
+from cpcert.certificate.spatial import spatial
 from cpcert.certificate.spectral import spectral
 from cpcert.certificate.task import Attempt, Task
 from cpcert.certificate.trees import signed
@@ -21,11 +22,13 @@ from cpcert.oracle.cells import CellProof
 from cpcert.oracle.directions import DirectionProof
 from cpcert.oracle.one_output import SignedProof
 from cpcert.oracle.plane import PlaneProof
+from cpcert.oracle.spatial import SpatialProof
 from cpcert.oracle.spectral import SpectralProof
 
 WRITERS: dict[type, Callable[[Task, Any], Iterator[Attempt]]] = {
     PlaneProof: plane,
     SpectralProof: spectral,
+    SpatialProof: spatial,
     SignedProof: signed,
     DirectionProof: directions,
     CellProof: cells,

@@ -49,7 +49,7 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons, prove
 from cpcert.oracle.rung import Limits
 from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.printing import whole
@@ -57,14 +57,17 @@ from cpcert.problem import Problem
 from cpcert.rounding import round_up
 from cpcert.status import Status, message, notes_of
 
-STARTS = 60
+# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer.
+STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
 NEW_NEURONS = 20
-# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it.
-MANY_STARTS = 1000
+# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. At most so many
+# values of points are computed in a step of all.
+MANY_STARTS, MANY_VALUES = 1000, 300_000
 # Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
-# the last are there.
+# the last are there. Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more.
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
+SAVED_CONES, SAVED_SHARE_OF_CONES = 5000, 0.25
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
@@ -385,8 +388,9 @@ class _Run:
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
             G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
+            starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
             found = find_neurons(
-                space, G, problem.activation, now.neurons.W, STARTS, self.seed + 7919 * (self.iteration + 1)
+                space, G, problem.activation, now.neurons.W, starts, self.seed + 7919 * (self.iteration + 1)
             )
             top = float(found.values[0]) if len(found.values) else 0.0
             scale = best_scale(problem, G, 2.0 * problem.lam / top if top > 0.0 else math.inf)
@@ -429,21 +433,26 @@ class _Run:
 
     def _look_again(self, space: Coordinates, G: np.ndarray, needed: float) -> OracleAnswer | None:
         """Neurons above the bound that a full proof would have to prove, from many more starts; None if there are none."""
-        if space.points.shape[1] <= 2:  # all local maxima are known
+        starts = min(MANY_STARTS, MANY_VALUES // self.problem.N)
+        # Not where all local maxima are known, where norms prove γ(G), and where the search before has had as many starts.
+        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0 or starts <= STARTS:
             return None
         none = np.zeros((0, space.points.shape[1]))
         found = find_neurons(
-            space, G, self.problem.activation, none, MANY_STARTS, self.seed + 15485863 * (self.iteration + 1)
+            space, G, self.problem.activation, none, starts, self.seed + 15485863 * (self.iteration + 1)
         )
         above = found.values > needed
         return OracleAnswer(found.W[above], found.values[above], None, "ascent") if above.any() else None
 
     def _prove_loosely(self, space: Coordinates, G: np.ndarray, top: float) -> OracleAnswer:
         """The next loose cutoff, if enough nodes are saved for it; else what norms prove."""
-        self.saved += max(SAVED_NODES, SAVED_SHARE * self.nodes)
+        cones = cones_pay(space.points)
+        least, share = (SAVED_CONES, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
+        self.saved += max(least, share * self.nodes)
         left = self._nodes_left()
         nodes = int(self.saved if left is None else min(self.saved, left))
-        if self.problem.m > 1 or nodes < AHEAD * self.spent:  # covers are worth their time near the end only
+        covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
+        if covers or nodes < AHEAD * self.spent:
             nodes = 0
         limits = Limits(nodes, self._proof_deadline(self._soft_deadline()), self.workers)
         answer = self._attempt(space, G, LOOSE[self.loose] * top, limits)

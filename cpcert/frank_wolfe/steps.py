@@ -1,9 +1,10 @@
 """The steps of the Frank-Wolfe loop: how new neurons change the network.
 
 `corrective` solves the conic program on the active set (corrective.py) and, with several outputs, polishes the result;
-it is the one to use. The other three are the classical steps, for comparison and teaching. The cone S is unbounded, so
-they run on {Σ‖v_k‖‖w_k‖ ≤ T} with T = L_0/2λ, L_0 the loss of the bias-only network: no better network is larger. Its
-extreme points are 0 and the single neurons of mass T; the penalty is linear there, and
+for many points it moves a dictionary of directions (dictionary.py). It is the one to use. The other three are the
+classical steps, for comparison and teaching. The cone S is unbounded, so they run on {Σ‖v_k‖‖w_k‖ ≤ T} with
+T = L_0/2λ, L_0 the loss of the bias-only network: no better network is larger. Its extreme points are 0 and the single
+neurons of mass T; the penalty is linear there, and
 
     F(Z, t) = min over b of C(Z + βb1ᵀ) + λ‖b‖² + 2λt
 
@@ -32,6 +33,8 @@ from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
 from cpcert.problem import Problem
 
+# So many points make the conic program slower than a dictionary of directions.
+MANY_POINTS = 300
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
 # Numbers in a network beyond which Newton steps on all of them cost more than they are worth at the end.
@@ -66,11 +69,14 @@ def objective(problem: Problem, points: np.ndarray, neurons: Neurons) -> float:
 def corrective_step(
     problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float = math.inf
 ) -> Iterate | None:
-    """The best network on the active set and new neurons W (k, r) with output directions U (k, m).
+    """The best network on the active set and new neurons W (k, r) with output directions U (k, m): by a conic program, or on a
+    dictionary of directions where there are many points.
 
     None if the conic solver fails. deadline: a `time.monotonic()`, after which the solver and Newton's method stop where
     they are.
     """
+    if many_points(problem, points):
+        return dictionary_step(problem, points, now, W, U, deadline)
     if now.idle is not None:
         W, U = np.concatenate([W, now.idle[0]]), np.concatenate([U, now.idle[1]])
     refine = now.refine or now.idle is not None
@@ -111,6 +117,29 @@ def corrective_step(
     return Iterate(neurons, tuple(duals), name, idle, refine)
 
 
+def many_points(problem: Problem, points: np.ndarray) -> bool:
+    """Whether a dictionary of directions (dictionary.py) takes the place of the conic program."""
+    return not problem.loss.is_constraint and points.shape[1] > 2 and problem.N >= MANY_POINTS
+
+
+def dictionary_step(
+    problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float
+) -> Iterate:
+    """The best network on the directions of now, of its idle ones and of new neurons W (k, r), improved (dictionary.py)."""
+    from cpcert.frank_wolfe import dictionary
+
+    neurons = now.neurons
+    if not len(neurons.W):
+        start = dictionary.trained(problem, points, 0, deadline)
+        neurons = dictionary.best_on(problem, points, neurons, start.W, deadline)
+    new = W if now.idle is None else np.concatenate([W, now.idle[0]])
+    value = objective(problem, points, now.neurons)
+    neurons, name = dictionary.improved(problem, points, neurons, new, deadline)
+    idle = None if objective(problem, points, neurons) < value * (1.0 - PROGRESS) else (W, U)
+    G = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
+    return Iterate(neurons, (G,), name, idle, now.refine)
+
+
 def fewer_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Neurons:
     """As many of the neurons as are independent, at most m·N, reweighted: the same outputs at no larger cost (Carathéodory),
     up to rounding."""
@@ -136,6 +165,11 @@ def _has_newton_in_plane(problem: Problem, points: np.ndarray) -> bool:
 def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[Neurons]:
     """Candidates with fewer neurons than `neurons`: the heavy ones, corrected again, merged and polished."""
     if not len(neurons.W):
+        return
+    if many_points(problem, points):
+        from cpcert.frank_wolfe import dictionary
+
+        yield from dictionary.simpler(problem, points, neurons)
         return
     neurons = fewer_neurons(problem, points, neurons)
     if not len(neurons.W):

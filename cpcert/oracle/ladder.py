@@ -4,6 +4,7 @@
 
     plane          points of rank ≤ 2: γ(G) itself, for any number of outputs and points
     spectral       any G: products of norms; exact for linear networks and for the data of Prop. 14
+    spatial        rank ≤ 7, any number of points and outputs: a cover of the neurons' directions by cones
     arrangement    one output, few cells: the maximum itself; γ(g) is the larger of the maxima for g and −g
     branch         one output: a proof for g and one for −g, always both
     directions     several outputs, rank G ≤ 3: a cover of the output directions
@@ -32,6 +33,8 @@ from cpcert.oracle.frame import frame_of
 from cpcert.oracle.rung import Limits, Question, Rung
 from cpcert.oracle.spectral import spectral_bound
 
+# Cones are the rung for points of rank r from so many on (benchmarks/points.py).
+CONES_FROM = {3: 60, 4: 50, 5: 60, 6: 200, 7: 1000}
 # One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
 FEW_CELLS = 300
 # Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.
@@ -47,8 +50,14 @@ def _spectral(question: Question, limits: Limits) -> OracleAnswer:
     return OracleAnswer(np.zeros((0, question.points.shape[1])), np.zeros(0), bound, "spectral", proof)
 
 
+def _spatial(question: Question, limits: Limits) -> OracleAnswer:
+    from cpcert.oracle.spatial import prove  # imported where it is needed, like all rungs with kernels of their own
+
+    return prove(question, limits)
+
+
 def _directions(question: Question, limits: Limits) -> OracleAnswer:
-    from cpcert.oracle.directions import prove  # imported where it is needed, like all rungs with kernels of their own
+    from cpcert.oracle.directions import prove
 
     return prove(question, limits)
 
@@ -57,6 +66,12 @@ def _cells(question: Question, limits: Limits) -> OracleAnswer:
     from cpcert.oracle.cells import prove
 
     return prove(question, limits)
+
+
+def cones_pay(points: np.ndarray) -> bool:
+    """Whether the rung `spatial` is for points (N, r)."""
+    N, r = points.shape
+    return CONES_FROM.get(r, math.inf) <= N
 
 
 def _one(question: Question) -> bool:
@@ -77,6 +92,7 @@ def _cells_first(question: Question) -> bool:
 LADDER = (
     Rung("plane", lambda q: q.points.shape[1] <= 2, plane.prove, free=True, exact=True),
     Rung("spectral", lambda q: True, _spectral, free=True),
+    Rung("spatial", lambda q: q.activation.kink != 0.0 and cones_pay(q.points), _spatial),
     Rung(
         "arrangement",
         lambda q: _one(q) and one_output.most_cells(q) <= FEW_CELLS,
@@ -106,6 +122,8 @@ def compile_kernels(several_outputs: bool) -> None:
         find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
         prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
     branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
+    question = Question(frame_of(space, np.ones((1, 4))), space, np.ones((1, 4)), relu, 10.0, 0)
+    _spatial(question, Limits(nodes=1000))
     if several_outputs:  # a cover that has to cut cells
         rng = np.random.default_rng(0)
         space, G = coordinates(rng.standard_normal((4, 10))), rng.standard_normal((4, 10))

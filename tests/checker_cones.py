@@ -1,0 +1,257 @@
+"""Proofs by cones of directions that prove what was computed here a second time, for tests of mutants of the checker.
+
+Each probe takes the module and raises if something is wrong. The least û that a tree proves is computed in rationals, with roots to
+80 bits, straight from SPEC.md: the checker must accept a little more and nothing less.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import cache
+from itertools import combinations, product
+
+import numpy as np
+from checker_bounds import SLOPES, accepted, dual, integers, problem_of, rejected, says, space_of
+from exact import dot, rationals, root_up
+
+HALF = Fraction(1, 2)
+
+
+def nearest(value):
+    return (value + HALF).__floor__()
+
+
+def frame(X, G, a, bits):
+    """x̂, ĥ (rows for points), L̂ as integers, and the error of SPEC.md, all exact but for roots."""
+    p, q = bits
+    X, G, plus, minus = rationals(X), rationals(np.array(G).T), Fraction(a[0]), Fraction(a[1])
+    points, weights, error = [], [], Fraction(0)
+    for x, g in zip(X, G, strict=True):
+        h = [(plus - minus) * v for v in g]
+        if not any(h) or not any(x):
+            continue
+        if len(h) == 1:
+            x, h = [abs(h[0]) * v for v in x], [Fraction(1 if h[0] > 0 else -1)]
+            point, weight = [nearest(v * Fraction(2) ** p) for v in x], [int(h[0])]
+        else:
+            e = 0
+            while max(map(abs, x)) >= Fraction(2) ** e:
+                e += 1
+            while max(map(abs, x)) < Fraction(2) ** (e - 1):
+                e -= 1
+            x, h = [v / Fraction(2) ** e for v in x], [v * Fraction(2) ** e for v in h]
+            point = [nearest(v * Fraction(2) ** p) for v in x]
+            weight = [nearest(v * Fraction(2) ** q) for v in h]
+        points.append(point)
+        weights.append(weight)
+        rest = [v - w / Fraction(2) ** p for v, w in zip(x, point, strict=True)]
+        error += root(h) * root(rest)
+        rest = [v - w / Fraction(2) ** q for v, w in zip(h, weight, strict=True)]
+        error += root(rest) * root([v / Fraction(2) ** p for v in point])
+    linear = [
+        [minus * sum(g[k] * x[i] for g, x in zip(G, X, strict=True)) for i in range(len(X[0]))]
+        for k in range(len(G[0]))
+    ]
+    whole = [[nearest(v * Fraction(2) ** (p + q)) for v in row] for row in linear]
+    rest = [
+        v - w / Fraction(2) ** (p + q) for r, s in zip(linear, whole, strict=True) for v, w in zip(r, s, strict=True)
+    ]
+    return points, weights, whole, error + root(rest)
+
+
+def root(vector):
+    return root_up(dot(vector, vector))
+
+
+def least(points, weights, linear, trees, thetas):
+    """The least û for which every leaf is proven. trees: for each sign and orthant, a list in the order of SPEC.md."""
+    r, m = len(points[0]), len(linear)
+    edges = list(combinations(range(r), 2))
+    tree, theta = iter(trees), iter(thetas)
+    worst = Fraction(0)
+    for sign in (1, -1) if m == 1 else (1,):
+        for signs in product((1, -1), repeat=r):
+            pending = [[[Fraction(s * (j == k)) for k in range(r)] for j, s in enumerate(signs)]]
+            while pending:
+                cone = pending.pop()
+                entry = next(tree)
+                if entry:
+                    a, b = edges[entry - 1]
+                    middle = [HALF * (x + y) for x, y in zip(cone[a], cone[b], strict=True)]
+                    pending += [[middle if j == out else u for j, u in enumerate(cone)] for out in (a, b)]
+                    continue
+                t = [next(theta) for _ in range(r)]
+                w = [sum(x * u[k] for x, u in zip(t, cone, strict=True)) for k in range(r)]
+                values = [[dot(x, u) for u in cone] for x in points]
+                for j, u in enumerate(cone):
+                    F = excess(
+                        weights, [sign * dot(row, u) for row in linear], values, j, [dot(x, w) for x in points], sign
+                    )
+                    if F > 0:
+                        assert dot(w, u) > 0, "θ does not fit"
+                        worst = max(worst, root(w) * F / dot(w, u))
+    return worst
+
+
+def excess(weights, value, values, j, at_w, sign):
+    if len(value) == 1:
+        for (h,), s, t in zip(weights, values, at_w, strict=True):
+            value[0] += max(s[j], 0) if sign * h > 0 else -s[j] if t > 0 else 0
+        return value[0]
+    spread = Fraction(0)
+    for h, s in zip(weights, values, strict=True):
+        p, q = max(s), -min(s)
+        e = p * q / (p + q) if p > 0 and q > 0 else Fraction(0)
+        value = [v + w * (max(s[j], 0) - HALF * e) for v, w in zip(value, h, strict=True)]
+        spread += HALF * root(h) * e
+    return root(value) + spread
+
+
+def trees_of(rng, r, count, depth):
+    """`count` random trees, and how many leaves they have."""
+    entries, leaves = [], 0
+    for _ in range(count):
+        pending = [0]
+        while pending:
+            level = pending.pop()
+            if level < depth - 1 or (level < depth and rng.random() < 0.5):
+                entries.append(int(rng.integers(1, r * (r - 1) // 2 + 1)))
+                pending += [level + 1, level + 1]
+            else:
+                entries.append(0)
+                leaves += 1
+    return entries, leaves
+
+
+@cache
+def examples():
+    """(X, G, a, bits, tree, θ, least u) of a few problems."""
+    found = []
+    for number, (m, r, N) in enumerate(
+        [(1, 2, 5), (1, 3, 21), (1, 2, 60), (2, 2, 6), (3, 3, 20), (2, 2, 33), (1, 2, 60)]
+    ):
+        rng = np.random.default_rng([31, number])
+        X, G = rng.standard_normal((N, r)), rng.standard_normal((m, N))
+        if number == 6:  # many ties
+            X, G = rng.integers(-3, 4, size=(N, r)).astype(float), rng.choice([-1.0, 1.0, -2.0], size=(m, N))
+        X[0], G[:, 1] = 0.0, 0.0
+        X[2] = np.eye(r)[0]
+        a = SLOPES[(0, 4, 1, 3, 0, 1, 0)[number]]
+        bits = [28, 0] if m == 1 else [24, 26]
+        entries, leaves = trees_of(rng, r, 2**r * (2 if m == 1 else 1), (6 if r == 2 else 4) if N > 20 else 3)
+        theta = [int(v) for v in rng.integers(1, 30 if number < 6 else 2, size=r * leaves)]
+        points, weights, linear, error = frame(X, G, a, bits)
+        u = least(points, weights, linear, entries, theta) / Fraction(2) ** sum(bits) + error
+        found.append((X, G, a, bits, entries, theta, u))
+    return found
+
+
+def run(m, X, G, a, bits, tree, theta, u):
+    problem = problem_of(m, X, np.zeros((len(X), len(G))), a=a)
+    weights, g = dual(m, G)
+    m.check_spatial(
+        problem, space_of(m, problem), weights, g, u, bits, {"proof": integers(tree), "theta": integers(theta)}
+    )
+
+
+def cones(m):
+    for X, G, a, bits, tree, theta, u in examples():
+        part = Fraction(1, 10**6) if len(G) > 1 else Fraction(1, 10**9)
+        arguments = m, X, G, a, bits, tree, theta
+        assert accepted(m, run, *arguments, u * (1 + part)) and rejected(m, run, *arguments, u * (1 - part))
+
+
+def frames(m):
+    """Integers and errors, and what is refused."""
+    for X, G, a, bits, tree, theta, _ in examples():
+        problem = problem_of(m, X, np.zeros((len(X), len(G))), a=a)
+        weights, g = dual(m, G)
+        points, h, linear, error = frame(X, G, a, bits)
+        made = m.Frame(problem, space_of(m, problem), weights, g, Fraction(100), bits)
+        assert (made.points, made.weights, made.linear) == (points, h, linear)
+        assert abs(Fraction(100) - made.bound / Fraction(2) ** sum(bits) - error) <= error / 10**12
+        for wrong in (
+            [bits[0]],
+            [*bits, 0],
+            [bits[0], 0.5],
+            [True, 0],
+            None,
+            [5000, 0],
+            [-5000, 0],
+            [0, 5000],
+            [0, -5000],
+        ):
+            assert rejected(m, m.Frame, problem, space_of(m, problem), weights, g, Fraction(100), wrong)
+        if len(G) == 1:
+            says(m, "q = 0", m.Frame, problem, space_of(m, problem), weights, g, Fraction(100), [bits[0], 1])
+        if error:
+            says(m, "error of rounding", m.Frame, problem, space_of(m, problem), weights, g, error / 2, bits)
+        big = Fraction(10**6)
+        assert accepted(m, run, m, X, G, a, bits, tree, theta, big)
+        for other in (tree[:-1], [*tree, 0], [-1, *tree[1:]], [99, *tree[1:]]):
+            assert rejected_or_cut(m, X, G, a, bits, other, theta, big)
+        for other in (theta[:-1], [*theta, 1], [-1, *theta[1:]], [256, *theta[1:]], [0] * len(theta)):
+            assert rejected_or_cut(m, X, G, a, bits, tree, other, big)
+        assert accepted(m, run, m, X, G, a, bits, tree, [255, *theta[1:]], big)
+
+
+def roots(m):
+    """Roots are rounded up where nothing else is rounded: ‖w‖ = √2 to 64 bits, and √8 to an integer for two outputs."""
+    tree, X, low = [0] * 8, [[1.0, 1.0]], Fraction(math.isqrt(2 << 128), 1 << 64)
+    for u, good in ((low, False), (low + Fraction(1, 1 << 64), True)):
+        assert accepted(m, run, m, X, [[1.0]], (1, 0), [0, 0], tree, [1] * 16, u) == good
+    # F = (√32 rounded up)/2 = 3, and û = 2u ≥ √2 F.
+    for u, good in ((Fraction(212, 100), False), (Fraction(213, 100), True)):
+        assert accepted(m, run, m, X, [[1.0], [1.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
+
+
+def ties(m):
+    """x = (1, −1) is concave and xᵀw = 0 at θ = (1, 1): τ = 0, so that F = (2, 2) there, and not (1, 3)."""
+    X, G = [[1.0, -1.0], [1.0, 1.0]], [[-1.0, 2.0]]
+    assert accepted(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(29, 10))
+    assert rejected(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(28, 10))
+
+
+def rejected_or_cut(m, *arguments):
+    try:
+        return rejected(m, run, m, *arguments)
+    except StopIteration:
+        return True
+
+
+def midpoints(m):
+    """64 successive ones and no more; the points need 2 to 12 coordinates."""
+    X, G = [[1.0, 0.0], [0.0, -1.0]], [[1.0, 1.0]]
+    for depth, good in ((64, True), (65, False)):
+        chain = [1] * depth + [0] * (depth + 1)
+        tree = chain + [0] * 7
+        theta = [1] * (2 * tree.count(0))
+        assert rejected_or_cut(m, X, G, (1, 0), [10, 0], tree, theta, Fraction(10**6)) != good
+    line = problem_of(m, [[1.0], [2.0]], [[0.0], [0.0]])
+    says(m, "coordinates", m.check_spatial, line, space_of(m, line), [[1, 1]], 0, Fraction(9), [9, 0], {})
+    assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2)
+    assert [m.nearest(*pair) for pair in ((5, -1), (-5, -1), (5, 1), (3, -2), (1, -2), (0, -1))] == [3, -2, 10, 1, 0, 0]
+
+
+def lanes(m):
+    rng = np.random.default_rng(9)
+    for count in (0, 1, 2, 7, 8, 33):
+        values = [int(v) for v in rng.integers(-(2**40), 2**40, size=count)]
+        values[::3] = [0] * len(values[::3])
+        packed_in = m.Packed(count, 43, 7)
+        packed = packed_in.pack(values)
+        signs = packed_in.signs(packed)
+        assert packed_in.values(packed) == values
+        assert packed_in.positive(packed, signs) == packed_in.chosen(packed, signs) == sum(max(v, 0) for v in values)
+        selected = packed_in.selectors(signs)
+        assert [v for v, c in zip(values, selected, strict=True) if c] == [v for v in values if v >= 0]
+        fewer = m.Packed(signs.bit_count(), 43, 7)
+        assert fewer.values(packed_in.kept(packed, selected, fewer)) == [v for v in values if v >= 0]
+        assert packed_in.chosen(packed, 0) == 0
+        least = [-(2**42)] * count
+        low = packed_in.pack(least)
+        assert packed_in.values(low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
+
+
+PROBES = [cones, frames, roots, ties, midpoints, lanes]
