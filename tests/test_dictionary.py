@@ -8,7 +8,7 @@ import pytest
 from cpcert import Problem, solve
 from cpcert.certificate import check
 from cpcert.certificate.build import certify
-from cpcert.frank_wolfe import dictionary
+from cpcert.frank_wolfe import dictionary, steps
 
 TARGETS = {"mse": (1, 3), "logistic": (1, 2), "cross_entropy": (3,)}
 CASES = [(loss, m, beta) for loss, ms in TARGETS.items() for m in ms for beta in (0.0, 1.0)]
@@ -43,6 +43,17 @@ def test_the_lasso_is_solved(loss, m, beta):
     on = size > 1e-6 * size.max()
     assert np.allclose(pull[on], two_lam * (V / np.where(size > 0.0, size, 1.0)).T[on], atol=near * two_lam)
     assert np.allclose(beta * R.sum(axis=1) + two_lam * b, 0.0, atol=near * two_lam)
+
+
+def test_a_step_after_the_deadline_is_cut_short(monkeypatch):
+    problem = problem_of("logistic", 1, 1.0, N=steps.MANY_POINTS)
+    points, none = problem.X_tilde.T, np.zeros((0, problem.n))
+    counts = []
+    monkeypatch.setattr(dictionary, "polish", lambda *given, **more: counts.append(1))
+    start = steps.bias_only(problem, problem.n)
+    now = steps.corrective_step(problem, points, start, none, np.zeros((0, 1)), deadline=0.0)
+    assert now.step == "D" and not counts
+    assert steps.objective(problem, points, now.neurons) <= steps.objective(problem, points, start.neurons)
 
 
 @pytest.mark.parametrize("loss, m", [("mse", 1), ("logistic", 1), ("cross_entropy", 3)])

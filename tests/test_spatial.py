@@ -238,6 +238,12 @@ def test_limits_end_the_search():
         assert answer.proof is None and answer.upper_bound == np.inf
 
 
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, np.inf, np.nan])
+def test_what_is_no_cutoff_is_not_proven(cutoff):
+    answer = spatial_cover(np.eye(3), np.ones((1, 3)), activation("relu"), cutoff)
+    assert answer.proof is None and answer.upper_bound == np.inf and not answer.complete
+
+
 def small_cones(name="relu", slope=None, m=1):
     """A problem, G and an answer whose certificate is small."""
     rng = np.random.default_rng(7)
