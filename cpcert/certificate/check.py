@@ -1633,7 +1633,10 @@ def moment_matrix(
     coefficients = max(width(row.values() for row in z_x), width(row.values() for row in x_x), width([nu_x]) - p, 66)
     lane = (coefficients + 2 * max(shared.bits, p) + 3 * N.bit_length() + len(cones).bit_length() + 24) // 8
     entries = sum(map(len, z_x)) + sum(map(len, x_x))
-    spend((entries + N * (n + 3) + len(cones) * (2 * n + 4)) * multiplications(n, coefficients, shared.bits + 64))
+    # A product has a row of n lanes as one of its factors.
+    spend((entries + 3 * N) * multiplications(n, coefficients, 8 * lane))
+    spend((N * n + len(cones) * (2 * n + 4)) * multiplications(n, shared.bits + 64, 8 * lane))
+    spend((2 * (N + n) + len(cones)) * multiplications(n, 8 * lane, 8 * lane))
     large = 8 * lane + fine
     spend(order * order * (500 + large), storage(order * order + N * n, large))
     rows = [packed(row, lane) for row in points]
