@@ -468,11 +468,13 @@ def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
     return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
 
 
-def _operator_norm(A: Matrix, e: int, stream: Stream, norms: Iterator[float]) -> Fraction:
+def _operator_norm(problem: Problem, A: Matrix, e: int, stream: Stream, norms: Iterator[float]) -> Fraction:
     """The next norm t of the file, proven: t²I − AAᵀ (or AᵀA, the smaller) is positive semidefinite. A over 2**e."""
     value = next(norms, None)
     require(value is not None and value >= 0.0, "spectral: a norm is missing")
     t = Fraction(value)  # type: ignore[arg-type]
+    small, large = sorted((len(A), len(A[0]) if A else 0))
+    problem.spend(16 * small * small * (small + large))
     require(semidefinite(norm_matrix(A, e, t), stream.take), "spectral: an operator norm is larger")
     return t
 
@@ -496,10 +498,15 @@ def check_upper(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     return value
 
 
+# Wider hidden layers than this are refused.
+WIDEST = 1 << 17
+
+
 def network_loss(problem: Problem, widths: Any, arrays: dict[str, Any]) -> Fraction:
     """A rational ≥ the loss of the network in the file, exact for mse. widths: of the hidden layers."""
     require(isinstance(widths, list) and all(_is_int(w) and w >= 0 for w in widths), "upper: the widths are no numbers")
     require(len(widths) == problem.depth - 1, "upper: a width for each hidden layer")
+    require(all(w <= WIDEST for w in widths), f"upper: a width beyond {WIDEST}")
     sizes = [problem.n0, *widths, problem.m]
     bias = int(problem.beta != 0)
     (beta,), b = dyadic([float(problem.beta)])
@@ -507,7 +514,7 @@ def network_loss(problem: Problem, widths: Any, arrays: dict[str, Any]) -> Fract
     cost = Fraction(0)
     for layer in range(1, problem.depth + 1):
         rows, columns = sizes[layer], sizes[layer - 1] + bias
-        problem.spend(rows * columns * problem.N * layer)
+        problem.spend((rows + 1) * (columns + 1) * problem.N * layer)
         W, w = matrix(_array(arrays, f"W{layer}", float), rows, columns, f"W{layer}")
         cost += sum(dot(row, row) for row in W) * power(2 * w)
         points = list(zip(*A, strict=True)) if A else [()] * problem.N
@@ -661,7 +668,8 @@ class Directions:
         if found is None:
             vectors = [self.rays[ray] for ray in rays]
             k = len(vectors)
-            self.problem.spend(k**5)
+            bits = max((abs(v).bit_length() for vector in vectors for v in vector), default=0)
+            self.problem.spend(math.factorial(k) * k * k * (16 + (k * bits >> 5) ** 2))
             G = [[dot(a, b) for b in vectors] for a in vectors]
             rows = list(range(k))
             adjugate = [
@@ -799,6 +807,7 @@ class TreeBound:
             if op == 1:
                 i = stream.index(N)
                 require(delta * g[i] > 0 and i not in node, "tree: a branching on nothing")
+                problem.spend(1024 * (len(node) + 1))
                 nodes.append({**node, i: -1})
                 nodes.append({**node, i: 1})
                 continue
@@ -871,6 +880,8 @@ class NormBound:
         """κ_G(a) ≤ limit wherever Σ a_ℓ ≤ total."""
         problem = self.problem
         k, slope = problem.depth - 2, problem.lipschitz**2
+        bits = total.numerator.bit_length() + total.denominator.bit_length()
+        problem.spend(k**3 * (1024 + (bits * bits >> 6)))
         first, bias = self.points**2, problem.N * problem.beta**2
         terms = [bias * (slope * total / j) ** j if j else bias for j in range(k)]
         square = sum(terms, Fraction(0)) + first * (slope * total / k) ** k
@@ -951,12 +962,12 @@ def read_bounds(
     if "norm" in items:
         norms = iter(_array(arrays, "norms", float))
         factors = Stream(_array(arrays, "factors", int))
-        points = _operator_norm(problem.X, problem.x, factors, norms)
+        points = _operator_norm(problem, problem.X, problem.x, factors, norms)
     for kind, (G, g) in zip(items, duals, strict=True):
         if kind == "tree":
             bounds.append(TreeBound(directions, G[0], g, trees))  # type: ignore[arg-type]
         else:
-            bounds.append(NormBound(problem, _operator_norm(G, g, factors, norms), points))
+            bounds.append(NormBound(problem, _operator_norm(problem, G, g, factors, norms), points))
     if "tree" in items:
         trees.end()
     if "norm" in items:
