@@ -18,7 +18,7 @@ from typing import Any, get_args
 from cyclopts import App, CycloptsError, Parameter, Token, convert
 
 from cpcert import __version__
-from cpcert.commands import BAD_INPUT, BUG, DONE, NO, forces, matrices, networks, solving, training
+from cpcert.commands import BAD_INPUT, BUG, DONE, NO, forces, instances, matrices, networks, solving, training
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float, parse_integer
 
@@ -49,6 +49,7 @@ for command in (
     training.train, training.plateau,
     forces.forces,
     matrices.cprank, matrices.rank, matrices.bipartite,
+    instances.instances, instances.demo,
 ):  # fmt: skip
     app.command(command)
 

@@ -176,6 +176,15 @@ def load_instance(path: str | os.PathLike[str]) -> Instance:
     return instance
 
 
+def shipped_instances() -> dict[str, Path]:
+    """The instances that come with cpcert, by name. In a wheel they lie inside the package, in a checkout beside it."""
+    package = Path(__file__).parent
+    for folder in (package / "instances", package.parent / "instances"):
+        if (folder / "diabetes-40.yaml").is_file():
+            return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+    raise InputError("instances: this installation of cpcert has none; install it anew")
+
+
 def parse_instance(raw: dict[str, Any]) -> Instance:
     """The instance with these keys and values (`name` included). Raises InputError naming the key."""
     return _validated(Instance, raw)
