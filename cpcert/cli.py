@@ -18,7 +18,7 @@ from typing import Any, get_args
 from cyclopts import App, CycloptsError, Parameter, Token, convert
 
 from cpcert import __version__
-from cpcert.commands import BAD_INPUT, BUG, DONE, NO, forces, instances, matrices, networks, solving, training
+from cpcert.commands import BAD_INPUT, BUG, DONE, NO, forces, instances, matrices, networks, pages, solving, training
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float, parse_integer
 
@@ -44,7 +44,7 @@ app = App(
     default_parameter=Parameter(converter=_option),
 )
 for command in (
-    solving.solve, solving.verify, solving.path, solving.width,
+    solving.solve, solving.verify, pages.report, solving.path, solving.width,
     networks.check, networks.reduce,
     training.train, training.plateau,
     forces.forces,

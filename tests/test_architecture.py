@@ -24,6 +24,7 @@ LAYERS = (
     ("deep",),
     ("training",),
     ("plots",),
+    ("pages",),
     ("commands",),
     ("cli",),
     ("__main__",),
