@@ -86,6 +86,45 @@ def test_many_hostile_files(most):
     print(max(row["seconds"] for row in rows), max(row["megabytes"] for row in rows))
 
 
+# The step of each file of deep_hostile_files.py that a budget of 10^9 units (a part of what a file may have) does not allow.
+STEPS = {
+    "long_layers": "dyadic", "long_weights": "network_loss", "loss_of_many_points": "network_loss",
+    "loss_of_many_classes": "loss_upper", "endless_cover": "_bisect", "long_rays": "_bisect", "rays_of_one_hash": "_faces",
+    "crossings": "_prepare", "faces": "_gram", "deep_tree": "__init__", "leaves": "_leaf", "full_tree": "gamma",
+    "many_trees": "gamma", "coordinates": "norm_up", "endless_ladder": "conjugate_lower",
+    "ladder_of_logarithms": "conjugate_lower", "ladder_of_trees": "below", "deep_norms": "below",
+    "endless_cells": "read_cells", "long_factors": "__init__",
+}  # fmt: skip
+
+
+def hostile_to_deep_check(work, *which):
+    command = [sys.executable, "-I", str(HERE / "deep_hostile_files.py"), str(FOLDER), str(work), *map(str, which)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        row = json.loads(line)
+        assert row["answer"].startswith(("accepted", "rejected: ")) and "cannot be computed" not in row["answer"], row
+        # As above: twice the time, and what Python and the file before it need.
+        assert row["seconds"] < 0.5 + 2e-9 * (work or deep_check.WORK + deep_check.WORK_RATE * row["size"] ** 2), row
+        assert row["megabytes"] * 2**20 < (48 << 20) + deep_check.MEMORY + deep_check.MEMORY_RATE * row["size"], row
+        yield row
+
+
+def test_each_step_for_depth_three_and_more_is_paid_for():
+    rows = {row["what"]: row["answer"] for row in hostile_to_deep_check(10**9)}
+    assert rows.keys() == STEPS.keys()
+    for name, answer in rows.items():
+        reason = "a ray with too many bits" if name == "long_rays" else "more time or memory"
+        assert reason in answer and answer.endswith(f" [{STEPS[name]}]"), (name, answer)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("which", [(), (0, 300, 4.0), (1000, 100, 5.0)])
+def test_hostile_files_for_depth_three_and_more(which):
+    rows = [*hostile_to_deep_check(0, *which)]
+    print(max(row["seconds"] for row in rows), max(row["megabytes"] for row in rows))
+
+
 # -- files made for one step each ------------------------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ from typing import Any
 MAGIC = b"cpdeep\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
 FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 26, 1 << 26, 1 << 29, 1 << 27
-ARRAYS, EXPONENT, HEADER_DIGITS = 64, 1100, 400
+ARRAYS, EXPONENT, HEADER_DIGITS = 128, 1100, 400
 # What a file of s bytes may cost (DEEP.md, "Limits"): WORK + WORK_RATE·s² units of about a nanosecond, and
 # MEMORY + MEMORY_RATE·s bytes, up to MEMORY_MOST.
 WORK, WORK_RATE = 5 * 10**10, 32
