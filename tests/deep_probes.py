@@ -107,6 +107,8 @@ def problems(m):
         assert rejected(m, m.Problem, good | change, {"X": X, "Y": Y}), change
     for arrays in ({"X": X}, {"X": X, "Y": array("q", [1, 1])}, {"X": X[:1], "Y": Y}, {"X": X, "Y": Y[:1]}):
         assert rejected(m, m.Problem, good, dict(arrays)), arrays
+    nothing = array("d")
+    assert rejected(m, m.Problem, problem_of("mse", (1.0, 0.0), 0.0, (0, 1, 1), nothing, nothing, 3), {"X": nothing, "Y": nothing})
     for loss, targets, right in (
         ("logistic", [[1.0], [-1.0]], True), ("logistic", [[1.0], [0.5]], False), ("logistic", [[1.0], [2.0]], False),
         ("logistic", [[0.25], [1.0]], False), ("cross_entropy", [[1.0, 0.0]], True), ("cross_entropy", [[0.5, 2.5]], True),

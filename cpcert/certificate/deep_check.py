@@ -622,26 +622,25 @@ def network_outputs(problem: Problem, layers: Sequence[tuple[Matrix, int]]) -> t
     """Z_L, exactly: (rows of integers, e). layers: W_1, …, W_L, each over a power of two."""
     (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
     (bias,), b = dyadic([float(problem.beta)])
-    # What enters a layer: integers of so many bits over 2**e. σ(Z_ℓ) and β are shifted to one power of two.
+    # What enters a layer: integers of so many bits over 2**e, e ≤ b since β stands in X̃; β is shifted to that.
     e, bits, shifts = problem.x, width(problem.X), []
     for layer, (W, w) in enumerate(layers, start=1):
         size, columns = width(W), len(W[0]) if W else 0
         spend(problem.N * multiplications(len(W) * columns, size, bits))
         bits, e = size + bits + columns.bit_length(), e + w
         if layer < len(layers):
-            low = min(e + a, b) if problem.beta else e + a
-            shifts.append((e + a - low, b - low))
-            bits = max(bits + width([[plus, minus]]) + e + a, bias.bit_length() + b) - low
-            e = low
+            e += a
+            shifts.append(b - e if problem.beta else 0)
+            bits = max(bits + width([[plus, minus]]), bias.bit_length() + shifts[-1])
         spend(problem.N * multiplications(4 * len(W) + 4, 64, bits), storage(2 * len(W) + 2, bits))
     spend(0, storage(problem.N * problem.m, bits))
     outputs = []
     for values in problem.X:  # one point at a time: all hidden values at once may be many
-        for (W, _), (shift, beside) in zip(layers, shifts, strict=False):
+        for (W, _), shift in zip(layers, shifts, strict=False):
             sums = (dot(row, values) for row in W)
-            values = [(plus if z > 0 else minus) * z << shift for z in sums]
+            values = [(plus if z > 0 else minus) * z for z in sums]
             if problem.beta:
-                values.append(bias << beside)
+                values.append(bias << shift)
         outputs.append([dot(row, values) for row in layers[-1][0]])
     return [list(row) for row in zip(*outputs, strict=True)], e
 
