@@ -108,7 +108,9 @@ def problems(m):
     for arrays in ({"X": X}, {"X": X, "Y": array("q", [1, 1])}, {"X": X[:1], "Y": Y}, {"X": X, "Y": Y[:1]}):
         assert rejected(m, m.Problem, good, dict(arrays)), arrays
     nothing = array("d")
-    assert rejected(m, m.Problem, problem_of("mse", (1.0, 0.0), 0.0, (0, 1, 1), nothing, nothing, 3), {"X": nothing, "Y": nothing})
+    assert rejected(
+        m, m.Problem, problem_of("mse", (1.0, 0.0), 0.0, (0, 1, 1), nothing, nothing, 3), {"X": nothing, "Y": nothing}
+    )
     for loss, targets, right in (
         ("logistic", [[1.0], [-1.0]], True), ("logistic", [[1.0], [0.5]], False), ("logistic", [[1.0], [2.0]], False),
         ("logistic", [[0.25], [1.0]], False), ("cross_entropy", [[1.0, 0.0]], True), ("cross_entropy", [[0.5, 2.5]], True),
@@ -344,6 +346,8 @@ COVERS = (
     {"X": [[1.0, 2.0, 2.0], [2.0, 0.0, 1.0], [0.0, 1.0, -2.0]], "slopes": (1.0, -0.75), "cuts": [(0, 0, 1, 1, 1, 0)],
          "basis": [1.0, 0.0, 0.0, 1.0, 0.5, 0.25], "coordinates": [1.0, 2.0, 2.0, 0.0, 0.0, 1.0],
          "groups": [0, 0, 0, 1, 1], "count": 2, "qs": [(1, -1, 2), (-3, 1, 1)]},
+    {"X": [[1.0009765625, 2.0, 1.0], [2.0, -0.0001220703125, 0.0], [0.0, 1.0, -2.0]], "cuts": [],
+     "basis": [1.0, 0.0, 0.0, 1.0, 0.5, 0.5], "coordinates": [1.0, 2.0, 2.0, 0.5, 0.0, 1.0], "groups": [0] * 4, "count": 1, "qs": [(1, -1, 2), (-3, 1, 1)]},
 )  # fmt: skip
 
 

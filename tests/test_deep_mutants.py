@@ -50,7 +50,9 @@ EQUIVALENT: dict[str, str] = {
         "2**-32 of the length of a ray, where stretches are rounded up to 2**-20"
     ),
     r"^Directions\._faces: (value > 0 → value >= 0|0 → 1) in live = ": "faces on which no value is positive have no positive maximum",
-    r"^Directions\._faces: 1 → 0 in for dimension ": "the face of no rays",
+    r"^Directions\._faces: 1 → [02] in for dimension ": "the face of no rays, and faces of more rays than there are",
+    r"^Directions\._faces: 0 → 1 in if min\(t\)": "a face where t_j = 0 has the value of a smaller one",
+    r"^Directions\._faces: value > best \* best → value >= ": "a unit more: rounded up",
     r"^Directions\._faces: any\(.*→ all\(.* in if not any": (
         "rays of one orthant have angles of at most 90 degrees, so F = Gt ≥ 0 where t ≥ 0, and t_j = 0 where F_j = 0"
     ),

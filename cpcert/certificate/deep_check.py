@@ -742,7 +742,7 @@ class Directions:
             ray = [s * u + t * v for u, v in zip(first, second, strict=True)]
             size = math.gcd(*ray)
             middle = tuple(v // size for v in ray)
-            require(all(abs(v).bit_length() <= RAY_BITS for v in middle), "directions: a ray with too many bits")
+            require(all(v.bit_length() <= RAY_BITS for v in middle), "directions: a ray with too many bits")
             number = numbers.setdefault(",".join(f"{v:x}" for v in middle), len(self.rays))
             if number == len(self.rays):
                 self.rays.append(middle)
