@@ -195,6 +195,10 @@ def networks(m):
         assert rejected(m, m.check_upper, made, proof | {"value": float(loss) * (1 - 1e-12)}, dict(arrays))
         assert rejected(m, m.check_upper, made, proof | {"kind": 0}, dict(arrays))
         seen.append(value)
+    # A width below 0 between two that are 0 fits empty weights.
+    empty = {f"W{k}": array("d") for k in (1, 2, 3, 4)}
+    assert m.network_loss(problem(m, [[1.0]], [[1.0]], depth=4), [0, 0, 0], dict(empty)) == 1
+    assert rejected(m, m.network_loss, problem(m, [[1.0]], [[1.0]], depth=4), [0, -1, 0], empty)
     exact = problem(m, [[1.0]], [[1.0]])
     ones = {f"W{k}": array("d", [1.0]) for k in (1, 2, 3)}
     assert m.check_upper(exact, {"value": 3.0, "widths": [1, 1]}, ones) == 3.0

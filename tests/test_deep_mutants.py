@@ -31,7 +31,7 @@ EQUIVALENT: dict[str, str] = {
     r", MEMORY_BYTES = ": "the memory of the decompressor",
     r"^: .* in sys\.exit\(main": "the file as a program, which test_certificate_limits.py runs",
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
-    r"self\.r <= RANK → self\.r < RANK|r <= RANK → r < RANK": "a limit: others would do",
+    r"self\.r <= RANK → self\.r < RANK|r <= RANK → (0 < )?r < RANK": "a limit: others would do",
     # Comparisons that cannot be equalities, or where both sides give the same.
     r"^conjugate_lower: (y > 0 → y >= 0|0 → 1) in p = ": "labels are ±1 over a fine unit: no integer lies between",
     r"^conjugate_lower: 0 → 1 in total \+= ": "the other end of an enclosure, 2**-100 away: below the rounding to float64",
@@ -51,7 +51,9 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"^Directions\._faces: (value > 0 → value >= 0|0 → 1) in live = ": "faces on which no value is positive have no positive maximum",
     r"^Directions\._faces: 1 → [02] in for dimension ": "the face of no rays, and faces of more rays than there are",
-    r"^Directions\._faces: 0 → 1 in if min\(t\)": "a face where t_j = 0 has the value of a smaller one",
+    r"^Directions\._prepare: 1 → 2 in (best = self\._faces|simplex\.stretch = )": "a unit more: rounded up",
+    r"^network_outputs: 1 → 0 in bits = max": "what a step is said to cost, where β is longer than all that it stands beside",
+    r"^Directions\._faces: (0 → 1|min\(t\) >= 0 → min\(t\) > 0) in if min\(t\)": "a face where t_j = 0 has the value of a smaller one",
     r"^Directions\._faces: value > best \* best → value >= ": "a unit more: rounded up",
     r"^Directions\._faces: any\(.*→ all\(.* in if not any": (
         "rays of one orthant have angles of at most 90 degrees, so F = Gt ≥ 0 where t ≥ 0, and t_j = 0 where F_j = 0"
