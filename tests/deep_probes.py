@@ -550,6 +550,7 @@ def trees(m):
     stub = Stub(1, (1, 0), 0)
     stub.plus, stub.a = 1, 0
     assert len(m.TreeBound(stub, [1], 0, m.Stream([1, 0, 0, ONE, 0, 0, 0, 0])).leaves) == 3
+    assert [leaf.undecided for leaf in m.TreeBound(stub, [1], 0, m.Stream([0, 0, 0])).leaves] == [[0], []]
     for number, (g, slopes, beta, stream, leaves) in enumerate(TREES):
         if leaves is None:
             # δ = −2: κ = (−6, 4) and then (6, −4).
