@@ -38,7 +38,7 @@ def varints(values: array[int]) -> bytes:
     return bytes(raw)
 
 
-def written(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
+def written(header: dict[str, Any], arrays: dict[str, Any], magic: bytes = MAGIC) -> bytes:
     """The file; an array is of integers or of floats as Python's arrays are."""
     blobs, entries = [], []
     for name, values in arrays.items():
@@ -48,21 +48,21 @@ def written(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
             {"name": name, "type": "int" if whole else "float64", "count": len(values), "stored": len(blobs[-1])}
         )
     text = json.dumps({**header, "arrays": entries}).encode()
-    return b"".join([MAGIC, len(text).to_bytes(8, "little"), text, *blobs])
+    return b"".join([magic, len(text).to_bytes(8, "little"), text, *blobs])
 
 
 def problem_of(
-    loss: str, slopes: tuple[float, float], beta: float, shape: tuple[int, int, int], X, Y
+    loss: str, slopes: tuple[float, float], beta: float, shape: tuple[int, int, int], X, Y, depth: int = 2
 ) -> dict[str, Any]:
     """The problem with its hash."""
     N, n0, m = shape
     words = (
         f"cpcert-problem 1 loss={loss} a_plus={slopes[0].hex()} a_minus={slopes[1].hex()} lambda={(1.0).hex()} "
-        f"beta={beta.hex()} depth=2 N={N} n0={n0} m={m}\n"
+        f"beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}\n"
     )
     digest = hashlib.sha256(words.encode() + X.tobytes() + Y.tobytes()).hexdigest()
     return {
-        "loss": loss, "a_plus": slopes[0], "a_minus": slopes[1], "lambda": 1.0, "beta": beta, "depth": 2,
+        "loss": loss, "a_plus": slopes[0], "a_minus": slopes[1], "lambda": 1.0, "beta": beta, "depth": depth,
         "N": N, "n0": n0, "m": m, "sha256": digest,
     }  # fmt: skip
 

@@ -1,140 +1,190 @@
 """The tests of the checker of deep certificates must notice when it is wrong: mutants of what it does not share with check.py.
 
-A mutant dies when it rejects a good certificate, accepts a bad one or gives another claim, does not end, or computes other numbers
-than the checker: γ_c, the leaves of a tree, both bounds of κ, the loss of a network.
+A mutant dies when a number is not the one that DEEP.md's formulas give in another way, or something false is not rejected
+(deep_probes.py); when a kept certificate gets another answer; or when the probes cost something else, or make it compute other
+numbers, even if those are bounds as well. Mutants that cannot die are listed in EQUIVALENT with the reason.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 import signal
-from fractions import Fraction
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from checker_mutants import load, mutants
-from deep_instances import random_problem
-from test_deep_bound import best_network, parts
+from checker_mutants import SOURCE, load, mutants
+from deep_probes import PROBES
+from kept_certificates import DEEP, FOLDER
+from test_checker_mutants import _Late, _late
 
-from cpcert.certificate import deep_check
-from cpcert.deep.bound import certificate
-from cpcert.deep.bound.solve import global_bound
+from cpcert.certificate import check, deep_check
 
-OWN = (
-    "Directions", "Simplex", "TreeBound", "Leaf", "NormBound", "check_lower", "read_bounds", "check_upper", "network_loss",
-    "_determinant", "_up", "_exponent", "check_minimum",
-)  # fmt: skip
-SECONDS = 20
-# The share of the mutants that must die here, of all and of a sample; test_deep_bound.py kills more of them. Those that
-# live are limits, comparisons that decide only whether
-# an equal number is taken, shortcuts that skip cones, and bits of rounding.
-LEAST, LEAST_OF_SAMPLE = 0.6, 0.5
+SECONDS = 10.0
+# The share of the mutants, without the equivalent ones, that must die.
+LEAST = 0.99
+KEPT = {name: (FOLDER / name).read_bytes() for name in sorted(DEEP)}
+
+EQUIVALENT: dict[str, str] = {
+    r" 1100 → 1101 in ARRAYS, EXPONENT": "a limit on exponents, there to keep integers short",
+    r", MEMORY_BYTES = ": "the memory of the decompressor",
+    r"^: .* in sys\.exit\(main": "the file as a program, which test_certificate_limits.py runs",
+    r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
+    r"self\.r <= RANK → self\.r < RANK|r <= RANK → (0 < )?r < RANK": "a limit: others would do",
+    # Comparisons that cannot be equalities, or where both sides give the same.
+    r"^conjugate_lower: (y > 0 → y >= 0|0 → 1) in p = ": "labels are ±1 over a fine unit: no integer lies between",
+    r"^conjugate_lower: 0 → 1 in total \+= ": "the other end of an enclosure, 2**-100 away: below the rounding to float64",
+    r"^Problem\._check_targets: Fraction\(1\) / ": "labels of ±1 alone are integers over 2**0, where both are 1",
+    r"^network_outputs: (z > 0 → z >= 0|0 → 1) in values = |^Directions\._values_at_rays: v > 0 → v >= 0 ": "σ(0) = 0 by both slopes",
+    r"^TreeBound\._read: .* in (while path and signs|signs\[path\[-1\]\] = -1|signs\[i\] = 1)": (
+        "on the path signs are not 0, and only their sign matters"
+    ),
+    r"^TreeBound\._leaf: (kappa < 0 → kappa <= 0|sign > 0 → sign >= 0|0 → 1 in if (kappa <|sign >)) ?": "integers, not 0 here",
+    r"^TreeBound\._leaf: 0 → 1 in kappa, T = ": "the multiplier of κ = 0",
+    r"^Directions\.gamma: (sign > 0 → sign >= 0|0 → 1) in F = ": "signs are 1 and −1",
+    r"^Simplex\.__init__: 0 → 1 in self\.stretch = ": "they are set before they are used",
+    # Faces.
+    r"^Directions\._prepare: .* in side = ": "which of two linear pieces is taken",
+    r"^Directions\._prepare: (1 → 0|0 → 1) in best = self\._faces": (
+        "2**-32 of the length of a ray, where stretches are rounded up to 2**-20"
+    ),
+    r"^Directions\._faces: (value > 0 → value >= 0|0 → 1) in live = ": "faces on which no value is positive have no positive maximum",
+    r"^Directions\._faces: 1 → [02] in for dimension ": "the face of no rays, and faces of more rays than there are",
+    r"^Directions\._prepare: 1 → 2 in (best = self\._faces|simplex\.stretch = )": "a unit more: rounded up",
+    r"^network_outputs: 1 → 0 in bits = max": "what a step is said to cost, where β is longer than all that it stands beside",
+    r"^Directions\._faces: (0 → 1|min\(t\) >= 0 → min\(t\) > 0) in if min\(t\)": "a face where t_j = 0 has the value of a smaller one",
+    r"^Directions\._faces: value > best \* best → value >= ": "a unit more: rounded up",
+    r"^Directions\._faces: any\(.*→ all\(.* in if not any": (
+        "rays of one orthant have angles of at most 90 degrees, so F = Gt ≥ 0 where t ≥ 0, and t_j = 0 where F_j = 0"
+    ),
+    r"^Directions\._faces: .* in value = \(dot\(t, part\) << 2 \* FINE\) // det \+ 1": (
+        "⌊√⌊v⌋⌋ + 1 ≥ √v with or without what is added to ⌊v⌋"
+    ),
+}
 
 
-def numbers(module, cases):
-    """What the functions of a checker compute, as one list."""
-    found = []
-    for header, arrays in cases:
-        read = certificate.as_arrays(arrays)
-        problem = module.Problem(header["problem"], read)
-        weights = {name: read.pop(name) for name in [*read] if name[0] == "W"}
-        found.append(module.network_loss(problem, header["upper"]["widths"], weights))
-        lower = header["lower"]
-        size = problem.m * problem.N
-        duals = [
-            module.matrix(read["G"][k * size : (k + 1) * size], problem.m, problem.N, "G")
-            for k in range(len(lower["items"]))
-        ]
-        given = {"coordinates": lower["coordinates"], "classes": lower["classes"]}
-        count = lower["classes"]
-        vertices = [[Fraction(int(c == v)) for c in range(count)] for v in range(count)]
-        for bound in module.read_bounds(problem, given, lower["items"], duals, read):
-            leaves = getattr(bound, "leaves", [])
-            found += [v for leaf in leaves for v in (*leaf.squares, leaf.bias, *(w for _, w in leaf.undecided))]
-            for total in (Fraction(1, 7), Fraction(3), Fraction(50)):
-                # Where the bound is, to a part in a thousand.
-                low, high = Fraction(1, 1 << 20), Fraction(1 << 20)
-                while high > low * Fraction(1001, 1000):
-                    middle = Fraction(float(low * high) ** 0.5)
-                    low, high = (low, middle) if bound.below(middle, vertices, total) else (middle, high)
-                found.append(high)
+def pieces(source: str) -> dict[str, str]:
+    """Name → text of the functions, classes and assignments of a module."""
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = ast.unparse(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            found[ast.unparse(node).split("=")[0]] = ast.unparse(node)
     return found
 
 
-def as_late(signum, frame):
-    raise TimeoutError
+DEEP_SOURCE = Path(deep_check.__file__).read_text(encoding="utf-8")
+SHARED = {name for name, text in pieces(DEEP_SOURCE).items() if pieces(SOURCE).get(name) == text}
 
 
-def bad(header, arrays):
-    """Files that prove nothing."""
-    yield {**header, "lower": {**header["lower"], "value": header["lower"]["value"] * 1.02}}, arrays
-    yield {**header, "upper": {**header["upper"], "value": header["upper"]["value"] * (1.0 - 1e-9)}}, arrays
-    for name in ("cover", "trees", "scales", "cells", "classes"):
-        if name in arrays:
-            yield header, {**arrays, name: np.append(arrays[name], arrays[name][-1:])}
-            yield header, {**arrays, name: arrays[name][:-1]}
-    yield {**header, "upper": {**header["upper"], "widths": header["upper"]["widths"][:-1]}}, arrays
-    if len(arrays.get("cover", ())) > 6:
-        # A cone that is not cut, or cut outside.
-        for place, value in ((4, 0), (4, -1), (5, 0), (5, -1), (2, int(arrays["cover"][3])), (6, 1 << 20), (1, -1)):
-            cover = arrays["cover"].copy()
-            cover[place] = value
-            yield header, {**arrays, "cover": cover}
-    if "trees" in arrays:
-        # Multipliers outside their intervals.
-        for change in (1 << 30, -(1 << 30)):
-            yield header, {**arrays, "trees": np.where(np.abs(arrays["trees"]) > 1 << 10, change, arrays["trees"])}
+def test_what_both_checkers_do_is_written_once():
+    """Mutants of these functions are those of test_checker_mutants.py: their texts are the same."""
+    of_its_own = {
+        "Problem", "conjugate_lower", "dual_value", "check_upper", "network_loss", "network_outputs", "Directions", "check_lower",
+        "check_minimum", "_claim", "main", "Leaf",
+    }  # fmt: skip
+    assert set(vars(check)) & set(pieces(DEEP_SOURCE)) - SHARED <= of_its_own
+    assert len(SHARED) > 45
 
 
-def survivors(step: int, start: int = 0) -> tuple[int, list[str]]:
-    """(how many, keys of those that live) of every step-th mutant."""
-    made = []
-    for seed, depth, m, loss in ((0, 3, 1, "mse"), (5, 3, 1, "mse"), (6, 4, 2, "cross_entropy")):
-        problem = random_problem(seed, depth=depth, m=m, loss=loss, most=4)
-        made.append(global_bound(problem, best_network(problem, 3), gap=2e-2, time_limit=1.0).certificate.content)
-    read = [parts(content) for content in made]
-    files = made + [certificate.write(h, a) for header, arrays in read for h, a in bad(header, arrays)]
+def observed(module):
+    """What each probe sees, and what it pays, step by step."""
+    found = []
+    pay = module.spend
+    try:
+        for probe in PROBES:
+            paid = []
 
-    def answer(module, content):
+            def spend(*cost, paid=paid):
+                paid.append(cost)
+
+            module.spend = spend
+            found.append((probe(module), paid))
+    finally:
+        module.spend = pay
+    return found
+
+
+def answers(module):
+    """The claim of each kept certificate, and what is left of a budget."""
+    found = []
+    for content in KEPT.values():
+        budget = module.Budget(1 << 60, 1 << 60)
+        token = module.BUDGET.set(budget)
         try:
-            return module.check(content)
-        except module.Rejected as error:
-            return str(error)
-
-    expected = [answer(deep_check, content) for content in files]
-    assert all(isinstance(one, dict) for one in expected[: len(made)])
-    assert all(isinstance(one, str) for one in expected[len(made) :])
-    values = numbers(deep_check, read)
-    tree, found = mutants(Path(deep_check.__file__).read_text(encoding="utf-8"))
-    # The budget of work has a test of its own.
-    own = [one for one in found if one.function.startswith(OWN) and "spend" not in one.key][start::step]
-    alive = []
-    before = signal.signal(signal.SIGALRM, as_late)
-    for one in own:
-        undo = one.change()
-        signal.alarm(SECONDS)
-        try:
-            module = load(tree)
-            same = numbers(module, read) == values
-            same = same and [answer(module, content) for content in files] == expected
-        except Exception:
-            same = False
+            found += [module.check(content), module._claim(content), budget.work, budget.memory]
         finally:
-            signal.alarm(0)
-            undo()
-        if same:
-            alive.append(one.key)
-            print("alive", one.key, flush=True)
-    signal.signal(signal.SIGALRM, before)
-    return len(own), alive
+            module.BUDGET.reset(token)
+    return found
 
 
-def test_a_sample_of_mutants_dies():
-    count, alive = survivors(160)
-    assert len(alive) <= (1.0 - LEAST_OF_SAMPLE) * count, alive
+def end_of(module, expected):
+    """What notices a mutant: 'probes', 'numbers', 'costs', 'certificates'; None if nothing does."""
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        seen = observed(module)
+        if [numbers for numbers, _ in seen] != [numbers for numbers, _ in expected[0]]:
+            return "numbers"
+        if seen != expected[0]:
+            return "costs"
+        return None if answers(module) == expected[1] else "certificates"
+    except (_Late, Exception):
+        return "probes"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def campaign(stride, first=0):
+    """(what noticed how many, survivors, excused) over every stride-th mutant from `first` on."""
+    tree, every = mutants(DEEP_SOURCE)
+    own = [one for one in every if one.function.split(".")[0] not in SHARED]
+    expected = observed(deep_check), answers(deep_check)
+    old = signal.signal(signal.SIGALRM, _late)
+    ends, survivors, excused = Counter(), [], 0
+    try:
+        for one in own[first::stride]:
+            undo = one.change()
+            try:
+                module = load(tree)
+            except (Exception, SystemExit):
+                ends["loading"] += 1
+                continue
+            finally:
+                undo()
+            end = end_of(module, expected)
+            if end is not None:
+                ends[end] += 1
+            elif any(re.search(pattern, one.key) for pattern in EQUIVALENT):
+                excused += 1
+            else:
+                survivors.append(one.key)
+                print("survives:", one.key, flush=True)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    return ends, survivors, excused
+
+
+def test_the_checker_passes_the_probes():
+    for probe in PROBES:
+        probe(deep_check)
+
+
+def test_equivalent_mutants_exist():
+    keys = [one.key for one in mutants(DEEP_SOURCE)[1]]
+    for pattern in EQUIVALENT:
+        assert any(re.search(pattern, key) for key in keys), pattern
+
+
+def test_a_sample_of_the_mutants_dies():
+    ends, survivors, _ = campaign(stride=61)
+    assert ends.total() >= 15 and not survivors
 
 
 @pytest.mark.campaign
-def test_mutants_die():
-    count, alive = survivors(1)
-    assert len(alive) <= (1.0 - LEAST) * count, alive
+@pytest.mark.parametrize("part", range(4))
+def test_mutants_die(part):
+    ends, survivors, excused = campaign(4, part)
+    print(f"{dict(ends)}, {excused} equivalent, {len(survivors)} survive")
+    assert ends.total() >= LEAST * (ends.total() + len(survivors)), survivors

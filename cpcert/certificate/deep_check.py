@@ -17,8 +17,9 @@ import math
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from math import isqrt
 from operator import mul
 from pathlib import Path
@@ -27,9 +28,13 @@ from typing import Any
 MAGIC = b"cpdeep\x00\x01"
 # Limits: a file beyond them is rejected before its numbers are touched.
 FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 26, 1 << 26, 1 << 29, 1 << 27
-ARRAYS, EXPONENT, HEADER_DIGITS = 64, 1100, 4300
-# Coordinates of the points, bits of a ray, classes of directions, layers; products that a check may take in all.
-RANK, RAY_BITS, CLASSES, DEPTH, WORK = 8, 2048, 16, 64, 1 << 34
+ARRAYS, EXPONENT, HEADER_DIGITS = 128, 1100, 400
+# What a file of s bytes may cost (DEEP.md, "Limits"): WORK + WORK_RATE·s² units of about a nanosecond, and
+# MEMORY + MEMORY_RATE·s bytes, up to MEMORY_MOST.
+WORK, WORK_RATE = 5 * 10**10, 32
+MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
+# Coordinates of the points, bits of a ray and of a vertex of a cell, classes of directions, dual points, layers.
+RANK, RAY_BITS, CLASSES, ITEMS, DEPTH = 8, 2048, 16, 4096, 64
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -43,6 +48,44 @@ def require(condition: bool, reason: str) -> None:
     """Raise Rejected(reason) unless the condition holds."""
     if not condition:
         raise Rejected(reason)
+
+
+# -- the budget (DEEP.md, "Limits") ------------------------------------------------------------------------------------
+
+
+class Budget:
+    """What may still be spent: units of work, bytes of memory."""
+
+    def __init__(self, work: float, memory: float) -> None:
+        self.work, self.memory = work, memory
+
+
+# Functions that are called from elsewhere may take what they like.
+WITHOUT_END = Budget(math.inf, math.inf)
+BUDGET: ContextVar[Budget] = ContextVar("budget", default=WITHOUT_END)
+
+
+def spend(work: float, memory: float = 0) -> None:
+    """Take a step's cost out of the budget, before the step; what is given back counts as negative."""
+    budget = BUDGET.get()
+    budget.work -= work
+    budget.memory -= memory
+    require(budget.work >= 0 and budget.memory >= 0, "the proof takes more time or memory than a file of its size may")
+
+
+def multiplications(count: int, a: int, b: int) -> int:
+    """The work of so many products of integers with a and b bits, sums included."""
+    return count * (64 + (a * b >> 10))
+
+
+def storage(count: int, bits: int) -> int:
+    """The memory of so many integers in a list."""
+    return count * (40 + bits // 7)
+
+
+def width(rows: Iterable[Iterable[int]]) -> int:
+    """The bits of the largest entry."""
+    return max(map(int.bit_length, chain.from_iterable(rows)), default=0)
 
 
 # -- the container (SPEC.md, "File") -----------------------------------------------------------------------------------
@@ -75,7 +118,9 @@ def parse(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         require(isinstance(kind, str) and kind in room, f"array {shown}: the type {_shown(kind)} is unknown")
         require(_is_int(count) and _is_int(stored) and 0 <= stored <= len(content) - at, f"array {shown}: is cut off")
         require(0 <= 8 * count <= room[kind], f"array {shown}: too large")
+        spend(64 * count, 20 * count)
         raw = _decompress(content[at : at + stored], (8 if kind == "float64" else 10) * count, shown)
+        spend(64 * len(raw))
         arrays[name] = _floats(raw, count, shown) if kind == "float64" else _integers(raw, count, shown)
         at += stored
         room[kind] -= 8 * count
@@ -176,6 +221,9 @@ def _number(value: Any, what: str) -> float:
 def dyadic(values: Sequence[float]) -> tuple[Vector, int]:
     """(integers, e) with values[i] == integers[i]·2**e exactly."""
     e = max((value.as_integer_ratio()[1].bit_length() - 1 for value in values), default=0)
+    largest = max(max(values), -min(values)) if values else 0.0
+    bits = math.frexp(largest)[1] + e if largest else 0
+    spend(1000 * len(values), 16 * len(values) + storage(len(values) - values.count(0.0), bits))
     ratios = map(float.as_integer_ratio, values)
     return [num << (e + 1 - den.bit_length()) for num, den in ratios], -e
 
@@ -184,6 +232,7 @@ def matrix(values: Sequence[float], rows: int, columns: int, what: str) -> tuple
     """A row-major array as rows of integers over one power of two."""
     require(len(values) == rows * columns, f"{what}: has {len(values)} entries, not {rows} x {columns}")
     flat, e = dyadic(values)
+    spend(0, 64 * rows + 8 * len(values))
     return [flat[i * columns : (i + 1) * columns] for i in range(rows)], e
 
 
@@ -210,6 +259,8 @@ def root_up(value: int) -> int:
 
 def norm_up(vector: Sequence[int], e: int, bits: int = 80) -> Fraction:
     """A rational ≥ the norm of vector·2**e, by at most one unit in `bits` bits."""
+    size = width([vector])
+    spend(5000 + multiplications(len(vector) + 8, size, size))
     square = dot(vector, vector)
     more = max(0, bits - square.bit_length() // 2)
     return root_up(square << 2 * more) * power(e - more)
@@ -231,6 +282,7 @@ def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
     k = len(S)
     e = take()
     require(abs(e) <= 4 * EXPONENT, "the scale of a Cholesky factor is too large")
+    spend(multiplications(k**3 // 6, 64, 64) + k * k * (500 + width(S) + abs(e)), storage(k * k, 64))
     L = [[take() for _ in range(i + 1)] for i in range(k)]
     shift = max(-e, 0)
     off = [0] * k
@@ -301,6 +353,44 @@ def _log_near_one(numerator: int, denominator: int) -> tuple[Fraction, Fraction]
 LOG_TWO = _log_near_one(2, 1)
 
 
+def logarithm(bits: int) -> int:
+    """The work of a logarithm and an exponential of rationals with so many bits, fractions reduced."""
+    return 150_000 + (bits * bits >> 5)
+
+
+# -- rationals, rounded up ---------------------------------------------------------------------------------------------
+
+# Numbers that are rounded have so many bits.
+WORD = 96
+
+
+def length(value: Fraction) -> int:
+    """The bits of numerator and denominator."""
+    return value.numerator.bit_length() + value.denominator.bit_length()
+
+
+def fraction(bits: int) -> int:
+    """The work of a sum, a product or a quotient of fractions with so many bits, and of a greatest common divisor."""
+    return 3000 + 8 * bits + (bits * bits >> 8)
+
+
+def exponent(value: Fraction) -> int:
+    """e with |value| < 2**e, at most 2 more than needed."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1
+
+
+def up(value: Fraction, e: int) -> int:
+    """⌈value/2**e⌉."""
+    scaled = value / power(e)
+    return -(-scaled.numerator // scaled.denominator)
+
+
+def short(value: Fraction) -> Fraction:
+    """A rational ≥ value of WORD bits over a power of two; 0 stays 0, and what is less does not become more than 0."""
+    e = exponent(value) - WORD
+    return up(value, e) * power(e)
+
+
 # -- the problem (SPEC.md, "Problem") ----------------------------------------------------------------------------------
 
 LOSSES = ("mse", "cross_entropy", "logistic")
@@ -322,6 +412,7 @@ class Problem:
         self.lam, self.beta = Fraction(lam), Fraction(beta)
         X, Y = _array(arrays, "X", float), _array(arrays, "Y", float)
         require(len(X) == N * n0 and len(Y) == N * m, "X or Y has the wrong number of entries")
+        spend(4000 * N * (self.n + m), 8 * N * self.n)
         words = (
             f"cpcert-problem 1 loss={self.loss} a_plus={a_plus.hex()} a_minus={a_minus.hex()} "
             f"lambda={lam.hex()} beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}\n"
@@ -329,31 +420,25 @@ class Problem:
         hashed = hashlib.sha256(words.encode("ascii") + _little_endian(X) + _little_endian(Y)).hexdigest()
         require(digest == hashed, "the hash is not that of the problem's numbers")
         self.sha256 = hashed
-        rows = [list(X[i * n0 : (i + 1) * n0]) + [beta] * (beta != 0.0) for i in range(N)]
-        self.X, self.x = matrix([v for row in rows for v in row], N, self.n, "X")
+        rows = (X[i * n0 : (i + 1) * n0] + array("d", [beta] * (beta != 0.0)) for i in range(N))
+        self.X, self.x = matrix(array("d", chain.from_iterable(rows)), N, self.n, "X")
         columns, self.y = matrix(Y, N, m, "Y")
         self.Y = [list(row) for row in zip(*columns, strict=True)]
+        self._check_targets()
+
+    def _check_targets(self) -> None:
         if self.loss == "cross_entropy":
-            require(m >= 2 and all(v >= 0 for row in self.Y for v in row), "labels must be >= 0, two classes or more")
+            require(
+                self.m >= 2 and all(v >= 0 for row in self.Y for v in row), "labels must be >= 0, two classes or more"
+            )
         if self.loss == "logistic":
             one = Fraction(1) / power(self.y)
             require(all(abs(v) == one for row in self.Y for v in row), "logistic labels must be 1 or -1")
-        self.work = WORK
-
-    @property
-    def kink(self) -> Fraction:
-        """δ = a₊ − a₋."""
-        return self.a_plus - self.a_minus
 
     @property
     def lipschitz(self) -> Fraction:
         """max(|a₊|, |a₋|)."""
         return max(abs(self.a_plus), abs(self.a_minus))
-
-    def spend(self, products: int) -> None:
-        """Count products; a file that asks for too many is rejected."""
-        self.work -= products
-        require(self.work >= 0, "the proof takes more work than a checker should do")
 
 
 def _array(arrays: dict[str, Any], name: str, kind: type) -> Any:
@@ -371,13 +456,7 @@ def _little_endian(values: array[float]) -> bytes:
     return values.tobytes()
 
 
-# -- losses (SPEC.md, "Claims" and "Lower bound") ---------------------------------------------------------------------------
-
-
-def activate(problem: Problem, Z: Matrix) -> tuple[Matrix, int]:
-    """σ of each entry, over a further power of two: (values, e)."""
-    (plus, minus), e = dyadic([float(problem.a_plus), float(problem.a_minus)])
-    return [[(plus if z > 0 else minus) * z for z in row] for row in Z], e
+# -- losses (SPEC.md, "Upper bound" and "Lower bound") -----------------------------------------------------------------
 
 
 def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
@@ -386,6 +465,7 @@ def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
     pairs = [list(zip(p, q, strict=True)) for p, q in zip(Z, Y, strict=True)]
     if problem.loss == "mse":
         return sum((a - b) ** 2 for row in pairs for a, b in row) * unit * unit / N
+    spend(N * problem.m * logarithm(max(width(Z), width(Y)) + abs(e)))
     total = Fraction(0)
     if problem.loss == "logistic":
         for row in pairs:
@@ -404,6 +484,8 @@ def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
 
 def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
     """A rational ≤ D(sG) = −C*(−sG) − (β²/4λ)‖sG1‖²; exact for mse."""
+    bits = width(G) + width(problem.Y) + abs(g) + abs(problem.y)
+    spend(8 * fraction(2 * (bits + length(s) + length(problem.lam) + length(problem.beta))))
     sums = sum(sum(row) ** 2 for row in G) * power(2 * g)
     return conjugate_lower(problem, G, g, s) - problem.beta**2 / (4 * problem.lam) * sums * s * s
 
@@ -411,9 +493,13 @@ def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
 def conjugate_lower(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
     """A rational ≤ −C*(−sG); exact for mse. Rejects an sG outside the domain."""
     N, unit = problem.N, power(g + problem.y)
+    bits = max(width(G), width(problem.Y))
+    spend(multiplications(8 * N * problem.m, bits, bits))
     if problem.loss == "mse":
         linear = s * sum(dot(a, b) for a, b in zip(G, problem.Y, strict=True)) * unit
         return linear - s * s * Fraction(N, 4) * sum(dot(a, a) for a in G) * power(2 * g)
+    bits += abs(g) + abs(problem.y) + length(s)
+    spend(N * problem.m * logarithm(bits))
     total = Fraction(0)
     scale = N * s * power(g)
     if problem.loss == "logistic":
@@ -464,17 +550,20 @@ class Stream:
 def _stretch(columns: Sequence[Sequence[int]], e: int) -> Fraction:
     """A rational ≥ ‖Q‖ from ‖Q‖² ≤ 1 + ‖QᵀQ − I‖_F; the columns of Q over 2**e, e ≤ 0."""
     one = 1 << (-2 * e)
+    bits, k = width(columns), len(columns)
+    spend(
+        multiplications(k * k * len(columns[0]), bits, bits)
+        + multiplications(k * k, 2 * bits - 2 * e + 32, 2 * bits - 2 * e + 32)
+    )
     square = sum((dot(a, b) - one * (i == j)) ** 2 for i, a in enumerate(columns) for j, b in enumerate(columns))
     return fraction_root_up(1 + fraction_root_up(square * power(4 * e)))
 
 
-def _operator_norm(problem: Problem, A: Matrix, e: int, stream: Stream, norms: Iterator[float]) -> Fraction:
+def _operator_norm(A: Matrix, e: int, stream: Stream, norms: Iterator[float]) -> Fraction:
     """The next norm t of the file, proven: t²I − AAᵀ (or AᵀA, the smaller) is positive semidefinite. A over 2**e."""
     value = next(norms, None)
     require(value is not None and value >= 0.0, "spectral: a norm is missing")
     t = Fraction(value)  # type: ignore[arg-type]
-    small, large = sorted((len(A), len(A[0]) if A else 0))
-    problem.spend(16 * small * small * (small + large))
     require(semidefinite(norm_matrix(A, e, t), stream.take), "spectral: an operator norm is larger")
     return t
 
@@ -483,6 +572,13 @@ def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
     """t²I − AAᵀ, or t²I − AᵀA if that is smaller, over a power of two; A over 2**e."""
     rows = A if len(A) <= (len(A[0]) if A else 0) else [list(column) for column in zip(*A, strict=True)]
     low = min(2 * e, -2 * (t.denominator.bit_length() - 1))
+    k, bits = len(rows), width(rows)
+    large = max(2 * bits + 2 * e, 2 * t.numerator.bit_length()) - low + 32
+    spend(
+        multiplications(k * k * (len(rows[0]) if rows else 0), bits, bits) + k * k * (500 + large),
+        storage(k * k, large),
+    )
+    spend(0, 8 * len(A) * k)
     square = int(t * t * power(-low))
     return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
 
@@ -498,38 +594,55 @@ def check_upper(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     return value
 
 
-# Wider hidden layers than this are refused.
-WIDEST = 1 << 17
-
-
 def network_loss(problem: Problem, widths: Any, arrays: dict[str, Any]) -> Fraction:
     """A rational ≥ the loss of the network in the file, exact for mse. widths: of the hidden layers."""
     require(isinstance(widths, list) and all(_is_int(w) and w >= 0 for w in widths), "upper: the widths are no numbers")
     require(len(widths) == problem.depth - 1, "upper: a width for each hidden layer")
-    require(all(w <= WIDEST for w in widths), f"upper: a width beyond {WIDEST}")
-    sizes = [problem.n0, *widths, problem.m]
-    bias = int(problem.beta != 0)
-    (beta,), b = dyadic([float(problem.beta)])
-    A, a = [list(row) for row in zip(*problem.X, strict=True)], problem.x
+    layers = []
     cost = Fraction(0)
-    for layer in range(1, problem.depth + 1):
-        rows, columns = sizes[layer], sizes[layer - 1] + bias
-        problem.spend((rows + 1) * (columns + 1) * problem.N * layer)
+    columns = problem.n
+    for layer, rows in enumerate([*widths, problem.m], start=1):
         W, w = matrix(_array(arrays, f"W{layer}", float), rows, columns, f"W{layer}")
+        size = width(W)
+        spend(multiplications(rows * (columns + 2), size, size))
         cost += sum(dot(row, row) for row in W) * power(2 * w)
-        points = list(zip(*A, strict=True)) if A else [()] * problem.N
-        Z, z = [[dot(row, point) for point in points] for row in W], w + a
-        if layer < problem.depth:
-            A, e = activate(problem, Z)
-            a = z + e
-            if bias:
-                low = min(a, b)
-                A = [[v << (a - low) for v in row] for row in A] + [[beta << (b - low)] * problem.N]
-                a = low
+        layers.append((W, w))
+        columns = rows + (problem.beta != 0)
+    Z, z = network_outputs(problem, layers)
+    # Z and Y over one power of two.
     e = min(z, problem.y)
+    bits = max(width(Z) + z, width(problem.Y) + problem.y) - e
+    spend(multiplications(4 * problem.N * problem.m, bits, bits), storage(2 * problem.N * problem.m, bits))
     Z = [[v << (z - e) for v in row] for row in Z]
     Y = [[v << (problem.y - e) for v in row] for row in problem.Y]
     return loss_upper(problem, Z, Y, e) + problem.lam * cost
+
+
+def network_outputs(problem: Problem, layers: Sequence[tuple[Matrix, int]]) -> tuple[Matrix, int]:
+    """Z_L, exactly: (rows of integers, e). layers: W_1, …, W_L, each over a power of two."""
+    (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+    (bias,), b = dyadic([float(problem.beta)])
+    # What enters a layer: integers of so many bits over 2**e, e ≤ b since β stands in X̃; β is shifted to that.
+    e, bits, shifts = problem.x, width(problem.X), []
+    for layer, (W, w) in enumerate(layers, start=1):
+        size, columns = width(W), len(W[0]) if W else 0
+        spend(problem.N * multiplications(len(W) * columns, size, bits))
+        bits, e = size + bits + columns.bit_length(), e + w
+        if layer < len(layers):
+            e += a
+            shifts.append(b - e if problem.beta else 0)
+            bits = max(bits + width([[plus, minus]]), bias.bit_length() + shifts[-1])
+        spend(problem.N * multiplications(4 * len(W) + 4, 64, bits), storage(2 * len(W) + 2, bits))
+    spend(0, storage(problem.N * problem.m, bits))
+    outputs = []
+    for values in problem.X:  # one point at a time: all hidden values at once may be many
+        for (W, _), shift in zip(layers, shifts, strict=False):
+            sums = (dot(row, values) for row in W)
+            values = [(plus if z > 0 else minus) * z for z in sums]
+            if problem.beta:
+                values.append(bias << shift)
+        outputs.append([dot(row, values) for row in layers[-1][0]])
+    return [list(row) for row in zip(*outputs, strict=True)], e
 
 
 # -- directions of the first layer: γ_c(q) (DEEP.md, "Directions") -----------------------------------------------------
@@ -539,14 +652,17 @@ FINE, STEP = 32, 20
 
 
 class Simplex:
-    """A cone spanned by r rays (their numbers). crossing: for each point whose sign changes in it, how much its activation may
-    be larger than the chosen linear piece, at each ray. stretch: Σ t_j‖r_j‖ ≤ stretch·‖Σ t_j r_j‖ on it, over 2**STEP."""
+    """A cone spanned by r rays (their numbers).
+
+    crossing: the points whose sign changes in it; below[j]: how much their activation may be larger than the chosen linear
+    piece, at ray j. stretch: Σ t_j‖r_j‖ ≤ stretch·‖Σ t_j r_j‖ on it, over 2**STEP. bits: of its rays.
+    """
 
     def __init__(self, rays: tuple[int, ...]) -> None:
         self.rays = rays
-        self.crossing: list[tuple[int, list[int]]] = []
-        self.stretch = 0
-        self.group = 0
+        self.crossing: list[int] = []
+        self.below: Matrix = []
+        self.stretch = self.bits = self.group = 0
 
 
 class Directions:
@@ -561,7 +677,8 @@ class Directions:
         self.problem, self.count = problem, lower["classes"]
         require(_is_int(self.count) and 1 <= self.count <= CLASSES, "directions: the number of classes is wrong")
         self.points, self.x, self.stretch = problem.X, problem.x, Fraction(1)
-        self.residual = [Fraction(0)] * problem.N
+        # How far the points lie from what the coordinates say: integers over 2**rest.
+        self.residual, self.rest = [0] * problem.N, 0
         if lower["coordinates"] is True:
             self._coordinates(arrays)
         else:
@@ -573,7 +690,6 @@ class Directions:
             tuple(side * (j == k) for k in range(self.r)) for j in range(self.r) for side in (1, -1)
         ]
         self.squares: dict[int, list[Fraction]] = {}
-        self.numbers = {ray: number for number, ray in enumerate(self.rays)}
         self.faces: dict[tuple[int, ...], tuple[Matrix, int]] = {}
         self.simplices = [
             Simplex(tuple(2 * j + s for j, s in enumerate(signs))) for signs in product((0, 1), repeat=self.r)
@@ -584,7 +700,10 @@ class Directions:
         for simplex, group in zip(self.simplices, groups, strict=True):
             require(0 <= group < self.count, "directions: a class that does not exist")
             simplex.group = group
-        self._prepare()
+        self._values_at_rays()
+        for simplex in self.simplices:
+            self._prepare(simplex)
+        self.crossings = sum(len(simplex.crossing) for simplex in self.simplices)
 
     def _coordinates(self, arrays: dict[str, Any]) -> None:
         """x_i ≈ Qx̂_i: γ(q; X̃) ≤ ‖Q‖γ(q; X̂) + max(|a₊|, |a₋|) Σ|q_i|‖x_i − Qx̂_i‖."""
@@ -596,64 +715,89 @@ class Directions:
         self.points, self.x = matrix(_array(arrays, "coordinates", float), problem.N, r, "coordinates")
         self.stretch = _stretch(list(zip(*Q, strict=True)), q)
         low = min(q + self.x, problem.x)
-        for i, (old, new) in enumerate(zip(problem.X, self.points, strict=True)):
+        spend(multiplications(problem.N * problem.n * r, width(Q), width(self.points)))
+        spend(problem.N * problem.n * (500 + width(problem.X) + problem.x - low + q + self.x - low))
+        distances = []
+        for old, new in zip(problem.X, self.points, strict=True):
             error = [
                 (v << (problem.x - low)) - (dot(row, new) << (q + self.x - low)) for v, row in zip(old, Q, strict=True)
             ]
-            self.residual[i] = norm_up(error, low)
+            distances.append(norm_up(error, low))
+        self.rest = exponent(max(distances)) - WORD
+        self.residual = [up(distance, self.rest) for distance in distances]
 
     def _bisect(self, stream: Stream) -> None:
         """Cut cones in two at rays 2**p·s·r_a + t·r_b: the cover stays one whatever the numbers are."""
+        # As texts: how integers are hashed is known, so a file could choose many rays of one hash.
+        numbers = {",".join(f"{v:x}" for v in ray): number for number, ray in enumerate(self.rays)}
         for _ in range(stream.take()):
             simplex = self.simplices[stream.index(len(self.simplices))]
             a, b = stream.index(self.r), stream.index(self.r)
             s, t, shift = stream.take(), stream.take(), stream.take()
             require(a != b and s > 0 and t > 0 and abs(shift) <= RAY_BITS, "directions: a bisection of nothing")
-            s, t = s << max(shift, 0), t << max(-shift, 0)
             first, second = self.rays[simplex.rays[a]], self.rays[simplex.rays[b]]
+            bits = width([first, second]) + 64 + abs(shift)
+            spend(10_000 + self.r * fraction(bits), 1000 + storage(2 * self.r, bits))
+            s, t = s << max(shift, 0), t << max(-shift, 0)
             ray = [s * u + t * v for u, v in zip(first, second, strict=True)]
             size = math.gcd(*ray)
             middle = tuple(v // size for v in ray)
-            require(all(abs(v).bit_length() <= RAY_BITS for v in middle), "directions: a ray with too many bits")
-            number = self.numbers.setdefault(middle, len(self.rays))
+            require(all(v.bit_length() <= RAY_BITS for v in middle), "directions: a ray with too many bits")
+            number = numbers.setdefault(",".join(f"{v:x}" for v in middle), len(self.rays))
             if number == len(self.rays):
                 self.rays.append(middle)
-            self.problem.spend(self.r)
             old = simplex.rays
             simplex.rays = tuple(number if k == a else ray for k, ray in enumerate(old))
             self.simplices.append(Simplex(tuple(number if k == b else ray for k, ray in enumerate(old))))
         stream.end()
 
-    def _prepare(self) -> None:
-        problem = self.problem
-        problem.spend(len(self.rays) * problem.N * self.r + len(self.simplices) * problem.N * self.r)
-        signs = [[dot(point, ray) for point in self.points] for ray in self.rays]
-        self.features = [[(self.plus if v > 0 else self.minus) * v for v in row] for row in signs]
-        # ‖r_j‖ over 2**FINE from below and above.
-        squares = [dot(ray, ray) for ray in self.rays]
-        self.sizes = [isqrt(square << 2 * FINE) for square in squares]
-        top = [size + 1 for size in self.sizes]
-        for simplex in self.simplices:
-            for i in range(problem.N):
-                values = [signs[ray][i] for ray in simplex.rays]
-                if min(values) < 0 < max(values):
-                    # The linear piece of the larger side; the rays differ much in length.
-                    side = (
-                        sum((v << 2 * FINE) // self.sizes[ray] for v, ray in zip(values, simplex.rays, strict=True)) > 0
-                    )
-                    simplex.crossing.append((i, [max(-v, 0) if side else max(v, 0) for v in values]))
-            # The maximum of Σ t_j‖r_j‖ is that of the faces with these values at the rays.
-            best = self._faces(simplex, [top[ray] for ray in simplex.rays], 0)
-            simplex.stretch = (best >> (2 * FINE - STEP)) + 1
+    def _values_at_rays(self) -> None:
+        """x_iᵀr_j and σ(x_iᵀr_j), a row a ray, and ‖r_j‖ over 2**FINE from below; wide: the bits of the values."""
+        N, span, slopes = self.problem.N, width(self.points), width([[self.plus, self.minus]])
+        self.signs: Matrix = []
+        self.features: Matrix = []
+        self.sizes: Vector = []
+        for ray in self.rays:
+            bits = width([ray])
+            spend(
+                N * (400 + multiplications(self.r + 2, span + slopes, bits)) + fraction(2 * bits),
+                storage(2 * N + 1, span + slopes + bits + 8),
+            )
+            row = [dot(point, ray) for point in self.points]
+            self.signs.append(row)
+            self.features.append([(self.plus if v > 0 else self.minus) * v for v in row])
+            self.sizes.append(isqrt(dot(ray, ray) << 2 * FINE))
+        self.wide = max(width(self.signs), width(self.features)) + 1
+
+    def _prepare(self, simplex: Simplex) -> None:
+        """Find the points that change their sign in a cone, and its stretch."""
+        rows = [self.signs[ray] for ray in simplex.rays]
+        spend(self.problem.N * (600 + 100 * self.r))
+        simplex.bits = width([self.rays[ray] for ray in simplex.rays])
+        simplex.crossing = [i for i, v in enumerate(zip(*rows, strict=True)) if min(v) < 0 < max(v)]
+        count = len(simplex.crossing) * self.r
+        spend(count * (500 + (self.wide**2 >> 9)), storage(count, self.wide) + 8 * count)
+        simplex.below = [[] for _ in rows]
+        for i in simplex.crossing:
+            # The linear piece of the larger side; the rays differ much in length.
+            pairs = [(row[i], self.sizes[ray]) for row, ray in zip(rows, simplex.rays, strict=True)]
+            side = sum((v << 2 * FINE) // size for v, size in pairs) > 0
+            for below, (v, _) in zip(simplex.below, pairs, strict=True):
+                below.append(max(-v, 0) if side else max(v, 0))
+        # The maximum of Σ t_j‖r_j‖ is that of the faces with these values, from above, at the rays.
+        best = self._faces(simplex, [self.sizes[ray] + 1 for ray in simplex.rays], 0)
+        simplex.stretch = (best >> (2 * FINE - STEP)) + 1
 
     def _faces(self, simplex: Simplex, F: Sequence[int], best: int) -> int:
         """max(best, √(FᵀG⁻¹F) over the faces with G⁻¹F ≥ 0), rounded up, over 2**FINE."""
+        r, size, values = self.r, 2 * self.r * (simplex.bits + 4), width([F])
+        spend(multiplications((r * (r + 1) << r) >> 2, size, values) + (4000 + (size + 2 * values) ** 2 // 512 << r))
         live = [k for k, value in enumerate(F) if value > 0]
-        for size in range(1, len(simplex.rays) + 1):
-            for chosen in combinations(range(len(simplex.rays)), size):
+        for dimension in range(1, r + 1):
+            for chosen in combinations(range(r), dimension):
                 if not any(k in live for k in chosen):
                     continue
-                G, det = self._gram(tuple(simplex.rays[k] for k in chosen))
+                G, det = self._gram(tuple(simplex.rays[k] for k in chosen), simplex.bits)
                 part = [F[k] for k in chosen]
                 t = [dot(row, part) for row in G]
                 if min(t) >= 0:
@@ -662,69 +806,61 @@ class Directions:
                         best = isqrt(value) + 1
         return best
 
-    def _gram(self, rays: tuple[int, ...]) -> tuple[Matrix, int]:
+    def _gram(self, rays: tuple[int, ...], bits: int) -> tuple[Matrix, int]:
         """The adjugate of the Gram matrix of these rays, and its determinant, which is positive."""
         found = self.faces.get(rays)
         if found is None:
             vectors = [self.rays[ray] for ray in rays]
-            k = len(vectors)
-            bits = max((abs(v).bit_length() for vector in vectors for v in vector), default=0)
-            self.problem.spend(math.factorial(k) * k * k * (16 + (k * bits >> 5) ** 2))
-            G = [[dot(a, b) for b in vectors] for a in vectors]
-            rows = list(range(k))
-            adjugate = [
-                [
-                    (-1) ** (i + j) * _determinant([[G[a][b] for b in rows if b != i] for a in rows if a != j])
-                    for j in rows
-                ]
-                for i in rows
-            ]
-            det = dot(G[0], [row[0] for row in adjugate])
-            require(det > 0, "directions: rays that depend on each other")
-            found = self.faces[rays] = adjugate, det
+            k, size = len(vectors), 2 * len(vectors) * (bits + 4)
+            spend(2000 + multiplications(6 * k**3, size, size), 500 + storage(k * k, size))
+            found = self.faces[rays] = adjugate([[dot(a, b) for b in vectors] for a in vectors])
         return found
 
     def gamma(self, q: Sequence[int], e: int) -> list[Fraction]:
         """Rationals ≥ γ_c(q), c = 0, 1, …; q over 2**e."""
-        problem = self.problem
-        problem.spend(len(self.rays) * problem.N + 2 * len(self.simplices) * self.r)
+        size, rays, r = width([q]), len(self.rays), self.r
+        held = storage(3 * rays + r * len(self.simplices), size + self.wide + 2 * FINE) + 100 * len(self.simplices)
+        spend(
+            rays * (multiplications(len(q), size, self.wide) + 1000 + ((size + self.wide) ** 2 >> 9))
+            + len(self.simplices) * (2000 + 400 * r)
+            + 2 * self.crossings * (100 + multiplications(r, size, self.wide)),
+            held,
+        )
         plain = [dot(row, q) for row in self.features]
         best = [0] * self.count
         for sign in (1, -1):
             F = plain if sign > 0 else [-v for v in plain]
-            # The sign of κ_i = δ·sign·q_i: where it is negative, the linear piece stands in the place of the kink.
-            delta = sign * (self.plus - self.minus)
-            ratio = [(v << 2 * FINE) // size + 1 if v > 0 else 0 for v, size in zip(F, self.sizes, strict=True)]
+            # κ_i = δ·sign·q_i; where it is negative, the linear piece stands in the place of the kink.
+            less = [max(sign * (self.minus - self.plus) * v, 0) for v in q]
+            ratios = [self._ratio(v, ray) for ray, v in enumerate(F)]
             waiting = []
             for simplex in self.simplices:
-                rays = simplex.rays
-                values: list[int] | None = None
-                for i, more in simplex.crossing:
-                    kappa = delta * q[i]
-                    if kappa < 0:
-                        values = values or [F[ray] for ray in rays]
-                        values = [v - kappa * extra for v, extra in zip(values, more, strict=True)]
-                if values is None:
-                    most = max(ratio[ray] for ray in rays)
+                values = None
+                weights = [less[i] for i in simplex.crossing]
+                if any(weights):
+                    pairs = zip(simplex.rays, simplex.below, strict=True)
+                    values = [F[ray] + dot(weights, below) for ray, below in pairs]
+                    most = max(map(self._ratio, values, simplex.rays))
                 else:
-                    most = max(
-                        (v << 2 * FINE) // self.sizes[ray] + 1 if v > 0 else 0
-                        for v, ray in zip(values, rays, strict=True)
-                    )
-                if most > best[simplex.group]:
-                    best[simplex.group] = most
+                    most = max([ratios[ray] for ray in simplex.rays])
+                best[simplex.group] = max(best[simplex.group], most)
                 waiting.append((most * simplex.stretch, simplex, values))
             for most, simplex, values in waiting:
                 if most > best[simplex.group] << STEP:
-                    problem.spend(4**self.r)
-                    F_here = values or [F[ray] for ray in simplex.rays]
-                    best[simplex.group] = self._faces(simplex, F_here, best[simplex.group])
+                    here = values or [F[ray] for ray in simplex.rays]
+                    best[simplex.group] = self._faces(simplex, here, best[simplex.group])
+        spend(0, -held)
+        return self._outward(best, q, e)
+
+    def _ratio(self, value: int, ray: int) -> int:
+        """max(value, 0) over the length of the ray, rounded up, over 2**FINE."""
+        return (value << 2 * FINE) // self.sizes[ray] + 1 if value > 0 else 0
+
+    def _outward(self, best: Vector, q: Sequence[int], e: int) -> list[Fraction]:
+        """The bounds for X̃ from those for the points of the cover, which are over 2**−FINE of the unit of f."""
+        spend(4 * self.count * fraction(max(best).bit_length() + abs(self.x + self.a + e) + abs(self.rest) + 4 * WORD))
         unit = power(self.x + self.a + e - FINE)
-        rest = (
-            problem.lipschitz
-            * power(e)
-            * sum((abs(v) * size for v, size in zip(q, self.residual, strict=True) if size), Fraction(0))
-        )
+        rest = self.problem.lipschitz * dot(list(map(abs, q)), self.residual) * power(e + self.rest)
         return [self.stretch * value * unit + rest for value in best]
 
     def own(self, i: int) -> list[Fraction]:
@@ -735,31 +871,33 @@ class Directions:
         return self.squares[i]
 
 
-def _determinant(A: Matrix) -> int:
-    """By the first row; the matrices are tiny."""
-    if not A:
-        return 1
-    return sum(
-        (-1) ** k * v * _determinant([[*row[:k], *row[k + 1 :]] for row in A[1:]]) for k, v in enumerate(A[0]) if v
-    )
+def adjugate(G: Matrix) -> tuple[Matrix, int]:
+    """(det G·G⁻¹, det G) of a positive definite G, by an elimination in which all divisions are exact."""
+    k = len(G)
+    rows = [[*row, *(int(i == j) for j in range(k))] for i, row in enumerate(G)]
+    last = 1
+    for p, chosen in enumerate(rows):
+        # The determinant of the first p + 1 rows and columns.
+        pivot = chosen[p]
+        require(pivot > 0, "directions: rays that depend on each other")
+        for i, row in enumerate(rows):
+            if i != p:
+                factor = row[p]
+                row[:] = [(pivot * u - factor * v) // last for u, v in zip(row, chosen, strict=True)]
+        last = pivot
+    return [row[k:] for row in rows], last
 
 
 # -- κ_G(m) by a tree over the signs of z (DEEP.md, "Trees") -----------------------------------------------------------
 
-# y_i = κ_i T_i/2**GRID; numbers of leaves are rounded up to so many bits.
-GRID, WORD = 24, 96
-
-
-def _up(value: Fraction, e: int) -> int:
-    """⌈value/2**e⌉."""
-    scaled = value / power(e)
-    return -(-scaled.numerator // scaled.denominator)
+# y_i = κ_i T_i/2**GRID.
+GRID = 24
 
 
 class Leaf:
-    """g·σ(z) ≤ Σ_{i ∈ undecided} weight_i u_i(m) + √(Σ m_c squares_c + bias) for all z of the leaf."""
+    """g·σ(z) ≤ Σ_{i ∈ undecided} ½κ_i u_i(m) + √(Σ m_c squares_c + bias) for all z of the leaf."""
 
-    def __init__(self, undecided: list[tuple[int, Fraction]], squares: list[Fraction], bias: Fraction) -> None:
+    def __init__(self, undecided: list[int], squares: list[Fraction], bias: Fraction) -> None:
         self.undecided, self.squares, self.bias = undecided, squares, bias
 
 
@@ -768,137 +906,148 @@ class TreeBound:
 
     def __init__(self, directions: Directions, g: Vector, e: int, stream: Stream) -> None:
         self.directions, self.problem = directions, directions.problem
+        # ½|κ_i|; a point is undecided only in the tree in which κ_i > 0.
+        half = abs(directions.plus - directions.minus) * power(e + directions.a - 1)
         self.leaves: list[Leaf] = []
         for sign in (1, -1):
             self._read([sign * v for v in g], e, stream)
+        points = sorted({i for leaf in self.leaves for i in leaf.undecided})
+        self.weights = {i: abs(g[i]) * half for i in points}
         # Integers: squares and biases over 2**unit.
-        points = sorted({i for leaf in self.leaves for i, _ in leaf.undecided})
         sizes = [v for leaf in self.leaves for v in (*leaf.squares, leaf.bias)]
-        largest = max([*sizes, *(v for i in points for v in directions.own(i))])
-        self.unit = _exponent(largest) - WORD
-        self.reach = [(i, [_up(v, self.unit) for v in directions.own(i)]) for i in points]
+        self.unit = exponent(max([*sizes, *(v for i in points for v in directions.own(i))])) - WORD
+        self.reach = [(i, [up(v, self.unit) for v in directions.own(i)]) for i in points]
         self.table = self._table()
 
-    def _table(self) -> list[tuple[list[int], int, list[tuple[int, Fraction]]]]:
+    def _table(self) -> list[tuple[list[int], int, list[int]]]:
         """The leaves in integers, without those that another one exceeds."""
         rows = []
         for leaf in self.leaves:
-            rows.append(([_up(v, self.unit) for v in leaf.squares], _up(leaf.bias, self.unit), leaf.undecided))
+            rows.append(([up(v, self.unit) for v in leaf.squares], up(leaf.bias, self.unit), leaf.undecided))
         rows.sort(key=lambda row: (row[0], row[1]), reverse=True)
-        kept: list[tuple[list[int], int, list[tuple[int, Fraction]]]] = []
-        for row in rows:
-            self.problem.spend(len(kept))
-            if not row[2] and any(
-                row[1] <= other[1] and all(a <= b for a, b in zip(row[0], other[0], strict=True)) for other in kept
+        kept: list[tuple[list[int], int, list[int]]] = []
+        for squares, bias, undecided in rows:
+            spend(1000 + (0 if undecided else len(kept) * (500 + 100 * len(squares))))
+            if undecided or not any(
+                bias <= more and all(a <= b for a, b in zip(squares, other, strict=True)) for other, more, _ in kept
             ):
-                continue
-            kept.append(row)
+                kept.append((squares, bias, undecided))
         return kept
 
     def _read(self, g: Vector, e: int, stream: Stream) -> None:
         """The tree of one sign: 1, i branches on the sign of z_i (z_i ≥ 0 follows first); 0 is a leaf."""
-        problem, N = self.problem, self.problem.N
-        directions = self.directions
-        delta = directions.plus - directions.minus
-        nodes: list[dict[int, int]] = [{}]
-        while nodes:
-            node = nodes.pop()
+        N, delta = self.problem.N, self.directions.plus - self.directions.minus
+        # 1, −1: the sign of z_i on the way to this node, 0: none; path: the points that it branched on.
+        signs, path = [0] * N, []
+        while True:
             op = stream.take()
             if op == 1:
                 i = stream.index(N)
-                require(delta * g[i] > 0 and i not in node, "tree: a branching on nothing")
-                problem.spend(1024 * (len(node) + 1))
-                nodes.append({**node, i: -1})
-                nodes.append({**node, i: 1})
+                require(delta * g[i] > 0 and signs[i] == 0, "tree: a branching on nothing")
+                spend(1000, 50)
+                signs[i] = 1
+                path.append(i)
                 continue
             require(op == 0, "tree: unknown step")
-            q = []
-            undecided = []
-            for i, v in enumerate(g):
-                kappa = delta * v
-                T = 0
-                if kappa > 0 and i not in node:
-                    T = 1 << (GRID - 1)
-                    undecided.append((i, Fraction(kappa) * power(e + directions.a - 1)))
-                elif kappa:
-                    T = stream.take()
-                    if kappa < 0:
-                        require(0 <= T <= 1 << GRID, "tree: a multiplier outside its interval")
-                    elif node[i] > 0:
-                        require(T >= 1 << GRID, "tree: a multiplier below its interval")
-                    else:
-                        require(T <= 0, "tree: a multiplier above its interval")
-                q.append((directions.minus << GRID) * v + kappa * T)
-            at = e + directions.a - GRID
-            squares = [value * value for value in directions.gamma(q, at)]
-            bias = (problem.beta * sum(q) * power(at)) ** 2
-            self.leaves.append(Leaf(undecided, squares, bias))
+            self._leaf(g, e, signs, stream)
+            while path and signs[path[-1]] < 0:
+                signs[path.pop()] = 0
+            if not path:
+                return
+            signs[path[-1]] = -1
+
+    def _leaf(self, g: Vector, e: int, signs: Vector, stream: Stream) -> None:
+        """Read the multipliers of a leaf and bound it."""
+        directions = self.directions
+        delta = directions.plus - directions.minus
+        bits = width([g]) + width([[delta, directions.minus]]) + 64
+        spend(len(g) * 1000 + multiplications(3 * len(g), bits, 64), 500 + storage(len(g), bits))
+        q, undecided = [], []
+        for i, (v, sign) in enumerate(zip(g, signs, strict=True)):
+            kappa, T = delta * v, 0
+            if kappa > 0 and not sign:
+                T = 1 << (GRID - 1)
+                undecided.append(i)
+            elif kappa:
+                T = stream.take()
+                if kappa < 0:
+                    require(0 <= T <= 1 << GRID, "tree: a multiplier outside its interval")
+                elif sign > 0:
+                    require(T >= 1 << GRID, "tree: a multiplier below its interval")
+                else:
+                    require(T <= 0, "tree: a multiplier above its interval")
+            q.append((directions.minus << GRID) * v + kappa * T)
+        at = e + directions.a - GRID
+        squares = [value * value for value in directions.gamma(q, at)]
+        bias = (self.problem.beta * sum(q) * power(at)) ** 2
+        # What is kept of this.
+        spend(0, sum(100 + storage(2, length(value)) for value in (*squares, bias)) + 8 * len(undecided))
+        spend(0, -storage(len(g), bits))
+        self.leaves.append(Leaf(undecided, squares, bias))
 
     def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
         """κ_G(m) ≤ limit for all m = Pθ with P ≤ total and θ in the convex hull of the vertices."""
-        problem = self.problem
+        square = self.problem.beta**2
+        e, masses = exponent(limit) - WORD, exponent(total) - WORD
+        shift, unit = masses + self.unit - 2 * e, self.unit - 2 * e
+        entries = sum(length(theta) for vertex in vertices for theta in vertex)
         points = len(vertices) * len(vertices[0])
-        problem.spend(
-            len(self.table) * (points + 2) + sum(len(row[2]) for row in self.table) + len(self.reach) * points
+        spend(
+            1000 * points
+            + 8 * entries
+            + len(self.reach)
+            * (100 * points + 4 * fraction(abs(masses + self.unit) + abs(e) + length(square) + 8 * WORD))
+            + len(self.table) * (2000 + 100 * points + (abs(shift) + abs(unit) >> 3))
+            + 200 * sum(len(undecided) for _, _, undecided in self.table)
         )
-        e = _exponent(limit) - WORD
-        bound = math.floor(limit / power(e))
-        masses = _exponent(total) - WORD
-        corners = [[_up(total * theta, masses) for theta in vertex] for vertex in vertices]
-        reach = {}
+        bound, most = math.floor(limit / power(e)), up(total, masses)
+        corners = [[-(-most * theta.numerator // theta.denominator) for theta in vertex] for vertex in vertices]
+        parts = {}
         for i, squares in self.reach:
             own = max(dot(squares, corner) for corner in corners) * power(masses + self.unit)
-            reach[i] = fraction_root_up(own + problem.beta**2)
-        shift = masses + self.unit - 2 * e
-        halves: dict[tuple[int, Fraction], int] = {}
+            parts[i] = up(self.weights[i] * fraction_root_up(own + square), e)
         for squares, bias, undecided in self.table:
-            rest = bound
-            for i, weight in undecided:
-                part = halves.get((i, weight))
-                if part is None:
-                    part = halves[i, weight] = _up(weight * reach[i], e)
-                rest -= part
+            rest = bound - sum(parts[i] for i in undecided)
             value = max(dot(squares, corner) for corner in corners)
-            square = -shifted(-value, shift) - shifted(-bias, self.unit - 2 * e)
-            if rest < 0 or square > rest * rest:
+            if rest < 0 or -shifted(-value, shift) - shifted(-bias, unit) > rest * rest:
                 return False
         return True
 
 
-def _exponent(value: Fraction) -> int:
-    """e with value < 2**e, about."""
-    return value.numerator.bit_length() - value.denominator.bit_length() + 1
+# -- κ_G(a) by norms (DEEP.md, "Norms") --------------------------------------------------------------------------------
 
 
 class NormBound:
-    """κ_G(a) by norms, any depth and any outputs (DEEP.md, "Norms"); size ≥ ‖G‖, points ≥ ‖X̃‖ (operator norms)."""
+    """κ_G(a), any depth and any outputs; size ≥ ‖G‖, points ≥ ‖X̃‖ (operator norms)."""
 
     def __init__(self, problem: Problem, size: Fraction, points: Fraction) -> None:
-        self.problem, self.size, self.points = problem, size, points
+        self.layers, self.slope = problem.depth - 2, short(problem.lipschitz**2)
+        self.first, self.bias = short(points**2), short(problem.N * problem.beta**2)
+        self.factor = short(size**2 * self.slope)
 
     def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
         """κ_G(a) ≤ limit wherever Σ a_ℓ ≤ total."""
-        problem = self.problem
-        k, slope = problem.depth - 2, problem.lipschitz**2
-        bits = total.numerator.bit_length() + total.denominator.bit_length()
-        problem.spend(k**3 * (1024 + (bits * bits >> 6)))
-        first, bias = self.points**2, problem.N * problem.beta**2
+        k, slope, first, bias = self.layers, self.slope, self.first, self.bias
+        bits = (k + 1) * (length(total) + length(slope) + length(first) + length(bias)) + length(limit)
+        spend(4 * (k + 1) * fraction(bits))
         terms = [bias * (slope * total / j) ** j if j else bias for j in range(k)]
-        square = sum(terms, Fraction(0)) + first * (slope * total / k) ** k
+        square = sum(terms) + first * (slope * total / k) ** k
         if first and slope:
             together = first * (slope * (total + bias / (slope * first)) / k) ** k
-            square = min(square, sum(terms[: k - 1], Fraction(0)) + together)
-        return at_most(self.size**2 * slope * square, limit)
+            square = min(square, sum(terms[: k - 1]) + together)
+        return at_most(self.factor * square, limit)
 
 
 # -- the lower bound (DEEP.md, "Ladders") ------------------------------------------------------------------------------
+
+Bound = TreeBound | NormBound
 
 
 def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     """The proven lower bound: λΣm + ψ_G(s) ≥ value wherever sκ_G(m) ≤ 2λ, and the ladders cover all masses m."""
     value, coordinates, classes, items = _fields(proof, ("value", "coordinates", "classes", "items"), "lower")
     value = _number(value, "lower")
-    require(isinstance(items, list) and 1 <= len(items) <= 4096, "lower: items are a list of one or more")
+    require(isinstance(items, list) and 1 <= len(items) <= ITEMS, "lower: items are a list of one or more")
     require(all(kind in ("norm", "tree") for kind in items), "lower: an item is a norm or a tree")
     flat = _array(arrays, "G", float)
     size = problem.m * problem.N
@@ -914,33 +1063,43 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     splits = iter(_array(arrays, "splits", float))
     stream = Stream(_array(arrays, "cells", int))
     target = Fraction(value)
-    most = max((target - dual_value(problem, *duals[0], Fraction(0))) / problem.lam, Fraction(0))
-    count = classes if "tree" in items else 1
-    # Cells: simplices of fractions θ ≥ 0, Σθ = 1, with m = Pθ.
-    cells = [[[Fraction(int(c == v)) for c in range(count)] for v in range(count)]]
-    while cells:
-        vertices = cells.pop()
-        op = stream.take()
-        if op == 1:
-            a, b, t = stream.index(count), stream.index(count), Fraction(next(splits))
-            require(a != b and 0 <= t <= 1, "cells: a split outside")
-            middle = [(1 - t) * v + t * w for v, w in zip(vertices[a], vertices[b], strict=True)]
-            require(all(v.denominator.bit_length() <= RAY_BITS for v in middle), "cells: a vertex with too many bits")
-            cells.append([middle if v == b else vertex for v, vertex in enumerate(vertices)])
-            cells.append([middle if v == a else vertex for v, vertex in enumerate(vertices)])
-            continue
-        require(op == 0, "cells: unknown step")
+
+    def masses(k: int, s: Fraction) -> Fraction:
+        """From here on λΣm + ψ_G(s) ≥ value; rounded up."""
+        return short((target - dual_value(problem, *duals[k], s)) / problem.lam)
+
+    most = max(masses(0, Fraction(0)), Fraction(0))
+    for vertices in read_cells(classes if "tree" in items else 1, stream, splits):
         total = most
         for _ in range(stream.take()):
             k, s = stream.index(len(items)), Fraction(next(scales))
             require(s >= 0 and total > 0, "ladder: a scale below 0, or a step after the last")
             require(s == 0 or bounds[k].below(2 * problem.lam / s, vertices, total), "ladder: the bound is too large")
-            problem.spend((64 if problem.loss == "mse" else 2048) * size)
-            total = (target - dual_value(problem, *duals[k], s)) / problem.lam
+            total = masses(k, s)
         require(total <= 0, "ladder: it ends too early")
     stream.end()
     require(next(scales, None) is None and next(splits, None) is None, "cells: numbers that prove nothing")
     return value
+
+
+def read_cells(count: int, stream: Stream, splits: Iterator[float]) -> Iterator[list[list[Fraction]]]:
+    """The vertices of the cells that are not cut, in order: simplices of fractions θ ≥ 0, Σθ = 1, with m = Pθ."""
+    cells = [[[Fraction(int(c == v)) for c in range(count)] for v in range(count)]]
+    while cells:
+        vertices = cells.pop()
+        op = stream.take()
+        if op == 0:
+            yield vertices
+            continue
+        require(op == 1, "cells: unknown step")
+        a, b, t = stream.index(count), stream.index(count), Fraction(next(splits))
+        require(a != b and 0 <= t <= 1, "cells: a split outside")
+        bits = 2 * max(map(length, (*vertices[a], *vertices[b]))) + length(t)
+        spend(4 * count * fraction(bits), 500 + 16 * count + storage(2 * count, bits) + 100 * count)
+        middle = [(1 - t) * v + t * w for v, w in zip(vertices[a], vertices[b], strict=True)]
+        require(all(v.denominator.bit_length() <= RAY_BITS for v in middle), "cells: a vertex with too many bits")
+        cells.append([middle if v == b else vertex for v, vertex in enumerate(vertices)])
+        cells.append([middle if v == a else vertex for v, vertex in enumerate(vertices)])
 
 
 def read_bounds(
@@ -949,9 +1108,9 @@ def read_bounds(
     items: list[str],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
-) -> list[TreeBound | NormBound]:
+) -> list[Bound]:
     """The bounds of κ_G of all items, in order."""
-    bounds: list[TreeBound | NormBound] = []
+    bounds: list[Bound] = []
     directions = None
     if "tree" in items:
         require(problem.m == 1 and problem.depth == 3, "a tree proves bounds for one output and depth 3")
@@ -962,12 +1121,12 @@ def read_bounds(
     if "norm" in items:
         norms = iter(_array(arrays, "norms", float))
         factors = Stream(_array(arrays, "factors", int))
-        points = _operator_norm(problem, problem.X, problem.x, factors, norms)
+        points = _operator_norm(problem.X, problem.x, factors, norms)
     for kind, (G, g) in zip(items, duals, strict=True):
         if kind == "tree":
             bounds.append(TreeBound(directions, G[0], g, trees))  # type: ignore[arg-type]
         else:
-            bounds.append(NormBound(problem, _operator_norm(problem, G, g, factors, norms), points))
+            bounds.append(NormBound(problem, _operator_norm(G, g, factors, norms), points))
     if "tree" in items:
         trees.end()
     if "norm" in items:
@@ -990,6 +1149,9 @@ def check_minimum(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, A
 
 def check(content: bytes) -> dict[str, Any]:
     """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
+    size = len(content)
+    memory = min(MEMORY + MEMORY_RATE * size, MEMORY_MOST)
+    token = BUDGET.set(Budget(WORK + WORK_RATE * size * size, memory))
     try:
         return _claim(content)
     except StopIteration:
@@ -999,6 +1161,8 @@ def check(content: bytes) -> dict[str, Any]:
     except (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError) as error:
         # Nothing of the kind is expected; whatever it is, it is no proof.
         raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
+    finally:
+        BUDGET.reset(token)
 
 
 def _claim(content: bytes) -> dict[str, Any]:

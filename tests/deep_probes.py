@@ -1,0 +1,989 @@
+"""Numbers that the functions of deep_check.py must compute, for mutants of it: from the formulas of DEEP.md, in other ways.
+
+Each probe takes the module, raises if something is wrong, and gives the numbers it saw. What is expected is computed once.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from array import array
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from itertools import combinations, product
+from types import SimpleNamespace
+
+from checker_probes import rejected
+from deep_hostile_files import MAGIC, File, floats, integers
+from hostile_files import problem_of, written
+
+PRECISE = Context(prec=60)
+TINY = Fraction(1, 10**15)
+
+
+def decimal(x) -> Decimal:
+    x = Fraction(x)
+    return PRECISE.divide(Decimal(x.numerator), Decimal(x.denominator))
+
+
+def root(x) -> Decimal:
+    return PRECISE.sqrt(decimal(x))
+
+
+def near(bound, value, more=Decimal("1e-9")) -> bool:
+    """value ≤ bound ≤ value(1 + more), about."""
+    value = PRECISE.multiply(value, Decimal(1) - Decimal("1e-50")) if isinstance(value, Decimal) else decimal(value)
+    return value <= decimal(bound) <= value + abs(value) * more
+
+
+def problem(m, X, Y, loss="mse", slopes=(1.0, 0.0), beta=0.0, depth=3, lam=1.0):
+    """X: rows are points; Y: rows are points."""
+    flat = array("d", [v for row in X for v in row]), array("d", [v for row in Y for v in row])
+    header = problem_of(loss, slopes, beta, (len(X), len(X[0]), len(Y[0])), *flat, depth)
+    made = m.Problem(header, dict(zip("XY", flat, strict=True)))
+    made.lam = Fraction(lam)
+    return made
+
+
+def sigma(slopes, z):
+    plus, minus = map(Fraction, slopes)
+    return plus * z if z > 0 else minus * z
+
+
+# -- rationals, the problem --------------------------------------------------------------------------------------------
+
+
+def rationals(m):
+    assert m.WORD == 96 and m.GRID == 24 and (m.FINE, m.STEP) == (32, 20)
+    assert m.length(Fraction(5, 8)) == 7 and m.length(Fraction(-1)) == 2
+    assert [m.fraction(b) for b in (0, 1, 1000)] == [3000, 3008, 14906]
+    assert [m.exponent(Fraction(x)) for x in (5, Fraction(1, 3), 0, -8)] == [3, 0, 0, 4]
+    assert [m.up(Fraction(7, 2), 0), m.up(Fraction(-7, 2), 0), m.up(Fraction(3), 1), m.up(Fraction(3), -2)] == [
+        4,
+        -3,
+        2,
+        12,
+    ]
+    for x in (Fraction(1, 3), Fraction(10**50, 7), Fraction(5), Fraction(1, 10**60)):
+        short = m.short(x)
+        odd = short.numerator // (short.numerator & -short.numerator)
+        assert x <= short <= x * (1 + Fraction(1, 2**94)) and odd.bit_length() <= 97
+        assert -x <= m.short(-x) < 0
+    assert m.short(Fraction(0)) == 0
+
+
+def limits(m):
+    """What DEEP.md and SPEC.md say."""
+    assert (m.WORK, m.WORK_RATE, m.MEMORY, m.MEMORY_RATE, m.MEMORY_MOST) == (5 * 10**10, 32, 1 << 26, 1 << 13, 1 << 33)
+    assert (m.FILE_BYTES, m.HEADER_BYTES, m.FLOAT_BYTES, m.INT_BYTES) == (1 << 29, 1 << 26, 1 << 26, 1 << 29)
+    assert (m.ARRAYS, m.HEADER_DIGITS, m.RANK, m.RAY_BITS, m.CLASSES, m.ITEMS, m.DEPTH) == (
+        128,
+        400,
+        8,
+        2048,
+        16,
+        4096,
+        64,
+    )
+    assert (m.MAGIC, m.LOSSES) == (b"cpdeep\x00\x01", ("mse", "cross_entropy", "logistic"))
+
+
+def problems(m):
+    made = problem(m, [[1.0, 2.5], [3.0, 4.0]], [[1.0], [-2.0]], slopes=(1.0, -2.0), beta=0.5, depth=64)
+    assert (made.depth, made.N, made.n0, made.n, made.m, made.loss) == (64, 2, 2, 3, 1, "mse")
+    assert made.X == [[2, 5, 1], [6, 8, 1]] and made.x == -1 and made.Y == [[1, -2]] and made.y == 0
+    assert (made.lipschitz, made.a_plus, made.a_minus, made.beta) == (2, 1, -2, Fraction(1, 2)) and len(
+        made.sha256
+    ) == 64
+    assert problem(m, [[1.0]], [[1.0]], slopes=(-3.0, 1.0)).lipschitz == 3
+    X, Y = array("d", [1.0, 2.0]), array("d", [1.0, -1.0])
+    good = problem_of("mse", (1.0, 0.0), 0.0, (2, 1, 1), X, Y, 3)
+    assert m.Problem(good, {"X": X, "Y": Y}).n == 1
+    for change in (
+        {"loss": "interpolate"}, {"loss": ["mse"]}, {"depth": 2}, {"depth": 65}, {"depth": True}, {"N": 0}, {"N": 3}, {"N": True},
+        {"n0": 2}, {"n0": 0}, {"n0": -1}, {"m": 0}, {"m": 2}, {"m": 1.0}, {"lambda": 0.0}, {"lambda": -1.0}, {"beta": "0"},
+        {"a_plus": None}, {"sha256": "0"}, {"sha256": None}, {"more": 1}, {"depth": 4}, {"lambda": 2.0},
+    ):  # fmt: skip
+        assert rejected(m, m.Problem, good | change, {"X": X, "Y": Y}), change
+    for arrays in ({"X": X}, {"X": X, "Y": array("q", [1, 1])}, {"X": X[:1], "Y": Y}, {"X": X, "Y": Y[:1]}):
+        assert rejected(m, m.Problem, good, dict(arrays)), arrays
+    nothing = array("d")
+    assert rejected(
+        m, m.Problem, problem_of("mse", (1.0, 0.0), 0.0, (0, 1, 1), nothing, nothing, 3), {"X": nothing, "Y": nothing}
+    )
+    for loss, targets, right in (
+        ("logistic", [[1.0], [-1.0]], True), ("logistic", [[1.0], [0.5]], False), ("logistic", [[1.0], [2.0]], False),
+        ("logistic", [[0.25], [1.0]], False), ("cross_entropy", [[1.0, 0.0]], True), ("cross_entropy", [[0.5, 2.5]], True),
+        ("cross_entropy", [[1.0]], False), ("cross_entropy", [[1.0, -0.5]], False), ("cross_entropy", [[0.0, 0.0]], True),
+        ("mse", [[-1.5, 0.25]], True), ("logistic", [[1.0], [0.0]], False),
+    ):  # fmt: skip
+        assert rejected(m, problem, m, [[1.0]] * len(targets), targets, loss) == (not right), (loss, targets)
+    wrong = {"depth": 2}
+    try:
+        m.Problem(problem_of("mse", (1.0, 0.0), 0.0, (2, 1, 1), X, Y, 2) | wrong, {"X": X, "Y": Y})
+    except m.Rejected as error:
+        assert "3 to 64" in str(error)
+
+
+# -- networks, dual values ---------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def some_networks():
+    """(problem as arguments, widths, weights, Z by hand)."""
+    rng = random.Random(0)
+    found = []
+    for depth, widths, slopes, beta, m in (
+        (3, [2, 3], (1.0, 0.0), 0.0, 1), (3, [3, 1], (1.0, -0.375), 0.75, 2), (4, [1, 2, 2], (0.5, 1.5), -0.0625, 1),
+        (3, [0, 0], (1.0, 0.0), 3.0, 2), (3, [2, 0], (1.0, 0.0), 0.0, 1), (3, [2, 2], (0.5, -0.25), 0.0, 1),
+        (5, [1, 1, 1, 1], (1.0, 0.0), 2.0**-40, 1),
+        (3, [1, 1], (3.0, 2.0**-30), 2.0**40, 1),
+    ):  # fmt: skip
+        N, d = 3, 2
+        X = [[rng.choice((-1, 1)) * rng.randrange(1, 40) / 8 for _ in range(d)] for _ in range(N)]
+        Y = [[rng.randrange(-30, 30) / 4 for _ in range(m)] for _ in range(N)]
+        sizes = [d, *widths, m]
+        weights = [
+            [[rng.randrange(-60, 60) / 16 for _ in range(sizes[k] + (beta != 0))] for _ in range(sizes[k + 1])]
+            for k in range(depth)
+        ]
+        A = [[Fraction(v) for v in x] + [Fraction(beta)] * (beta != 0) for x in X]
+        for k, W in enumerate(weights):
+            A = [[sum((Fraction(u) * v for u, v in zip(w, a, strict=True)), Fraction(0)) for w in W] for a in A]
+            if k + 1 < depth:
+                A = [[sigma(slopes, z) for z in a] + [Fraction(beta)] * (beta != 0) for a in A]
+        found.append(({"X": X, "Y": Y, "slopes": slopes, "beta": beta, "depth": depth}, widths, weights, A))
+    return found
+
+
+def networks(m):
+    seen = []
+    for given, widths, weights, Z in some_networks():
+        arrays = {f"W{k}": array("d", [v for row in W for v in row]) for k, W in enumerate(weights, start=1)}
+        cost = sum(Fraction(v) ** 2 for W in weights for row in W for v in row)
+        made = problem(m, **given, lam=Fraction(1, 8))
+        layers = [
+            m.matrix(W, *shape, "")
+            for W, shape in zip(arrays.values(), [(len(W), len(W[0]) if W else 0) for W in weights], strict=True)
+        ]
+        if all(widths):
+            outputs, e = m.network_outputs(made, layers)
+            assert [[v * Fraction(2) ** e for v in row] for row in outputs] == [
+                list(row) for row in zip(*Z, strict=True)
+            ]
+        square = sum(
+            (z - Fraction(y)) ** 2 for zs, ys in zip(Z, given["Y"], strict=True) for z, y in zip(zs, ys, strict=True)
+        )
+        loss = square / made.N + cost / 8
+        assert m.network_loss(made, widths, dict(arrays)) == loss
+        taken = dict(arrays) | {"W9": 1}
+        m.network_loss(made, widths, taken)
+        assert list(taken) == ["W9"]
+        for wrong in (
+            None,
+            widths[:-1],
+            [*widths, 1],
+            [True, *widths[1:]],
+            [-1, *widths[1:]],
+            [1.0, *widths[1:]],
+            "12",
+        ):
+            assert rejected(m, m.network_loss, made, wrong, dict(arrays))
+        proof = {"value": float(loss), "widths": widths}
+        value = m.check_upper(made, proof | {"value": float(loss) * (1 + 1e-12)}, dict(arrays))
+        assert value == float(loss) * (1 + 1e-12)
+        assert rejected(m, m.check_upper, made, proof | {"value": float(loss) * (1 - 1e-12)}, dict(arrays))
+        assert rejected(m, m.check_upper, made, proof | {"kind": 0}, dict(arrays))
+        seen.append(value)
+    # A width below 0 between two that are 0 fits empty weights.
+    empty = {f"W{k}": array("d") for k in (1, 2, 3, 4)}
+    assert m.network_loss(problem(m, [[1.0]], [[1.0]], depth=4), [0, 0, 0], dict(empty)) == 1
+    assert rejected(m, m.network_loss, problem(m, [[1.0]], [[1.0]], depth=4), [0, -1, 0], empty)
+    exact = problem(m, [[1.0]], [[1.0]])
+    ones = {f"W{k}": array("d", [1.0]) for k in (1, 2, 3)}
+    assert m.check_upper(exact, {"value": 3.0, "widths": [1, 1]}, ones) == 3.0
+    for loss, Y, value in (
+        ("logistic", [[1.0], [-1.0]], lambda z: sum(_log(1 + _exp(-y * v)) for v, y in zip(z, (1, -1), strict=True))),
+        ("cross_entropy", [[0.5, 1.25], [0.0, 1.0]],
+         lambda z: sum(s * _log(_exp(v) + _exp(2 * v)) - a * v - b * 2 * v
+                       for v, a, b, s in ((z[0], Decimal("0.5"), Decimal("1.25"), Decimal("1.75")), (z[1], 0, 1, 1)))),
+    ):  # fmt: skip
+        made = problem(m, [[1.0], [-3.0]], Y, loss, slopes=(1.0, 1.0))
+        last = array("d", [1.0] if loss == "logistic" else [1.0, 2.0])
+        arrays = {"W1": array("d", [1.0]), "W2": array("d", [1.0]), "W3": last}
+        bound = m.network_loss(made, [1, 1], arrays)
+        assert near(bound, value([Decimal(1), Decimal(-3)]) / 2 + 2 + sum(int(v) ** 2 for v in last), Decimal("1e-25"))
+        seen.append(bound)
+    return seen
+
+
+def _exp(x) -> Decimal:
+    return PRECISE.exp(Decimal(x))
+
+
+def _log(x) -> Decimal:
+    return PRECISE.ln(Decimal(x))
+
+
+def dual_values(m):
+    seen = []
+    for beta, lam, s in (
+        (0.0, 1.0, Fraction(3, 2)),
+        (0.5, 0.125, Fraction(1, 4)),
+        (-2.0, 3.0, Fraction(2)),
+        (1.0, 1.0, Fraction(0)),
+    ):
+        made = problem(m, [[1.0], [2.0]], [[1.5, -1.0], [0.25, 3.0]], beta=beta, lam=lam)
+        G, g = [[3, -1], [2, 5]], -2
+        exact = [[Fraction(v, 4) for v in row] for row in G]
+        Y = [[Fraction(3, 2), Fraction(1, 4)], [-1, 3]]
+        inner = sum(a * b for x, y in zip(exact, Y, strict=True) for a, b in zip(x, y, strict=True))
+        squares = sum(a * a for row in exact for a in row)
+        sums = sum(sum(row) ** 2 for row in exact)
+        assert m.conjugate_lower(made, G, g, s) == s * inner - s * s * squares * Fraction(2, 4)
+        assert (
+            m.dual_value(made, G, g, s)
+            == s * inner - s * s * squares / 2 - Fraction(beta) ** 2 / (4 * Fraction(lam)) * sums * s**2
+        )
+        seen.append(m.dual_value(made, G, g, s))
+    # Binary entropy: p = 2·s·y·g of two points, in [0, 1].
+    made = problem(m, [[1.0], [2.0]], [[1.0], [-1.0]], "logistic", beta=1.0, lam=0.5)
+    for G, p in (([[1, -1]], (1, 1)), ([[2, -3]], (2, 3)), ([[0, -4]], (0, 4)), ([[1, 0]], (1, 0))):
+        s = Fraction(1, 2)  # over 2**-2, times N = 2: p/4
+        value = sum(
+            -decimal(Fraction(v, 4)) * _log(decimal(Fraction(v, 4))) for q in p for v in (q, 4 - q) if 0 < v < 4
+        ) / 2 or Decimal(0)
+        found = m.conjugate_lower(made, G, -2, s)
+        assert value - Decimal("1e-25") <= decimal(found) <= value
+        assert m.dual_value(made, G, -2, s) == found - Fraction(1, 2) * (Fraction(sum(G[0]), 4) * s) ** 2
+        seen.append(found)
+    for G in ([[5, 0]], [[-1, 0]], [[0, 1]], [[0, -5]]):
+        assert rejected(m, m.conjugate_lower, made, G, -2, Fraction(1, 2)), G
+    # Σ p log(S/p), p = y − 2·s·g.
+    made = problem(m, [[1.0], [2.0]], [[0.5, 1.5], [0.0, 1.0]], "cross_entropy")
+    for G in (
+        [[1, 0], [-1, 0]],
+        [[-3, -2], [3, 2]],
+        [[1, -1], [-1, 1]],
+        [[2, 0], [-2, 0]],
+        [[-6, 0], [6, 0]],
+        [[0, -4], [0, 4]],
+    ):
+        value = Decimal(0)
+        for i, labels in enumerate(((2, 6), (0, 4))):
+            total = sum(labels)
+            for y, row in zip(labels, G, strict=True):
+                p = y - row[i]
+                value += decimal(Fraction(p, 4)) * _log(decimal(Fraction(total, p))) if p else 0
+        found = m.conjugate_lower(made, G, -2, Fraction(1, 2))
+        assert value / 2 - Decimal("1e-25") <= decimal(found) <= value / 2
+        seen.append(found)
+    for G in ([[3, 0], [-3, 0]], [[-7, 0], [7, 0]], [[0, 1], [0, -1]], [[0, -5], [0, 5]]):
+        assert rejected(m, m.conjugate_lower, made, G, -2, Fraction(1, 2)), G
+    return seen
+
+
+# -- directions --------------------------------------------------------------------------------------------------------
+
+
+def solved(A, b):
+    """x with Ax = b in rationals, by Gauss and Jordan; None if A is singular."""
+    k = len(A)
+    rows = [[Fraction(v) for v in row] + [Fraction(w)] for row, w in zip(A, b, strict=True)]
+    for p in range(k):
+        pivot = next((i for i in range(p, k) if rows[i][p]), None)
+        if pivot is None:
+            return None
+        rows[p], rows[pivot] = rows[pivot], rows[p]
+        rows[p] = [v / rows[p][p] for v in rows[p]]
+        rows = [
+            row if i == p else [u - row[p] * v for u, v in zip(row, rows[p], strict=True)] for i, row in enumerate(rows)
+        ]
+    return [row[k] for row in rows]
+
+
+def inner(a, b):
+    return sum((Fraction(u) * v for u, v in zip(a, b, strict=True)), Fraction(0))
+
+
+def linear_maximum(rays, F):
+    """max of Σ t_jF_j over t ≥ 0 with ‖Σ t_jr_j‖ ≤ 1, squared (exact)."""
+    best = Fraction(0)
+    for size in range(1, len(rays) + 1):
+        for J in combinations(range(len(rays)), size):
+            t = solved([[inner(rays[i], rays[j]) for j in J] for i in J], [F[j] for j in J])
+            value = sum((F[j] * v for j, v in zip(J, t, strict=True)), Fraction(0))
+            if min(t) >= 0 and value > 0:
+                best = max(best, value)
+    return best
+
+
+def adjugates(m):
+    assert m.adjugate([[7]]) == ([[1]], 7) and m.adjugate([[2, 1], [1, 3]]) == ([[3, -1], [-1, 2]], 5)
+    A = [[6, 2, 1], [2, 5, 2], [1, 2, 4]]
+    found, det = m.adjugate(A)
+    assert det == 83 and [[inner(row, column) for column in zip(*A, strict=True)] for row in found] == [
+        [83 * (i == j) for j in range(3)] for i in range(3)
+    ]
+    B = [[sum(u * v for u, v in zip(a, b, strict=True)) for b in ROWS] for a in ROWS]
+    found, det = m.adjugate(B)
+    assert all(inner(found[i], B[j]) == det * (i == j) for i in range(4) for j in range(4)) and det > 0
+    for singular in ([[1, 1], [1, 1]], [[0]], [[1, 2], [2, 4]]):
+        assert rejected(m, m.adjugate, singular)
+
+
+ROWS = ((3, 1, 4, 1), (5, 9, 2, 6), (5, 3, 5, 8), (9, 7, 9, 4))
+
+# X, the bisections (cone, a, b, s, t, shift), β, slopes, classes of the cones, weights q.
+COVERS = (
+    {"X": [[1.0, 2.0], [-1.0, 1.0], [2.0, -3.0], [-1.0, -1.0]], "cuts": [(0, 0, 1, 1, 1, 0), (3, 1, 0, 2, 1, 0), (4, 0, 1, 1, 3, 1)],
+         "groups": [0, 1, 1, 0, 2, 0, 1], "count": 4, "qs": [(1, -2, 3, 1), (-3, 1, 1, -2), (0, 0, 0, 5), (-1, -1, -1, -1)]},
+    {"X": [[0.5, 1.0], [2.0, -1.0], [-1.5, 0.25]], "beta": 0.5, "slopes": (1.0, -0.375),
+         "cuts": [(0, 0, 2, 3, 1, -2), (0, 1, 2, 1, 1, 0), (7, 2, 0, 1, 2, 0), (9, 1, 0, 5, 4, 0)],
+         "groups": [0] * 12, "count": 1, "qs": [(1, 1, 1), (2, -3, 1), (-1, 2, 2)]},
+    {"X": [[1.0, 1.0], [3.0, -1.0], [-2.0, 1.0]], "slopes": (0.0, 1.0),
+         "cuts": [(1, 0, 1, 1, 2, 3), (0, 0, 1, 1, 1, -3), (2, 1, 0, 1, 1, 0)],
+         "groups": [0, 0, 0, 1, 0, 0, 1], "count": 2, "qs": [(1, 2, -1), (-2, 1, 1), (1, 1, 1)]},
+    {"X": [[1.5], [-2.0]], "cuts": [], "groups": [0, 1], "count": 2, "qs": [(2, 1), (-1, 3), (0, 0)]},
+    {"X": [[1.0, 1.0], [1.0, -2.0]], "slopes": (1.0, 1.0), "cuts": [(0, 0, 1, 1, 1, 0)],
+         "groups": [0] * 5, "count": 1, "qs": [(1, 1), (1, -3)]},
+    {"X": [[1.0, 2.0, 2.0], [2.0, 0.0, 1.0], [0.0, 1.0, -2.0]], "slopes": (1.0, -0.75), "cuts": [(0, 0, 1, 1, 1, 0)],
+         "basis": [1.0, 0.0, 0.0, 1.0, 0.5, 0.25], "coordinates": [1.0, 2.0, 2.0, 0.0, 0.0, 1.0],
+         "groups": [0, 0, 0, 1, 1], "count": 2, "qs": [(1, -1, 2), (-3, 1, 1)]},
+    {"X": [[1.0009765625, 2.0, 1.0], [2.0, -0.0001220703125, 0.0], [0.0, 1.0, -2.0]], "cuts": [],
+     "basis": [1.0, 0.0, 0.0, 1.0, 0.5, 0.5], "coordinates": [1.0, 2.0, 2.0, 0.5, 0.0, 1.0],
+     "groups": [0] * 4, "count": 1, "qs": [(1, -1, 2), (-3, 1, 1)]},
+)  # fmt: skip
+
+
+def directions(m, given):
+    made = problem(
+        m, given["X"], [[0.0]] * len(given["X"]), slopes=given.get("slopes", (1.0, 0.0)), beta=given.get("beta", 0.0)
+    )
+    cover = array("q", [len(given["cuts"]), *(v for cut in given["cuts"] for v in cut)])
+    arrays = {"cover": cover, "classes": array("q", given["groups"])}
+    if "basis" in given:
+        arrays |= {"basis": array("d", given["basis"]), "coordinates": array("d", given["coordinates"])}
+    found = m.Directions(made, {"classes": given["count"], "coordinates": "basis" in given}, arrays)
+    assert not arrays
+    return found
+
+
+@functools.cache
+def by_hand(number):
+    """(points, stretch, residuals, cones as rays, γ_c(q) of the cover for each q and class as a square)."""
+    given = COVERS[number]
+    slopes, beta = given.get("slopes", (1.0, 0.0)), given.get("beta", 0.0)
+    X = [[Fraction(v) for v in row] + [Fraction(beta)] * (beta != 0) for row in given["X"]]
+    points = X
+    stretch, residuals = Decimal(1), [Decimal(0)] * len(X)
+    if "basis" in given:
+        Q = [[Fraction(v) for v in given["basis"][2 * k : 2 * k + 2]] for k in range(3)]
+        points = [[Fraction(v) for v in given["coordinates"][2 * k : 2 * k + 2]] for k in range(3)]
+        gram = sum(
+            (inner([row[i] for row in Q], [row[j] for row in Q]) - (i == j)) ** 2 for i in range(2) for j in range(2)
+        )
+        stretch = PRECISE.sqrt(1 + root(gram))
+        residuals = [
+            root(sum((v - inner(row, p)) ** 2 for v, row in zip(x, Q, strict=True)))
+            for x, p in zip(X, points, strict=True)
+        ]
+    r = len(points[0])
+    axes = [[tuple(side * (j == k) for k in range(r)) for side in (1, -1)] for j in range(r)]
+    cones = [list(rays) for rays in product(*axes)]
+    for cone, a, b, s, t, shift in given["cuts"]:
+        ray = [
+            Fraction(s) * Fraction(2) ** shift * u + t * v for u, v in zip(cones[cone][a], cones[cone][b], strict=True)
+        ]
+        scale = next(k for k in range(1, 10**4) if all((v * k).denominator == 1 for v in ray))
+        size = max(k for k in range(1, 10**3) if all((v * scale / k).denominator == 1 for v in ray))
+        ray = tuple(int(v * scale / size) for v in ray)
+        copy = list(cones[cone])
+        cones[cone][a] = ray
+        copy[b] = ray
+        cones.append(copy)
+    delta = Fraction(slopes[0]) - Fraction(slopes[1])
+    squares = []
+    for q in given["qs"]:
+        best = [Fraction(0)] * given["count"]
+        for sign in (1, -1):
+            for rays, group in zip(cones, given["groups"], strict=True):
+                F = [Fraction(0)] * r
+                for x, weight in zip(points, q, strict=True):
+                    z = [inner(x, ray) for ray in rays]
+                    side = (
+                        sum((decimal(v) / root(inner(ray, ray)) for v, ray in zip(z, rays, strict=True)), Decimal(0))
+                        > 0
+                    )
+                    for j, v in enumerate(z):
+                        relu = max(v, Fraction(0))
+                        if delta * sign * weight < 0 and min(z) < 0 < max(z):
+                            relu = v if side else Fraction(0)
+                        F[j] += sign * weight * (Fraction(slopes[1]) * v + delta * relu)
+                best[group] = max(best[group], linear_maximum(rays, F))
+        squares.append(best)
+    return points, stretch, residuals, cones, squares
+
+
+def covers(m):
+    seen = []
+    for number, given in enumerate(COVERS):
+        found = directions(m, given)
+        points, stretch, residuals, cones, squares = by_hand(number)
+        assert [[found.rays[ray] for ray in simplex.rays] for simplex in found.simplices] == cones
+        assert [simplex.group for simplex in found.simplices] == given["groups"] and len(set(found.rays)) == len(
+            found.rays
+        )
+        assert found.points == [[v / Fraction(2) ** found.x for v in p] for p in points]
+        assert near(found.stretch, stretch)
+        for simplex, rays in zip(found.simplices, cones, strict=True):
+            z = [[inner(x, ray) for ray in rays] for x in points]
+            assert simplex.crossing == [i for i, v in enumerate(z) if min(v) < 0 < max(v)]
+            # The largest Σ t_j‖r_j‖, by the values ‖r_j‖ to forty digits.
+            sizes = [Fraction(int(root(inner(ray, ray)) * 10**40), 10**40) for ray in rays]
+            assert near(Fraction(simplex.stretch, 1 << m.STEP), root(linear_maximum(rays, sizes)), Decimal("1e-5"))
+        lipschitz = max(map(abs, given.get("slopes", (1.0, 0.0))))
+        for q, best in zip(given["qs"], squares, strict=True):
+            rest = sum((abs(v) * size for v, size in zip(q, residuals, strict=True)), Decimal(0)) * Decimal(lipschitz)
+            for e in (0, -3, 5):
+                bounds = found.gamma(list(q), e)
+                unit = Decimal(2) ** e
+                assert len(bounds) == given["count"]
+                for bound, square in zip(bounds, best, strict=True):
+                    assert near(bound, (root(square) * stretch + rest) * unit, Decimal("1e-8")), (number, q)
+                seen += bounds
+        for i in (0, len(points) - 1):
+            unit = found.gamma([int(k == i) for k in range(len(points))], 0)
+            assert found.own(i) == [v * v for v in unit] == found.own(i)
+    return seen
+
+
+def wrong_covers(m):
+    good = {"X": [[1.0, 0.0]], "cuts": [(0, 0, 1, 1, 1, 0)], "groups": [0] * 5, "count": 1, "qs": []}
+    assert len(directions(m, good).simplices) == 5
+    most = m.RAY_BITS
+    for cut, right in (
+        ((3, 1, 0, 1, 1, 0), True), ((4, 0, 1, 1, 1, 0), False), ((-1, 0, 1, 1, 1, 0), False), ((0, 0, 0, 1, 1, 0), False),
+        ((0, 1, 1, 1, 1, 0), False), ((0, 2, 1, 1, 1, 0), False), ((0, 0, 2, 1, 1, 0), False), ((0, -1, 1, 1, 1, 0), False),
+        ((0, 0, 1, 0, 1, 0), False), ((0, 0, 1, 1, 0, 0), False), ((0, 0, 1, -1, 1, 0), False), ((0, 0, 1, 1, -1, 0), False),
+        ((0, 0, 1, 1, 1, most - 1), True), ((0, 0, 1, 1, 1, most), False), ((0, 0, 1, 1, 1, 1 - most), True),
+        ((0, 0, 1, 1, 1, -most), False), ((0, 0, 1, 2, 1, -most), True), ((0, 0, 1, 1, 2, most), True),
+        ((0, 0, 1, 4, 1, -most - 1), False), ((0, 0, 1, 1, 4, most + 1), False),
+    ):  # fmt: skip
+        assert rejected(m, directions, m, good | {"cuts": [cut]}) == (not right), cut
+    for change in (
+        {"count": 0}, {"count": 17, "groups": [0] * 5}, {"count": True}, {"count": 1.0}, {"groups": [0] * 4}, {"groups": [0] * 6},
+        {"groups": [0, 0, 0, 0, 1]}, {"groups": [0, -1, 0, 0, 0]}, {"X": [[1.0] * 9], "cuts": [], "groups": [0] * 512},
+    ):  # fmt: skip
+        assert rejected(m, directions, m, good | change), change
+    assert directions(m, good | {"count": 16, "groups": [0, 15, 3, 3, 3]}).count == 16
+    made = problem(m, [[1.0, 0.0]], [[0.0]])
+    for flag in (0, 1, None, "True"):
+        arrays = {"cover": array("q", [0]), "classes": array("q", [0] * 4)}
+        assert rejected(m, m.Directions, made, {"classes": 1, "coordinates": flag}, arrays), flag
+    for cover in ([0, 0], []):
+        arrays = {"cover": array("q", cover), "classes": array("q", [0] * 4)}
+        try:
+            m.Directions(made, {"classes": 1, "coordinates": False}, arrays)
+            raise AssertionError(cover)
+        except (m.Rejected, StopIteration):
+            pass
+    for basis, coordinates, right in (
+        ([1.0, 0.0, 0.0, 1.0], [1.0, 0.0], True), ([], [], False), ([1.0], [], False), ([1.0, 0.0, 0.0], [1.0], False),
+        ([1.0] * 18, [1.0] * 9, False), ([1.0, 0.0, 0.0, 1.0], [1.0], False), ([1.0, 0.5], [1.0], True),
+    ):  # fmt: skip
+        r = max(len(basis) // 2, 1)
+        given = {
+            "X": [[1.0, 0.0]],
+            "cuts": [],
+            "groups": [0] * 2**r,
+            "count": 1,
+            "basis": basis,
+            "coordinates": coordinates,
+        }
+        assert rejected(m, directions, m, given) == (not right), basis
+    # One ray for both sides of an edge: looked up, not counted twice.
+    shared = directions(
+        m, good | {"cuts": [(0, 0, 1, 1, 2, 0), (1, 0, 1, 1, 2, 0), (0, 1, 0, 1, 1, 0)], "groups": [0] * 7}
+    )
+    assert len(shared.rays) == 7 and (1, 2) in shared.rays and (1, -2) in shared.rays and (1, 3) in shared.rays
+
+
+# -- trees -------------------------------------------------------------------------------------------------------------
+
+
+class Stub:
+    """Directions whose γ_c(q) are simple functions of q."""
+
+    def __init__(self, N, slopes, beta, count=2):
+        self.problem = SimpleNamespace(N=N, beta=Fraction(beta))
+        self.plus, self.minus, self.a = 4 * slopes[0], 4 * slopes[1], -2
+        self.count, self.calls = count, []
+
+    def gamma(self, q, e):
+        self.calls.append([v * Fraction(2) ** e for v in q])
+        size = sum(map(abs, self.calls[-1]), Fraction(0))
+        return [size * Fraction(c + 1, 3) + c for c in range(self.count)]
+
+    def own(self, i):
+        return [Fraction(i + 1 + c, 7) for c in range(self.count)]
+
+
+ONE = 1 << 24
+# g, slopes, β, the stream of both trees, and (T, undecided) of the leaves.
+TREES = (
+    ((1, -1, 2, 0), (1, 0), 0.5, [1, 2, 0, ONE // 3, ONE + 5, 1, 0, 0, 7, ONE, -9, 0, 11, -3, -1, 0, 5, 6],
+     [((ONE // 2, ONE // 3, ONE + 5, 0), [0]), ((ONE, 7, -9, 0), []), ((-3, 11, -1, 0), []), ((5, ONE // 2, 6, 0), [1])]),
+    ((3, -2), (-1, 1), 0.0, [0, 1, 1, 0, 1, 0, ONE, 8, 0, ONE + 1, 0, 0, 0, 0, 0, 5],
+     None),
+    ((0, 0), (1, 0), 1.0, [0, 0], [((0, 0), []), ((0, 0), [])]),
+    ((2,), (2, 2), 1.0, [0, 0], [((0,), []), ((0,), [])]),
+)  # fmt: skip
+
+
+def trees(m):
+    seen = []
+    # Undecided points with δ < 0, and the smallest κ there is.
+    tree = m.TreeBound(Stub(2, (-1, 2), 0.5), [3, -5], 0, m.Stream([0, 7, 0, 9]))
+    assert tree.weights == {0: Fraction(9, 2), 1: Fraction(15, 2)}
+    assert [leaf.undecided for leaf in tree.leaves] == [[1], [0]]
+    stub = Stub(1, (1, 0), 0)
+    stub.plus, stub.a = 1, 0
+    assert len(m.TreeBound(stub, [1], 0, m.Stream([1, 0, 0, ONE, 0, 0, 0, 0])).leaves) == 3
+    assert [leaf.undecided for leaf in m.TreeBound(stub, [1], 0, m.Stream([0, 0, 0])).leaves] == [[0], []]
+    for number, (g, slopes, beta, stream, leaves) in enumerate(TREES):
+        if leaves is None:
+            # δ = −2: κ = (−6, 4) and then (6, −4).
+            stream = [1, 1, 0, ONE, ONE + 8, 0, 1, -1, 1, 0, 0, ONE, 3, 0, 0, 4]
+            leaves = [((ONE, ONE + 8), []), ((1, -1), []), ((ONE, 3), []), ((0, 4), [])]
+        e = -3
+        if number == 0:
+            # The order of the stream: z_2 ≥ 0, then z_0 ≥ 0 and z_0 ≤ 0 on the other side, then −g.
+            stream = [
+                1,
+                2,
+                0,
+                ONE // 3,
+                ONE + 5,
+                1,
+                0,
+                0,
+                ONE,
+                7,
+                -9,
+                0,
+                -3,
+                11,
+                -1,
+                1,
+                1,
+                0,
+                5,
+                ONE + 1,
+                6,
+                0,
+                4,
+                -2,
+                3,
+            ]
+            leaves = [*leaves[:3], ((5, ONE + 1, 6, 0), []), ((4, -2, 3, 0), [])]
+        stub = Stub(len(g), slopes, beta)
+        steps = m.Stream(stream)
+        tree = m.TreeBound(stub, list(g), e, steps)
+        steps.end()
+        delta = slopes[0] - slopes[1]
+        first = next(k for k in range(len(leaves) + 1) if number or k == 3)
+        signs = {0: [1] * 3 + [-1] * 2, 1: [1, 1, -1, -1], 2: [1, -1], 3: [1, -1]}[number]
+        assert len(tree.leaves) == len(leaves) == len(signs) and first >= 0
+        for leaf, (T, undecided), sign, call in zip(tree.leaves, leaves, signs, stub.calls, strict=False):
+            q = [sign * Fraction(v, 8) * (slopes[1] + delta * Fraction(t, ONE)) for v, t in zip(g, T, strict=True)]
+            assert call == q and leaf.undecided == undecided, (number, call, q)
+            size = sum(map(abs, q), Fraction(0))
+            assert leaf.squares == [(size * Fraction(c + 1, 3) + c) ** 2 for c in range(2)]
+            assert leaf.bias == (Fraction(beta) * sum(q)) ** 2
+        for i, weight in tree.weights.items():
+            assert weight == abs(delta * Fraction(g[i], 8)) / 2
+        seen += [*tree.weights.items(), tree.unit, tree.reach, tree.table]
+        for change in range(len(stream)):
+            for value in (stream[change] + 1, stream[change] - 1, -1 - stream[change], 1 << 30, 2):
+                again = m.Stream([*stream[:change], value, *stream[change + 1 :]])
+                try:
+                    other = m.TreeBound(Stub(len(g), slopes, beta), list(g), e, again)
+                    again.end()
+                    seen.append(len(other.leaves))
+                except m.Rejected as error:
+                    seen.append(str(error))
+                except StopIteration:
+                    seen.append("cut")
+    return seen
+
+
+def wrong_trees(m):
+    """Multipliers at the ends of their intervals and beyond; g = (1, −1, 1), of which z_0 is decided and z_2 is not."""
+    for sign, T, right in (
+        (1, (ONE, 0), True), (1, (ONE - 1, 0), False), (1, (ONE, ONE), True), (1, (ONE, ONE + 1), False), (1, (ONE, -1), False),
+        (-1, (0, 0), True), (-1, (1, 0), False), (-1, (-5, 0), True), (-1, (-5, ONE), True), (-1, (-5, ONE + 1), False),
+        (-1, (-5, -1), False), (1, (5 * ONE, 3), True),
+    ):  # fmt: skip
+        first, second = (T, (0, 0)) if sign > 0 else ((ONE, 0), T)
+        stream = m.Stream([1, 0, 0, *first, 0, *second, 0, 0, 0])
+        assert rejected(m, m.TreeBound, Stub(3, (1, 0), 0), [1, -1, 1], 0, stream) == (not right), (sign, T)
+    for steps in ([1, 1], [1, 0, 1, 0], [1, 3], [1, -1], [2], [-1], [1, 0, 0, ONE, 0, 1, 0]):
+        assert rejected(m, m.TreeBound, Stub(3, (1, 0), 0), [1, -1, 1], 0, m.Stream([*steps, *[0] * 9])), steps
+    # With δ = 0 there is nothing to branch on, and no multiplier.
+    assert rejected(m, m.TreeBound, Stub(1, (1, 1), 0), [1], 0, m.Stream([1, 0, 0, 0, 0]))
+    # After a subtree its points are free again.
+    stream = [1, 0, 1, 2, 0, ONE, 0, ONE, 0, ONE, 0, 0, 1, 2, 0, 0, 0, ONE, 0, 0, 0, 0, 0, 0, 0]
+    steps = m.Stream(stream)
+    assert len(m.TreeBound(Stub(3, (1, 0), 0), [1, -1, 1], 0, steps).leaves) == 5
+    return
+
+
+def tree_bounds(m):
+    """κ(m) of leaves that are given, over cells of masses, against the sum in decimals."""
+    seen = []
+    for g, slopes, beta, stream in (
+        ((1, -1, 2, 0), (1, 0), 0.5, [1, 2, 0, 5, ONE + 5, 1, 0, 0, ONE, 7, -9, 0, -3, 11, -1, 0, 5, 6]),
+        ((3, 2), (1, 0), 0.0, [0, 0, 0, 0]), ((1, 5), (1, -1), 2.0, [0, 0, 9, ONE]),
+        ((1, 0), (1, 0), 0.0, [1, 0, 0, ONE, 0, -ONE, 0, 0]), ((0, 0), (1, 0), 1.0, [0, 0]),
+        ((3, -5), (-1, 2), 0.5, [0, 7, 0, 9]),
+    ):  # fmt: skip
+        for count in (1, 2):
+            stub = Stub(len(g), slopes, beta, count)
+            tree = m.TreeBound(stub, list(g), -3, m.Stream(stream))
+            delta = abs(slopes[0] - slopes[1])
+            cells = [[[Fraction(int(c == v)) for c in range(count)] for v in range(count)]]
+            if count == 2:
+                cells.append([[Fraction(1, 4), Fraction(3, 4)], [Fraction(2, 3), Fraction(1, 3)]])
+            for vertices in cells:
+                for total in (Fraction(1, 7), Fraction(10**9), Fraction(1, 10**12)):
+                    ends = [[total * v for v in vertex] for vertex in vertices]
+                    value = Decimal(0)
+                    for leaf in tree.leaves:
+                        bound = root(max(inner(leaf.squares, end) for end in ends) + leaf.bias)
+                        for i in leaf.undecided:
+                            own = max(inner(stub.own(i), end) for end in ends)
+                            bound += decimal(delta * Fraction(abs(g[i]), 16)) * root(own + Fraction(beta) ** 2)
+                        value = max(value, bound)
+                    exact = Fraction(int(value * 10**50), 10**50)
+                    if not exact:
+                        assert tree.below(Fraction(1, 10**20), vertices, total)
+                        continue
+                    assert tree.below(exact * (1 + TINY), vertices, total), (g, count)
+                    assert not tree.below(exact * (1 - TINY), vertices, total), (g, count)
+                    for limit in (Fraction(1, 10**9), Fraction(10**9), Fraction(1, 10**70), Fraction(10**70)):
+                        assert tree.below(limit, vertices, total) == (exact < limit)
+    for leaves, limit in (
+        ([([], 4, 0)], 2), ([([], 4, 5)], 3), ([([0], 0, 1)], 2), ([([], 1, 0), ([], 9, 0), ([], 4, 3)], 3),
+        ([([], 4, 0), ([], 0, 9)], 3), ([([0], 0, 0)], 1), ([([], 4, 3), ([], 4, 5), ([], 4, 4)], 3),
+        ([([], 5, 4), ([], 4, 5)], 3), ([([0], 4, 0), ([], 4, 0)], 3),
+    ):  # fmt: skip
+        # Equality: κ = limit for m = 1, with u = 1.
+        tree = m.TreeBound.__new__(m.TreeBound)
+        tree.directions = SimpleNamespace(own=lambda i: [Fraction(1)])
+        tree.problem = SimpleNamespace(beta=Fraction(0))
+        tree.leaves = [m.Leaf(undecided, [Fraction(square)], Fraction(bias)) for undecided, square, bias in leaves]
+        tree.weights, tree.unit, tree.reach = {0: Fraction(1)}, -90, [(0, [1 << 90])]
+        tree.table = tree._table()
+        seen.append(tree.table)
+        one = [[Fraction(1)]]
+        assert tree.below(Fraction(limit), one, Fraction(1))
+        for less in (80, 120):
+            assert not tree.below(Fraction(limit) - Fraction(1, 2**less), one, Fraction(1))
+    return seen
+
+
+# -- norms, ladders ----------------------------------------------------------------------------------------------------
+
+
+def norms(m):
+    for depth, slopes, beta, size, points in (
+        (3, (1.0, 0.0), 0.0, 2, 3), (3, (1.0, -2.0), 0.5, Fraction(1, 3), 1), (4, (1.0, 0.0), 1.0, 1, Fraction(5, 2)),
+        (5, (-0.5, 0.25), 2.0, 1, 1), (6, (1.0, 1.0), 0.25, 3, Fraction(1, 8)), (4, (1.0, 0.0), 2.0, 1, 0), (4, (0.0, 0.0), 1.0, 1, 1),
+        (3, (1.0, 0.0), 1.0, 0, 1), (4, (1.0, 0.0), 1.0, 1, Fraction(1, 100)),
+    ):  # fmt: skip
+        made = problem(m, [[1.0]] * 3, [[0.0]] * 3, slopes=slopes, beta=beta, depth=depth)
+        bound = m.NormBound(made, Fraction(size), Fraction(points))
+        R, k, first, bias = max(map(abs, slopes)), depth - 2, Fraction(points) ** 2, 3 * Fraction(beta) ** 2
+        R = Fraction(R)
+        for S in (Fraction(1, 9), Fraction(2), Fraction(10**6)):
+            tail = sum(((R * R * S / j) ** j if j else Fraction(1)) for j in range(k)) * bias
+            value = tail + R ** (2 * k) * first * (S / k) ** k
+            if first and R:
+                shorter = sum(((R * R * S / j) ** j if j else Fraction(1)) for j in range(k - 1)) * bias
+                value = min(value, shorter + R ** (2 * k) * first * ((S + bias / (R * R * first)) / k) ** k)
+            value *= R * R * Fraction(size) ** 2
+            exact = Fraction(int(root(value) * 10**50), 10**50)
+            assert bound.below(exact * (1 + TINY) + Fraction(1, 10**40), [], S), (depth, slopes, beta, S)
+            if exact:
+                assert not bound.below(exact * (1 - TINY), [], S), (depth, slopes, beta, S)
+            # No network does more: the recursion at equal and at unequal layers.
+            for parts in (
+                [S / k] * k,
+                [S * 2 * (j + 1) / (k * (k + 1)) for j in range(k)],
+                [S * 2 * (k - j) / (k * (k + 1)) for j in range(k)],
+            ):
+                square = first
+                for a in parts:
+                    square = a * R * R * square + bias
+                assert square * R * R * Fraction(size) ** 2 <= value * (1 + TINY)
+    return
+
+
+def cells(m):
+    def read(count, steps, splits=()):
+        stream, rest = m.Stream(steps), iter(splits)
+        found = list(m.read_cells(count, stream, rest))
+        stream.end()
+        assert next(rest, None) is None
+        return found
+
+    half, quarter = Fraction(1, 2), Fraction(1, 4)
+    assert read(1, [0]) == [[[1]]] and read(2, [0]) == [[[1, 0], [0, 1]]]
+    assert read(2, [1, 0, 1, 0, 0], [0.25]) == [
+        [[Fraction(3, 4), quarter], [0, 1]],
+        [[1, 0], [Fraction(3, 4), quarter]],
+    ]
+    assert read(2, [1, 1, 0, 0, 0], [0.25]) == [
+        [[1, 0], [quarter, Fraction(3, 4)]],
+        [[quarter, Fraction(3, 4)], [0, 1]],
+    ]
+    assert read(3, [1, 0, 2, 1, 0, 1, 0, 0, 0], [0.5, 0.25]) == [
+        [[Fraction(3, 8), quarter, Fraction(3, 8)], [0, 1, 0], [0, 0, 1]],
+        [[half, 0, half], [Fraction(3, 8), quarter, Fraction(3, 8)], [0, 0, 1]],
+        [[1, 0, 0], [0, 1, 0], [half, 0, half]],
+    ]
+    assert read(2, [1, 0, 1, 0, 0], [0.0]) and read(2, [1, 0, 1, 0, 0], [1.0])
+    for count, steps, splits in (
+        (2, [1, 0, 0, 0, 0], [0.5]), (1, [1, 0, 0, 0, 0], [0.5]), (2, [1, 2, 0, 0, 0], [0.5]), (2, [1, 0, 2, 0, 0], [0.5]),
+        (2, [1, 0, -1, 0, 0], [0.5]), (2, [1, 0, 1, 0, 0], [1.5]), (2, [1, 0, 1, 0, 0], [-0.5]), (2, [2], []), (2, [-1], []),
+        (2, [1, 0, 1, 0, 0], [1.0000000001]), (2, [1, 0, 1, 0, 0], [-5e-324]),
+    ):  # fmt: skip
+        assert rejected(m, read, count, steps, splits), (steps, splits)
+    tiny = 2.0**-1023
+    deep = [1, 0, 1] * 2 + [0] * 3
+    assert len(read(2, deep, [tiny, tiny])) == 3
+    for count in (2, 3):  # of three fractions one is 0
+        assert rejected(m, read, count, [1, 0, 1] * 3 + [0] * 4, [tiny, tiny, 2.0**-2])
+    # The first vertex has the denominator 2^2047, which is the longest.
+    assert len(read(2, [1, 0, 1] * 3 + [0] * 4, [tiny, tiny, 0.5])) == 4
+
+
+class Bound:
+    """A bound of κ that says yes, and writes down what it is asked for."""
+
+    def __init__(self, answer=True):
+        self.asked, self.answer = [], answer
+
+    def below(self, limit, vertices, total):
+        self.asked.append((limit, vertices, total))
+        return self.answer
+
+
+def ladders(m):
+    """check_lower with bounds that are given: one point with the target 2, ψ_G(s) = 2sg − s²g²/4 − s²β²g²/(4λ)."""
+    seen = []
+    kept, made = m.read_bounds, problem(m, [[1.0]], [[2.0]], beta=1.0, lam=Fraction(1, 8))
+    G = (1.0, 0.5)
+
+    def psi(k, s):
+        g = Fraction(G[k])
+        return 2 * s * g - s * s * g * g / 4 - s * s * g * g * 2
+
+    def claim(steps, scales, splits=(), value=1.0, bounds=None, items=("tree", "tree"), classes=2, G=G, rest=None):
+        bounds = bounds or [Bound(), Bound()]
+        given = []
+
+        def stub(problem, lower, items, duals, arrays):
+            given.append((lower, items, duals))
+            return bounds
+
+        m.read_bounds = stub
+        try:
+            arrays = {
+                "G": array("d", G),
+                "cells": array("q", steps),
+                "scales": array("d", scales),
+                "splits": array("d", splits),
+            }
+            proof = {
+                "value": value,
+                "coordinates": False,
+                "classes": classes,
+                "items": list(items) if isinstance(items, tuple) else items,
+            }
+            found = m.check_lower(rest or made, proof, arrays)
+            assert not arrays
+            return found, bounds, given
+        finally:
+            m.read_bounds = kept
+
+    s = [0.25, 0.4]
+    value = float(psi(0, Fraction(0.25)))
+    found, bounds, given = claim([0, 2, 1, 0], [s[1], s[0]], value=value * 0.999)
+    assert found == value * 0.999
+    assert given == [({"coordinates": False, "classes": 2}, ["tree", "tree"], [([[1]], 0), ([[1]], -1)])]
+    totals = [8 * Fraction(found), 8 * (Fraction(found) - psi(1, Fraction(s[1])))]
+    for bound, total, scale in ((bounds[1], totals[0], s[1]), (bounds[0], totals[1], s[0])):
+        ((limit, vertices, most),) = bound.asked
+        assert limit == Fraction(1, 4) / Fraction(scale) and vertices == [[1, 0], [0, 1]]
+        assert total <= most <= total * (1 + Fraction(1, 2**90))
+    # Equality at the last step; a unit more is too early.
+    assert claim([0, 1, 0], [0.25], value=value)[0] == value
+    assert rejected(m, claim, [0, 1, 0], [0.25], (), value * (1 + 2.0**-50))
+    assert rejected(m, claim, [0, 1, 0], [0.25], (), value, [Bound(False), Bound()])
+    assert rejected(m, claim, [0, 2, 0, 1], [0.25, 0.0], (), value)  # a step after the last
+    assert rejected(m, claim, [0, 2, 0, 0], [-0.25, 0.25], (), value) and rejected(
+        m, claim, [0, 1, 2], [0.25], (), value
+    )
+    assert rejected(m, claim, [0, 1, -1], [0.25], (), value) and rejected(m, claim, [0, 1, 0], [0.25, 0.25], (), value)
+    assert rejected(m, claim, [0, 1, 0, 0], [0.25], (), value) and rejected(m, claim, [0, 1, 0], [0.25], (0.5,), value)
+    assert rejected(m, claim, [0, 0], [], (), value) and rejected(m, claim, [0, -1], [], (), value)
+    # The scale 0 asks for nothing and gains nothing.
+    silent = [Bound(False), Bound()]
+    found = claim([0, 3, 0, 1, 1], [0.0, 0.0, 0.4], (), float(psi(1, Fraction(0.4))) * 0.5, silent)
+    assert found[0] and not silent[0].asked and len(silent[1].asked) == 1
+    for low in (0.0, -3.0):
+        assert claim([0, 0], [], value=low)[0] == low
+        assert rejected(m, claim, [0, 1, 0], [0.25], (), low)
+    # Two cells: both from the top.
+    found, bounds, _ = claim([1, 0, 1, 0, 1, 0, 0, 1, 0], [0.25, 0.25], [0.5], value)
+    assert [vertices for _, vertices, _ in bounds[0].asked] == [
+        [[Fraction(1, 2)] * 2, [0, 1]],
+        [[1, 0], [Fraction(1, 2)] * 2],
+    ]
+    assert bounds[0].asked[0][2] == bounds[0].asked[1][2]
+    assert rejected(m, claim, [1, 0, 1, 0, 1, 0, 0, 0], [0.25], [0.5], value)
+    # Without trees there is one mass.
+    assert claim([0, 1, 0], [0.25], (), value, None, ("norm", "norm"), 1)[1][0].asked[0][1] == [[1]]
+    assert rejected(m, claim, [1, 0, 1, 0, 1, 0, 0, 1, 0], [0.25, 0.25], [0.5], value, None, ("norm", "norm"), 1)
+    for items in ("tree", ("norm",), ("norm",) * 3, ("norm", "other"), ("norm", ["tree"]), {"norm": 0, "tree": 0}):
+        assert rejected(m, claim, [0, 1, 0], [0.25], (), value, None, items), items
+    for count in (0, 4097):
+        assert rejected(m, claim, [0, 1, 0], [0.25], (), value, [Bound()] * count, ("norm",) * count, 1, (1.0,) * count)
+    many = [Bound()] * 4096
+    assert claim([0, 1, 0], [0.25], (), value, many, ("norm",) * 4096, 1, (1.0,) * 4096)[0] == value
+    assert rejected(m, claim, [0, 1, 0], [0.25], (), "1") and m.read_bounds is kept
+    # For the cross-entropy the last row of G is what makes columns 0.
+    three = problem(m, [[1.0]], [[1.0, 0.0, 1.0]], "cross_entropy")
+    given = claim([0, 0], [], (), -1.0, None, ("norm",), 1, (0.5, 1.0, 9.0), three)[2]
+    assert given[0][2] == [([[1], [2], [-3]], -1)]
+    return seen
+
+
+def reading(m):
+    """read_bounds: in which order things are read, and who may use trees."""
+    names = ("Directions", "TreeBound", "NormBound", "_operator_norm")
+    kept = {name: getattr(m, name) for name in names}
+
+    def read(depth, width, items, lower, **arrays):
+        calls = []
+
+        def norm(A, e, stream, norms):
+            calls.append(("norm", A, e, stream.take()))
+            return next(norms)
+
+        m.Directions = lambda problem, lower, arrays: calls.append(("directions", lower)) or "directions"
+        m.TreeBound = lambda directions, g, e, stream: calls.append(("tree", directions, g, e, stream.take())) or "tree"
+        m.NormBound = lambda problem, size, points: ("norm", size, points)
+        m._operator_norm = norm
+        try:
+            made = problem(m, [[3.0], [5.0]], [[0.0] * width] * 2, depth=depth)
+            duals = [([[10 * k + 1, 10 * k + 2]] * width, -k) for k in range(len(items))]
+            found = m.read_bounds(made, lower, items, duals, arrays)
+            assert not arrays
+            return found, calls
+        finally:
+            for name, value in kept.items():
+                setattr(m, name, value)
+
+    plain = {"coordinates": False, "classes": 1}
+    q, d = functools.partial(array, "q"), functools.partial(array, "d")
+    found, calls = read(
+        3,
+        1,
+        ["norm", "tree", "norm", "tree"],
+        {"x": 1},
+        trees=q([7, 8]),
+        norms=d([1.0, 2.0, 3.0]),
+        factors=q([4, 5, 6]),
+    )
+    assert found == [("norm", 2.0, 1.0), "tree", ("norm", 3.0, 1.0), "tree"]
+    assert calls == [
+        ("directions", {"x": 1}), ("norm", [[3], [5]], 0, 4), ("norm", [[1, 2]], 0, 5), ("tree", "directions", [11, 12], -1, 7),
+        ("norm", [[21, 22]], -2, 6), ("tree", "directions", [31, 32], -3, 8),
+    ]  # fmt: skip
+    assert read(3, 1, ["tree"], plain, trees=q([1]))[0] == ["tree"] and read(
+        4, 2, ["norm"], plain, norms=d([1, 1]), factors=q([1, 1])
+    )
+    for depth, width in ((4, 1), (3, 2)):
+        assert rejected(m, lambda depth=depth, width=width: read(depth, width, ["tree"], plain, trees=q([1])))
+    for lower in ({"coordinates": True, "classes": 1}, {"coordinates": False, "classes": 2}):
+        assert rejected(m, lambda lower=lower: read(3, 1, ["norm"], lower, norms=d([1, 1]), factors=q([1, 1])))
+    assert rejected(m, lambda: read(3, 1, ["tree"], plain, trees=q([1, 1])))
+    assert rejected(m, lambda: read(3, 1, ["norm"], plain, norms=d([1, 1, 1]), factors=q([1, 1])))
+    assert rejected(m, lambda: read(3, 1, ["norm"], plain, norms=d([1, 1]), factors=q([1, 1, 1])))
+
+
+# -- whole files -------------------------------------------------------------------------------------------------------
+
+
+def by_norms() -> File:
+    """One point x = 1 with the target 1 by a bound of norms: κ = √P, s = 2λ/√P = 2/√P; ψ(s) = 2·s·½ − s²/16."""
+    file = File((1, 1, 1), Y=array("d", [1.0])).network([1, 1], (0.0,))
+    file.header["upper"]["value"] = 1.0
+    file.bound(["norm"], value=0.75, G=(0.5,)).norms(integers(0, 0, 0, 0), (1.0, 0.5))
+    return file.ladder(integers(0, 1, 0), (1.0,))
+
+
+def files(m):
+    def says(header=None, arrays=None, change=lambda header: None):
+        file = by_norms()
+        file.header |= header or {}
+        file.arrays |= arrays or {}
+        change(file.header)
+        content = written(file.header, {k: v for k, v in file.arrays.items() if v is not None}, MAGIC)
+        try:
+            return m.check(content)
+        except m.Rejected as error:
+            return str(error)
+
+    def value(v):
+        return lambda header: header["lower"].update(value=v)
+
+    # κ(P) = ½√P ≤ 2/s: with s = 1, P_0 = 0.4375 gives κ < 2, ψ = ½ − 1/16.
+    psi = 0.5 - 1 / 16
+    good = says(change=value(psi))
+    assert good["lower"] == psi and good["upper"] == 1.0 and good["kind"] == "deep_minimum" and good["depth"] == 3
+    assert good["sha256"] == by_norms().header["problem"]["sha256"] and len(good) == 5
+    assert "too early" in says(change=value(psi * (1 + 1e-15)))
+    assert says({"upper": None}, {"W1": None, "W2": None, "W3": None}, value(psi))["upper"] is None
+    arrays = ("G", "norms", "factors", "cells", "scales", "splits")
+    assert says({"lower": None}, dict.fromkeys(arrays))["lower"] is None
+    weights = dict.fromkeys(("W1", "W2", "W3"))
+    assert "claims nothing" in says({"lower": None, "upper": None}, dict.fromkeys(arrays) | weights)
+    assert "prove nothing" in says({}, {"more": floats(1)}, value(psi)) and "unknown" in says({"claim": "minimum"})
+    assert (
+        "keys" in says({"more": 1})
+        and "not a text" in says({"created_by": 1})
+        and "unknown" in says({"claim": ["deep_minimum"]})
+    )
+    assert "missing" in says({"lower": None}, weights | dict.fromkeys(arrays))
+    return
+
+
+def precisely(probe):
+    """With as many digits as the probes ask for."""
+
+    @functools.wraps(probe)
+    def run(m):
+        with localcontext(PRECISE):
+            return probe(m)
+
+    return run
+
+
+PROBES = tuple(map(precisely, (
+    limits, rationals, problems, networks, dual_values, adjugates, covers, wrong_covers, trees, wrong_trees, tree_bounds, norms, cells,
+    ladders, reading, files,
+)))  # fmt: skip
