@@ -1,7 +1,6 @@
 """Mutants of the source of a checker: one change each, made on its syntax tree."""
 
 from __future__ import annotations
-
 import __future__
 
 import ast

@@ -15,7 +15,15 @@ from cpcert.certificate.file import write
 from cpcert.cli import main
 from cpcert.parallel import Workers
 
-DIVIDED = ("branch", "arrangement", "coordinates-tree", "directions", "spatial", "spatial-several", "spatial-coordinates")
+DIVIDED = (
+    "branch",
+    "arrangement",
+    "coordinates-tree",
+    "directions",
+    "spatial",
+    "spatial-several",
+    "spatial-coordinates",
+)
 OTHERS = ("cells", "plane", "moments", "linear", "infeasible")
 
 
@@ -89,7 +97,13 @@ def test_a_single_check_decides_whatever_is_not_clear(monkeypatch):
         monkeypatch.setattr(check, "check", lambda content, calls=calls: calls.append(content) or claim)
         assert shares.checked(content, Workers(None, 2)) == claim and calls == [content]
     assert shares.kind_of(content) == "spatial" and shares.kind_of(kept("coordinates-tree")) == "tree"
-    for nothing in (b"", b"cpcert", kept("infeasible"), check.MAGIC + b"\x02" + bytes(7) + b"{}", check.MAGIC + b"\xff" * 8):
+    for nothing in (
+        b"",
+        b"cpcert",
+        kept("infeasible"),
+        check.MAGIC + b"\x02" + bytes(7) + b"{}",
+        check.MAGIC + b"\xff" * 8,
+    ):
         assert shares.kind_of(nothing) is None
 
 

@@ -79,9 +79,10 @@ class Checking:
     announce: Callable[[float], None] | None = None
 
 
-def certify(
-    result: SolveResult, deadline: float | None = None, checking: Checking = Checking()
-) -> Certificate | None:
+NOW = Checking()
+
+
+def certify(result: SolveResult, deadline: float | None = None, checking: Checking = NOW) -> Certificate | None:
     """The certificate of what a result claims; None if it claims nothing that can be certified.
 
     A side that cannot be certified is left out, so that the certificate claims less rather than nothing. deadline: a
@@ -143,7 +144,9 @@ def _accepted_lower(
                 if lower is None or (checking.later and attempt.bound < task.raised(UNCHECKED_SLACK)):
                     continue
                 lower_arrays = {"G": source.G.ravel(), **attempt.arrays}
-                seconds = 0.0 if checking.later else check_seconds(lower_arrays, problem) / max(checking.workers.count, 1)
+                seconds = (
+                    0.0 if checking.later else check_seconds(lower_arrays, problem) / max(checking.workers.count, 1)
+                )
                 clock.require(seconds)
                 before, content = content, write({**header, "lower": lower}, {**arrays, **lower_arrays})
                 if checking.announce is not None and not checking.later:

@@ -149,7 +149,8 @@ def subtrees(nodes: Iterable[tuple[int, Vector]], most: int) -> dict[int, Vector
     return found
 
 
-SHARE: ContextVar[Share] = ContextVar("share", default=Share(0, 1))
+WHOLE = Share(0, 1)
+SHARE: ContextVar[Share] = ContextVar("share", default=WHOLE)
 
 
 # -- the container (SPEC.md, "File") -----------------------------------------------------------------------------------
@@ -2025,7 +2026,10 @@ class Packed:
         # With the highest byte first, bytes are ordered as the numbers are.
         rows = [take.unpack((p + self.top).to_bytes(self.size * self.count, "big")) for p in packed]
         read = int.from_bytes
-        return [(read(a, "big") - half, read(b, "big") - half) for a, b in zip(map(max, *rows), map(min, *rows), strict=True)]
+        return [
+            (read(a, "big") - half, read(b, "big") - half)
+            for a, b in zip(map(max, *rows), map(min, *rows), strict=True)
+        ]
 
     def taker(self, selectors: bytes) -> Struct:
         """What takes the selected lanes out of the bytes of all."""

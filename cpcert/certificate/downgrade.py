@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cpcert.certificate import build
-from cpcert.certificate.build import Checking
+from cpcert.certificate.build import NOW, Checking
 from cpcert.parallel import OutOfTime, late, out_of_time_at
 from cpcert.printing import enclosure, rounded_up
 from cpcert.status import Status, notes_of
@@ -21,7 +21,7 @@ WEAKER = 1.01
 
 
 def certified(
-    result: SolveResult, deadline: float | None = None, checking: Checking = Checking()
+    result: SolveResult, deadline: float | None = None, checking: Checking = NOW
 ) -> tuple[SolveResult, Certificate | None]:
     """The result with the bounds that its certificate proves, and the certificate.
 
@@ -55,7 +55,7 @@ def unchecked(result: SolveResult, found: Certificate) -> SolveResult:
 
 
 def certify_in_time(
-    result: SolveResult, deadline: float | None, checking: Checking = Checking()
+    result: SolveResult, deadline: float | None, checking: Checking = NOW
 ) -> tuple[Certificate | None, str]:
     """(the certificate, nothing to say), or (None, why there is none although there may be one, and what the bounds rest on).
 

@@ -22,11 +22,11 @@ def checked(content: bytes, workers: Workers = HERE) -> dict[str, Any]:
     """What `check.check` says of a file, by as many processes as there are workers. Raises check.Rejected as it does."""
     if workers.count > 1 and len(content) >= LEAST_BYTES and kind_of(content) in DIVIDED:
         shares = list(workers.map(share, [(content, number, workers.count) for number in range(workers.count)]))
-        accepted = [one for one in shares if one is not None]
-        claim = accepted[0][0] if accepted else None
-        if len(accepted) == len(shares) and all(one[0] == claim for one in accepted):
-            if claim is not None and sum(one[1] for one in accepted) <= check.work_of(len(content)):
-                return claim
+        claims = [one[0] for one in shares if one is not None]
+        work = sum(one[1] for one in shares if one is not None)
+        agreed = len(claims) == len(shares) and all(claim == claims[0] for claim in claims)
+        if agreed and work <= check.work_of(len(content)):
+            return claims[0]
     return check.check(content)
 
 

@@ -136,7 +136,9 @@ def solve(
             "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
         )
     if problem.depth > 2 and check == "later":
-        raise InputError("--check: later is for depth 2; the certificates of deeper networks take no time, leave it out")
+        raise InputError(
+            "--check: later is for depth 2; the certificates of deeper networks take no time, leave it out"
+        )
     if check == "later" and not certificate:
         raise InputError("--check: later writes a certificate; leave out --no-certificate")
     if problem.depth > 2 and plot:
