@@ -136,6 +136,8 @@ def examples():
         if number == 6:  # many ties
             X, G = rng.integers(-3, 4, size=(N, r)).astype(float), rng.choice([-1.0, 1.0, -2.0], size=(m, N))
         X[0], G[:, 1] = 0.0, 0.0
+        if m > 1:
+            G[0, 3] = 0.0
         X[2] = np.eye(r)[0]
         a = SLOPES[(0, 4, 1, 3, 0, 1, 0, 0, 0)[number]]
         bits = [28, 0] if m == 1 else [24, 26]
@@ -207,6 +209,17 @@ def roots(m):
     # F = (√32 rounded up)/2 = 3, and û = 2u ≥ √2 F.
     for u, good in ((Fraction(212, 100), False), (Fraction(213, 100), True)):
         assert accepted(m, run, m, X, [[1.0], [1.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
+
+
+def errors(m):
+    """Of rounding: none where nothing is rounded, and then no room is needed; of points and of weights, in each unit."""
+    problem = problem_of(m, [[1.0, 1.0]], [[0.0]])
+    assert m.Frame(problem, space_of(m, problem), *dual(m, [[1.0]]), Fraction(0), [0, 0]).bound == 0
+    for row, x, points, p, column, h, weights, q, error in (
+        ([4], 0, [4], 0, [3], 0, [1], 1, 4), ([4], 0, [4], 0, [1], 1, [3], 0, 4), ([4], 0, [3], 0, [3, 4], 0, [3, 4], 0, 5),
+        ([4], -1, [4], 0, [3], 0, [3], 0, 6), ([1], 1, [3], 0, [1], 1, [1], 0, 5), ([6, 8], 0, [3, 4], 1, [1], 0, [1], -1, 5),
+    ):  # fmt: skip
+        assert m._product_error(row, x, points, p, column, h, weights, q, 3) == 8 * error
 
 
 def ties(m):
@@ -287,4 +300,4 @@ def lanes(m):
         assert entries(packed_in, low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
 
 
-PROBES = [cones, frames, roots, ties, midpoints, lanes]
+PROBES = [cones, frames, roots, errors, ties, midpoints, lanes]

@@ -28,7 +28,6 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.tighten: value < tree\.least → value <= tree\.least": "a limit: others would do",
     # Python.
     r"^: .* in sys\.exit\(main": "the file as a program, which tests/test_certificate.py runs",
-    r"^check: raise Rejected\(f'the numbers cannot be computed": "no file is known that comes here",
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
     r": values\.byteswap\(\) → pass in ": "only machines that store the highest byte first come here",
     r"^_decimal: .* - int\(piece\)": "numerator and denominator both change their signs",
@@ -81,14 +80,14 @@ EQUIVALENT: dict[str, str] = {
     r"^_by_angle: [ab]\[0\] > 0 → ": "no ray is (0, 0)",
     # Cones: one output has weights ±1; the groups of several outputs have lanes of one shape; only differences of exponents count.
     r"^Frame\.__init__: .* in fine = ": "the unit of errors, which are rounded up",
-    r"^Cones\.__init__: h > 0 → h >= 0 ": "weights are ±1",
+    r"^(Cones\.__init__: h > 0 → h|Frame\.__init__: column\[0\] > 0 → column\[0\]) >= 0 ": "weights of points that take part are not 0",
     r"^Cones\.(spread|vertex): 0 → 1 in (group|signs) = ": "the lanes of all groups have one shape",
     r"^Cones\.root: 0 → 1 in vertices\.append": "exponents of all vertices are one larger",
     r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
     r"^Packed\.chosen: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
     r"^scan_cones: [01] → [12] in most, deepest": "a lane with a bit more, a node more that is paid for",
     # Shares: any division of the work is as good, as long as each part has an owner.
-    r"in PARTS = ": "how finely work is divided",
+    r"in PARTS = |^Share\.left_out: 0 → 1 in for first": "how finely work is divided; which of two parts of one size comes first",
     # Units: the same numbers over another power of two.
     r"^Lanes\.__init__: .*(//|9|0|1 → 2|shift - 1|middle).* in (largest|self\.bytes|self\.middle) = ": (
         "bits to spare between the numbers"
@@ -103,7 +102,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
     r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
     r"^semidefinite: 64 → 65 in spend": "the same price after rounding",
-    r"^Forest\.\w+: (0 → 1 in self\.kept: |0 → 1 in self\.kept = |self\.kept \+ size > )": "a byte",
+    r"^Forest\.\w+: (0 → 1 in self\.kept: |0 → 1 in spend\(0, |0 → 1 in self\.kept = |self\.kept \+ size > )": "a byte, a nanosecond",
     # More than is needed.
     r"^Node\.branch: 0 → 1 in high\[i\] = ": "an end that lies a unit of 2**-p further out",
     r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (

@@ -130,21 +130,21 @@ def shares(m):
     """All accept a proof; whatever leaf is spoiled, one of them sees it, and not all have to."""
     for check, numbers, leaves in divided():
         check(m, numbers)
-        seen = 0
-        for of, parts in ((2, 4), (3, 1)):
+        for of in (2, 3):
+            seen = 0
             for number in range(of):
-                with share(m, number, of, parts):
+                with share(m, number, of):
                     check(m, numbers)
             for place, wrong in leaves[:: max(1, len(leaves) // 12)]:
                 spoiled = list(numbers)
                 spoiled[place] = wrong
                 sees = 0
                 for number in range(of):
-                    with share(m, number, of, parts):
+                    with share(m, number, of):
                         sees += rejected(m, check, m, spoiled)
                 assert sees >= 1
                 seen += of - sees
-        assert seen > 0
+            assert seen > 0
 
 
 def prices(m):
@@ -170,6 +170,28 @@ def prices(m):
             forest.room = 0
             forest.row(1)
             assert sum(map(bool, forest.gram)) == 1 and (number == 1 or m.BUDGET.get().memory == before)
+
+
+def surprises(m):
+    """Whatever an error may come from, it is no proof; and what a check may spend."""
+    whole = m._claim
+    try:
+        for error in (MemoryError, StopIteration, ZeroDivisionError, ValueError, TypeError, KeyError, RecursionError):
+
+            def fails(_, error=error):
+                raise error
+
+            m._claim = fails
+            assert rejected(m, m.check, b"") and rejected(m, m.check_share, b"", 0, 2)
+            assert m.SHARE.get().of == 1 and m.BUDGET.get().work == math.inf
+        m._claim = lambda _: (m.SHARE.get().number, m.SHARE.get().of, m.BUDGET.get().work, m.BUDGET.get().memory)
+        for size in (0, 1000, 1 << 21):
+            room = min(m.MEMORY + m.MEMORY_RATE * size, m.MEMORY_MOST)
+            assert m.check(bytes(size)) == (0, 1, m.work_of(size), room)
+            assert m.check_share(bytes(size), 1, 2) == ((1, 2, m.work_of(size), room), 0)
+        assert m.MEMORY + (m.MEMORY_RATE << 21) > m.MEMORY_MOST
+    finally:
+        m._claim = whole
 
 
 def price(m, content):
@@ -198,4 +220,4 @@ def costs_of_files(m):
         assert price(m, content) == answer
 
 
-PROBES = [subtrees, scans, shares, prices, costs_of_files]
+PROBES = [subtrees, scans, shares, prices, surprises, costs_of_files]

@@ -858,7 +858,7 @@ def check_coordinates(
     stretch = _stretch(list(zip(*Q, strict=True)), q)
     low = min(q + x, space.x)
     spend(multiplications(problem.N * space.n * r, width(Q), width(points)))
-    spend(problem.N * (space.n * (500 + width(space.points) + abs(space.x - low) + q + x - low) + 500 * problem.m))
+    spend(problem.N * (space.n * (500 + width(space.points) + space.x - low + q + x - low) + 500 * problem.m))
     rest = Fraction(0)
     for i, (old, new) in enumerate(zip(space.points, points, strict=True)):
         error = [(a << (space.x - low)) - (dot(row, new) << (q + x - low)) for a, row in zip(old, Q, strict=True)]
