@@ -514,13 +514,6 @@ def spatial(made):
         trees = list(pairwise(_orthants(proof)))
         assert len(trees) == 2**r * (2 if q == 0 else 1) and len(inner) > 3
 
-        def with_bits(bits):
-            def change(header, arrays):
-                oracle = header["lower"]["oracle"]
-                oracle.get("inner", oracle)["bits"] = bits
-
-            return change
-
         for text, change in {
             "an edge that is none": _entry("proof", inner[0], r * (r - 1) // 2 + 1), "an edge below 0": _entry("proof", inner[0], -1),
             "θ above": _entry("theta", 0, 256), "θ below": _entry("theta", 0, -1),
@@ -528,9 +521,9 @@ def spatial(made):
             "θ more": lambda h, a: a.update(theta=np.append(a["theta"], 1)),
             "the last orthant missing": lambda h, a, s=trees[-1][0]: a.update(proof=a["proof"][:s]),
             "nothing cut": _numbers("proof", np.zeros(len(trees), np.int64)),
-            "few bits": with_bits([p - 45, q]), "far too many bits": with_bits([4401, q]), "far too few": with_bits([-4401, q]),
-            "one number of bits": with_bits([p]), "three": with_bits([p, q, 0]), "a fraction": with_bits([p, 0.5]),
-            "no list": with_bits(p), "bits of nothing": with_bits([p, q + 1] if q == 0 else [p, q - 40]),
+            "few bits": _bits([p - 45, q]), "far too many bits": _bits([4401, q]), "far too few": _bits([-4401, q]),
+            "one number of bits": _bits([p]), "three": _bits([p, q, 0]), "a fraction": _bits([p, 0.5]),
+            "no list": _bits(p), "bits of nothing": _bits([p, q + 1] if q == 0 else [p, q - 40]),
             "a sign of G": _entry("G", 0, -float(arrays["G"][0])), "G larger": lambda h, a: a["G"].__imul__(1.01),
             "the bound a little lower": lambda h, a: h["lower"].update(bound=h["lower"]["bound"] * (1 - 1e-4), scale=0.0, value=0.0),
         }.items():  # fmt: skip
@@ -547,6 +540,14 @@ def spatial(made):
             same = _numbers("proof", np.tile(proof[:half], 2)), _numbers("theta", np.tile(theta[:leaves], 2))
             yield from _if_rejected(f"{name}: one sign twice", edited(one, *same))
             yield f"{name}: one sign", edited(one, _numbers("proof", proof[:half]), _numbers("theta", theta[:leaves]))
+
+
+def _bits(bits):
+    def change(header, arrays):
+        oracle = header["lower"]["oracle"]
+        oracle.get("inner", oracle)["bits"] = bits
+
+    return change
 
 
 def _orthants(proof):
