@@ -210,6 +210,10 @@ def roots(m):
     for u, good in ((Fraction(212, 100), False), (Fraction(213, 100), True)):
         assert accepted(m, run, m, X, [[1.0], [1.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
 
+    # Where the sign is open, ē = 1, and F = (√20 + √20)/2, both rounded up: 5, and û = 2u ≥ √2 F.
+    for u, good in ((Fraction(353, 100), False), (Fraction(354, 100), True)):
+        assert accepted(m, run, m, X, [[1.0], [2.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
+
 
 def errors(m):
     """Of rounding: none where nothing is rounded, and then no room is needed; of points and of weights, in each unit."""
