@@ -86,6 +86,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
     r"^Packed\.chosen: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
     r"^scan_cones: 0 < code <= count → 0 <= code": "0 is a leaf",
+    r"^Cones\.folded: (0 → 1|1 → 0) in (groups = |for vertex in vertices)": "what is folded, and when: slower, and the same sums",
     r"^Cones\.__init__: (h < 0 → h <= 0|0 → 1) in rows = ": "weights are ±1",
     r"^scan_cones: [01] → [12] in most, deepest": "a lane with a bit more, a node more that is paid for",
     # Shares: any division of the work is as good, as long as each part has an owner.
