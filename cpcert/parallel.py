@@ -170,20 +170,35 @@ def workers(count: int = 1, dask: str | None = None) -> Iterator[Workers]:
         try:
             yield Workers(pool, count)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.end()
 
 
 class _Processes(ProcessPoolExecutor):
     """Processes that Ctrl-C does not reach: it goes to all of a terminal's, and the one that the user started decides."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unfinished: set[Future[Any]] = set()
+
+    def end(self) -> None:
+        """Nobody waits for a result any more: what still runs, a long check for one, does not keep the program from its end."""
+        processes = list(self._processes.values())
+        self.shutdown(wait=False, cancel_futures=True)
+        if self._unfinished:
+            for process in processes:
+                process.terminate()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         # Processes are started here, and inherit what is blocked. (Starting the tracker, which they need, would unblock it.)
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(fn, *args, **kwargs)
+            future = super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        return future
 
 
 @contextmanager

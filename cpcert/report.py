@@ -153,7 +153,13 @@ class SolveOutcome:
 
     def sentence(self) -> str:
         """The closing line."""
-        return closing_line(self.result)
+        verify = f"; to prove it: cpcert verify {self.certificate}" if self.checked is False else ""
+        return closing_line(self.result) + verify
+
+    @property
+    def checked(self) -> bool | None:
+        """Whether the checker has accepted the certificate; None without one."""
+        return None if self.certificate is None else self.result.status != Status.UNCHECKED
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert solve`."""
@@ -172,6 +178,7 @@ class SolveOutcome:
             "iterations": result.iterations,
             "seconds": finite(result.seconds),
             "certificate": None if self.certificate is None else str(self.certificate),
+            "checked": self.checked,
             "model": None if self.model is None else str(self.model),
             "message": result.message,
         }

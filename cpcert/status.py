@@ -41,6 +41,10 @@ class Status(Spoken):
         "certificate_weaker",
         "the certificate proves less than the search found; ask for a smaller --gap than you need",
     )
+    UNCHECKED = (
+        "unchecked",
+        "the certificate was written and not checked, so nothing is proven yet",
+    )
     NO_NETWORK_FOUND = (
         "no_network_found",
         "no network that reaches the targets was found, though one exists: the data are too ill conditioned; "

@@ -23,7 +23,19 @@ HARMLESS = {
 
 def crafted(made) -> Iterator[tuple[str, bytes]]:
     """(name, content) of each."""
-    for function in (problems, dual_points, networks, planes, spectral, trees, directions, cells, moments, files):
+    for function in (
+        problems,
+        dual_points,
+        networks,
+        planes,
+        spectral,
+        trees,
+        directions,
+        cells,
+        moments,
+        spatial,
+        files,
+    ):
         for name, content in function(made):
             yield f"good {name}" if name in HARMLESS else name, content
 
@@ -490,6 +502,63 @@ def moments(made):
         "moments: outside the cone",
         edited(cone, _numbers("proof", [*numbers[: place + 2], numbers[place + 2] // 2, *numbers[place + 3 :]])),
     )
+
+
+def spatial(made):
+    for name in ("spatial", "spatial-ties", "spatial-several", "spatial-coordinates"):
+        one = made[name]
+        header, arrays = one.read()
+        proof, theta, bits = arrays["proof"], arrays["theta"], header["lower"]["oracle"]
+        p, q = bits.get("inner", bits)["bits"]
+        r, inner = len(theta) // int((proof == 0).sum()), np.flatnonzero(proof)
+        trees = list(pairwise(_orthants(proof)))
+        assert len(trees) == 2**r * (2 if q == 0 else 1) and len(inner) > 3
+
+        for text, change in {
+            "an edge that is none": _entry("proof", inner[0], r * (r - 1) // 2 + 1), "an edge below 0": _entry("proof", inner[0], -1),
+            "θ above": _entry("theta", 0, 256), "θ below": _entry("theta", 0, -1),
+            "θ of nothing": _entry("theta", slice(0, r), 0), "a leaf more": lambda h, a: a.update(proof=np.append(a["proof"], 0)),
+            "θ more": lambda h, a: a.update(theta=np.append(a["theta"], 1)),
+            "the last orthant missing": lambda h, a, s=trees[-1][0]: a.update(proof=a["proof"][:s]),
+            "nothing cut": _numbers("proof", np.zeros(len(trees), np.int64)),
+            "few bits": _bits([p - 45, q]), "far too many bits": _bits([4401, q]), "far too few": _bits([-4401, q]),
+            "one number of bits": _bits([p]), "three": _bits([p, q, 0]), "a fraction": _bits([p, 0.5]),
+            "no list": _bits(p), "bits of nothing": _bits([p, q + 1] if q == 0 else [p, q - 40]),
+            "a sign of G": _entry("G", 0, -float(arrays["G"][0])), "G larger": lambda h, a: a["G"].__imul__(1.01),
+            "the bound a little lower": lambda h, a: h["lower"].update(bound=h["lower"]["bound"] * (1 - 1e-4), scale=0.0, value=0.0),
+        }.items():  # fmt: skip
+            yield from _if_rejected(f"{name}: {text}", edited(one, change))
+        # Every node may be the last one, every tree that of another orthant.
+        for k in inner[:: max(1, len(inner) // 6)]:
+            yield from _if_rejected(f"{name}: no cut at {k}", edited(one, _entry("proof", k, 0)))
+        for (a, b), (c, d) in pairwise(trees[:8]):
+            swapped = np.concatenate([proof[:a], proof[c:d], proof[a:b], proof[d:]])
+            yield from _if_rejected(f"{name}: trees at {a} and {c} exchanged", edited(one, _numbers("proof", swapped)))
+        if q == 0:
+            half = trees[len(trees) // 2][0]
+            leaves = r * int((proof[:half] == 0).sum())
+            same = _numbers("proof", np.tile(proof[:half], 2)), _numbers("theta", np.tile(theta[:leaves], 2))
+            yield from _if_rejected(f"{name}: one sign twice", edited(one, *same))
+            yield f"{name}: one sign", edited(one, _numbers("proof", proof[:half]), _numbers("theta", theta[:leaves]))
+
+
+def _bits(bits):
+    def change(header, arrays):
+        oracle = header["lower"]["oracle"]
+        oracle.get("inner", oracle)["bits"] = bits
+
+    return change
+
+
+def _orthants(proof):
+    """Where the trees of the orthants begin, and the end."""
+    starts, pending = [0], 1
+    for at, code in enumerate(proof):
+        pending += 1 if code else -1
+        if not pending:
+            starts.append(at + 1)
+            pending = 1
+    return starts
 
 
 def files(made):

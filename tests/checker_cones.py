@@ -129,18 +129,23 @@ def examples():
     """(X, G, a, bits, tree, θ, least u) of a few problems."""
     found = []
     for number, (m, r, N) in enumerate(
-        [(1, 2, 5), (1, 3, 21), (1, 2, 60), (2, 2, 6), (3, 3, 20), (2, 2, 33), (1, 2, 60)]
+        [(1, 2, 5), (1, 3, 21), (1, 2, 60), (2, 2, 6), (3, 3, 20), (2, 2, 33), (1, 2, 60), (1, 3, 9), (2, 2, 5)]
     ):
         rng = np.random.default_rng([31, number])
         X, G = rng.standard_normal((N, r)), rng.standard_normal((m, N))
         if number == 6:  # many ties
             X, G = rng.integers(-3, 4, size=(N, r)).astype(float), rng.choice([-1.0, 1.0, -2.0], size=(m, N))
         X[0], G[:, 1] = 0.0, 0.0
+        if m > 1:
+            G[0, 3] = 0.0
         X[2] = np.eye(r)[0]
-        a = SLOPES[(0, 4, 1, 3, 0, 1, 0)[number]]
+        a = SLOPES[(0, 4, 1, 3, 0, 1, 0, 0, 0)[number]]
         bits = [28, 0] if m == 1 else [24, 26]
         entries, leaves = trees_of(rng, r, 2**r * (2 if m == 1 else 1), (6 if r == 2 else 4) if N > 20 else 3)
-        theta = [int(v) for v in rng.integers(1, 30 if number < 6 else 2, size=r * leaves)]
+        if number >= 7:  # as many midpoints as there may be
+            trees = 2**r * (2 if m == 1 else 1)
+            entries, leaves = ([1] * 64 + [0] * 65 + [0]) * (trees // 2), 66 * (trees // 2)
+        theta = [int(v) for v in rng.integers(1, 30 if number != 6 else 2, size=r * leaves)]
         points, weights, linear, error = frame(X, G, a, bits)
         u = least(points, weights, linear, entries, theta) / Fraction(2) ** sum(bits) + error
         found.append((X, G, a, bits, entries, theta, u))
@@ -205,6 +210,21 @@ def roots(m):
     for u, good in ((Fraction(212, 100), False), (Fraction(213, 100), True)):
         assert accepted(m, run, m, X, [[1.0], [1.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
 
+    # Where the sign is open, ē = 1, and F = (√20 + √20)/2, both rounded up: 5, and û = 2u ≥ √2 F.
+    for u, good in ((Fraction(353, 100), False), (Fraction(354, 100), True)):
+        assert accepted(m, run, m, X, [[1.0], [2.0]], (1, 0), [1, 0], tree[:4], [1] * 8, u) == good
+
+
+def errors(m):
+    """Of rounding: none where nothing is rounded, and then no room is needed; of points and of weights, in each unit."""
+    problem = problem_of(m, [[1.0, 1.0]], [[0.0]])
+    assert m.Frame(problem, space_of(m, problem), *dual(m, [[1.0]]), Fraction(0), [0, 0]).bound == 0
+    for row, x, points, p, column, h, weights, q, error in (
+        ([4], 0, [4], 0, [3], 0, [1], 1, 4), ([4], 0, [4], 0, [1], 1, [3], 0, 4), ([4], 0, [3], 0, [3, 4], 0, [3, 4], 0, 5),
+        ([4], -1, [4], 0, [3], 0, [3], 0, 6), ([1], 1, [3], 0, [1], 1, [1], 0, 5), ([6, 8], 0, [3, 4], 1, [1], 0, [1], -1, 5),
+    ):  # fmt: skip
+        assert m._product_error(row, x, points, p, column, h, weights, q, 3) == 8 * error
+
 
 def ties(m):
     """x = (1, −1) is concave and xᵀw = 0 at θ = (1, 1): τ = 0, so that F = (2, 2) there, and not (1, 3)."""
@@ -220,6 +240,20 @@ def rejected_or_cut(m, *arguments):
         return True
 
 
+def shape(entries, r):
+    """The most successive midpoints, and the most open nodes, of the tree of one orthant."""
+    edges, pending, most, deepest, at = list(combinations(range(r), 2)), [{}], 0, 1, 0
+    while pending:
+        counts = pending.pop()
+        entry, at = entries[at], at + 1
+        if entry:
+            a, b = edges[entry - 1]
+            e = max(counts.get(a, 0), counts.get(b, 0)) + 1
+            pending += [{**counts, a: e}, {**counts, b: e}]
+            most, deepest = max(most, e), max(deepest, len(pending))
+    return most, deepest
+
+
 def midpoints(m):
     """64 successive ones and no more; the points need 2 to 12 coordinates."""
     X, G = [[1.0, 0.0], [0.0, -1.0]], [[1.0, 1.0]]
@@ -231,7 +265,18 @@ def midpoints(m):
     line = problem_of(m, [[1.0], [2.0]], [[0.0], [0.0]])
     says(m, "coordinates", m.check_spatial, line, space_of(m, line), [[1, 1]], 0, Fraction(9), [9, 0], {})
     assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2)
+    for seed in range(6):
+        rng = np.random.default_rng([4, seed])
+        entries, _ = trees_of(rng, 4, 1, 7)
+        assert m.scan_cones(iter(entries), 6, 4) == shape(entries, 4)
     assert [m.nearest(*pair) for pair in ((5, -1), (-5, -1), (5, 1), (3, -2), (1, -2), (0, -1))] == [3, -2, 10, 1, 0, 0]
+
+
+def entries(packed_in, packed):
+    """The lanes of an integer, one by one."""
+    half, lane = 1 << (packed_in.bits - 1), 1 << 8 * packed_in.size
+    total = packed + packed_in.top
+    return [(total >> 8 * packed_in.size * i) % lane - half for i in range(packed_in.count)]
 
 
 def lanes(m):
@@ -239,19 +284,24 @@ def lanes(m):
     for count in (0, 1, 2, 7, 8, 33):
         values = [int(v) for v in rng.integers(-(2**40), 2**40, size=count)]
         values[::3] = [0] * len(values[::3])
-        packed_in = m.Packed(count, 43, 7)
+        bits = 43 if count % 2 else 49
+        packed_in = m.Packed(count, bits, 7)
         packed = packed_in.pack(values)
         signs = packed_in.signs(packed)
-        assert packed_in.values(packed) == values
+        assert entries(packed_in, packed) == values
         assert packed_in.positive(packed, signs) == packed_in.chosen(packed, signs) == sum(max(v, 0) for v in values)
         selected = packed_in.selectors(signs)
         assert [v for v, c in zip(values, selected, strict=True) if c] == [v for v in values if v >= 0]
-        fewer = m.Packed(signs.bit_count(), 43, 7)
-        assert fewer.values(packed_in.kept(packed, selected, fewer)) == [v for v in values if v >= 0]
+        fewer = m.Packed(signs.bit_count(), bits, 7)
+        assert entries(fewer, packed_in.kept(packed, packed_in.taker(selected), fewer)) == [v for v in values if v >= 0]
         assert packed_in.chosen(packed, 0) == 0
-        least = [-(2**42)] * count
+        other = packed_in.pack(values[::-1])
+        pairs = [(max(v, w), min(v, w)) for v, w, c in zip(values, values[::-1], selected, strict=True) if c]
+        if count:
+            assert packed_in.extremes([packed, other], selected) == pairs[::-1]
+        least = [-(2 ** (bits - 1))] * count
         low = packed_in.pack(least)
-        assert packed_in.values(low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
+        assert entries(packed_in, low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
 
 
-PROBES = [cones, frames, roots, ties, midpoints, lanes]
+PROBES = [cones, frames, roots, errors, ties, midpoints, lanes]

@@ -20,7 +20,7 @@ EQUIVALENT: dict[str, str] = {
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
     r"^(Moments\.__init__|check_moment_part|moment_matrix): .* in (spend\(|large = |self\.wide = )": "what a step is said to cost",
     r"^Moments\.__init__: 0 → 1 in forest = ": "the grid of trees, of which there are none",
-    r"^(Moments\.__init__: forest\.bits|moment_matrix: .* in (coefficients|lane) = )": (
+    r"^(Moments\.__init__: (1 → 0 in self\.points|forest\.bits)|moment_matrix: .* in (coefficients|lane) = )": (
         "lanes have more than two bytes to spare, and wider ones are as good"
     ),
     r"^(check_directions|_reduced_outputs): k <= RANK → k < RANK": "a limit: others would do",
@@ -28,7 +28,6 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.tighten: value < tree\.least → value <= tree\.least": "a limit: others would do",
     # Python.
     r"^: .* in sys\.exit\(main": "the file as a program, which tests/test_certificate.py runs",
-    r"^check: raise Rejected\(f'the numbers cannot be computed": "no file is known that comes here",
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
     r": values\.byteswap\(\) → pass in ": "only machines that store the highest byte first come here",
     r"^_decimal: .* - int\(piece\)": "numerator and denominator both change their signs",
@@ -53,7 +52,7 @@ EQUIVALENT: dict[str, str] = {
         "a unit of 2**-160, where the enclosure of e**-L is wider by a hundred units"
     ),
     # Comparisons that cannot be equalities, or where both sides give the same.
-    r"^check_relation: next\(.* in if next\(": "which of the two ends of a line gives it its name",
+    r"^check_relation: (0 → 1|next\(.*) in if next\(": "which of the two ends of a line gives it its name",
     r"^activate: z > 0 → z >= 0 ": "both branches agree at 0",
     r"^loss_upper: (y > 0 → y >= 0|0 → 1) in t = |^conjugate_lower: y > 0 → y >= 0 in p = ": (
         "labels are ±1 over a fine unit: no integer lies between"
@@ -79,6 +78,19 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"^Leaf\.matrix: sign > 0 → sign >= 0 ": "0 is taken care of before",
     r"^_by_angle: [ab]\[0\] > 0 → ": "no ray is (0, 0)",
+    # Cones: one output has weights ±1; the groups of several outputs have lanes of one shape; only differences of exponents count.
+    r"^Frame\.__init__: .* in fine = ": "the unit of errors, which are rounded up",
+    r"^(Cones\.__init__: h > 0 → h|Frame\.__init__: column\[0\] > 0 → column\[0\]) >= 0 ": "weights are not 0",
+    r"^Cones\.(spread|vertex): 0 → 1 in (group|signs) = ": "the lanes of all groups have one shape",
+    r"^Cones\.root: 0 → 1 in vertices\.append": "exponents of all vertices are one larger",
+    r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
+    r"^Packed\.chosen: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
+    r"^scan_cones: 0 < code <= count → 0 <= code": "0 is a leaf",
+    r"^Cones\.folded: (0 → 1|1 → 0) in (groups = |for vertex in vertices)": "what is folded, and when: slower, and the same sums",
+    r"^Cones\.__init__: (h < 0 → h <= 0|0 → 1) in rows = ": "weights are ±1",
+    r"^scan_cones: [01] → [12] in most, deepest": "a lane with a bit more, a node more that is paid for",
+    # Shares: any division of the work is as good, as long as each part has an owner.
+    r"in PARTS = |^Share\.left_out: 0 → 1 in for first": "how finely work is divided; which of two parts of one size comes first",
     # Units: the same numbers over another power of two.
     r"^Lanes\.__init__: .*(//|9|0|1 → 2|shift - 1|middle).* in (largest|self\.bytes|self\.middle) = ": (
         "bits to spare between the numbers"
@@ -93,7 +105,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
     r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
     r"^semidefinite: 64 → 65 in spend": "the same price after rounding",
-    r"^Forest\.row: 0 → 1 in self\.kept = ": "a byte",
+    r"^Forest\.\w+: (0 → 1 in self\.kept: |0 → 1 in spend\(0, |0 → 1 in self\.kept = |self\.kept \+ size > )": "a byte, a nanosecond",
     # More than is needed.
     r"^Node\.branch: 0 → 1 in high\[i\] = ": "an end that lies a unit of 2**-p further out",
     r"^check_directions: -?[12] → -?[012] in edges\.append|^check_directions: -1 → 1 in edges": (

@@ -171,6 +171,7 @@ def parts(m):
         says(m, "scale is too large", check, 10, part(scale=scale), good)
     says(m, "exceed the bound", check, 10, part(scale=-4400), good)
     says(m, "not positive semidefinite", check, 10, part(scale=4400), good)
+    exact(m, 10, lambda u: check(u, part(products=[(5, 0)]), part(products=[(0, 0), (5, 0)])))
     fine = part(2, 18, 2, scale=1)
     exact(m, 10, lambda u: check(u, fine, fine))
     # The free product of z + 3w and z − 3w (place 4·1 + 2) undoes λ. A negative weight is refused, whatever it would do.

@@ -1,6 +1,7 @@
 """Mutants of the source of a checker: one change each, made on its syntax tree."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import types
@@ -44,11 +45,17 @@ def _root_below(value):
 
 @dataclass(frozen=True, eq=False)
 class Mutant:
-    """key: function, expression → its replacement, the first line of its statement. change: makes it, gives the undo."""
+    """key: function, expression → its replacement, the first line of its statement. change: makes it, gives the undo.
+
+    lines: those of its statement, without what a loop or a condition holds; of its function for defaults. Who runs none of them
+    cannot tell the mutant. piece: the number of the statement of the module that it is in.
+    """
 
     key: str
     function: str
     change: Callable[[], Callable[[], None]]
+    lines: range
+    piece: int
 
 
 def _replace(parent: ast.AST, field: str, index: int | None, new: ast.AST) -> Callable[[], None]:
@@ -118,11 +125,23 @@ def _skipped(node: ast.AST, field: str) -> bool:
     return field in ("annotation", "returns", "decorator_list") or isinstance(node, (ast.JoinedStr, ast.Import))
 
 
-def _visit(node: ast.AST, function: str, found: list[Mutant], line: str = "") -> None:
+def _lines(node: ast.stmt) -> range:
+    body = getattr(node, "body", None)
+    whole = body is None or isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1 if whole else max(body[0].lineno, node.lineno + 1))
+
+
+def _visit(
+    node: ast.AST, function: str, found: list[Mutant], line: str = "", lines: range = range(0), piece: int = -1
+) -> None:
     for field, index, child in _children(node):
         if _skipped(child, field):
             continue
         name = function
+        if isinstance(node, ast.Module):
+            piece = index or 0
+        if isinstance(child, ast.stmt):
+            lines = _lines(child)
         if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
             name = f"{function}.{child.name}".lstrip(".")
             if name in LEFT_OUT:
@@ -140,9 +159,9 @@ def _visit(node: ast.AST, function: str, found: list[Mutant], line: str = "") ->
             ) -> Callable[[], None]:
                 return _replace(parent, field, index, new)
 
-            found.append(Mutant(text, name, change))
+            found.append(Mutant(text, name, change, lines, piece))
         if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("require", "Rejected") and index == 1):
-            _visit(child, name, found, line)
+            _visit(child, name, found, line, lines, piece)
 
 
 def _short(node: ast.AST) -> str:
@@ -162,3 +181,27 @@ def load(tree: ast.Module) -> types.ModuleType:
     module = types.ModuleType("check_mutant")
     exec(compile(tree, "check_mutant", "exec"), module.__dict__)
     return module
+
+
+class Pieces:
+    """The statements of a module, compiled one by one: a mutant compiles its own again, and no other."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.code = [self._compiled(k) for k in range(len(tree.body))]
+
+    def _compiled(self, k: int) -> types.CodeType:
+        flags = __future__.annotations.compiler_flag
+        return compile(ast.Module([self.tree.body[k]], []), "check_mutant", "exec", flags, dont_inherit=True)
+
+    def load(self, one: Mutant) -> types.ModuleType:
+        """The module of a mutant; whatever its statements raise is raised."""
+        undo = one.change()
+        try:
+            code = self._compiled(one.piece)
+        finally:
+            undo()
+        module = types.ModuleType("check_mutant")
+        for k, piece in enumerate(self.code):
+            exec(code if k == one.piece else piece, module.__dict__)
+        return module

@@ -288,6 +288,9 @@ def steps_of_trees(m):
     same = Weights([[1.0], [1.0]], [1.0, -1.0], a, [0, 0])
     negative, positive = [2, 0, 1, 0, 1, 0, 0], [2, 1, 1, 0, 1, 2, 0, 0, 0]
     exact(m, unit, proof(4, 3, *negative, *positive, rho=[0, 0], mu=[16, 16], g=same))
+    # And so does t = 0.
+    flat = [2, 0, 1, 0, 1, 1, 1, 0]
+    exact(m, unit, proof(4, 3, *flat, *positive, y=[0], rho=[0, 0], mu=[16, 16], g=same))
     low = Weights([[1.0, 1.0], [1.0, 0.0]], [1.0, -1.0], (0.0, -1.0), [0, 0])
     lower = [4, 3, 1, 1, 3, 0]
     steps = [*lower, 2, 1, 1, 0, 1, 1, 0, 0]

@@ -98,8 +98,11 @@ class Maker:
         """(what it is, the file)."""
         rng = self.rng
         kind = rng.choice(
-            ("plane", "spectral", "tree", "tree", "directions", "cells", "moments", "network", "repaired", "infeasible")
-        )
+            (
+                "plane", "spectral", "tree", "tree", "directions", "cells", "moments", "spatial", "spatial", "network", "repaired",
+                "infeasible",
+            )
+        )  # fmt: skip
         loss = rng.choice(("mse", "mse", "logistic", "cross_entropy", "interpolate"))
         if kind in ("repaired", "infeasible"):
             loss = "interpolate"
@@ -110,6 +113,9 @@ class Maker:
         total = self.size()
         N = max(1, int(total ** rng.choice((0, 0.5, 0.5, 0.9, 1))))
         n0 = max(1, min(total // N, 2 - (beta != 0)) if kind == "plane" else total // N)
+        if kind == "spatial":  # 2 to 12 coordinates, and 2 orthants to the power of their number
+            n0 = rng.choice((2, 2, 3, 3, 4, 6, 12)) - (beta != 0)
+            N = max(1, total // n0)
         m = 1 if kind == "tree" else rng.choice((1, 2, 3, self.size(1.5), max(1, total // N)))
         if loss == "cross_entropy":
             loss, m = ("mse", 1) if kind == "tree" else (loss, max(m, 2))
@@ -205,6 +211,31 @@ class Maker:
             arrays["proof"] = self.cells(N, extra, n)
         if kind == "moments":
             arrays["proof"] = self.moments(N, m, n)
+        if kind == "spatial":
+            p = rng.choice((0, 20, 50, 1100, -1100, 4400, -4400, 4401))
+            oracle["bits"] = [p, 0 if m == 1 and rng.random() < 0.95 else rng.choice((0, 26, -50, 4400, -4400))]
+            arrays["proof"], arrays["theta"] = self.cones(n, (1 + (m == 1)) << min(n, 12))
+
+    def cones(self, r: int, trees: int) -> tuple[array[int], array[int]]:
+        """The trees of all orthants: long chains of midpoints, or full trees; θ of any kind."""
+        rng = self.rng
+        edges, steps = r * (r - 1) // 2, self.size()
+        proof = array("q")
+        for _ in range(trees):
+            room = min(rng.choice((0, 0, steps // trees, steps // 2)), 2 * steps - len(proof))
+            edge, chain = rng.randrange(max(edges, 1)) + 1, rng.random() < 0.5
+            open_depths = [0]
+            while open_depths:
+                depth = open_depths.pop()
+                if room > 0 and depth < 64:
+                    room -= 1
+                    proof.append(edge if chain else rng.randrange(max(edges, 1)) + 1)
+                    open_depths += [depth + 1 if not chain else 64, depth + 1]
+                else:
+                    proof.append(0)
+        leaves = proof.count(0)
+        few = array("q", [rng.choice((1, 1, 0, 128, 255)) for _ in range(rng.choice((1, r, 7)))])
+        return proof, (few * (r * leaves // len(few) + 1))[: r * leaves]
 
     def moments(self, N: int, m: int, n: int) -> array[int]:
         """Parts with many products and cones, of extreme numbers."""

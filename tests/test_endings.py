@@ -206,7 +206,7 @@ def test_a_layer_whose_certificate_is_weakened_by_a_deadline_keeps_its_bound(mon
     layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
     whole = [certify(bound.result) for bound in layers.layers]
 
-    def hurried(result, _):
+    def hurried(result, *_):
         found = whole[0] if result is layers.layers[0].result else whole[1]
         return replace(found, lower=None, skipped=("the lower bound",))
 
@@ -220,7 +220,7 @@ def test_a_layer_whose_certificate_is_weakened_by_a_deadline_keeps_its_bound(mon
 def test_a_layer_whose_certificate_proves_less_claims_less(monkeypatch):
     layers = solve_deep(noise(N=4, depth=3), gap=1e-2, restarts=1, width=2)
     monkeypatch.setattr(
-        cpcert.certificate.build, "certify", lambda result, _: replace(certify(result), lower=0.5 * result.lower)
+        cpcert.certificate.build, "certify", lambda result, *_: replace(certify(result), lower=0.5 * result.lower)
     )
     weaker, _ = certified_layers(layers)
     assert weaker.status is Status.CERTIFICATE_WEAKER and weaker.message == Status.CERTIFICATE_WEAKER.sentence

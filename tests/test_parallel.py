@@ -4,6 +4,8 @@ import contextlib
 import functools
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -207,3 +209,16 @@ def test_a_worker_of_a_cluster_dies(cutoff, monkeypatch, capsys, caplog, tmp_pat
             os.kill(saboteur.victim, 0)
     assert_same(alone(cutoff), found)
     assert found.closed and "runs in this process" not in caplog.text
+
+
+def test_a_task_that_nobody_waits_for_does_not_outlive_the_program():
+    program = """
+import time
+from cpcert.parallel import workers
+if __name__ == "__main__":
+    with workers(2) as crew:
+        task = crew.submit(time.sleep, 300)
+        while not task._future.running():
+            time.sleep(0.01)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

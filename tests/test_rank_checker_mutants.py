@@ -20,11 +20,12 @@ import test_rank_check
 import test_rank_searches
 from checker_mutants import mutants
 from kept_certificates import ANSWERS, FOLDER, spent
-from test_checker_mutants import SECONDS, _Late, _late, changed
+from test_checker_mutants import _Late, _late, changed
 
 from cpcert.certificate import rank_check
 
 SOURCE = Path(rank_check.__file__).read_text(encoding="utf-8")
+SECONDS = 10.0
 LEAST, LEAST_OF_SAMPLE = 0.85, 0.6
 # The file around a claim (tests/test_certificate_limits.py), and limits that others would do for.
 FILE = {"check", "read", "_read", "_unique", "_no_constant", "_no_float", "_short_integer"}

@@ -9,7 +9,7 @@ written and checked before a deadline, the norms of spectral.py, which cost next
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -21,6 +21,7 @@ from cpcert.certificate import check
 from cpcert.certificate.clock import NO_PROOF, NOT_TRIMMED, Clock, Late, check_seconds, network_seconds
 from cpcert.certificate.file import as_arrays, exact_problem, problem_header, rational_text, write
 from cpcert.certificate.proofs import WRITERS
+from cpcert.certificate.shares import checked
 from cpcert.certificate.task import Attempt, Task
 from cpcert.errors import ProofError
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
@@ -30,11 +31,14 @@ from cpcert.network import Network
 from cpcert.oracle.coordinates import unchanged
 from cpcert.oracle.frame import frame_of
 from cpcert.oracle.spectral import SpectralProof, spectral_bound
+from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
 from cpcert.rounding import round_down, round_up
 
 # Parts of the best scale that are tried: rounding may have put it a little outside the domain; D(0) ≥ 0 is always there.
 PARTS = (1.0, 1.0 - 2.0**-50, 1.0 - 2.0**-40, 0.5, 0.0)
+# A file that is not checked here gets the first attempt with at least this slack: the tightest ones may fail.
+UNCHECKED_SLACK = 2.0**-27
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,7 @@ class Certificate:
     """A certificate that the checker accepts. content: the file. lower ≤ P* ≤ upper (None: not claimed); gap = relative_gap.
 
     claim: "minimum" or "infeasible". skipped: what a deadline left out, each a phrase like "trimming the proof"; without
-    one, it is empty.
+    one, it is empty. checked: False if the checker was not asked: then all of this is only what the file says.
     """
 
     content: bytes
@@ -50,6 +54,7 @@ class Certificate:
     lower: float | None
     upper: float | None
     skipped: tuple[str, ...] = ()
+    checked: bool = True
 
     @property
     def weakened(self) -> bool:
@@ -62,13 +67,28 @@ class Certificate:
         return relative_gap(self.upper, self.lower)
 
 
-def certify(result: SolveResult, deadline: float | None = None) -> Certificate | None:
+@dataclass(frozen=True, eq=False)
+class Checking:
+    """How certificates are checked. workers: who does it. later: not now, if there is a proof of a lower bound to check.
+
+    announce: called with the predicted seconds of a check before it begins.
+    """
+
+    workers: Workers = HERE
+    later: bool = False
+    announce: Callable[[float], None] | None = None
+
+
+NOW = Checking()
+
+
+def certify(result: SolveResult, deadline: float | None = None, checking: Checking = NOW) -> Certificate | None:
     """The certificate of what a result claims; None if it claims nothing that can be certified.
 
     A side that cannot be certified is left out, so that the certificate claims less rather than nothing. deadline: a
     `time.monotonic()`. A step is begun only if its predicted end is before it: first trimming is skipped, then further tries
     with a larger slack, then the proof of the search in favour of the spectral bound, then that side. `skipped` of the certificate
-    says which; None, too, where nothing could be done in time.
+    says which; None, too, where nothing could be done in time. checking: by whom, and whether now.
     """
     problem = result.problem
     clock = Clock(deadline)
@@ -89,9 +109,9 @@ def certify(result: SolveResult, deadline: float | None = None) -> Certificate |
     header |= {"claim": "minimum", "upper": upper}
     value = None if upper is None else upper["value"]
     if result.dual is not None:
-        accepted = _accepted_lower(problem, exact, result.dual, header, {**arrays, **upper_arrays}, clock)
+        accepted = _accepted_lower(problem, exact, result.dual, header, {**arrays, **upper_arrays}, clock, checking)
         if accepted is not None:
-            return Certificate(accepted[0], "minimum", accepted[1], value, tuple(clock.skipped))
+            return Certificate(accepted[0], "minimum", accepted[1], value, tuple(clock.skipped), not checking.later)
     if (
         upper is None
         or result.network is None
@@ -109,6 +129,7 @@ def _accepted_lower(
     header: dict[str, Any],
     arrays: dict[str, Any],
     clock: Clock,
+    checking: Checking,
 ) -> tuple[bytes, float] | None:
     """The file with a lower bound that the checker accepts, and that bound; None if there is none, or none in time."""
     for source, what in _sources(problem, dual):
@@ -120,12 +141,17 @@ def _accepted_lower(
         try:
             for attempt in writer(task, source.proof):
                 lower = _lower(task, attempt)
-                if lower is None:
+                if lower is None or (checking.later and attempt.bound < task.raised(UNCHECKED_SLACK)):
                     continue
                 lower_arrays = {"G": source.G.ravel(), **attempt.arrays}
-                clock.require(check_seconds(lower_arrays, problem))
+                seconds = (
+                    0.0 if checking.later else check_seconds(lower_arrays, problem) / max(checking.workers.count, 1)
+                )
+                clock.require(seconds)
                 before, content = content, write({**header, "lower": lower}, {**arrays, **lower_arrays})
-                if content != before and _accepted(content):
+                if checking.announce is not None and not checking.later:
+                    checking.announce(seconds)
+                if content != before and (checking.later or _accepted(content, checking.workers)):
                     return content, lower["value"]
         except ProofError:
             pass  # nothing may be claimed from this proof
@@ -162,9 +188,9 @@ def _lower(task: Task, attempt: Attempt) -> dict[str, Any] | None:
     return None
 
 
-def _accepted(content: bytes) -> bool:
+def _accepted(content: bytes, workers: Workers = HERE) -> bool:
     try:
-        check.check(content)
+        checked(content, workers)
     except check.Rejected:
         return False
     return True

@@ -18,12 +18,14 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from copy import copy
 from fractions import Fraction
 from functools import cmp_to_key
-from itertools import chain, compress, product
+from itertools import chain, compress, islice, product
 from math import isqrt
 from operator import mul
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 MAGIC = b"cpcert\x00\x01"
@@ -91,6 +93,64 @@ def storage(count: int, bits: int) -> int:
 def width(rows: Iterable[Iterable[int]]) -> int:
     """The bits of the largest entry."""
     return max(map(int.bit_length, chain.from_iterable(rows)), default=0)
+
+
+# -- shares of a proof -------------------------------------------------------------------------------------------------
+
+# Parts of a share, about: the more, the more evenly the work is divided.
+PARTS = 16
+
+
+class Share:
+    """The parts of a proof that are looked into by one of `of` checks of the same file; `of` = 1: all of it.
+
+    A part is a subtree. What lies above the parts all checks look into, so that nothing is left out by all of them.
+    """
+
+    def __init__(self, number: int, of: int) -> None:
+        self.number, self.of = number, of
+        self.loads = [0] * of
+
+    def left_out(self, nodes: Iterable[tuple[int, Vector]], size: int) -> dict[int, Vector]:
+        """The parts of a tree that other checks look into: the number of the first node → the counts of the part.
+
+        nodes: of each, depth first, how many children it has and its counts, the first of which is 1; size: of the whole proof.
+        """
+        most = size // (PARTS * self.of)
+        others = {}
+        for first, counts in sorted(subtrees(nodes, most).items(), key=lambda item: (-sum(item[1]), item[0])):
+            owner = self.loads.index(min(self.loads))
+            self.loads[owner] += sum(counts)
+            if owner != self.number:
+                others[first] = counts
+        return others
+
+
+def subtrees(nodes: Iterable[tuple[int, Vector]], most: int) -> dict[int, Vector]:
+    """The largest subtrees with at most so many counts: the number of the first node → the sums of the counts."""
+    found: dict[int, Vector] = {}
+    # Open nodes: number, sums so far, children to come, the small ones among the subtrees of the others.
+    path: list[tuple[int, Vector, list[int], list[tuple[int, Vector]]]] = []
+    for number, (children, counts) in enumerate(nodes):
+        path.append((number, counts, [children], []))
+        while path and not path[-1][2][0]:
+            first, sums, _, below = path.pop()
+            small = sum(sums) <= most
+            if not small:
+                found.update(below)
+            elif not path:
+                found[first] = sums
+            if path:
+                _, above, rest, siblings = path[-1]
+                above[:] = [a + b for a, b in zip(above, sums, strict=True)]
+                rest[0] -= 1
+                if small:
+                    siblings.append((first, sums))
+    return found
+
+
+WHOLE = Share(0, 1)
+SHARE: ContextVar[Share] = ContextVar("share", default=WHOLE)
 
 
 # -- the container (SPEC.md, "File") -----------------------------------------------------------------------------------
@@ -757,7 +817,12 @@ class Stream:
     """The integers of a proof, read in order; `take` gives the next, and StopIteration ends a proof that is cut off."""
 
     def __init__(self, values: Iterable[int]) -> None:
-        self.take: Callable[[], int] = iter(values).__next__
+        self.values = iter(values)
+        self.take: Callable[[], int] = self.values.__next__
+
+    def skip(self, count: int) -> None:
+        """Leave out so many integers."""
+        next(islice(self.values, count, count), None)
 
     def index(self, size: int) -> int:
         """The next integer, which must be one of 0 … size − 1."""
@@ -793,7 +858,7 @@ def check_coordinates(
     stretch = _stretch(list(zip(*Q, strict=True)), q)
     low = min(q + x, space.x)
     spend(multiplications(problem.N * space.n * r, width(Q), width(points)))
-    spend(problem.N * (space.n * (500 + width(space.points) + abs(space.x - low) + q + x - low) + 500 * problem.m))
+    spend(problem.N * (space.n * (500 + width(space.points) + space.x - low + q + x - low) + 500 * problem.m))
     rest = Fraction(0)
     for i, (old, new) in enumerate(zip(space.points, points, strict=True)):
         error = [(a << (space.x - low)) - (dot(row, new) << (q + x - low)) for a, row in zip(old, Q, strict=True)]
@@ -922,16 +987,20 @@ class Forest:
         self.bits = width(self.points)
         self.kept: float = 0
         self.room = BUDGET.get().memory / 2
+        # One of several checks keeps other rows than a single one would: it pays for the room of all.
+        self.rate = int(SHARE.get().of == 1)
+        if not self.rate:
+            spend(0, self.room)
 
     def row(self, i: int) -> Vector:
         """x̂_iᵀx̂_j over 2**−2p for all j, kept in `gram` as long as there is room."""
         size = storage(len(self.points), 2 * self.bits + 16)
         if self.kept + size > self.room:
-            spend(0, -self.kept)
+            spend(0, -self.kept * self.rate)
             self.kept = 0
             self.gram[:] = [[] for _ in self.points]
         self.kept += size
-        spend(multiplications(len(self.points) * (self.space.n + 4), self.bits, self.bits), size)
+        spend(multiplications(len(self.points) * (self.space.n + 4), self.bits, self.bits), size * self.rate)
         self.gram[i] = [dot(self.points[i], other) for other in self.points]
         return self.gram[i]
 
@@ -971,8 +1040,19 @@ class Trees:
     """The columns of the trees: the structure, and the multipliers y, ρ and μ apart."""
 
     def __init__(self, arrays: dict[str, Any]) -> None:
-        self.steps = Stream(_array(arrays, "proof", int))
-        self.y, self.rho, self.mu = (Stream(_array(arrays, name, int)) for name in ("y", "rho", "mu"))
+        columns = [_array(arrays, name, int) for name in ("proof", "y", "rho", "mu")]
+        self.steps, self.y, self.rho, self.mu = map(Stream, columns)
+        self.size = sum(map(len, columns))
+
+    def left_out(self) -> dict[int, Vector]:
+        """Of the tree that follows, the parts that other checks look into."""
+        share = SHARE.get()
+        return share.left_out(scan_tree(copy(self.steps.values)), self.size) if share.of > 1 else {}
+
+    def skip(self, counts: Vector) -> None:
+        """Leave out a part."""
+        for stream, count in zip((self.steps, self.y, self.rho, self.mu), counts[1:], strict=True):
+            stream.skip(count)
 
     def end(self) -> None:
         """Nothing may be left."""
@@ -980,14 +1060,47 @@ class Trees:
             stream.end()
 
 
+def scan_tree(steps: Iterator[int]) -> Iterator[tuple[int, Vector]]:
+    """Of each node how many children it has, and its counts: 1, then its integers in each of the columns."""
+    pending = 1
+    while pending:
+        integers = y = rho = mu = 0
+        while True:
+            op = next(steps)
+            if op == 1:
+                count = next(steps)
+                require(count >= 0, "tree: more multipliers than points")
+                y += sum([entry & 1 for entry in islice(steps, count)])
+                integers += 2 + count
+            elif op == 2:
+                _, count = next(steps), next(steps)
+                require(count >= 0, "tree: more multipliers than constraints")
+                next(islice(steps, count, count), None)
+                integers, rho, mu = integers + 3 + count, rho + 1, mu + count
+            else:
+                break
+        if op in (3, 4):
+            next(steps)
+        children = 2 * (op == 4)
+        pending += children - 1
+        yield children, [1, integers + 1 + (op in (3, 4)), y, rho, mu]
+
+
 def check_tree(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> None:
     """f(w) = Σ weights_i 2**e σ(x_iᵀw) ≤ u on the unit ball, by branch and bound (SPEC.md, "Trees")."""
     tree = Tree(forest, weights, e, u, trees)
     take = trees.steps.take
     nodes = [tree.root()]
+    left_out = trees.left_out()
+    number = 0
     while nodes:
         node = nodes.pop()
         tree.settle(-tree.node_size - 8 * len(node.path))  # its memory is given back
+        if number in left_out:
+            trees.skip(left_out[number])
+            number += left_out[number][0]
+            continue
+        number += 1
         while True:
             op = take()
             if op == 2:
@@ -1798,7 +1911,7 @@ class Frame:
         error = 0
         for i in live:
             row, column = space.points[i], columns[i]
-            e = 0 if self.m == 1 else max(abs(v) for v in row).bit_length() + x
+            e = max(abs(v) for v in row).bit_length() + x
             if self.m == 1:
                 row, column, unit = [abs(column[0]) * v for v in row], [1 if column[0] > 0 else -1], x + h
             else:
@@ -1856,6 +1969,15 @@ def scan_cones(stream: Iterator[int], count: int, r: int) -> tuple[int, int]:
     return most, deepest
 
 
+def nodes_of_cones(stream: Iterator[int], r: int) -> Iterator[tuple[int, Vector]]:
+    """Of each node of the tree of one orthant how many children it has, and its counts: itself, its θ."""
+    pending = 1
+    while pending:
+        inner = next(stream) != 0
+        pending += 1 if inner else -1
+        yield 2 * inner, [1, r * (not inner)]
+
+
 class Packed:
     """`count` signed integers in one: Σ s_i 2**(8·size·i), |s_i| < 2**(bits − 1). size: bytes of a lane, with room for sums of all."""
 
@@ -1898,18 +2020,26 @@ class Packed:
         raw = signs.to_bytes(self.size * self.count, "little")
         return raw[(self.bits - 1) // 8 :: self.size]
 
-    def values(self, packed: int) -> list[int]:
-        """The lanes one by one."""
-        half, size = 1 << (self.bits - 1), self.size
-        raw = (packed + self.top).to_bytes(size * self.count, "little")
-        return [int.from_bytes(raw[at : at + size], "little") - half for at in range(0, len(raw), size)]
+    def extremes(self, packed: Sequence[int], selectors: bytes) -> list[tuple[int, int]]:
+        """Of each selected lane, from the last to the first, the largest and the smallest of the values in several integers."""
+        half, take = 1 << (self.bits - 1), self.taker(selectors[::-1])
+        # With the highest byte first, bytes are ordered as the numbers are.
+        rows = [take.unpack((p + self.top).to_bytes(self.size * self.count, "big")) for p in packed]
+        read = int.from_bytes
+        return [
+            (read(a, "big") - half, read(b, "big") - half)
+            for a, b in zip(map(max, *rows), map(min, *rows), strict=True)
+        ]
 
-    def kept(self, packed: int, selectors: bytes, lanes: Packed) -> int:
-        """The selected lanes, packed into `lanes`."""
-        size = self.size
-        raw = (packed + self.top).to_bytes(size * self.count, "little")
-        chunks = [raw[at : at + size] for at in range(0, len(raw), size)]
-        return int.from_bytes(b"".join(compress(chunks, selectors)), "little") - lanes.top
+    def taker(self, selectors: bytes) -> Struct:
+        """What takes the selected lanes out of the bytes of all."""
+        skipped, taken = f"{self.size}x", f"{self.size}s"
+        return Struct("=" + "".join([taken if selected else skipped for selected in selectors]))
+
+    def kept(self, packed: int, taker: Struct, lanes: Packed) -> int:
+        """The lanes that are taken, packed into `lanes`."""
+        raw = (packed + self.top).to_bytes(self.size * self.count, "little")
+        return int.from_bytes(b"".join(taker.unpack(raw)), "little") - lanes.top
 
 
 # A vertex 2**e·u: (coordinates, e, folded sums (m), sums with all convex points (m), its groups of lanes, their signs).
@@ -1930,7 +2060,8 @@ class Cones:
         else:
             pairs = list(zip(frame.points, frame.weights, strict=True))
             rows = [frame.points, *([[h[k] * v for v in x] for x, h in pairs] for k in range(self.m))]
-        self.weights = frame.weights
+        # For several outputs, ĥ_i and ‖ĥ_i‖ rounded up.
+        self.weights = [] if self.one else [[*h, root_up(dot(h, h))] for h in frame.weights]
         self.numerator, self.denominator = frame.bound.numerator, frame.bound.denominator
         self.edges = [(a, b) for a in range(self.n) for b in range(a + 1, self.n)]
         bits = max(map(width, rows)) + halvings + (self.n * THETA).bit_length() + 1
@@ -1991,6 +2122,7 @@ class Cones:
                 continue
             spend(300 * old.count * len(vertices) * (1 if self.one else 1 + self.m))
             selectors = old.selectors(open_lanes)
+            taker = old.taker(selectors)
             new = Packed(count, old.bits, old.size)
             parts = (group,) if self.one else tuple(range(1 + self.m))
             changed: list[Vertex] = []
@@ -2001,7 +2133,7 @@ class Cones:
                     value = value if group == 0 else [value[0] - on]
                 else:
                     fold = [v + old.chosen(p, every) for v, p in zip(fold, packed[1:], strict=True)]
-                packed = [old.kept(p, selectors, new) if k in parts else p for k, p in enumerate(packed)]
+                packed = [old.kept(p, taker, new) if k in parts else p for k, p in enumerate(packed)]
                 signs = [new.signs(packed[k]) if k == group else s for k, s in enumerate(signs)]
                 changed.append((u, e, fold, value, packed, signs))
             vertices = changed
@@ -2040,22 +2172,14 @@ class Cones:
             every &= vertex[5][0]
             some |= vertex[5][0]
         selectors = group.selectors(some ^ every)
-        chosen = list(compress(weights, selectors))
+        chosen = list(compress(weights, selectors))[::-1]
         spend(len(chosen) * (200 * self.n + 500 * self.m))
-        new = Packed(len(chosen), group.bits, group.size)
-        shift = [0] * self.m
-        spread = 0
+        *shift, spread = [0] * (self.m + 1)
         if chosen:
-            values = [
-                [v << (top - vertex[1]) for v in new.values(group.kept(vertex[4][0], selectors, new))]
-                for vertex in vertices
-            ]
-            for h, *s in zip(chosen, *values, strict=True):
-                p, q = max(s), -min(s)
-                if p > 0 and q > 0:
-                    e = -(-p * q // (p + q))
-                    shift = [a + e * b for a, b in zip(shift, h, strict=True)]
-                    spread += e * root_up(dot(h, h))
+            # The smallest is below 0, the largest is not.
+            pairs = group.extremes([vertex[4][0] << (top - vertex[1]) for vertex in vertices], selectors)
+            errors = [-(p * q // (p - q)) for p, q in pairs]
+            *shift, spread = [dot(errors, column) for column in zip(*chosen, strict=True)]
         result = []
         for vertex in vertices:
             k = top + 1 - vertex[1]
@@ -2063,20 +2187,28 @@ class Cones:
             result.append((root_up(dot(rest, rest)) + spread, k))
         return result
 
-    def check(self, signs: Sequence[int], take: Callable[[], int], theta: Callable[[], int]) -> None:
-        """The tree of one orthant."""
+    def check(self, signs: Sequence[int], tree: Stream, thetas: Stream, left_out: dict[int, Vector]) -> None:
+        """The tree of one orthant, without the parts that are left out."""
+        take, theta, number = tree.take, thetas.take, 0
         parts = len(self.lanes)
         spend(sum(group.work for group in self.lanes) * 12 * self.n)
         open_cones = [(self.lanes, self.root(signs), self.weights, 0)]
         while open_cones:
             lanes, vertices, weights, age = open_cones.pop()
+            if number in left_out:
+                nodes, numbers = left_out[number]
+                tree.skip(nodes)
+                thetas.skip(numbers)
+                number += nodes
+                continue
+            number += 1
             code = take()
             work = 800 * self.m + sum(group.work for group in lanes)
             if not code:
                 spend(4 * len(vertices) * work + self.price)
-                numbers = [theta() for _ in vertices]
-                require(all(0 <= t <= THETA for t in numbers), "spatial: theta is out of its range")
-                require(self.leaf(lanes, vertices, weights, numbers), "spatial: a cone is not below the bound")
+                given = [theta() for _ in vertices]
+                require(all(0 <= t <= THETA for t in given), "spatial: theta is out of its range")
+                require(self.leaf(lanes, vertices, weights, given), "spatial: a cone is not below the bound")
                 continue
             spend((8 + 2 * parts) * work)
             a, b = self.edges[code - 1]
@@ -2099,6 +2231,7 @@ def check_spatial(
     stream, scanned = Stream(tree), iter(tree)
     spend(1000 * len(tree))
     edges, orthants = r * (r - 1) // 2, list(product((1, -1), repeat=r))
+    share = SHARE.get()
     for sign in (1, -1) if problem.m == 1 else (1,):
         shapes = [scan_cones(scanned, edges, r) for _ in orthants]
         halvings, deepest = (max(numbers) for numbers in zip(*shapes, strict=True))
@@ -2109,7 +2242,8 @@ def check_spatial(
         spend(r * lanes * (500 + bits), held)
         cones = Cones(frame, sign, halvings)
         for signs in orthants:
-            cones.check(signs, stream.take, theta.take)
+            left_out = share.left_out(nodes_of_cones(copy(stream.values), r), len(tree)) if share.of > 1 else {}
+            cones.check(signs, stream, theta, left_out)
         spend(0, -held)
     stream.end()
     theta.end()
@@ -2146,11 +2280,26 @@ CLAIMS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any], dict[str, Any
 
 def check(content: bytes) -> dict[str, Any]:
     """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
+    return check_share(content, 0, 1)[0]
+
+
+def work_of(size: int) -> int:
+    """What a file of so many bytes may cost."""
+    return WORK + WORK_RATE * size * size
+
+
+def check_share(content: bytes, number: int, of: int) -> tuple[dict[str, Any], float]:
+    """(the claim, the work) of a check that leaves out parts of the proof, which the others of `of` such checks look into.
+
+    The claim is proven if it is that of all numbers 0 … of − 1, and if their works add up to no more than `work_of` allows. Raises
+    Rejected.
+    """
     size = len(content)
     memory = min(MEMORY + MEMORY_RATE * size, MEMORY_MOST)
-    token = BUDGET.set(Budget(WORK + WORK_RATE * size * size, memory))
+    budget = Budget(work_of(size), memory)
+    token, share = BUDGET.set(budget), SHARE.set(Share(number, of))
     try:
-        return _claim(content)
+        return _claim(content), work_of(size) - budget.work
     except StopIteration:
         raise Rejected("the proof is cut off") from None
     except MemoryError:
@@ -2160,6 +2309,7 @@ def check(content: bytes) -> dict[str, Any]:
         raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
     finally:
         BUDGET.reset(token)
+        SHARE.reset(share)
 
 
 def _claim(content: bytes) -> dict[str, Any]:

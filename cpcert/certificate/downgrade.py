@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cpcert.certificate import build
+from cpcert.certificate.build import NOW, Checking
 from cpcert.parallel import OutOfTime, late, out_of_time_at
-from cpcert.printing import rounded_up
+from cpcert.printing import enclosure, rounded_up
 from cpcert.status import Status, notes_of
 
 if TYPE_CHECKING:
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 WEAKER = 1.01
 
 
-def certified(result: SolveResult, deadline: float | None = None) -> tuple[SolveResult, Certificate | None]:
+def certified(
+    result: SolveResult, deadline: float | None = None, checking: Checking = NOW
+) -> tuple[SolveResult, Certificate | None]:
     """The result with the bounds that its certificate proves, and the certificate.
 
     Where it proves less than the solver claimed, the result claims less. An interruption, and a deadline (a
     `time.monotonic()`) that passes, leave the solver's own proven bounds, without a certificate.
     """
-    found, missing = certify_in_time(result, deadline)
+    found, missing = certify_in_time(result, deadline, checking)
+    if found is not None and not found.checked:
+        return unchecked(result, found), found
     if missing:
         return replace(result, notes=(*result.notes, missing)), None
     if result.status == Status.INFEASIBLE:
@@ -43,14 +48,22 @@ def certified(result: SolveResult, deadline: float | None = None) -> tuple[Solve
     return proven, found
 
 
-def certify_in_time(result: SolveResult, deadline: float | None) -> tuple[Certificate | None, str]:
+def unchecked(result: SolveResult, found: Certificate) -> SolveResult:
+    """The result of a run whose certificate nobody has checked: it claims nothing, and says what the file does."""
+    claims = f"the file claims that the global minimum is {enclosure(found.lower, found.upper)}"
+    return replace(result, status=Status.UNCHECKED, lower=None, upper=None, gap=None, notes=(claims,))
+
+
+def certify_in_time(
+    result: SolveResult, deadline: float | None, checking: Checking = NOW
+) -> tuple[Certificate | None, str]:
     """(the certificate, nothing to say), or (None, why there is none although there may be one, and what the bounds rest on).
 
     (None, "") where the certificate claims nothing. One that claims less for want of time is not taken.
     """
     try:
         with out_of_time_at(deadline):
-            found = build.certify(result, deadline)
+            found = build.certify(result, deadline, checking)
     except KeyboardInterrupt as cut:
         return None, _without_certificate(cut)
     if late(deadline) if found is None else found.weakened:

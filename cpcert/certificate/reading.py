@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.certificate import check, deep_check, rank_check
+from cpcert.certificate.shares import checked
 from cpcert.errors import InputError
 from cpcert.outcomes import Spoken
+from cpcert.parallel import HERE, Workers
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -76,9 +78,9 @@ class Claim:
         return f"{about} lies in [{self.lower!r}, {self.upper!r}]"
 
 
-def read_claim(path: Path) -> Claim:
+def read_claim(path: Path, workers: Workers = HERE) -> Claim:
     """What a certificate of `solve` (check.py, deep_check.py) or a proof about a matrix (rank_check.py) proves, as its
-    checker says it.
+    checker says it. workers: for the trees of check.py; the answer does not depend on them.
 
     Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
     file is read than its first bytes, if they are those of no kind.
@@ -99,7 +101,7 @@ def read_claim(path: Path) -> Claim:
     try:
         if content.startswith(deep_check.MAGIC):
             return Claim.of(deep_check.check(content))
-        return Claim.of((check if certificate else rank_check).check(content))
+        return Claim.of(checked(content, workers) if certificate else rank_check.check(content))
     except (deep_check.Rejected, rank_check.Rejected) as error:
         raise check.Rejected(str(error)) from None
 

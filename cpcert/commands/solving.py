@@ -26,6 +26,7 @@ from cpcert.commands import (
 )  # fmt: skip
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
+from cpcert.printing import about
 from cpcert.status import Status
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from cpcert.problem import Problem
     from cpcert.report import PathOutcome, SolveOutcome
     from cpcert.width.answers import WidthOutcome
+
+
+# Seconds of a check that are worth a word before it begins.
+LONG_CHECK = 10.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def solve(
     scope: Literal["global", "blockwise"] = "global",
     plot: Flag = False,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
+    check: Literal["now", "later"] = "now",
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
@@ -113,6 +119,9 @@ def solve(
         Draw the trace and, for one-dimensional data, the function, into the folder of --out or the current one.
     certificate
         Write the certificate into the folder of --out or the current one. --no-certificate: do not.
+    check
+        now, or later: write the certificate unchecked. Nothing is proven then until `cpcert verify` accepts it, and the exit
+        code is 1.
     """
     entered = time.monotonic()
     from cpcert.instance import load_instance
@@ -126,6 +135,12 @@ def solve(
         raise InputError(
             "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
         )
+    if problem.depth > 2 and check == "later":
+        raise InputError(
+            "--check: later is for depth 2; the certificates of deeper networks take no time, leave it out"
+        )
+    if check == "later" and not certificate:
+        raise InputError("--check: later writes a certificate; leave out --no-certificate")
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
     start = None if warm_start is None else _warm_start(warm_start, problem)
@@ -136,14 +151,16 @@ def solve(
         deadline = _deadline(problem, settings.time_limit, entered, certificate)
         if problem.depth > 2:
             return _solve_deep(problem, settings, crew, start, scope, as_json, out, certificate, deadline)
-        by = deadline if certificate else None
+        by = deadline if certificate and check == "now" else None
         result = solve_and_show(problem, settings, workers=crew, warm_start=start, certificate_by=by)
-    proof = None
-    if certificate:
-        from cpcert.certificate.downgrade import certified
+        proof = None
+        if certificate:
+            from cpcert.certificate.build import Checking
+            from cpcert.certificate.downgrade import certified
 
-        print("writing and checking the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
-        result, proof = certified(result, deadline)
+            what = "writing and checking" if check == "now" else "writing"
+            print(f"{what} the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
+            result, proof = certified(result, deadline, Checking(crew, check == "later", _announce_check))
     outcome, folder = _outcome(result), out or Path()
 
     def save() -> SolveOutcome:
@@ -159,6 +176,13 @@ def solve(
         return written
 
     return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
+
+
+def _announce_check(seconds: float) -> None:
+    """Say how long a check takes, if it is long."""
+    if seconds >= LONG_CHECK:
+        how = "more --workers are quicker, --check later writes the certificate unchecked"
+        print(f"the check takes about {about(seconds, 2)} s ({how})", file=sys.stderr, flush=True)
 
 
 def _outcome(result: SolveResult) -> SolveOutcome:
@@ -247,6 +271,7 @@ def verify(
     /,
     *,
     instance: str | None = None,
+    workers: int = 1,
     as_json: AsJson = False,
 ) -> int:
     """Check a certificate in exact arithmetic and say what it proves.
@@ -263,6 +288,8 @@ def verify(
         The certificate: NAME.cpcert of `solve`, or the proof (JSON) of `cprank`, `rank` or `bipartite`.
     instance
         An instance file: reject the certificate unless it is about exactly this problem.
+    workers
+        Processes for the trees of long proofs; the answer does not depend on it.
     as_json
         Print one JSON object instead of a sentence.
     """
@@ -270,6 +297,7 @@ def verify(
 
     from cpcert.certificate.check import Rejected
     from cpcert.certificate.reading import read_claim
+    from cpcert.parallel import workers as start_workers
 
     expected = None
     if instance is not None:
@@ -278,7 +306,8 @@ def verify(
         expected = load_instance(instance).problem().sha256
     claim, reason = None, None
     try:
-        claim = read_claim(certificate)
+        with start_workers(workers) as crew:
+            claim = read_claim(certificate, crew)
         if expected is not None and claim.sha256 != expected:
             claim, reason = None, f"it is about another problem than {instance}"
     except Rejected as error:
