@@ -107,7 +107,8 @@ def main() -> None:
     ]
     notes = (
         f"Seconds are CPU seconds; SCIP stops after {SCIP_SECONDS:g}, Gurobi after as many on the clock. ratio: theirs / cpcert "
-        "(median of six runs, half before theirs and half after). cpcert's bound includes rounding; theirs hold up to their tolerances, about 1e-6."
+        "(median of six runs, half before theirs and half after). cpcert's bound includes rounding; theirs hold up to their "
+        "tolerances, about 1e-6."
     )
     tables.write("oracle_vs_scip", "Branch and bound against SCIP and Gurobi", headings, rows, data, notes)
 
