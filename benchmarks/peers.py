@@ -196,3 +196,46 @@ def scip_maximum(points: np.ndarray, g: np.ndarray, target: float, limit: float,
     proven = model.getStatus() == "infeasible" or float(model.getDualbound()) <= limit
     bound = limit if proven else float(model.getDualbound())
     return MixedInteger(proven, bound, int(model.getNTotalNodes()), spent)
+
+
+def gurobi_maximum(
+    points: np.ndarray, g: np.ndarray, target: float, limit: float, seconds: float
+) -> MixedInteger | None:
+    """The same program for Gurobi, one thread; None where gurobipy is not installed. It stops once its bound is at most `limit`.
+
+    The licence that comes with gurobipy is enough: at most 200 variables with a quadratic constraint.
+    """
+    try:
+        import gurobipy
+    except ImportError:
+        return None
+    with gurobipy.Env(params={"OutputFlag": 0}) as environment, gurobipy.Model(env=environment) as model:
+        for name, value in {
+            "Threads": 1, "TimeLimit": seconds, "MIPGap": 1e-9, "BestBdStop": limit, "Cutoff": limit
+        }.items():  # fmt: skip
+            model.setParam(name, value)
+        N, r = points.shape
+        w = [model.addVar(lb=-1.0, ub=1.0) for _ in range(r)]
+        model.addConstr(gurobipy.quicksum(v * v for v in w) <= 1.0)
+        terms = []
+        for i in range(N):
+            norm = float(np.linalg.norm(points[i]))
+            if g[i] == 0.0 or norm == 0.0:
+                continue
+            s = model.addVar(lb=-norm, ub=norm)
+            model.addConstr(s == gurobipy.quicksum(float(points[i, k]) * w[k] for k in range(r)))
+            h = model.addVar(lb=0.0, ub=norm)
+            if g[i] > 0.0:
+                z = model.addVar(vtype=gurobipy.GRB.BINARY)
+                model.addConstr(h <= norm * z)
+                model.addConstr(h <= s + norm * (1 - z))
+            else:
+                model.addConstr(h >= s)
+            terms.append(float(g[i] / target) * h)
+        model.setObjective(gurobipy.quicksum(terms), gurobipy.GRB.MAXIMIZE)
+        started = time.process_time()
+        model.optimize()
+        spent = time.process_time() - started
+        # Cut off: nothing exceeds the limit.
+        proven = model.Status == gurobipy.GRB.CUTOFF or model.ObjBound <= limit
+        return MixedInteger(proven, limit if proven else model.ObjBound, int(model.NodeCount), spent)

@@ -24,7 +24,7 @@ def machine() -> str:
         pass
     threads = os.environ.get("OMP_NUM_THREADS", "any number of")
     packages = []
-    for name in ("numpy", "scipy", "numba", "clarabel", "pyscipopt"):
+    for name in ("numpy", "scipy", "numba", "clarabel", "pyscipopt", "gurobipy"):
         try:
             packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:

@@ -17,8 +17,14 @@ import numba
 _in_memory = False
 
 
-def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """numba.njit with these options, `cache` where there is a folder for it; else one line on stderr says what that costs."""
+def njit(*, counted: bool = True, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """numba.njit with these options, `cache` where there is a folder for it; else one line on stderr says what that costs.
+
+    counted: whether references to arrays are counted. A kernel that makes no arrays and returns none can do without: its caller
+    keeps them alive, and counting those in tuples, at every call, took two fifths of the branch and bound.
+    """
+    if not counted:
+        options["_nrt"] = False
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:

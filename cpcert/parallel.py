@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -74,10 +74,22 @@ def _report(error: Exception) -> None:
 
 
 class Workers:
-    """An executor (None: this process) and about how many tasks it runs at the same time (0: none but the caller's)."""
+    """An executor (None: this process) and about how many tasks it runs at the same time (0: none but the caller's).
 
-    def __init__(self, executor: Executor | None = None, count: int = 0) -> None:
-        self.executor, self.count = executor, count
+    threads: an executor of this process with as many threads, for tasks that spend their time in kernels without the GIL.
+    """
+
+    def __init__(self, executor: Executor | None = None, count: int = 0, threads: Executor | None = None) -> None:
+        self.executor, self.count, self.threads = executor, count, threads
+
+    def in_threads(self) -> Workers:
+        """The threads, if there are any; else these workers."""
+        return self if self.threads is None else Workers(self.threads, self.count, self.threads)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tasks run in other processes, which a deadline of this one does not reach."""
+        return self.executor is not self.threads
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Task[T]:
         """The task of calling function(*arguments)."""
@@ -167,10 +179,12 @@ def workers(count: int = 1, dask: str | None = None) -> Iterator[Workers]:
     else:
         # A fork would copy the locks of the libraries' threads.
         pool = _Processes(count, mp_context=multiprocessing.get_context("spawn"))
+        threads = ThreadPoolExecutor(count)
         try:
-            yield Workers(pool, count)
+            yield Workers(pool, count, threads)
         finally:
             pool.end()
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Processes(ProcessPoolExecutor):

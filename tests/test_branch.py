@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cpcert.errors import ProofError
-from cpcert.oracle.ascent import ascend
+from cpcert.oracle.ascent import ascend, starting_points
 from cpcert.oracle.branch import branch_and_bound
+from cpcert.oracle.lanes import WIDTH
 from cpcert.oracle.least_norm import evaluate
 from cpcert.oracle.rung import Limits
 from cpcert.oracle.tree_language import BOUND, BRANCH, EMPTY, FIRST, TIGHTEN, kind_of, starts
@@ -123,6 +124,74 @@ def test_every_step_of_the_proof_holds_exactly(seed):
         result = branch_and_bound(points, kappa, linear, 1.3 * float(result.values.max()))
     assert result.closed and result.proof is not None
     assert check_proof(result.proof) == result.nodes == len(result.proof.tree)
+
+
+def awkward_problem(seed):
+    """Ties and zero points, duplicates and opposites, extreme scales of all and of each point, nearly parallel points, a bias; with
+    the κ and c of four activations."""
+    rng = np.random.default_rng(seed)
+    N, r = int(rng.integers(1, 16)), int(rng.integers(1, 8))
+    points, g = rng.standard_normal((N, r)), rng.standard_normal(N)
+    kind = seed % 7
+    if kind == 0:
+        points = rng.integers(-2, 3, (N, r)).astype(float)
+    elif kind == 1 and N > 2:
+        points[N // 2 :] = points[: N - N // 2] * rng.choice([-1.0, 1.0, 2.0, 0.5], (N - N // 2, 1))
+    elif kind == 2:
+        points, g = points * 10.0 ** rng.integers(-100, 101), g * 10.0 ** rng.integers(-30, 31)
+    elif kind == 3:
+        points *= 10.0 ** rng.uniform(-6, 6, (N, 1))
+    elif kind == 4:
+        points[rng.random(N) < 0.3], g = 0.0, np.sign(g)
+    elif kind == 5:
+        points = points[:, :1] + 1e-7 * points
+    else:
+        points[:, -1] = 1.0
+    slope = (0.0, 0.3, -0.4, -1.0)[seed // 7 % 4]
+    return points, (1.0 - slope) * g, slope * (g @ points)
+
+
+def awkward(seeds):
+    """How many trees of these problems were checked, step by step."""
+    checked = 0
+    for seed in seeds:
+        points, kappa, linear = awkward_problem(seed)
+        rows, factors = np.vstack([points, linear, -linear]), np.append(kappa, [1.0, -1.0])
+        W, _ = starting_points(rows, factors[np.newaxis], 20, 0)
+        values = ascend(rows, factors[np.newaxis], 1.0, 0.0, W, np.ones((len(W), 1)))[2]
+        best = float(values[0]) if len(values) else 0.0
+        for ratio in (1.0 + 1e-6, 1.1, 1.7, 0.9):
+            result = branch_and_bound(points, kappa, linear, ratio * best)
+            assert result.upper_bound >= best * (1.0 - 1e-12)
+            assert not (result.closed and ratio < 1.0)
+            if result.closed and result.nodes < 400:
+                assert check_proof(result.proof) == result.nodes
+                checked += 1
+    return checked
+
+
+def test_every_step_holds_for_awkward_problems():
+    assert awkward(range(28)) > 50
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("part", range(8))
+def test_every_step_holds_for_many_awkward_problems(part):
+    assert awkward(range(100 + 300 * part, 400 + 300 * part)) > 500
+
+
+def test_more_directions_than_lanes():
+    """A tree whose nodes tighten more directions with signs than fit in one batch."""
+    rng = np.random.default_rng(2)
+    points, kappa = rng.standard_normal((40, 4)), rng.standard_normal(40)
+    result = branch_and_bound(points, kappa, np.zeros(4), 1.1 * best_of(points, kappa, np.zeros(4)))
+    assert result.closed
+    most, count = 0, 0
+    for kind, data in recorded(result.proof):
+        count = count + (len(data) > 4) if kind == TIGHTEN else 0
+        most = max(most, count)
+    assert most > WIDTH
+    assert check_proof(result.proof) == result.nodes
 
 
 def test_a_false_proof_is_noticed():

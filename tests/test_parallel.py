@@ -126,6 +126,15 @@ def test_the_order_of_the_workers_does_not_matter(count, cutoff, last_first):
         assert len(crew.tasks) > count or value < 0.9 or found.nodes <= 41
 
 
+def test_threads_make_the_same_tree(cutoff):
+    """The workers of a command have threads for kernels without the GIL; no process is started for these."""
+    with workers(2) as crew:
+        assert not crew.in_threads().elsewhere and crew.elsewhere and not HERE.in_threads().elsewhere
+        for value in (1.0, 0.8):
+            assert_same(alone(value * cutoff), search(value * cutoff, crew))
+        assert not crew.executor._processes
+
+
 def test_a_bound_of_a_search_cut_short_holds(cutoff):
     top = largest()
     for limit in (0, 30, 200):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from cpcert.compiled import njit
-from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID
 from cpcert.oracle.tree_language import (
     BOUND,
     BRANCH,
     COUNT,
     EMPTY,
     FIRST,
+    MU_GRID,
     PAIRS,
     RHO,
+    RHO_GRID,
     SIDE,
     TIGHTEN,
+    Y_GRID,
     kind_of,
     plus_first,
     point_of,

@@ -24,11 +24,10 @@ from cpcert.certificate.recorded_tree import Tree, needed
 from cpcert.certificate.task import SLACKS, Attempt, Task
 from cpcert.oracle.arrangement import ArrangementProof
 from cpcert.oracle.branch import BranchProof, branch_and_bound
-from cpcert.oracle.branch_kernels import MU_GRID, RHO_GRID, Y_GRID
 from cpcert.oracle.coordinates import unchanged
 from cpcert.oracle.frame import Frame
 from cpcert.oracle.one_output import SignedProof
-from cpcert.oracle.tree_language import node_count, starts
+from cpcert.oracle.tree_language import MU_GRID, RHO_GRID, Y_GRID, node_count, starts
 
 # The columns of SPEC.md: structure, y, ρ, μ.
 COLUMNS = ("proof", "y", "rho", "mu")

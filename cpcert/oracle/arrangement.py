@@ -26,9 +26,8 @@ import numpy as np
 
 from cpcert.compiled import njit
 from cpcert.oracle.ascent import ascend, starting_points
-from cpcert.oracle.branch_kernels import FLOOR
 from cpcert.oracle.frame import Rows
-from cpcert.oracle.least_norm import INFINITE, Workspace, evaluate, min_norm
+from cpcert.oracle.least_norm import FLOOR, INFINITE, Workspace, evaluate, min_norm
 from cpcert.oracle.spectral import row_norms
 from cpcert.rounding import EPS
 

@@ -31,9 +31,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cpcert.errors import ProofError
-from cpcert.oracle.branch_kernels import FINISHED, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance
+from cpcert.oracle.branch_kernels import FINISHED, ROUNDS, RUNNING, SMALLEST, Claim, Found, Stack, advance, rooms
 from cpcert.oracle.frame import Rows
-from cpcert.oracle.least_norm import Workspace
 from cpcert.oracle.rung import NO_LIMITS, Limits
 from cpcert.parallel import Task, Workers, late, wait
 from cpcert.rounding import EPS
@@ -42,7 +41,7 @@ NODES_PER_CALL = 500
 # Nodes of the first call of a search with a deadline, and the seconds that a call should stay below.
 FIRST_CALL, SECONDS_PER_CALL = 8, 0.1
 # Nodes before a search is cut into tasks, and nodes of a task. They are a part of the search: another number, another result.
-FIRST_NODES, TASK_NODES = 1000, 250
+FIRST_NODES, TASK_NODES = 250, 250
 # Tasks given to the workers in advance.
 TASKS_PER_WORKER = 2
 STEP_BUFFER = 8 * 10**6
@@ -164,8 +163,7 @@ class _Search:
         self.stack.path[0, :signs], self.stack.sign[0, :signs] = start.path, start.sign
         self.stack.bound[0] = start.bound
         self.stack.counts[0] = 1
-        size = max(N, r) + 2
-        self.work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+        self.rooms = rooms(N, r, depth)
         self.found = Found(np.zeros((max_atoms, r)), np.zeros(max_atoms))
         worst = ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4  # of one node
         self.steps = np.zeros(max(STEP_BUFFER, worst) if record else 0)
@@ -173,7 +171,7 @@ class _Search:
     def advance(self, nodes: int) -> tuple[int, np.ndarray, np.ndarray]:
         """Returns the status, the tree entries of this call, and its steps."""
         tree = np.zeros(nodes, np.int32)
-        status = advance(self.claim, self.stack, self.work, self.found, tree, self.steps, NODES_AFTER_ATOM)
+        status = advance(self.claim, self.stack, *self.rooms, self.found, tree, self.steps, NODES_AFTER_ATOM)
         count = self.stack.counts
         return status, tree[: count[3]], self.steps[: count[4]]
 
@@ -269,7 +267,7 @@ class _Subtrees:
     def _submit(self, deadline: float | None) -> Task[Explored]:
         """Keep the workers busy with the subtrees next in order, at least with the first, whose task is returned."""
         # A task elsewhere is not waited for after the deadline; and another machine has another clock.
-        limits = (TASK_NODES, deadline if self.workers.executor is None else None)
+        limits = (TASK_NODES, None if self.workers.elsewhere else deadline)
         busy = sum(subtree.task is not None and not subtree.unfolded for subtree in self.pending)
         for subtree in reversed(self.pending):
             if subtree.task is None and (subtree is self.pending[-1] or busy < TASKS_PER_WORKER * self.workers.count):
@@ -329,7 +327,7 @@ def branch_and_bound(
     deadline = limits.deadline
     parts = [explore(*problem, None, int(min(FIRST_NODES, limit)), deadline)]
     nodes = len(parts[0].tree)
-    subtrees = _Subtrees(problem, parts[0].open, limits.workers)
+    subtrees = _Subtrees(problem, parts[0].open, limits.workers.in_threads())
     try:
         while subtrees.pending and nodes < limit and not len(parts[-1].atoms):
             found = None if late(deadline) else subtrees.next(limit - nodes, deadline)

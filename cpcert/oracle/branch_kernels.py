@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cpcert.compiled import njit
-from cpcert.oracle.least_norm import INFINITE, ascent_step, evaluate, min_norm
-from cpcert.oracle.tree_language import BOUND, BRANCH, CLOSE, EMPTY, TIGHTEN
+from cpcert.oracle.least_norm import FLOOR, INFINITE, TINY, Workspace, ascent_step, evaluate, min_norm
+from cpcert.oracle.tightening import Directions, directions, tighten
+from cpcert.oracle.tree_language import BOUND, BRANCH, CLOSE, EMPTY, Y_GRID
 from cpcert.rounding import EPS
 
 # Numbers of cycles and rounds: they change the speed, never the validity. Measured on gaussian and diabetes problems
@@ -22,22 +23,14 @@ CYCLES = 50
 FINAL_CYCLES = 2000
 ROUNDS = 10
 STALL = 0.8
-TIGHTEN_CYCLES = 5
-TIGHTEN_FRACTION = 0.1
 SEARCH_EVERY = 4
 SEARCH_STEPS = 4
-# A tightened bound must shorten the interval by this part; less is not worth its place in the proof.
-GAIN = 0.04
 # An interval below this is nearly a point.
 SHORT = 1e-6
 # A ‖ĉ‖ below this part of the cutoff counts as 0 when the point to branch on is chosen.
 FAINT = 1e-6
-# Multipliers are rounded to these grids (y relative to κ) before they prove anything, so that a proof is short when written.
-Y_GRID, MU_GRID, RHO_GRID = 2.0**-24, 2.0**-14, 2.0**-18
-# A cap that is nearly the whole ball says nothing; a direction below TINY has no square in floating point.
-USEFUL, TINY = -0.999, 1e-140
-# Cutoffs and multiples of it that are worked with; FLOOR covers what underflow can lose, far below any rounding.
-SMALLEST, FLOOR = 1e-150, 1e-280
+# The least cutoff that is worked with; 1/SMALLEST is the largest.
+SMALLEST = 1e-150
 
 RUNNING, FINISHED, FOUND = 0, 1, 2
 
@@ -73,7 +66,7 @@ class Found(NamedTuple):
     values: np.ndarray
 
 
-class _Node(NamedTuple):
+class Node(NamedTuple):
     """The node that is being visited. depth is handed along beside it: the signs branched on are the first so many."""
 
     low: np.ndarray  # (N,) l
@@ -82,12 +75,10 @@ class _Node(NamedTuple):
     path: np.ndarray  # (D,) points whose sign was branched on
     sign: np.ndarray  # (D,) and those signs
     branched: np.ndarray  # (N,) whether the point is on the path
-    mu_lower: np.ndarray  # (N,) the box of μ of the points on the path
-    mu_upper: np.ndarray
 
 
-class _Scratch(NamedTuple):
-    """What `advance` works with."""
+class Scratch(NamedTuple):
+    """Room for vectors."""
 
     c: np.ndarray  # (r,) ĉ
     direction: np.ndarray  # (r,) ĉ/‖ĉ‖, later the neuron
@@ -95,61 +86,24 @@ class _Scratch(NamedTuple):
     moving: np.ndarray  # (N + 1,) coordinates of y that move
     lower: np.ndarray  # (N,) their box
     upper: np.ndarray
-    mu: np.ndarray  # (N,)
     given: np.ndarray  # (N,) whether y_i is a number of its own
 
 
-@njit(cache=True)
-def _support(points, norms, square, path, depth, mu_lower, mu_upper, i, side, c, norm_c, cap, rho, mu, z, work):
-    """Inequality (2): a proven upper bound of side·x_iᵀw on the node's cap. mu holds the multipliers; returns (v, ρ)."""
-    r = points.shape[1]
-    for k in range(r):
-        z[k] = side * points[i, k] + rho * c[k]
-    for q in range(depth):
-        mu[path[q]] = 0.0
-    ratio = cap / norm_c
-    best = 1e300
-    for _ in range(TIGHTEN_CYCLES):
-        v = min_norm(points, square, path, depth, mu_lower, mu_upper, mu, z, np.int64(2), 0.0, 1e-3, work) - rho * cap
-        if v > best - 0.02 * norms[i] or v <= 0.0 or not USEFUL < ratio < 1.0 - 1e-12 or norm_c < TINY:
-            break
-        best = v
-        dot = 0.0
-        zz = 0.0
-        for k in range(r):
-            dot += z[k] * c[k]
-            zz += z[k] * z[k]
-        s = cap * math.sqrt(max(0.0, zz - dot * dot / (norm_c * norm_c)) / (1.0 - ratio * ratio))
-        new = max(0.0, rho + (s - dot) / (norm_c * norm_c))
-        if abs(new - rho) * norm_c < 1e-3 * norms[i]:
-            break
-        for k in range(r):
-            z[k] += (new - rho) * c[k]
-        rho = new
-    # The proven value, from the rounded multipliers alone.
-    rho = np.rint(rho / RHO_GRID) * RHO_GRID
-    for q in range(depth):
-        mu[path[q]] = np.rint(mu[path[q]] / MU_GRID) * MU_GRID
-    size = norms[i] + rho * (norm_c + abs(cap))
-    for k in range(r):
-        z[k] = side * points[i, k] + rho * c[k]
-    for q in range(depth):
-        j = path[q]
-        m = mu[j]
-        if m != 0.0:
-            size += abs(m) * norms[j]
-            for k in range(r):
-                z[k] += m * points[j, k]
-    zz = 0.0
-    for k in range(r):
-        zz += z[k] * z[k]
-    return math.sqrt(zz) * (1.0 + (r + 6) * EPS) + (depth + 6) * EPS * size + FLOOR - rho * cap, rho
+def rooms(N: int, r: int, depth: int) -> tuple[Node, Scratch, Directions, Workspace]:
+    """What `advance` works with, for N points of rank r and nodes of at most this depth."""
+    node = Node(np.zeros(N), np.zeros(N), np.zeros(N), np.zeros(depth, np.int64), np.zeros(depth), np.zeros(N, np.int8))
+    scratch = Scratch(
+        np.zeros(r), np.zeros(r), np.zeros(r), np.zeros(N + 1, np.int64), np.zeros(N), np.zeros(N), np.zeros(N)
+    )
+    size = max(N, r) + 2
+    work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+    return node, scratch, directions(depth, r), work
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _load(stack, top, node):
     """The node of row `top`; returns its depth."""
-    low, high, y, path, sign, branched, mu_lower, mu_upper = node
+    low, high, y, path, sign, branched = node
     depth = np.int64(0)
     branched[:] = 0
     for q in range(stack.path.shape[1]):
@@ -158,8 +112,6 @@ def _load(stack, top, node):
         path[q] = stack.path[top, q]
         sign[q] = stack.sign[top, q]
         branched[path[q]] = 1
-        mu_lower[path[q]] = 0.0 if sign[q] > 0 else -INFINITE
-        mu_upper[path[q]] = INFINITE if sign[q] > 0 else 0.0
         depth += 1
     for i in range(low.shape[0]):
         low[i] = stack.low[top, i]
@@ -168,7 +120,7 @@ def _load(stack, top, node):
     return depth
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _slopes(claim, node, scratch, cell):
     """Start (1): y within its box, ĉ for it, and which coordinates may move. cell: no sign is undecided. Returns (α, how many)."""
     points, kappa = claim.points, claim.kappa
@@ -220,7 +172,7 @@ def _slopes(claim, node, scratch, cell):
     return alpha, n
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _bound(claim, node, scratch, work, norm_linear):
     """Inequality (1) with the best y found. Returns (proven bound, α, ‖ĉ‖, allowance for rounding); y and ĉ are in place."""
     points, kappa, cutoff, y = claim.points, claim.kappa, claim.cutoff, node.y
@@ -261,7 +213,7 @@ def _bound(claim, node, scratch, work, norm_linear):
     return proven, alpha, norm_c, allowance
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _worst_chord(claim, node, direction, faint):
     """(point, error): the point to branch on, the largest chord error at the maximiser of the bound; −1 if no sign is undecided.
 
@@ -283,7 +235,7 @@ def _worst_chord(claim, node, direction, faint):
     return split, error
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _record_bound(node, given, steps, count):
     N = given.shape[0]
     at = count[4]
@@ -295,74 +247,8 @@ def _record_bound(node, given, steps, count):
     count[4] += 2 * N + 2
 
 
-@njit(cache=True)
-def _record_tightening(node, length, i, side, rho, v, mu, steps, count):
-    """length: of the path, as far as it has multipliers."""
-    at = count[4]
-    steps[at] = TIGHTEN
-    steps[at + 2] = i
-    steps[at + 3] = side
-    steps[at + 4] = rho
-    steps[at + 5] = v
-    m = 0
-    for p in range(length):
-        if mu[node.path[p]] != 0.0:
-            steps[at + 6 + 2 * m] = node.path[p]
-            steps[at + 7 + 2 * m] = mu[node.path[p]]
-            m += 1
-    steps[at + 1] = 4 + 2 * m
-    count[4] += 6 + 2 * m
-
-
-@njit(cache=True)
-def _tighten(claim, node, depth, scratch, work, norm_c, cap, error, steps, count):
-    """(2) for every undecided point, with the signs too where its chord is bad. Returns a point with l > u, or −1."""
-    points, norms, square, kappa = claim.points, claim.norms, claim.square, claim.kappa
-    l, u, mu_lower, mu_upper = node.low, node.high, node.mu_lower, node.mu_upper  # noqa: E741
-    c, direction, mu, z = scratch.c, scratch.direction, scratch.mu, scratch.z
-    r = c.shape[0]
-    ratio = cap / norm_c
-    useful = USEFUL < ratio < 1.0 - 1e-12 and norm_c > TINY
-    for i in range(kappa.shape[0]):
-        if not (l[i] < 0.0 < u[i]):
-            continue
-        s = 0.0
-        for k in range(r):
-            s += points[i, k] * direction[k]
-        bad = False
-        if kappa[i] > 0.0 and depth > 0:
-            t = min(max(s, l[i]), u[i])
-            e = kappa[i] * (u[i] * (t - l[i]) / (u[i] - l[i]) - max(t, 0.0))
-            bad = e > TIGHTEN_FRACTION * error
-        if not (bad or useful):
-            continue
-        signs = depth if bad else np.int64(0)
-        cross = math.sqrt(max(0.0, square[i] - s * s) / (1.0 - ratio * ratio)) if useful else 0.0
-        for q in range(2):
-            side = 1.0 - 2.0 * q
-            rho = max(0.0, ratio * cross - side * s) / norm_c if useful else 0.0
-            v = norms[i]
-            if bad or rho > 0.0:
-                v, rho = _support(
-                    points, norms, square, node.path, signs, mu_lower, mu_upper, i, side, c, norm_c, cap, rho, mu, z, work
-                )  # fmt: skip
-            gain = u[i] - v if side > 0.0 else -v - l[i]
-            if gain > GAIN * (u[i] - l[i]):
-                if side > 0.0:
-                    u[i] = v
-                else:
-                    l[i] = -v
-                if steps.shape[0] > 0:
-                    _record_tightening(node, signs, i, side, rho, v, mu, steps, count)
-                if side > 0.0 and u[i] <= 0.0:
-                    break
-        if l[i] > u[i]:
-            return i
-    return -1
-
-
-@njit(cache=True)
-def _close(claim, node, depth, bound, scratch, work, norm_linear, steps, count):
+@njit(cache=True, counted=False)
+def _close(claim, node, depth, bound, scratch, room, work, norm_linear, steps, count):
     """Bound and tighten in turns. Returns (closed, the point that shows the node empty or −1, proven bound, point to branch on or −1).
 
     Comparisons are written so that a NaN, should one ever arise, proves nothing.
@@ -390,13 +276,13 @@ def _close(claim, node, depth, bound, scratch, work, norm_linear, steps, count):
         previous = excess
         cap = cutoff - (alpha * (1.0 + (scratch.given.shape[0] + 8) * EPS) + allowance)
         cap -= 2.0 * EPS * (cutoff + abs(cap))
-        empty = _tighten(claim, node, depth, scratch, work, norm_c, cap, error, steps, count)
+        empty = tighten(claim, node, depth, scratch, room, norm_c, cap, error, steps, count)
         if empty >= 0:
             return True, empty, bound, split
     return False, -1, bound, split
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _look_for_neuron(claim, node, scratch, work, found, count):
     """A neuron above the cutoff at the maximiser of the bound, or, now and then, where a short local search from there ends:
     it finds most of them long before the tree does."""
@@ -423,7 +309,7 @@ def _look_for_neuron(claim, node, scratch, work, found, count):
         count[1] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _branch(claim, node, depth, bound, split, c, stack, top):
     """Push both children; returns ±(split + 1), the sign of the one that is visited first: where the maximiser of the bound is."""
     s = 0.0
@@ -454,7 +340,7 @@ def _branch(claim, node, depth, bound, split, c, stack, top):
     return first * (split + 1)
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _record_end(entry, empty, steps, count):
     """How the node ends: entry of the tree, and the point that shows it empty, or −1."""
     at = count[4]
@@ -471,35 +357,14 @@ def _record_end(entry, empty, steps, count):
     count[4] += 2 + int(steps[at + 1])
 
 
-@njit(cache=True)
-def advance(claim, stack, work, found, tree, steps, after):
+@njit(cache=True, nogil=True, counted=False)
+def advance(claim, stack, node, scratch, room, work, found, tree, steps, after):
     """Visit nodes until the stack is empty, the tree array is full, or enough atoms were found. Returns a status.
 
     steps: takes the steps of the proof (tree_language.py); of length 0: they are not recorded.
     """
     N, r = claim.points.shape
-    D = stack.path.shape[1]
     count, worst = stack.counts, stack.worst
-    node = _Node(
-        np.empty(N),
-        np.empty(N),
-        np.empty(N),
-        np.empty(D, np.int64),
-        np.empty(D),
-        np.zeros(N, np.int8),
-        np.zeros(N),
-        np.zeros(N),
-    )
-    scratch = _Scratch(
-        np.empty(r),
-        np.empty(r),
-        np.empty(r),
-        np.empty(N + 1, np.int64),
-        np.empty(N),
-        np.empty(N),
-        np.zeros(N),
-        np.zeros(N),
-    )
     record = steps.shape[0] > 0
     norm_linear = 0.0
     for k in range(r):
@@ -520,7 +385,7 @@ def advance(claim, stack, work, found, tree, steps, after):
         top = count[0]
         depth = _load(stack, top, node)
         closed, empty, bound, split = _close(
-            claim, node, depth, stack.bound[top], scratch, work, norm_linear, steps, count
+            claim, node, depth, stack.bound[top], scratch, room, work, norm_linear, steps, count
         )
         entry = 0
         if not closed:

@@ -34,7 +34,7 @@ from cpcert.oracle.rung import Limits, Question, Rung
 from cpcert.oracle.spectral import spectral_bound
 
 # Cones are the rung for points of rank r from so many on (benchmarks/points.py).
-CONES_FROM = {3: 60, 4: 50, 5: 60, 6: 200, 7: 1000}
+CONES_FROM = {3: 60, 4: 80, 5: 130, 6: 150, 7: 1000}
 # One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
 FEW_CELLS = 300
 # Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.

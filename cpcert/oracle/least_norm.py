@@ -14,6 +14,8 @@ from cpcert.compiled import njit
 
 # A bound of this size is none.
 INFINITE = 1e300
+# A vector below TINY has no square in floating point; FLOOR covers what underflow can lose, far below any rounding.
+TINY, FLOOR = 1e-140, 1e-280
 
 
 class Workspace(NamedTuple):
@@ -25,7 +27,7 @@ class Workspace(NamedTuple):
     free: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def evaluate(points, kappa, linear, w):
     """f(w) in floating point."""
     total = 0.0
@@ -40,7 +42,46 @@ def evaluate(points, kappa, linear, w):
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
+def _normal_equations(points, square, c, m, free, step, S, g):
+    """Least squares for ‖c + Σ d_ix_i‖ over m free coordinates: in d when there are fewer than dimensions, else in Σ d_ix_i.
+
+    Fills the lower triangle of S and g, and step with 1/‖x_i‖ in the first case, 1/‖x_i‖² in the second; returns the size.
+    """
+    r = points.shape[1]
+    if m < r:
+        for a in range(m):
+            i = free[a]
+            step[a] = 1.0 / math.sqrt(square[i])
+            for b in range(a + 1):
+                j = free[b]
+                s = 0.0
+                for k in range(r):
+                    s += points[i, k] * points[j, k]
+                S[a, b] = s * step[a] * step[b]
+            S[a, a] += 1e-10
+            s = 0.0
+            for k in range(r):
+                s -= points[i, k] * c[k]
+            g[a] = s * step[a]
+        return m
+    for a in range(r):
+        for b in range(a + 1):
+            S[a, b] = 0.0
+    for q in range(m):
+        i = free[q]
+        step[q] = 1.0 / square[i]
+        for a in range(r):
+            s = points[i, a] * step[q]
+            for b in range(a + 1):
+                S[a, b] += s * points[i, b]
+    for a in range(r):
+        S[a, a] += 1e-10
+        g[a] = -c[a]
+    return r
+
+
+@njit(cache=True, counted=False)
 def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, tolerance, work):
     """Move y[index[:n]] within its box to shrink ‖c‖, c = base + Σ y_i x_i, until it is at most target; returns ‖c‖.
 
@@ -58,6 +99,8 @@ def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, toler
             a = 0.0
             for k in range(r):
                 a += c[k] * points[i, k]
+            if y[i] <= lower[i] if a >= 0.0 else y[i] >= upper[i]:
+                continue  # most coordinates are at a bound and stay there
             t = y[i] - a / square[i]
             if t < lower[i]:
                 t = lower[i]
@@ -75,41 +118,16 @@ def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, toler
         if norm <= target or (cycle > 0 and previous - norm < tolerance * (norm - target)):
             return norm
         previous = norm
+        m = 0
+        for q in range(n):
+            i = index[q]
+            if lower[i] < y[i] < upper[i]:
+                free[m] = i
+                m += 1
         for _ in range(4):
-            m = 0
-            for q in range(n):
-                i = index[q]
-                if lower[i] < y[i] < upper[i]:
-                    free[m] = i
-                    m += 1
             if m == 0:
                 break
-            if m < r:
-                size = m
-                for a_ in range(m):
-                    i = free[a_]
-                    for b_ in range(a_ + 1):
-                        j = free[b_]
-                        s = 0.0
-                        for k in range(r):
-                            s += points[i, k] * points[j, k]
-                        S[a_, b_] = s / (math.sqrt(square[i]) * math.sqrt(square[j]))
-                    S[a_, a_] += 1e-10
-                    s = 0.0
-                    for k in range(r):
-                        s -= points[i, k] * c[k]
-                    g[a_] = s / math.sqrt(square[i])
-            else:
-                size = r
-                for a_ in range(r):
-                    for b_ in range(a_ + 1):
-                        s = 0.0
-                        for q in range(m):
-                            i = free[q]
-                            s += points[i, a_] * points[i, b_] / square[i]
-                        S[a_, b_] = s
-                    S[a_, a_] += 1e-10
-                    g[a_] = -c[a_]
+            size = _normal_equations(points, square, c, m, free, step, S, g)
             for a_ in range(size):
                 for b_ in range(a_ + 1):
                     s = S[a_, b_]
@@ -134,12 +152,12 @@ def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, toler
             for q in range(m):
                 i = free[q]
                 if m < r:
-                    d = g[q] / math.sqrt(square[i])
+                    d = g[q] * step[q]
                 else:
                     d = 0.0
                     for k in range(r):
                         d += g[k] * points[i, k]
-                    d /= square[i]
+                    d *= step[q]
                 step[q] = d
                 room = 2.0
                 if d > 0.0 and upper[i] < INFINITE:
@@ -149,6 +167,7 @@ def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, toler
                 if room < length:
                     length = room
                     hit = q
+            left = 0
             for q in range(m):
                 i = free[q]
                 t = y[i] + length * step[q]
@@ -159,6 +178,10 @@ def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, toler
                 y[i] = t
                 for k in range(r):
                     c[k] += d * points[i, k]
+                if lower[i] < t < upper[i]:
+                    free[left] = i
+                    left += 1
+            m = left
             if hit < 0:
                 break
         norm = 0.0
@@ -170,7 +193,7 @@ def min_norm(points, square, index, n, lower, upper, y, c, cycles, target, toler
     return norm
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def ascent_step(points, square, kappa, linear, w, y, c, index, upper, work):
     """One step of the difference-of-convex iteration of ascent.py from w; c becomes the new w, unnormalised. Returns ‖c‖."""
     N, r = points.shape

@@ -20,6 +20,8 @@ import numpy as np
 from cpcert.compiled import njit
 
 CLOSE, BOUND, TIGHTEN, EMPTY, BRANCH = range(5)
+# Multipliers are rounded to these grids (y relative to κ) before they prove anything, so that a proof is short when written.
+Y_GRID, MU_GRID, RHO_GRID = 2.0**-24, 2.0**-14, 2.0**-18
 # Places after `at`: the count, the first number; and those of a TIGHTEN, whose pairs (j, μ_j) start at PAIRS.
 COUNT, FIRST = 1, 2
 POINT, SIDE, RHO, VALUE, PAIRS = range(2, 7)
