@@ -83,7 +83,7 @@ def test_what_both_checkers_do_is_written_once():
     """Mutants of these functions are those of test_checker_mutants.py: their texts are the same."""
     of_its_own = {
         "Problem", "conjugate_lower", "dual_value", "check_upper", "network_loss", "network_outputs", "Directions", "check_lower",
-        "check_minimum", "_claim", "main", "Leaf",
+        "check_minimum", "_claim", "main", "Leaf", "check",
     }  # fmt: skip
     assert set(vars(check)) & set(pieces(DEEP_SOURCE)) - SHARED <= of_its_own
     assert len(SHARED) > 45

@@ -19,7 +19,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
-from itertools import chain, combinations, product
+from itertools import chain, combinations, islice, product
 from math import isqrt
 from operator import mul
 from pathlib import Path
@@ -530,7 +530,12 @@ class Stream:
     """The integers of a proof, read in order; `take` gives the next, and StopIteration ends a proof that is cut off."""
 
     def __init__(self, values: Iterable[int]) -> None:
-        self.take: Callable[[], int] = iter(values).__next__
+        self.values = iter(values)
+        self.take: Callable[[], int] = self.values.__next__
+
+    def skip(self, count: int) -> None:
+        """Leave out so many integers."""
+        next(islice(self.values, count, count), None)
 
     def index(self, size: int) -> int:
         """The next integer, which must be one of 0 … size − 1."""
@@ -1147,11 +1152,16 @@ def check_minimum(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, A
     return {"kind": "deep_minimum", "sha256": problem.sha256, "depth": problem.depth, "lower": lower, "upper": upper}
 
 
+def work_of(size: int) -> int:
+    """What a file of so many bytes may cost."""
+    return WORK + WORK_RATE * size * size
+
+
 def check(content: bytes) -> dict[str, Any]:
     """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
     size = len(content)
     memory = min(MEMORY + MEMORY_RATE * size, MEMORY_MOST)
-    token = BUDGET.set(Budget(WORK + WORK_RATE * size * size, memory))
+    token = BUDGET.set(Budget(work_of(size), memory))
     try:
         return _claim(content)
     except StopIteration:
