@@ -12,9 +12,9 @@ ROOT = Path(cpcert.__file__).parent
 # Rooms from the ground up. A room is a module or a folder; those of one layer do not know each other.
 LAYERS = (
     ("errors", "compiled", "numbers"),
-    ("rounding", "activations", "parallel", "output", "outcomes", "conic"),
+    ("rounding", "activations", "parallel", "output", "outcomes", "conic", "units"),
     ("printing", "losses"),
-    ("problem",),
+    ("problem", "torch_modules"),
     ("status", "network", "data"),
     ("instance", "models", "oracle", "formulations"),
     ("moments",),

@@ -190,7 +190,7 @@ def settled(problem: Problem, network: Network) -> Network:
         if found.loss(inside) <= network.loss(problem) * (1.0 + ROUNDING):
             break
     W, r = found.weights[0], Q.shape[1]
-    return Network((np.hstack([W[:, :r] @ Q.T, W[:, r:]]), *found.weights[1:]), network.activation, network.beta)
+    return replace(network, weights=(np.hstack([W[:, :r] @ Q.T, W[:, r:]]), *found.weights[1:]))
 
 
 def _files(checkpoints: list[Path]) -> list[Path]:

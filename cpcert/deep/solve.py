@@ -404,7 +404,7 @@ class _Run:
             problem=self.problem,
             status=status,
             upper=self.upper if self.network is not None else None,
-            network=self.network,
+            network=None if self.network is None else replace(self.network, units=self.problem.units),
             layers=self._layers(),
             starts=tuple(self.starts),
             iterations=self.iterations,

@@ -627,7 +627,7 @@ class _Run:
             upper=self.upper,
             lower=self.lower,
             gap=relative_gap(self.upper, self.lower),
-            network=self.network,
+            network=None if self.network is None else replace(self.network, units=self.problem.units),
             iterations=self.iteration,
             seconds=time.monotonic() - self.started,
             trace=self.trace,

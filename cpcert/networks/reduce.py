@@ -67,7 +67,7 @@ def reduce_network(problem: Problem, network: Network, keep: str = "outputs") ->
         reduced, stage = reduce_layer(networks[-1], problem.X, layer)
         networks.append(reduced)
         stages.append(stage)
-    change = np.abs(networks[-1].predict(problem.X) - network.predict(problem.X)).max()
+    change = np.abs(networks[-1].outputs(problem.X) - network.outputs(problem.X)).max()
     return Reduction(tuple(networks), tuple(stages), merges, float(change), _output_size(network, problem.X))
 
 

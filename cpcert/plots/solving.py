@@ -181,7 +181,7 @@ def _draw_function(axes: Any, result: SolveResult) -> None:
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
-        values, at_bends = (network.predict(points[:, np.newaxis]) for points in (grid, inside))
+        values, at_bends = (network.outputs(points[:, np.newaxis]) for points in (grid, inside))
         for j in range(problem.m):
             output = f" {j + 1}" if problem.m > 1 else ""
             color = OUTPUTS[j % len(OUTPUTS)]
@@ -264,7 +264,7 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
-        values, at_data = network.predict(grid[:, np.newaxis]), network.predict(problem.X)
+        values, at_data = network.outputs(grid[:, np.newaxis]), network.outputs(problem.X)
         for j in range(problem.m):
             axes.plot(grid, values[:, j], color=OUTPUTS[j % len(OUTPUTS)], linewidth=1.6, zorder=2)
             axes.plot(problem.X[:, 0], at_data[:, j], "o", color=NEUTRAL, markersize=4.5, zorder=3)
@@ -301,7 +301,7 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
             if result.network is not None:
                 bends = kinks(result.network)
                 grid = np.sort(np.concatenate([np.linspace(left, right, 401), bends[(bends > left) & (bends < right)]]))
-                axes.plot(grid, result.network.predict(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
+                axes.plot(grid, result.network.outputs(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
                           label=f"{about(result.problem.lam, 2)}: {result.width}")  # fmt: skip
         axes.set_xlabel("x")
         axes.set_ylabel("output" if problem.m == 1 else "output 1")
