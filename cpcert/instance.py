@@ -327,7 +327,7 @@ def _sentence(model: type[BaseModel], raw: Any, error: Any) -> str:
             value = value.get(part)
             fields = {field.alias or name: field for name, field in current.model_fields.items()}
             if part not in fields:
-                return _unknown_key(where, part, list(fields))
+                return unknown_key(where, part, list(fields))
             where = f"{where}.{part}" if where else part
             right = fields[part].description or ""
             if current is Instance and part == "data":
@@ -357,7 +357,8 @@ _PENALTIES = {
 }
 
 
-def _unknown_key(where: str, key: str, known: Sequence[str]) -> str:
+def unknown_key(where: str, key: str, known: Sequence[str]) -> str:
+    """What is wrong with a key that is none, and which was perhaps meant."""
     inside = f" of {where}" if where else ""
     if key in _PENALTIES:
         return f"{where}{'.' if where else ''}{key}: is not a key{inside}; the penalty is lambda. {_PENALTIES[key]}"

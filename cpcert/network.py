@@ -304,6 +304,13 @@ class Network:
         return self.forward(problem.X)[-1]
 
 
+def attained(network: Network | None, status: str) -> Network:
+    """The network. Raises InputError where there is none."""
+    if network is None:
+        raise InputError(f"result: holds no network (status {status}); solve again with a larger time_limit")
+    return network
+
+
 def points_of(X: ArrayLike, features: int) -> np.ndarray:
     """X (N, n_0) as finite float64: arrays, lists, data frames. Raises InputError for anything else, naming it."""
     A = real_array("X", X)

@@ -38,9 +38,7 @@ class Outcome(ABC):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the sentence, as it was written, and the sketch."""
-        return (
-            f'<div class="cpcert"><pre style="white-space: pre-wrap">{html.escape(self.sentence())}</pre>{self.sketch()}</div>'
-        )
+        return f'<div class="cpcert"><pre style="white-space: pre-wrap">{html.escape(self.sentence())}</pre>{self.sketch()}</div>'
 
 
 class Spoken(StrEnum):
