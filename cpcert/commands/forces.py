@@ -115,7 +115,7 @@ def forces(
     if given is not None:
         network = read_and_say(given, problem, layers)
     else:
-        print("training a network", file=sys.stderr, flush=True)
+        print("training a network (Ctrl-C: take it as it is then)", file=sys.stderr, flush=True)
         with naming_options("width", "seed"):
             drawn = FRAMES if animate and not frames else 0
             history, complete = trained(stated(loaded, problem), width, seed, drawn)
