@@ -9,6 +9,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cpcert.errors import InputError
+
 UPPER, LOWER, NEUTRAL, GRID = "#b5482a", "#1f5a94", "#3d3d3d", "#dddddd"
 OUTPUTS = ("#1f5a94", "#b5482a", "#3f7f4c", "#7a5195", "#8a6d1d", "#4f8a8b")
 TEXT, SMALL = 10.0, 9.0
@@ -22,6 +26,22 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def panels(ax: Any, rows: int, columns: int, size: tuple[float, float], **shape: Any) -> tuple[Any, np.ndarray, bool]:
+    """(figure, axes (rows, columns), whether the figure is new): the axes in `ax`, or those of a new figure of this size.
+
+    ax: one Axes, or as many as the picture has panels, in any nesting, row by row. Raises InputError for another number.
+    """
+    if ax is None:
+        figure = new_figure(*size)
+        return figure, figure.subplots(rows, columns, squeeze=False, **shape), True
+    given = np.array(ax, dtype=object).ravel()
+    if len(given) != rows * columns or not all(hasattr(one, "plot") for one in given):
+        raise InputError(
+            f"ax: the picture has {rows * columns} panels; give as many matplotlib axes, pyplot.subplots({rows}, {columns})[1]"
+        )
+    return given[0].figure, given.reshape(rows, columns), False
 
 
 def sober(axes: Any) -> None:

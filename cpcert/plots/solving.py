@@ -8,7 +8,6 @@ With one feature and biases, neurons are angles: w(θ) = (cos θ, sin θ) in the
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,8 @@ from cpcert.plots.figure import (
     SMALL,
     TEXT,
     UPPER,
-    new_figure,
     note,
-    save_figure,
+    panels,
     sober,
 )
 from cpcert.printing import about, enclosure, whole
@@ -76,13 +74,12 @@ def _angles(problem: Problem) -> np.ndarray:
 # -- the trace -------------------------------------------------------------------------------------------------------
 
 
-def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
-    """Draw the proven bounds against the seconds, and below them the relative gap on a logarithmic axis.
+def plot_trace(result: SolveResult, ax: Any = None) -> Any:
+    """Draw the proven bounds against the seconds, and below them the relative gap on a logarithmic axis; returns the figure.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: two matplotlib axes to draw on instead of a new figure.
     """
-    figure = new_figure(7.5, 5.6)
-    bounds, gaps = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    figure, ((bounds,), (gaps,)), _ = panels(ax, 2, 1, (7.5, 5.6), sharex=True, height_ratios=[3, 2])
     seconds = np.array([record.seconds for record in result.trace])
     upper, lower, gap = (
         np.array([math.nan if getattr(r, key) is None else getattr(r, key) for r in result.trace])
@@ -113,7 +110,7 @@ def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
     gaps.set_xlim(0.0, 1.03 * max(result.seconds, 1e-3))
     for axes in (bounds, gaps):
         sober(axes)
-    save_figure(figure, path)
+    return figure
 
 
 def _bound_axis(axes: Any, upper: np.ndarray, lower: np.ndarray) -> None:
@@ -146,27 +143,23 @@ def _interval_title(result: SolveResult) -> str:
 # -- one feature -----------------------------------------------------------------------------------------------------
 
 
-def plot_one_dimensional(result: SolveResult, path: str | os.PathLike[str]) -> None:
+def plot_one_dimensional(result: SolveResult, ax: Any = None) -> Any:
     """Left the function with the data and its kinks, right the dual curve that touches 2λ at the neurons.
 
     The curve is that of the dual point whose bound was proven. For several outputs the left side has one function each.
-    Raises InputError for data of more than one feature, OSError when the file cannot be written.
+    ax: two matplotlib axes. Returns the figure. Raises InputError for data of more than one feature.
     """
     if result.problem.n0 != 1:
         raise InputError(f"plot_one_dimensional: the data have {result.problem.n0} features; use plot_trace")
-    figure = new_figure(11.0, 4.8)
-    function, dual = figure.subplots(1, 2)
-    figure.suptitle(
-        f"{_interval_title(result)}\n{describe(result.problem).removeprefix(result.problem.name + ': ')}",
-        fontsize=TEXT,
-        x=0.01,
-        ha="left",
-    )
+    figure, ((function, dual),), new = panels(ax, 1, 2, (11.0, 4.8))
+    if new:
+        what = describe(result.problem).removeprefix(result.problem.name + ": ")
+        figure.suptitle(f"{_interval_title(result)}\n{what}", fontsize=TEXT, x=0.01, ha="left")
     _draw_function(function, result)
     _draw_dual(dual, result)
     for axes in (function, dual):
         sober(axes)
-    save_figure(figure, path)
+    return figure
 
 
 def _draw_function(axes: Any, result: SolveResult) -> None:
@@ -181,7 +174,7 @@ def _draw_function(axes: Any, result: SolveResult) -> None:
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
-        values, at_bends = (network.predict(points[:, np.newaxis]) for points in (grid, inside))
+        values, at_bends = (network.outputs(points[:, np.newaxis]) for points in (grid, inside))
         for j in range(problem.m):
             output = f" {j + 1}" if problem.m > 1 else ""
             color = OUTPUTS[j % len(OUTPUTS)]
@@ -246,25 +239,25 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
 # -- reductions and paths --------------------------------------------------------------------------------------------
 
 
-def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLike[str]) -> None:
+def plot_reduction(problem: Problem, reduction: Reduction, ax: Any = None) -> Any:
     """The function of a network of one feature before and after each stage of its reduction, with its cusps.
 
-    Between the data the functions may differ, at the data they do not. Raises InputError for data of more than one
-    feature, OSError when the file cannot be written.
+    Between the data the functions may differ, at the data they do not. ax: one matplotlib axes for each network. Returns
+    the figure. Raises InputError for data of more than one feature.
     """
     if problem.n0 != 1:
         raise InputError(f"plot_reduction: the data have {problem.n0} features; it draws functions of one")
     titles = ["before", *(stage.argument.split(":")[0] for stage in reduction.stages)]
-    figure = new_figure(4.6 * len(titles), 4.4)
-    kept = "same outputs on the data" if reduction.kept else "outputs or norm have changed"
-    figure.suptitle(f"{problem.name}: {kept} (in floating point)", fontsize=TEXT, x=0.01, ha="left")
-    panels = figure.subplots(1, len(titles), sharey=True)
+    figure, (row,), new = panels(ax, 1, len(titles), (4.6 * len(titles), 4.4), sharey=True)
+    if new:
+        kept = "same outputs on the data" if reduction.kept else "outputs or norm have changed"
+        figure.suptitle(f"{problem.name}: {kept} (in floating point)", fontsize=TEXT, x=0.01, ha="left")
     left, right = _range(problem)
-    for axes, network, title in zip(panels, reduction.networks, titles, strict=True):
+    for axes, network, title in zip(row, reduction.networks, titles, strict=True):
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
-        values, at_data = network.predict(grid[:, np.newaxis]), network.predict(problem.X)
+        values, at_data = network.outputs(grid[:, np.newaxis]), network.outputs(problem.X)
         for j in range(problem.m):
             axes.plot(grid, values[:, j], color=OUTPUTS[j % len(OUTPUTS)], linewidth=1.6, zorder=2)
             axes.plot(problem.X[:, 0], at_data[:, j], "o", color=NEUTRAL, markersize=4.5, zorder=3)
@@ -276,24 +269,24 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
         axes.set_xlim(left, right)
         axes.set_xlabel("x (ticks: cusps)")
         sober(axes)
-    panels[0].set_ylabel("output")
-    save_figure(figure, path)
+    row[0].set_ylabel("output")
+    return figure
 
 
-def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> None:
+def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
     """The λ-path: the functions (one feature), the widths, and the proven bounds with their gaps.
 
-    Raises OSError when the file cannot be written.
+    ax: two matplotlib axes, three for one feature. Returns the figure.
     """
     problem = results[0].problem
-    figure = new_figure(13.0 if problem.n0 == 1 else 8.6, 4.6)
-    figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
-    panels = list(figure.subplots(1, 3 if problem.n0 == 1 else 2))
+    figure, (row,), new = panels(ax, 1, 3 if problem.n0 == 1 else 2, (13.0 if problem.n0 == 1 else 8.6, 4.6))
+    if new:
+        figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
     from matplotlib import colormaps
 
     colors = colormaps["viridis"](np.linspace(0.0, 0.92, len(results)))
     if problem.n0 == 1:
-        axes = panels.pop(0)
+        axes = row[0]
         left, right = _range(problem)
         axes.plot(problem.X[:, 0], problem.Y[:, 0], "o", color="#8a8a8a", markersize=4.0, markeredgewidth=0,
                   alpha=0.7, zorder=4)  # fmt: skip
@@ -301,13 +294,13 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
             if result.network is not None:
                 bends = kinks(result.network)
                 grid = np.sort(np.concatenate([np.linspace(left, right, 401), bends[(bends > left) & (bends < right)]]))
-                axes.plot(grid, result.network.predict(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
+                axes.plot(grid, result.network.outputs(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
                           label=f"{about(result.problem.lam, 2)}: {result.width}")  # fmt: skip
         axes.set_xlabel("x")
         axes.set_ylabel("output" if problem.m == 1 else "output 1")
         axes.set_title("the function", fontsize=TEXT, loc="left")
         axes.legend(title="λ (about): neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False, loc="best")
-    bounds, gaps = panels
+    bounds, gaps = row[-2:]
     lams = np.array([result.problem.lam for result in results])
     values = {
         key: np.array([math.nan if getattr(r, key) is None else getattr(r, key) for r in results], float)
@@ -330,24 +323,22 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
     widths.yaxis.get_major_locator().set_params(integer=True)
     widths.tick_params(labelsize=SMALL)
     gaps.set_title("gap and width", fontsize=TEXT, loc="left")
-    for axes in panels:
+    for axes in (bounds, gaps):
         axes.set_xscale("log")
         axes.set_xlabel("λ")
-    for axes in figure.axes:
-        if axes is not widths:
-            sober(axes)
-    save_figure(figure, path)
+    for axes in row:
+        sober(axes)
+    return figure
 
 
-def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
+def plot_graph(graph: Any, name: str, ax: Any = None) -> Any:
     """Draw a graph (networkx), and beside it the atoms e_i + e_j of EᵀE, one row for each edge.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: two matplotlib axes. Returns the figure.
     """
     import networkx as nx
 
-    figure = new_figure(9.0, 4.2)
-    picture, atoms = figure.subplots(1, 2)
+    figure, ((picture, atoms),), _ = panels(ax, 1, 2, (9.0, 4.2))
     try:
         left, _ = nx.bipartite.sets(graph)
         place = nx.bipartite_layout(graph, sorted(left))
@@ -368,7 +359,7 @@ def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
     atoms.set_xlabel("vertex")
     atoms.set_ylabel("atom (edge)")
     atoms.set_title(f"{len(rows)} atoms", fontsize=TEXT + 1, loc="left")
-    save_figure(figure, path)
+    return figure
 
 
 def _range(problem: Problem) -> tuple[float, float]:
