@@ -26,7 +26,9 @@ try:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    raise ImportError("scikit-learn is not installed, and the estimators need it: pip install 'cpcert[sklearn]'") from None
+    raise ImportError(
+        "scikit-learn is not installed, and the estimators need it: pip install 'cpcert[sklearn]'"
+    ) from None
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate

@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
 # -- the reference, from docstrings ----------------------------------------------------------------------------------------
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_default_options = {"members": True, "undoc-members": False}
 
 
@@ -78,7 +79,9 @@ def _readable(_app: Sphinx, _what: str, _name: str, _object: Any, _options: Any,
 
 
 def _mathml(self: Any, node: nodes.Node, display: str) -> None:
-    self.body.append(convert(node.astext(), display=display))
+    # The converter knows no \Big before a norm, and MathML sizes fences by itself. A wide formula scrolls on a narrow screen.
+    formula = convert(re.sub(r"\\[Bb]igg?[lrm]?(?![a-z])", "", node.astext()), display=display)
+    self.body.append(formula if display == "inline" else f'<div style="overflow-x: auto">{formula}</div>')
     raise nodes.SkipNode
 
 

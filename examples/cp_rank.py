@@ -34,4 +34,6 @@ print(cpcert.completely_positive(A))
 # B_N, the matrix of the complete bipartite graph: its cp-rank grows with the square of the order, and so does the number of
 # neurons that an optimal network needs (Prop. 13 and 14, Remark 23 of the paper).
 
-print(cpcert.bipartite(6))
+for N in (4, 6, 8):
+    graph = cpcert.bipartite(N)
+    print(N, graph.lower, graph.upper)

@@ -25,7 +25,7 @@ result = cpcert.solve(X, y, lam=1e-2)
 print(result)
 
 # %%
-# `lower` is proven: no network of any width has a smaller loss. `upper` is the loss of the network that was found, rounded
+# ``lower`` is proven: no network of any width has a smaller loss. ``upper`` is the loss of the network that was found, rounded
 # up. So the network is the global minimum, up to the gap.
 
 print(result.lower, result.upper, result.gap)
@@ -46,6 +46,6 @@ certificate.save(path)
 print(cpcert.verify(path))
 
 # %%
-# The picture of the run: both bounds against time.
+# In a notebook a result shows itself: the interval, and both bounds against time.
 
-figure = cpcert.plot(result)
+result

@@ -23,4 +23,4 @@ print(answer)
 # The bound from below holds for every network whose loss is within the tolerance of the proven minimum, and the network that
 # attains the bound from above is there to be looked at.
 
-print(f"at least {answer.width.lower}, at most {answer.width.upper} neurons")
+print(f"at least {answer.lower}, at most {answer.upper} neurons")

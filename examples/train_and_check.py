@@ -34,8 +34,8 @@ for _ in range(3000):
 print(f"trained: loss about {loss.item():.8f}")
 
 # %%
-# The verdict. On the command line: `cpcert check model.pt instances/digits-3-8.yaml`, with the file that
-# `torch.save(model.state_dict(), "model.pt")` wrote. The exact loss of the module's weights is compared with a proven interval
+# The verdict. On the command line: ``cpcert check model.pt instances/digits-3-8.yaml``, with the file that
+# ``torch.save(model.state_dict(), "model.pt")`` wrote. The exact loss of the module's weights is compared with a proven interval
 # for the global minimum.
 
 outcome = cpcert.check(model, problem, gap=1e-4, improve=True)
