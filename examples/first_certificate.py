@@ -48,4 +48,4 @@ print(cpcert.verify(path))
 # %%
 # In a notebook a result shows itself: the interval, and both bounds against time.
 
-result
+result  # noqa: B018
