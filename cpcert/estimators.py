@@ -31,8 +31,6 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
-    from cpcert.certificate.build import Certificate
-    from cpcert.deep.bound.certificate import DeepCertificate
     from cpcert.deep.solve import DeepResult
     from cpcert.frank_wolfe.solve import SolveResult
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -185,3 +186,27 @@ assert all(matplotlib.rcParams[key] == value for key, value in before.items())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_known_graphs_are_drawn_in_rings():
+    """The Petersen graph: a pentagon around a pentagram, every spoke as long as the others."""
+    from cpcert.plots.solving import _places
+
+    graph = nx.petersen_graph()
+    place = _places(graph, "petersen")
+    outer, inner = ([np.linalg.norm(place[v]) for v in ring] for ring in (range(5), range(5, 10)))
+    assert np.ptp(outer) < 1e-9 and np.ptp(inner) < 1e-9 and outer[0] > 1.5 * inner[0]
+    spokes = [np.linalg.norm(place[v] - place[v + 5]) for v in range(5)]
+    assert np.ptp(spokes) < 1e-9
+
+
+def test_classes_are_no_values_of_the_outputs():
+    """Targets of a classification are marks below the curves, named after their classes."""
+    x = np.linspace(-1.0, 1.0, 9)[:, np.newaxis]
+    Y = np.eye(3)[np.repeat([0, 1, 2], 3)]
+    result = solve(Problem(x, Y, lam=1e-2, loss="cross_entropy"), gap=1e-2)
+    axes = plot_one_dimensional(result).axes[0]
+    lowest = min(line.get_ydata().min() for line in axes.lines if line.get_label().startswith("network"))
+    marks = [line for line in axes.lines if line.get_marker() == "|"]
+    assert len(marks) == 3 and all(line.get_ydata().max() < lowest for line in marks)
+    assert {"class 1", "class 2", "class 3"} <= {text.get_text() for text in axes.texts}

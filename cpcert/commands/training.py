@@ -85,6 +85,7 @@ def train(
     as_json: AsJson = False,
     out: Path | None = None,
     plot: Flag = False,
+    certificate: Path | None = None,
 ) -> int:
     """Train networks of many widths, seeds and lambdas together, and report the loss of each.
 
@@ -110,10 +111,13 @@ def train(
         Write a table (CSV), the best network of each width and checkpoints into this folder.
     plot
         Draw the losses against the width, into the folder of --out or the current one.
+    certificate
+        A certificate of the instance, with one of the lambdas: --plot draws its proven floor below the losses.
     """
     from cpcert.parallel import workers as start_workers
 
     loaded = _load(instance)
+    floors = _floors(loaded, options, certificate, plot)
     with start_workers(workers, dask) as crew:
         sweep = _sweep(loaded, options, resume, crew, out, plot, tested=False)
     if not sweep.results:
@@ -126,7 +130,7 @@ def train(
             from cpcert.plots.figure import save_figure
             from cpcert.plots.training import plot_sweep
 
-            picture = plot_sweep(sweep.problem, sweep.results)
+            picture = plot_sweep(sweep.problem, sweep.results, floors=floors)
             save_figure(picture, (out or Path()) / f"{sweep.problem.name}-train.png")
         return written
 
@@ -267,6 +271,29 @@ def _sweep(
             show,
             tested=tested,
         )
+
+
+def _floors(loaded: Instance, options: TrainingOptions, certificate: Path | None, plot: bool) -> dict[float, float]:
+    """The proven floor of the certificate by its λ; none without one. Raises InputError if it is about none of the problems."""
+    if certificate is None:
+        return {}
+    if not plot:
+        raise InputError("--certificate: is only drawn; give --plot as well")
+    from dataclasses import replace
+
+    from cpcert.certificate.reading import certified_interval
+
+    problem = _problem(loaded)
+    lambdas = _numbers(options.lambdas) or loaded.train.lambdas or [problem.lam]
+    failure: InputError | None = None
+    for lam in lambdas:
+        try:
+            lower, _ = certified_interval(certificate, replace(problem, lam=lam))
+        except InputError as error:
+            failure = error
+            continue
+        return {} if lower is None else {lam: lower}
+    raise InputError(f"--certificate: {failure}")
 
 
 def _problem(loaded: Instance) -> Problem:

@@ -15,6 +15,9 @@ from cpcert.errors import InputError
 
 UPPER, LOWER, NEUTRAL, GRID = "#b5482a", "#1f5a94", "#3d3d3d", "#dddddd"
 OUTPUTS = ("#1f5a94", "#b5482a", "#3f7f4c", "#7a5195", "#8a6d1d", "#4f8a8b")
+# With the colours, so that no two outputs differ by colour alone.
+MARKERS = ("o", "s", "^", "D", "v", "P")
+STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1)), (0, (1, 1)))
 TEXT, SMALL = 10.0, 9.0
 DOTS_PER_INCH = 150
 
@@ -52,6 +55,12 @@ def sober(axes: Any) -> None:
         label.set_fontsize(TEXT)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def look(j: int) -> dict[str, Any]:
+    """Colour, line and marker of output j."""
+    k = j % len(OUTPUTS)
+    return {"color": OUTPUTS[k], "linestyle": STYLES[k], "marker": MARKERS[k]}
 
 
 def note(axes: Any, text: str) -> None:

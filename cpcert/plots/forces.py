@@ -29,6 +29,7 @@ CLASSES = ("#3f7f4c", "#c98a1b", "#7a5195", "#4f8a8b", "#8a6d1d", "#9c4f6f")
 # The longest arrow of a panel, as a share of its width.
 LONGEST_ARROW = 0.16
 FRAMES_PER_SECOND = 6
+FEW_RAYS = 15
 ANIMATION_DOTS_PER_INCH = 70
 Window = tuple[float, float, float]
 Windows = tuple[Window, Window]
@@ -166,23 +167,25 @@ def _draw_points(axes: Any, layer: LayerForces, plane: Plane, colors: np.ndarray
     _frame(axes, window)
     _arrows(axes, places, forces, window[2])
     axes.scatter(places[:, 0], places[:, 1], s=34, c=colors, edgecolors="white", linewidths=0.6, zorder=4)
-    axes.set_title(f"layer {layer.layer}: points (columns of $Z_{layer.layer}$)", fontsize=TEXT, loc="left")
+    axes.set_title(f"layer {layer.layer}: points, columns of $Z_{layer.layer}$", fontsize=TEXT, loc="left")
 
 
 def _draw_neurons(axes: Any, layer: LayerForces, plane: Plane, window: Window) -> None:
     places = plane.places(layer.Z)
     forces = [plane.directions(-force) for force in (layer.attraction, layer.repulsion)]
     _frame(axes, window)
+    # Many rays are early ones, of neurons that have not found each other yet: thin lines do not bury the rest.
+    width = 1.4 if len(layer.rays) <= FEW_RAYS else 0.5
     for ray in layer.rays:
         end = plane.directions(ray.direction[np.newaxis])[0]
         end *= 6.0 * window[2] / max(float(np.linalg.norm(end)), 1e-300)
-        axes.plot([0.0, end[0]], [0.0, end[1]], color=RAY, linewidth=1.4, zorder=1, scalex=False, scaley=False)
+        axes.plot([0.0, end[0]], [0.0, end[1]], color=RAY, linewidth=width, zorder=1, scalex=False, scaley=False)
     _arrows(axes, places, forces, window[2])
     axes.scatter(places[:, 0], places[:, 1], s=24, marker="D", c=NEUTRAL, edgecolors="white", linewidths=0.5, zorder=4)
     axes.plot(0.0, 0.0, "+", color=NEUTRAL, markersize=9, zorder=5)
     rays = len(layer.rays)
     axes.set_title(
-        f"layer {layer.layer}: {len(layer.Z)} neurons (rows of $Z_{layer.layer}$) on {rays} {'ray' if rays == 1 else 'rays'}",
+        f"{len(layer.Z)} neurons, rows of $Z_{layer.layer}$, on {rays} {'ray' if rays == 1 else 'rays'}",
         fontsize=TEXT,
         loc="left",
     )
@@ -201,6 +204,8 @@ def _frame(axes: Any, window: Window) -> None:
     axes.set_xlim(x - half, x + half)
     axes.set_ylim(y - half, y + half)
     axes.set_aspect("equal")
+    axes.set_xlabel("first principal component", fontsize=SMALL)
+    axes.set_ylabel("second principal component", fontsize=SMALL)
     axes.tick_params(labelsize=SMALL)
     axes.grid(color=GRID, linewidth=0.5)
     axes.set_axisbelow(True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from cpcert.plots.figure import (
     SMALL,
     TEXT,
     UPPER,
+    look,
     note,
     panels,
     sober,
@@ -165,29 +167,90 @@ def plot_one_dimensional(result: SolveResult, ax: Any = None) -> Any:
 def _draw_function(axes: Any, result: SolveResult) -> None:
     problem, network = result.problem, result.network
     x, (left, right) = problem.X[:, 0], _range(problem)
-    for j in range(problem.m):
-        color = OUTPUTS[j % len(OUTPUTS)]
-        output = f" {j + 1}" if problem.m > 1 else ""
-        axes.plot(x, problem.Y[:, j], "o", color=color if problem.m > 1 else "#8a8a8a", markersize=4.5,
-                  markeredgewidth=0, alpha=0.75, label=f"data{output}", zorder=2)  # fmt: skip
+    names = _output_names(problem)
     if network is not None:
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
         values, at_bends = (network.outputs(points[:, np.newaxis]) for points in (grid, inside))
         for j in range(problem.m):
-            output = f" {j + 1}" if problem.m > 1 else ""
-            color = OUTPUTS[j % len(OUTPUTS)]
-            axes.plot(grid, values[:, j], color=color, linewidth=1.8, label=f"network{output}", zorder=3)
+            style = look(j) | {"marker": None}
+            axes.plot(grid, values[:, j], linewidth=1.8, label=f"network{names[j]}", zorder=3, **style)
             axes.plot(inside, at_bends[:, j], "D", color="white", markeredgecolor=NEUTRAL, markersize=5.5,
-                      markeredgewidth=1.2, label="cusps" if j == 0 and len(inside) else None, zorder=4)  # fmt: skip
+                      markeredgewidth=1.2, label="cusps" if j == problem.m - 1 and len(inside) else None, zorder=4)  # fmt: skip
     else:
         note(axes, "no network was found")
+    classes = _classes(problem)
+    if classes is None:
+        for j in range(problem.m):
+            style = look(j) | {"linestyle": "none"}
+            style |= {} if problem.m > 1 else {"color": "#8a8a8a"}
+            axes.plot(
+                x,
+                problem.Y[:, j],
+                markersize=4.5,
+                markeredgewidth=0,
+                alpha=0.75,
+                label=f"data{names[j]}",
+                zorder=2,
+                **style,
+            )
+    else:
+        _draw_classes(axes, x, classes, _class_names(problem, int(classes.max()) + 1))
     axes.set_xlim(left, right)
-    axes.set_xlabel("x")
+    axes.set_xlabel(_feature_name(problem))
     axes.set_ylabel(problem.loss.output_name)
     axes.set_title("the fitted function", fontsize=TEXT, loc="left")
     axes.legend(fontsize=SMALL, frameon=False, loc="best")
+
+
+def _draw_classes(axes: Any, x: np.ndarray, classes: np.ndarray, names: Sequence[str]) -> None:
+    """Points whose targets are classes, which are no values on the axis of the outputs: a row of marks for each, below."""
+    low, high = axes.get_ylim()
+    step = 0.05 * (high - low)
+    for k, name in enumerate(names):
+        these = classes == k
+        axes.plot(x[these], np.full(these.sum(), low - (len(names) - k) * step), "|", color=look(k)["color"], markersize=7,
+                  markeredgewidth=1.2, zorder=2)  # fmt: skip
+        axes.annotate(name, (1.0, low - (len(names) - k) * step), xycoords=("axes fraction", "data"), fontsize=SMALL - 1.0,
+                      color=look(k)["color"], ha="right", va="center", zorder=5,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+    axes.axhline(low - 0.4 * step, color=GRID, linewidth=0.8)
+    axes.set_ylim(low - (len(names) + 0.8) * step, high)
+
+
+def _classes(problem: Problem) -> np.ndarray | None:
+    """The class (N,) of each point, if the targets are classes with certainty."""
+    Y = problem.Y
+    if problem.loss.output_name != "logit":
+        return None
+    if problem.m == 1:
+        return (Y[:, 0] > 0.0).astype(int)
+    return Y.argmax(axis=1) if bool(np.all((Y > 0.0).sum(axis=1) == 1)) else None
+
+
+def _class_names(problem: Problem, count: int) -> list[str]:
+    given = problem.columns.classes if problem.columns is not None else None
+    if given is not None and len(given) >= count:
+        return list(given)
+    return ["−1", "+1"] if problem.m == 1 else [f"class {k + 1}" for k in range(count)]
+
+
+def _output_names(problem: Problem) -> list[str]:
+    """What is added to a label of each output: nothing if there is one."""
+    if problem.m == 1:
+        return [""]
+    if _classes(problem) is not None:
+        return [f", {name}" for name in _class_names(problem, problem.m)]
+    targets = problem.columns.targets if problem.columns is not None else ()
+    if len(targets) == problem.m:
+        return [f", {name}" for name in targets]
+    return [f", output {j + 1}" for j in range(problem.m)]
+
+
+def _feature_name(problem: Problem) -> str:
+    features = problem.columns.features if problem.columns is not None else ()
+    return features[0] if len(features) == 1 else "x"
 
 
 def _draw_dual(axes: Any, result: SolveResult) -> None:
@@ -259,8 +322,9 @@ def plot_reduction(problem: Problem, reduction: Reduction, ax: Any = None) -> An
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
         values, at_data = network.outputs(grid[:, np.newaxis]), network.outputs(problem.X)
         for j in range(problem.m):
-            axes.plot(grid, values[:, j], color=OUTPUTS[j % len(OUTPUTS)], linewidth=1.6, zorder=2)
-            axes.plot(problem.X[:, 0], at_data[:, j], "o", color=NEUTRAL, markersize=4.5, zorder=3)
+            style = look(j)
+            axes.plot(grid, values[:, j], linewidth=1.6, zorder=2, **(style | {"marker": None}))
+            axes.plot(problem.X[:, 0], at_data[:, j], style["marker"], color=NEUTRAL, markersize=4.5, zorder=3)
         for bend in inside:
             axes.axvline(bend, ymax=0.04, color=UPPER, linewidth=0.8, zorder=4)
         neurons = "neuron" if network.width == 1 else "neurons"
@@ -279,7 +343,7 @@ def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
     ax: two matplotlib axes, three for one feature. Returns the figure.
     """
     problem = results[0].problem
-    figure, (row,), new = panels(ax, 1, 3 if problem.n0 == 1 else 2, (13.0 if problem.n0 == 1 else 8.6, 4.6))
+    figure, (row,), new = panels(ax, 1, 3 if problem.n0 == 1 else 2, (14.5 if problem.n0 == 1 else 8.6, 4.6))
     if new:
         figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
     from matplotlib import colormaps
@@ -299,7 +363,8 @@ def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
         axes.set_xlabel("x")
         axes.set_ylabel("output" if problem.m == 1 else "output 1")
         axes.set_title("the function", fontsize=TEXT, loc="left")
-        axes.legend(title="λ (about): neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False, loc="best")
+        axes.legend(title="λ (about): neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False,
+                    loc="upper left", bbox_to_anchor=(1.0, 1.0))  # fmt: skip
     bounds, gaps = row[-2:]
     lams = np.array([result.problem.lam for result in results])
     values = {
@@ -313,8 +378,14 @@ def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
         bounds.set_yscale("log")
     bounds.set_title("the proven bounds", fontsize=TEXT, loc="left")
     bounds.legend(fontsize=SMALL, frameon=False)
-    gaps.plot(lams, np.maximum(values["gap"], SMALLEST_GAP), "o-", color=NEUTRAL, markersize=4.0, label="relative gap")
+    gaps.plot(lams, np.maximum(values["gap"], SMALLEST_GAP), "o-", color=NEUTRAL, markersize=4.0)
+    asked = max(max(result.requested_gap for result in results), SMALLEST_GAP)
+    gaps.axhline(asked, color=NEUTRAL, linewidth=1.0, linestyle="--", label=f"gap asked for: {about(asked, 2)}")
     gaps.set_yscale("log")
+    # Gaps a little below the one asked for all say the same: an axis that shows them apart would show noise.
+    known = np.maximum(values["gap"][np.isfinite(values["gap"])], SMALLEST_GAP)
+    gaps.set_ylim(min(known.min(initial=asked), asked) / 10.0, max(known.max(initial=asked), asked) * 100.0)
+    gaps.legend(fontsize=SMALL, frameon=False, loc="upper left")
     gaps.set_ylabel("proven relative gap")
     widths = gaps.twinx()
     widths.plot(lams, values["width"], "D-", color=OUTPUTS[2], markersize=4.0)
@@ -336,16 +407,11 @@ def plot_graph(graph: Any, name: str, ax: Any = None) -> Any:
 
     ax: two matplotlib axes. Returns the figure.
     """
-    import networkx as nx
 
     figure, ((picture, atoms),), _ = panels(ax, 1, 2, (9.0, 4.2))
-    try:
-        left, _ = nx.bipartite.sets(graph)
-        place = nx.bipartite_layout(graph, sorted(left))
-    except nx.NetworkXException:
-        place = nx.circular_layout(graph)
+    place = _places(graph, name)
     for u, v in graph.edges:
-        picture.plot(*zip(place[u], place[v], strict=True), color=GRID, linewidth=1.2, zorder=1)
+        picture.plot(*zip(place[u], place[v], strict=True), color="#7d8a99", linewidth=1.1, zorder=1)
     points = np.array([place[u] for u in graph.nodes])
     picture.scatter(points[:, 0], points[:, 1], s=60, color=LOWER, zorder=2)
     for u in graph.nodes if len(graph) <= 40 else ():
@@ -356,10 +422,34 @@ def plot_graph(graph: Any, name: str, ax: Any = None) -> Any:
     for k, (u, v) in enumerate(graph.edges):
         rows[k, u] = rows[k, v] = 1.0
     atoms.imshow(rows, cmap="Blues", aspect="auto", interpolation="nearest", vmin=0.0, vmax=1.3)
+    for axis in (atoms.xaxis, atoms.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     atoms.set_xlabel("vertex")
     atoms.set_ylabel("atom (edge)")
     atoms.set_title(f"{len(rows)} atoms", fontsize=TEXT + 1, loc="left")
     return figure
+
+
+# Graphs that everybody draws in the same way: rings of vertices, from the middle.
+RINGS = {
+    "petersen": [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]],
+    "heawood": [[*range(14)]],
+    "groetzsch": [[10], [5, 6, 7, 9, 8], [0, 1, 2, 4, 3]],
+}
+
+
+def _places(graph: Any, name: str) -> Any:
+    """Where the vertices are drawn: known graphs as usual, bipartite ones in two columns, others on a circle."""
+    import networkx as nx
+
+    if name in RINGS and sorted(graph.nodes) == sorted(chain(*RINGS[name])):
+        rings = nx.shell_layout(graph, RINGS[name], rotate=0.0)
+        return {vertex: np.array([-y, x]) for vertex, (x, y) in rings.items()}  # the first of each ring on top
+    try:
+        left, _ = nx.bipartite.sets(graph)
+        return nx.bipartite_layout(graph, sorted(left))
+    except nx.NetworkXException:
+        return nx.circular_layout(graph)
 
 
 def _range(problem: Problem) -> tuple[float, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cpcert.plots.figure import LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, note, panels, sober
+from cpcert.plots.figure import LOWER, NEUTRAL, SMALL, TEXT, UPPER, look, note, panels, sober
 from cpcert.printing import whole
 from cpcert.report import describe
 
@@ -15,18 +15,24 @@ if TYPE_CHECKING:
     from cpcert.training.sweep import Result
 
 
-def plot_sweep(problem: Problem, results: Sequence[Result], ax: Any = None) -> Any:
-    """Draw every network as a dot and the best of each width as a line, a colour for each λ.
+def plot_sweep(
+    problem: Problem, results: Sequence[Result], ax: Any = None, floors: Mapping[float, float] | None = None
+) -> Any:
+    """Draw every network as a dot and the best of each width as a line, a colour and a line style for each λ.
 
-    ax: the matplotlib axes to draw on. Returns the figure.
+    ax: the matplotlib axes to draw on. floors: proven lower bounds of the global minimum by λ, drawn beside the losses. Returns
+    the figure.
     """
     figure, ((axes,),), _ = panels(ax, 1, 1, (7.5, 4.8))
     for number, lam in enumerate(dict.fromkeys(result.trial.lam for result in results)):
         chosen = [result for result in results if result.trial.lam == lam]
-        color = OUTPUTS[number % len(OUTPUTS)]
-        axes.plot([r.trial.width for r in chosen], [r.loss for r in chosen], "o", color=color, markersize=3.5,
-                  markeredgewidth=0, alpha=0.35, zorder=2)  # fmt: skip
-        _draw_best(axes, chosen, color, f"best of each width, λ = {whole(lam)}")
+        style = look(number)
+        axes.plot([r.trial.width for r in chosen], [r.loss for r in chosen], style["marker"], color=style["color"],
+                  markersize=3.5, markeredgewidth=0, alpha=0.35, zorder=2)  # fmt: skip
+        _draw_best(axes, chosen, style["color"], f"best of each width, λ = {whole(lam)}")
+        if floors is not None and lam in floors:
+            axes.axhline(floors[lam], color=style["color"], linewidth=1.2, linestyle=":", zorder=1,
+                         label=f"floor, λ = {whole(lam)} (proven)")  # fmt: skip
     _width_axes(axes, results)
     axes.set_title(describe(problem), fontsize=SMALL, loc="left")
     axes.legend(fontsize=SMALL, frameon=False)
