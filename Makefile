@@ -2,6 +2,7 @@
 # make demo    solve a real instance
 # make test    the tests
 # make lint    ruff and mypy
+# make docs    the site, its examples run (minutes): docs/_build/html
 # make bench   the benchmarks, against their peers (minutes)
 #
 # Another interpreter: make PYTHON=python3.12 setup
@@ -17,7 +18,7 @@ BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory certificates 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format docs bench clean
 
 setup: $(VENV)/installed-dev
 
@@ -45,8 +46,11 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 bench: $(VENV)/installed-dev $(VENV)/installed-bench
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; OMP_NUM_THREADS=1 $(BIN)/python "benchmarks/$$name.py"; done
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,12 +10,12 @@ import tables
 import torch
 
 from cpcert import Network, Problem
-from cpcert.commands.forces import settled, train_one
 from cpcert.deep.descent import descend, random_network
 from cpcert.formulations.descent import local_descent, projected_descent
 from cpcert.formulations.forces import LayerForces, layer_forces
 from cpcert.formulations.representations import RepresentationLoss
 from cpcert.instance import load_instance
+from cpcert.training.single import settled, train_one
 
 PRESET = Path(__file__).parents[1] / "instances" / "figure1-digits.yaml"
 SEEDS = range(3)
@@ -29,7 +29,7 @@ def figure_1() -> None:
     rows = []
     for seed in SEEDS:
         start = time.perf_counter()
-        frames, _ = train_one(loaded, problem, None, seed, False)
+        frames, _ = train_one(problem, loaded.train, None, seed)
         network = frames[-1][1]
         rows.append(row(problem, f"trained, seed {seed}", network, 1e-2, time.perf_counter() - start))
         start = time.perf_counter()

@@ -32,7 +32,8 @@ from cpcert.data.sources import AnySource, File, Source
 from cpcert.errors import InputError
 from cpcert.losses import LOSSES
 from cpcert.numbers import parse_integer
-from cpcert.problem import Columns, Problem
+from cpcert.problem import Columns, Problem, unchecked
+from cpcert.units import Units
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -128,7 +129,7 @@ class Instance(BaseModel):
         """The Problem of this instance. Reads the files it names; raises InputError naming the key."""
         try:
             X, Y, columns = self.read(self.data)
-            return Problem(
+            problem = Problem(
                 X,
                 Y,
                 lam=self.lam,
@@ -140,6 +141,8 @@ class Instance(BaseModel):
                 name=self.name,
                 columns=columns,
             )
+            units = self._units()
+            return problem if units is None else unchecked(problem, units=units)
         except InputError as error:
             raise InputError(f"{self._file}: {error}" if self._file else str(error)) from None
 
@@ -148,6 +151,15 @@ class Instance(BaseModel):
         if isinstance(source, File):
             return source.read(self._folder, self.loss)
         return *source.arrays(self._folder), None
+
+    def _units(self) -> Units | None:
+        """Those of the data where they are standardized."""
+        keys = ("standardize", "standardize_targets")
+        wanted = {key: getattr(self.data, key, False) for key in keys}
+        if not any(wanted.values()):
+            return None
+        raw = self.data.model_copy(update={key: False for key in keys if wanted[key]})
+        return Units.of(*self.read(raw)[:2], *wanted.values())
 
     @property
     def _folder(self) -> Path:
@@ -324,7 +336,7 @@ def _sentence(model: type[BaseModel], raw: Any, error: Any) -> str:
             value = value.get(part)
             fields = {field.alias or name: field for name, field in current.model_fields.items()}
             if part not in fields:
-                return _unknown_key(where, part, list(fields))
+                return unknown_key(where, part, list(fields))
             where = f"{where}.{part}" if where else part
             right = fields[part].description or ""
             if current is Instance and part == "data":
@@ -354,7 +366,8 @@ _PENALTIES = {
 }
 
 
-def _unknown_key(where: str, key: str, known: Sequence[str]) -> str:
+def unknown_key(where: str, key: str, known: Sequence[str]) -> str:
+    """What is wrong with a key that is none, and which was perhaps meant."""
     inside = f" of {where}" if where else ""
     if key in _PENALTIES:
         return f"{where}{'.' if where else ''}{key}: is not a key{inside}; the penalty is lambda. {_PENALTIES[key]}"

@@ -21,16 +21,16 @@ import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cpcert.activations import Activation
 from cpcert.errors import InputError
+from cpcert.problem import Problem, real_array
 from cpcert.rounding import SMALLEST_NORMAL, UNIT_ROUNDOFF, exact_dot, round_up
-
-if TYPE_CHECKING:
-    from cpcert.problem import Problem
+from cpcert.units import Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,14 @@ class Network:
     """Weights W_1, …, W_L of a network with activation σ between the layers.
 
     weights: W_ℓ is (n_ℓ, n_{ℓ−1} + 1), bias column last, or (n_ℓ, n_{ℓ−1}) when beta = 0; stored as read-only float64
-    copies. Hidden layers may be empty. Raises InputError for fewer than two layers, NaN, or shapes that do not chain.
+    copies. Hidden layers may be empty. units: those of the data, where they were standardized: only `predict`, `to_torch` and
+    files mind them. Raises InputError for fewer than two layers, NaN, or shapes that do not chain.
     """
 
     weights: tuple[np.ndarray, ...]
     activation: Activation
     beta: float
+    units: Units | None = None
 
     def __post_init__(self) -> None:
         beta = float(self.beta)
@@ -69,6 +71,15 @@ class Network:
             raise InputError(f"W1: has no columns; with beta = {beta} it needs at least the bias column")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "beta", beta)
+        if self.units is not None and (len(self.units.x_mean), len(self.units.y_mean)) != (
+            self.widths[0],
+            self.widths[-1],
+        ):
+            raise InputError(f"units: are not those of {self.widths[0]} inputs and {self.widths[-1]} outputs")
+
+    def __repr__(self) -> str:
+        shape = "-".join(map(str, self.widths))
+        return f"Network({shape}, {self.activation.name}, beta={self.beta!r})"
 
     @classmethod
     def from_neurons(
@@ -115,9 +126,28 @@ class Network:
             A = layer_features(Z[-1], self.activation, self.beta)
         return Z
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """The outputs, (N, m): rows are points."""
+    def outputs(self, X: np.ndarray) -> np.ndarray:
+        """The outputs, (N, m), for points X (N, n_0) in the units of the problem: rows are points."""
         return self.forward(X)[-1].T
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The outputs, (N, m), for points X (N, n_0) in the units in which the data were given: standardizing is undone."""
+        points = points_of(X, self.widths[0])
+        if self.units is None:
+            return self.outputs(points)
+        return self.units.outputs(self.outputs(self.units.inputs(points)))
+
+    def to_torch(self) -> Any:
+        """The same function as a torch.nn.Sequential of Linear layers in float64, with what `predict` does about units.
+
+        A layer W = [A | b] becomes Linear(A, bias βb). Float64 rounding aside the outputs are those of `predict`. Raises InputError
+        when torch is not installed.
+        """
+        try:
+            from cpcert.torch_modules import sequential
+        except ImportError:
+            raise InputError("torch: is not installed, and to_torch needs it: pip install 'cpcert[train]'") from None
+        return sequential(self)
 
     def norm_squared(self) -> float:
         """Σ‖W_ℓ‖_F² in floating point."""
@@ -185,7 +215,7 @@ class Network:
         return W / norms[:, None], V * norms, out[:, -1].copy() if self.beta != 0.0 else None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file: tensors W1, W2, …; activation, slopes and beta as metadata.
+        """Write a safetensors file: tensors W1, W2, …; activation, slopes, beta and units as metadata.
 
         The file appears under its name only when complete. Raises OSError when it cannot be written.
         """
@@ -197,6 +227,7 @@ class Network:
             "a_plus": repr(self.activation.a_plus),
             "a_minus": repr(self.activation.a_minus),
             "beta": repr(self.beta),
+            **({} if self.units is None else {"units": self.units.text()}),
         }
         tensors = {f"W{i}": np.ascontiguousarray(W) for i, W in enumerate(self.weights, start=1)}
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -223,6 +254,7 @@ class Network:
             raise InputError(f"{path}: holds {found}; a model holds the tensors W1, W2, … and no others")
         try:
             stored = _metadata_network(metadata)
+            units = Units.from_text(metadata["units"]) if "units" in metadata else None
         except (KeyError, ValueError) as error:
             raise InputError(
                 f"{path}: unreadable metadata ({error}); give activation and beta as save writes them"
@@ -241,7 +273,7 @@ class Network:
             activation, beta = stored
         assert activation is not None and beta is not None
         try:
-            return cls(tuple(tensors[name] for name in names), activation, beta)
+            return cls(tuple(tensors[name] for name in names), activation, beta, units)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -270,6 +302,24 @@ class Network:
     def _outputs(self, problem: Problem) -> np.ndarray:
         self.check_fits(problem)
         return self.forward(problem.X)[-1]
+
+
+def attained(network: Network | None, status: str) -> Network:
+    """The network. Raises InputError where there is none."""
+    if network is None:
+        raise InputError(f"result: holds no network (status {status}); solve again with a larger time_limit")
+    return network
+
+
+def points_of(X: ArrayLike, features: int) -> np.ndarray:
+    """X (N, n_0) as finite float64: arrays, lists, data frames. Raises InputError for anything else, naming it."""
+    A = real_array("X", X)
+    if A.ndim != 2 or A.shape[1] != features:
+        raise InputError(f"X: has shape {A.shape}; the network takes (N, {features}), rows are points")
+    if not np.all(np.isfinite(A)):
+        i, j = np.argwhere(~np.isfinite(A))[0]
+        raise InputError(f"X: row {i}, column {j} is {A[i, j]}; every entry must be a finite number")
+    return A
 
 
 def layer_features(Z: np.ndarray, activation: Activation, beta: float) -> np.ndarray:

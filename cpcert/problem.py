@@ -22,6 +22,7 @@ from cpcert.activations import activation as activation_by_name
 from cpcert.errors import InputError
 from cpcert.losses import Loss
 from cpcert.losses import loss as loss_by_name
+from cpcert.units import Units
 
 __all__ = ["InputError", "Problem"]
 
@@ -50,14 +51,17 @@ class Problem:
     """An immutable, validated problem: `Problem(X, Y, lam=1e-2)`.
 
     X: (N, n0), one row per point. Y: (N, m), or (N,) for one output. Both become read-only float64 copies, Y in the
-    encoding of the loss (logistic: ±1).
+    encoding of the loss (logistic: ±1). Data frames give their names to `columns`.
     lam: the weight λ > 0 of the penalty. `interpolate` (the constraint Z = Y) has none: leave it out, it counts as 1.
+    weight_decay: instead of lam, that of torch.optim.SGD and Adam, which add it times w to the gradient of torch's mean loss,
+    for all weights and biases: λ = m·weight_decay/2 for mse and logistic, weight_decay/2 for cross_entropy (docs/losses.md).
     loss: "mse", "cross_entropy", "logistic", "interpolate", or a Loss; afterwards a Loss.
     activation: "relu", "leaky_relu" (with `slope` in (−1, 1)), "abs", "linear", or an Activation; afterwards an
     Activation.
     beta: the weight β of the biases, of any sign; 0 means no biases.
     depth: the number L ≥ 2 of weight matrices. name: what reports call the problem.
-    columns: the names of the features and targets, for reports.
+    columns: the names of the features and targets, for reports. units: those of the data, if they were standardized; predictions
+    are in them.
 
     Raises InputError, naming the argument, what is wrong with it and what would be right.
     """
@@ -71,6 +75,7 @@ class Problem:
     depth: int
     name: str
     columns: Columns | None
+    units: Units | None
 
     def __init__(
         self,
@@ -84,6 +89,9 @@ class Problem:
         depth: int = 2,
         name: str = "problem",
         columns: Columns | None = None,
+        units: Units | None = None,
+        *,
+        weight_decay: float | None = None,
     ) -> None:
         values: dict[str, Any] = {
             "loss": loss if isinstance(loss, Loss) else loss_by_name(loss),
@@ -92,10 +100,11 @@ class Problem:
             "beta": _number("beta", beta, "give a finite number; 0 means no biases"),
             "depth": _depth(depth),
             "name": _name(name),
-            "columns": columns,
+            "columns": _frame_names(X, Y) if columns is None else columns,
+            "units": units,
         }
-        values["lam"] = _lam(lam, values["loss"])
         values["Y"] = _targets(Y, values["X"], values["loss"])
+        values["lam"] = _lam(lam, weight_decay, values["loss"], values["Y"].shape[1])
         for field, value in values.items():
             object.__setattr__(self, field, value)
 
@@ -180,7 +189,15 @@ def _activation(given: str | Activation, slope: float | None) -> Activation:
     return given
 
 
-def _lam(lam: float | None, loss: Loss) -> float:
+def _lam(lam: float | None, weight_decay: float | None, loss: Loss, m: int) -> float:
+    if weight_decay is not None:
+        if lam is not None or loss.is_constraint:
+            why = f"{loss.name} has no penalty" if loss.is_constraint else "it says the same as lam"
+            raise InputError(f"weight_decay: is {weight_decay!r}, and {why}; leave it out")
+        lam = 0.5 * _number("weight_decay", weight_decay, "give torch's weight_decay, a finite number > 0")
+        lam *= m if loss.mean_over_outputs else 1
+        if lam <= 0.0:
+            raise InputError(f"weight_decay: is {weight_decay!r}; give torch's weight_decay, a finite number > 0")
     if loss.is_constraint:
         # 1.0 is accepted because dataclasses.replace hands back the value stored here.
         if lam is not None and lam != 1.0:
@@ -210,8 +227,20 @@ def _name(name: str) -> str:
     return name
 
 
+def _frame_names(X: Any, Y: Any) -> Columns | None:
+    """The names of the columns of a data frame X (pandas, polars, …), and of Y, a frame or a series; None for other arrays."""
+    features = getattr(X, "columns", None)
+    if features is None or not hasattr(X, "to_numpy"):
+        return None
+    targets = getattr(Y, "columns", None)
+    if targets is None:
+        name = getattr(Y, "name", None)
+        targets = [f"y{k + 1}" for k in range(np.shape(Y)[1])] if np.ndim(Y) == 2 else ["y" if name is None else name]
+    return Columns(tuple(map(str, features)), tuple(map(str, targets)))
+
+
 def _number(field: str, given: Any, right: str) -> float:
-    if isinstance(given, (bool, str, bytes)):
+    if isinstance(given, (bool, np.bool_, str, bytes)):
         raise InputError(f"{field}: {given!r} is not a number; {right}")
     try:
         value = float(given)
@@ -226,22 +255,35 @@ def _number(field: str, given: Any, right: str) -> float:
     return value + 0.0  # -0.0 becomes 0.0
 
 
-def _array(field: str, given: ArrayLike) -> np.ndarray:
-    """A finite float64 array of any shape, with -0.0 turned into 0.0."""
+def real_array(field: str, given: ArrayLike) -> np.ndarray:
+    """Arrays, lists, data frames and tensors as float64, of any shape. Raises InputError for what is no array of real numbers."""
     if hasattr(given, "toarray"):
         raise InputError(f"{field}: is a sparse matrix; give {field}.toarray()")
     if np.ma.is_masked(given):
         raise InputError(f"{field}: is a masked array with masked entries; fill or drop them")
+    if given is None or isinstance(given, (str, bytes, dict, set)):
+        raise InputError(f"{field}: is {_kind(given)}; give an array of numbers, one row per point")
     try:
         raw = np.asarray(given)
     except ValueError:
         raise InputError(f"{field}: rows differ in length; give every point the same number of entries") from None
+    except (TypeError, RuntimeError) as error:  # a tensor that needs a gradient, or is on another device
+        raise InputError(f"{field}: is {_kind(given)} that is no array ({error}); give one of numbers") from None
+    if raw.ndim == 0 and raw.dtype.kind == "O":
+        raise InputError(f"{field}: is {_kind(given)}; give an array of numbers, one row per point")
+    if raw.dtype.kind == "O" and any(isinstance(entry, (str, bytes)) for entry in raw.flat):
+        raise InputError(f"{field}: holds text; every entry must be a number: convert the columns, or leave them out")
     if raw.dtype.kind not in "biufO":
         raise InputError(f"{field}: holds entries of type {raw.dtype}; every entry must be a real number")
     try:
-        A = raw.astype(np.float64)
+        return raw.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{field}: holds an entry that is not a real number; every entry must be one") from None
+
+
+def _finite_array(field: str, given: ArrayLike) -> np.ndarray:
+    """A float64 array of any shape with finite entries, none of them extremely small or large; -0.0 turned into 0.0."""
+    A = real_array(field, given)
     size = np.abs(A)
     wrong = ~np.isfinite(A) | (size > LARGEST_NUMBER) | ((size < SMALLEST_NUMBER) & (A != 0.0))
     if wrong.any():
@@ -257,8 +299,15 @@ def _array(field: str, given: ArrayLike) -> np.ndarray:
     return A + 0.0
 
 
+def _kind(given: Any) -> str:
+    if given is None:
+        return "None"
+    name = type(given).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def _matrix(field: str, given: ArrayLike) -> np.ndarray:
-    A = _array(field, given)
+    A = _finite_array(field, given)
     if A.ndim == 1 and A.size:
         raise InputError(f"{field}: has shape {A.shape}; rows are points, so one feature is {field}.reshape(-1, 1)")
     if A.ndim != 2 or A.size == 0:
@@ -267,7 +316,7 @@ def _matrix(field: str, given: ArrayLike) -> np.ndarray:
 
 
 def _targets(given: ArrayLike, X: np.ndarray, loss: Loss) -> np.ndarray:
-    Y = _array("Y", given)
+    Y = _finite_array("Y", given)
     N = X.shape[0]
     if Y.ndim == 1:
         Y = Y[:, np.newaxis]

@@ -15,8 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cpcert.outcomes import Outcome
 from cpcert.output import csv_bytes, write_file, write_json
 from cpcert.printing import about, at_least, at_most, enclosure, finite, or_dash, outward, plural, rounded_up, whole
+from cpcert.sketch import LOWER, UPPER, Series, drawn
 from cpcert.status import Status
 
 if TYPE_CHECKING:
@@ -142,8 +144,8 @@ def column_names(problem: Problem) -> dict[str, list[str] | None]:
 # -- the outcomes ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class SolveOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class SolveOutcome(Outcome):
     """A result; Rank_σ near the covariance pair of its network, if that was asked for; the files that were written."""
 
     result: SolveResult
@@ -160,6 +162,10 @@ class SolveOutcome:
     def checked(self) -> bool | None:
         """Whether the checker has accepted the certificate; None without one."""
         return None if self.certificate is None else self.result.status != Status.UNCHECKED
+
+    def sketch(self) -> str:
+        """That of the result."""
+        return self.result.sketch()
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert solve`."""
@@ -221,11 +227,22 @@ def closing_line(result: SolveResult) -> str:
     return f"{claim}{gap} (asked for {whole(result.requested_gap)}){neurons}, {effort}: {result.message}"
 
 
-@dataclass(frozen=True, eq=False)
-class PathOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class PathOutcome(Outcome):
     """The outcome for each λ of a path."""
 
     steps: tuple[SolveOutcome, ...]
+
+    @property
+    def results(self) -> list[SolveResult]:
+        """The result for each λ, in the order of the path."""
+        return [step.result for step in self.steps]
+
+    def sketch(self) -> str:
+        """The proven bounds against λ."""
+        x = [result.problem.lam for result in self.results]
+        upper, lower = ([getattr(result, side) for result in self.results] for side in ("upper", "lower"))
+        return drawn([Series("upper", x, upper, UPPER), Series("lower", x, lower, LOWER, dash="5 3")], "lambda", "loss")
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert path`: one entry for each lambda."""

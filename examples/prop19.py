@@ -1,4 +1,6 @@
-"""A local minimum of the weights that is none of the covariances (Prop. 19 of the paper).
+"""
+A local minimum that covariances do not have (Prop. 19)
+=======================================================
 
     python examples/prop19.py [λ]          0 < λ < 1/2, 0.1 by default
 

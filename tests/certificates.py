@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from pytest import MonkeyPatch
 
-from cpcert import Network, Problem, solve
+from cpcert import Network, Problem
 from cpcert.certificate import check
 from cpcert.certificate.build import Certificate, certify
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound
+from cpcert.frank_wolfe.solve import solve
 from cpcert.oracle import ladder
 from cpcert.oracle.coordinates import coordinates
 

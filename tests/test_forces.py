@@ -261,7 +261,7 @@ def test_wrong_commands(small, tmp_path, capsys):
         ([str(models[0]), str(path), "--animate"], "--animate: a trained model has no history; give --checkpoints"),
         ([str(models[0]), str(path), "--checkpoints", "x"], "--checkpoints: are the frames of an animation"),
         ([str(models[0]), str(path), "--width", "3"], "--width: belongs to a network that is trained here"),
-        ([str(path), "--width", "0"], "--width: is 0; give a number of neurons"),
+        ([str(path), "--width", "0"], "--width: is 0; give an integer >= 1"),
         ([str(path), "--animate", "--checkpoints", str(tmp_path / "empty")], "has no model in it; give files ending"),
         ([str(models[0]), str(path), "--rcond", "2"], "rcond: is 2; give a number between 0 and 1"),
         (["missing.safetensors", str(path)], "missing.safetensors: no such file"),

@@ -174,6 +174,7 @@ def test_matrices_from_python():
         np.array([[2.0, 1.0], [1.0, 2.0]]),
         ((2, 1), (1, 2)),
         [["2", "1"], [1, 2.0]],
+        np.array([[2, Fraction(1)], [1, "2"]], dtype=object),
     ):
         bounds = cp_rank_bounds(good)
         assert bounds.lower == bounds.upper == 2 and bounds.A == [[2, 1], [1, 2]]
@@ -190,5 +191,11 @@ def test_matrices_from_python():
     ):
         with pytest.raises(InputError, match="A"):
             cp_rank_bounds(bad)
-    with pytest.raises(InputError, match="object"):
-        cp_rank_bounds(np.array([[2, 1], [1, 2]], dtype=object))
+    for hidden, message in (
+        (scipy.sparse.csr_array([[2, 1], [1, 2]]), "sparse"),
+        (np.ma.masked_equal([[2, 1], [1, 2]], 1), "masked"),
+        (np.array([[2, 1], [1, None]], dtype=object), "None"),
+        (np.array([[2, 1], [1, 2]], dtype=bool), "bool"),
+    ):
+        with pytest.raises(InputError, match=message):
+            cp_rank_bounds(hidden)

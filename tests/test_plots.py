@@ -6,11 +6,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 
 from cpcert import InputError, Network, Problem, solve
 from cpcert.activations import activation
+from cpcert.plots.figure import save_figure
 from cpcert.plots.solving import dual_curve, kinks, plot_one_dimensional, plot_trace
 
 X = [[-1.5], [-1.0], [-0.4], [0.1], [0.7], [1.2], [2.0]]
@@ -92,18 +94,18 @@ def test_kinks_are_where_the_function_bends():
 
 
 def test_pictures_of_a_result(result, tmp_path):
-    plot_trace(result, tmp_path / "trace.png")
-    plot_one_dimensional(result, tmp_path / "function.png")
+    save_figure(plot_trace(result), tmp_path / "trace.png")
+    save_figure(plot_one_dimensional(result), tmp_path / "function.png")
     assert is_picture(tmp_path / "trace.png") and is_picture(tmp_path / "function.png")
     # Nothing else is left in the folder: files appear complete, without temporary names.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["function.png", "trace.png"]
 
 
 def test_pictures_show_the_network_and_the_dual_curve(result, tmp_path):
-    plot_one_dimensional(result, tmp_path / "all.png")
+    save_figure(plot_one_dimensional(result), tmp_path / "all.png")
     for missing in ({"network": None}, {"dual": None}, {"network": None, "dual": None, "trace": []}):
         path = tmp_path / "less.png"
-        plot_one_dimensional(replace(result, **missing), path)
+        save_figure(plot_one_dimensional(replace(result, **missing)), path)
         assert is_picture(path) and path.read_bytes() != (tmp_path / "all.png").read_bytes()
 
 
@@ -122,7 +124,7 @@ def test_trace_of_a_run_that_proved_less(result, unknown, tmp_path):
         replace(record, **{key: None for key in ("upper", "lower", "gap") if unknown.get(key, 0) is None})
         for record in result.trace
     ]
-    plot_trace(replace(result, **{"trace": trace, **unknown}), tmp_path / "trace.png")
+    save_figure(plot_trace(replace(result, **{"trace": trace, **unknown})), tmp_path / "trace.png")
     assert is_picture(tmp_path / "trace.png")
 
 
@@ -130,7 +132,7 @@ def test_trace_of_a_run_that_proved_less(result, unknown, tmp_path):
 def test_trace_with_any_size_of_bounds(result, bounds, tmp_path):
     upper, lower = bounds
     trace = [replace(record, upper=upper + 100.0 / (1 + k), lower=lower) for k, record in enumerate(result.trace)]
-    plot_trace(replace(result, upper=upper, lower=lower, trace=trace), tmp_path / "trace.png")
+    save_figure(plot_trace(replace(result, upper=upper, lower=lower, trace=trace)), tmp_path / "trace.png")
     assert is_picture(tmp_path / "trace.png")
 
 
@@ -150,37 +152,61 @@ def test_trace_with_any_size_of_bounds(result, bounds, tmp_path):
 )
 def test_one_dimensional_problems_of_every_kind(problem, tmp_path):
     result = solve(problem, gap=1e-2, time_limit=5.0)
-    plot_trace(result, tmp_path / "trace.png")
-    plot_one_dimensional(result, tmp_path / "function.png")
+    save_figure(plot_trace(result), tmp_path / "trace.png")
+    save_figure(plot_one_dimensional(result), tmp_path / "function.png")
     assert is_picture(tmp_path / "trace.png") and is_picture(tmp_path / "function.png")
 
 
 def test_more_features_are_refused():
     result = solve(Problem(np.eye(2), [1.0, 2.0], lam=10.0))
     with pytest.raises(InputError, match="2 features; use plot_trace"):
-        plot_one_dimensional(result, "never.png")
+        plot_one_dimensional(result)
 
 
 def test_a_folder_that_is_not_there(result, tmp_path):
     with pytest.raises(FileNotFoundError):
-        plot_trace(result, tmp_path / "nowhere" / "trace.png")
+        save_figure(plot_trace(result), tmp_path / "nowhere" / "trace.png")
 
 
 def test_matplotlib_stays_out_of_the_way():
     """Importing the module costs no matplotlib, and drawing touches neither pyplot nor the settings of the user."""
     script = """
 import sys, tempfile
-from cpcert import Problem, solve\nfrom cpcert.plots import solving as plots
+from cpcert import Problem, solve\nfrom cpcert.plots import solving as plots\nfrom cpcert.plots.figure import save_figure
 assert "matplotlib" not in sys.modules
 result = solve(Problem([[1.0]], [[1.0]], lam=10.0))
 import matplotlib
 # Not the key "backend": reading it imports pyplot.
 before = {key: matplotlib.rcParams[key] for key in matplotlib.rcParams if key != "backend"}
 with tempfile.TemporaryDirectory() as folder:
-    plots.plot_trace(result, folder + "/t.png")
-    plots.plot_one_dimensional(result, folder + "/f.png")
+    save_figure(plots.plot_trace(result), folder + "/t.png")
+    save_figure(plots.plot_one_dimensional(result), folder + "/f.png")
 assert "matplotlib.pyplot" not in sys.modules
 assert all(matplotlib.rcParams[key] == value for key, value in before.items())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_known_graphs_are_drawn_in_rings():
+    """The Petersen graph: a pentagon around a pentagram, every spoke as long as the others."""
+    from cpcert.plots.solving import _places
+
+    graph = nx.petersen_graph()
+    place = _places(graph, "petersen")
+    outer, inner = ([np.linalg.norm(place[v]) for v in ring] for ring in (range(5), range(5, 10)))
+    assert np.ptp(outer) < 1e-5 and np.ptp(inner) < 1e-5 and outer[0] > 1.5 * inner[0]
+    spokes = [np.linalg.norm(place[v] - place[v + 5]) for v in range(5)]
+    assert np.ptp(spokes) < 1e-5
+
+
+def test_classes_are_no_values_of_the_outputs():
+    """Targets of a classification are marks below the curves, named after their classes."""
+    x = np.linspace(-1.0, 1.0, 9)[:, np.newaxis]
+    Y = np.eye(3)[np.repeat([0, 1, 2], 3)]
+    result = solve(Problem(x, Y, lam=1e-2, loss="cross_entropy"), gap=1e-2)
+    axes = plot_one_dimensional(result).axes[0]
+    lowest = min(line.get_ydata().min() for line in axes.lines if line.get_label().startswith("network"))
+    marks = [line for line in axes.lines if line.get_marker() == "|"]
+    assert len(marks) == 3 and all(line.get_ydata().max() < lowest for line in marks)
+    assert {"class 1", "class 2", "class 3"} <= {text.get_text() for text in axes.texts}

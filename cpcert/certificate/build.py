@@ -22,6 +22,7 @@ from cpcert.certificate.clock import NO_PROOF, NOT_TRIMMED, Clock, Late, check_s
 from cpcert.certificate.file import as_arrays, exact_problem, problem_header, rational_text, write
 from cpcert.certificate.proofs import WRITERS
 from cpcert.certificate.shares import checked
+from cpcert.certificate.stored import Stored
 from cpcert.certificate.task import Attempt, Task
 from cpcert.errors import ProofError
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
@@ -41,8 +42,8 @@ PARTS = (1.0, 1.0 - 2.0**-50, 1.0 - 2.0**-40, 0.5, 0.0)
 UNCHECKED_SLACK = 2.0**-27
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Stored):
     """A certificate that the checker accepts. content: the file. lower ≤ P* ≤ upper (None: not claimed); gap = relative_gap.
 
     claim: "minimum" or "infeasible". skipped: what a deadline left out, each a phrase like "trimming the proof"; without

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cpcert.certificate import check, deep_check, rank_check
 from cpcert.certificate.shares import checked
+from cpcert.certificate.stored import Stored
 from cpcert.errors import InputError
-from cpcert.outcomes import Spoken
+from cpcert.outcomes import Outcome, Spoken
 from cpcert.parallel import HERE, Workers
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class ClaimKind(Spoken):
 MINIMA = (ClaimKind.MINIMUM, ClaimKind.DEEP_MINIMUM)
 
 
-@dataclass(frozen=True)
-class Claim:
+@dataclass(frozen=True, repr=False)
+class Claim(Outcome):
     """What an accepted file proves. said: by its checker. lower, upper: of a minimum or a rank; None: not claimed."""
 
     kind: ClaimKind
@@ -98,20 +99,32 @@ def read_claim(path: Path, workers: Workers = HERE) -> Claim:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise check.Rejected("memory ran out") from None
+    return claim_of(content, workers)
+
+
+def claim_of(content: bytes, workers: Workers = HERE) -> Claim:
+    """`read_claim` of the bytes of a file."""
+    if len(content) >= check.FILE_BYTES:
+        raise check.Rejected("the file is too long")
     try:
         if content.startswith(deep_check.MAGIC):
             return Claim.of(deep_check.check(content))
-        return Claim.of(checked(content, workers) if certificate else rank_check.check(content))
+        if content.startswith(check.MAGIC):
+            return Claim.of(checked(content, workers))
+        return Claim.of(rank_check.check(content))
     except (deep_check.Rejected, rank_check.Rejected) as error:
         raise check.Rejected(str(error)) from None
 
 
-def certified_interval(path: Path, problem: Problem) -> tuple[float | None, float | None]:
+def certified_interval(source: Path | Stored, problem: Problem) -> tuple[float | None, float | None]:
     """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
+    if not isinstance(source, Path | Stored):
+        raise InputError(f"certificate: is a {type(source).__name__}; give a path, or what cpcert.certify returned")
+    named = source if isinstance(source, Path) else "certificate"
     try:
-        claim = read_claim(path)
+        claim = read_claim(source) if isinstance(source, Path) else claim_of(source.content)
     except check.Rejected as error:
-        raise InputError(f"{path}: the certificate is rejected ({error})") from None
+        raise InputError(f"{named}: the certificate is rejected ({error})") from None
     if claim.kind not in MINIMA or claim.sha256 != problem.sha256:
-        raise InputError(f"{path}: is about another problem; give the certificate of this instance")
+        raise InputError(f"{named}: is about another problem; give the certificate of this instance")
     return claim.lower, claim.upper

@@ -7,7 +7,8 @@ imported inside the commands, so that `cpcert --help` answers at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -15,6 +16,7 @@ from cyclopts import Parameter
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
+    from cpcert.api.given import Given
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import Instance, SolveSettings
     from cpcert.network import Network
@@ -52,6 +54,13 @@ def problem_of(instance: Instance) -> Problem:
     return problem
 
 
+def stated(instance: Instance, problem: Problem) -> Given:
+    """The instance, whose data have been read, as the functions of cpcert/api take it."""
+    from cpcert.api.given import Given
+
+    return Given(problem, instance.solve, instance.train, instance)
+
+
 def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
     """The network of the file; on stderr, what had to be assumed to read it."""
     from cpcert.models.read import read
@@ -64,12 +73,15 @@ def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
 
 def solve_and_show(problem: Problem, settings: SolveSettings, **more: Any) -> SolveResult:
     """What `solve` finds; its running trace goes to stderr."""
-    from cpcert.frank_wolfe.solve import solve
+    from cpcert.api.solving import solve
+    from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.report import running_trace
 
     announce_compilation()
     with running_trace(problem) as callback:
-        return solve(problem, callback=callback, **settings.model_dump(), **more)
+        result = solve(problem, callback=callback, **settings.model_dump(), **more)
+    assert isinstance(result, SolveResult)  # depth 2
+    return result
 
 
 def announce_compilation() -> None:
@@ -92,18 +104,22 @@ def deliver(
     save: writes what files there are to be and returns the outcome with their names in it. A folder that cannot be written
     costs the exit code, never the outcome.
     """
-    import json
-
     try:
         outcome = save()
     except OSError as error:
         print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
         code = BAD_INPUT
-    print(json.dumps(outcome.as_json(), allow_nan=False) if as_json else outcome.sentence(), flush=True)
+    print(outcome.to_json() if as_json else outcome.sentence(), flush=True)
     return code
 
 
-def require_seconds(time_limit: float) -> None:
-    """Raise InputError unless --time-limit is a positive number."""
-    if not time_limit > 0:
-        raise InputError(f"--time-limit: is {time_limit:g}; give a number of seconds > 0")
+@contextmanager
+def naming_options(*names: str) -> Iterator[None]:
+    """Errors about these arguments of a function name the options of the command line instead."""
+    try:
+        yield
+    except InputError as error:
+        argument, colon, fault = str(error).partition(":")
+        if argument not in names:
+            raise
+        raise InputError(f"--{argument.replace('_', '-')}{colon}{fault}") from None

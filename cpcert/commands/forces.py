@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, read_and_say
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, naming_options, problem_of, read_and_say, stated
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
 
 if TYPE_CHECKING:
     from cpcert.formulations.forces import ForcesOutcome
-    from cpcert.instance import Instance
-    from cpcert.network import Network
-    from cpcert.problem import Problem
 
 # Frames of an animation of a training that is run here: early steps move most.
 FRAMES = 40
-# Angles at which neurons are merged before Newton's method, boldest first; times DYING the ‖w‖‖v‖, relative to the largest, at
-# which they are dropped; the relative rise of a loss that is rounding.
-MERGED, DYING, ROUNDING = (0.3, 0.1, 0.03, 0.01, 0.0), 1e-2, 1e-12
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,9 @@ def forces(
         prepare_folder(out or Path())
     problem = problem_of(loaded)
 
-    from cpcert.formulations.forces import ForcesOutcome, check_parameters, layer_forces
+    from cpcert.api.networks import forces as forces_at
+    from cpcert.api.networks import trained
+    from cpcert.formulations.forces import check_parameters, layer_forces
     from cpcert.models.read import read_model
 
     how = asdict(options)
@@ -119,22 +115,25 @@ def forces(
     if given is not None:
         network = read_and_say(given, problem, layers)
     else:
-        trained, complete = train_one(loaded, problem, width, seed, animate and not frames)
-        network = trained[-1][1]
-        frames = frames or trained
-    if settle:
-        network = settled(problem, network)
-    found = tuple(layer_forces(problem, network, **how))
-    outcome = ForcesOutcome(problem, network, found, None if given else seed, complete)
+        print("training a network (Ctrl-C: take it as it is then)", file=sys.stderr, flush=True)
+        with naming_options("width", "seed"):
+            drawn = FRAMES if animate and not frames else 0
+            history, complete = trained(stated(loaded, problem), width, seed, drawn)
+        network = history[-1][1]
+        frames = frames or history
+    outcome = forces_at(network, problem, settle=settle, **how)
+    found = outcome.layers
+    outcome = replace(outcome, seed=None if given else seed, complete=complete)
 
     def save() -> ForcesOutcome:
         written, start = outcome, out or Path()
         classes = [str(label) for label in getattr(loaded.data, "classes", [])]
         if plot or animate:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.forces import animate_forces, plot_forces
         if plot:
             written = replace(written, plot=start / f"{problem.name}-forces.png")
-            plot_forces(problem, found, start / f"{problem.name}-forces.png", classes)
+            save_figure(plot_forces(problem, found, classes), start / f"{problem.name}-forces.png")
         if animate:
             written = replace(written, animation=start / f"{problem.name}-forces.gif")
             history = [(title, layer_forces(problem, net, **how)) for title, net in frames]
@@ -158,41 +157,6 @@ def _refuse_what_does_not_go_together(
         raise InputError("--layers: belongs to a model file; leave it out where a network is trained")
 
 
-def settled(problem: Problem, network: Network) -> Network:
-    """A stationary network near this one, as far as Newton's method gets; its loss is not higher but for rounding.
-
-    In coordinates of the span of the points, where W_1 of a stationary network lies: with many features Newton's method
-    could not carry the others.
-    """
-    import numpy as np
-
-    from cpcert.deep.descent import condense, descend
-    from cpcert.deep.newton import newton
-    from cpcert.network import Network
-    from cpcert.problem import Problem
-
-    _, s, Vt = np.linalg.svd(problem.X, full_matrices=False)
-    Q = Vt[: max(1, int(np.sum(s > 1e-12 * s.max(initial=0.0))))].T
-    inside = Problem(
-        problem.X @ Q, problem.Y, problem.lam, problem.loss, problem.activation, beta=problem.beta, depth=problem.depth
-    )
-    W, n0 = network.weights[0], problem.n0
-    short = Network((np.hstack([W[:, :n0] @ Q, W[:, n0:]]), *network.weights[1:]), network.activation, network.beta)
-    start = condense(inside, short)
-    found = start
-    largest = max((float(np.sum(W * W, axis=1).max(initial=0.0)) for W in start.weights[:-1]), default=0.0)
-    # Neurons that are still turning towards each other, or dying, make Newton's equations nearly singular: merge and drop
-    # boldly, and see whether the loss comes back down.
-    for angle in MERGED:
-        fewer = start.merged(angle).without_dead_neurons(DYING * angle * largest)
-        merged = descend(inside, fewer).balanced()
-        found, _ = newton(inside, merged, lambda: False)
-        if found.loss(inside) <= network.loss(problem) * (1.0 + ROUNDING):
-            break
-    W, r = found.weights[0], Q.shape[1]
-    return Network((np.hstack([W[:, :r] @ Q.T, W[:, r:]]), *found.weights[1:]), network.activation, network.beta)
-
-
 def _files(checkpoints: list[Path]) -> list[Path]:
     """The model files, folders replaced by the models in them. Raises InputError for folders without any."""
     from cpcert.models.read import SUFFIXES
@@ -212,42 +176,3 @@ def _files(checkpoints: list[Path]) -> list[Path]:
 def _natural(path: Path) -> list[tuple[int, str]]:
     """step-9 before step-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
-
-
-def train_one(
-    loaded: Instance, problem: Problem, width: int | None, seed: int, history: bool
-) -> tuple[list[tuple[str, Network]], bool]:
-    """([(title, network), …], whether training came to its end): with `history` also the networks on the way."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise InputError("torch: is not installed, and training needs it: pip install 'cpcert[train]'") from None
-    from cpcert.training.batch import Trial, require_trainable
-    from cpcert.training.optimiser import Settings, Training
-    from cpcert.training.sweep import parse_widths
-
-    require_trainable(problem)
-    if width is not None and width < 1:
-        raise InputError(f"--width: is {width}; give a number of neurons >= 1")
-    how = loaded.train
-    trial = Trial(max(parse_widths(how.widths)) if width is None else width, seed, problem.lam)
-    settings = Settings(epochs=how.epochs, descent=how.descent, polish=how.polish, rate=how.rate)
-    print(f"training {problem.depth - 1} hidden layers of {trial.width} neurons", file=sys.stderr, flush=True)
-    training = Training(problem, [trial], settings, "cpu")
-    frames: list[tuple[str, Network]] = []
-    complete = False
-
-    def keep(title: str) -> None:
-        training.collect()
-        frames.append((title, training.networks()[0]))
-
-    try:
-        while not training.done:
-            if history and training.progress >= (len(frames) / FRAMES) ** 3:
-                keep(f", {training.progress:.1%} of the training")
-            training.advance()
-        complete = True
-    except KeyboardInterrupt:
-        pass
-    keep("")
-    return frames, complete

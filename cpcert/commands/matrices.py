@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, deliver, require_seconds
+from cpcert.commands import DONE, NO, AsJson, Flag, deliver, naming_options
 from cpcert.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,23 +49,18 @@ def cprank(
     symmetrise
         Take (A + A')/2 of a matrix that is symmetric but for rounding.
     """
-    import time
-
     from cpcert.output import prepare_folder
     from cpcert.rank.matrices import load_matrix
 
-    require_seconds(time_limit)
     loaded = load_matrix(matrix, symmetrise)
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.answers import CpRankOutcome
-    from cpcert.rank.bounds import cp_rank_bounds
+    from cpcert.api.matrices import cp_rank
 
-    start = time.monotonic()
-    bounds = cp_rank_bounds(loaded.rows, time_limit, seed, sdp)
-    outcome = CpRankOutcome(loaded, bounds, time.monotonic() - start)
-    code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
+    with naming_options("time_limit", "seed"):
+        outcome = cp_rank(loaded, time_limit=time_limit, seed=seed, sdp=sdp)
+    code = DONE if outcome.lower is not None and outcome.lower == outcome.upper else NO
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
@@ -101,23 +96,18 @@ def rank(
     symmetrise
         Take (K + K')/2 and the same of K_sigma where they are symmetric but for rounding.
     """
-    import time
-
     from cpcert.output import prepare_folder
     from cpcert.rank.matrices import load_pair
 
-    require_seconds(time_limit)
     loaded = load_pair(pair, symmetrise)
     if out is not None:
         prepare_folder(out)
 
-    from cpcert.rank.answers import RankSigmaOutcome
-    from cpcert.rank.pair import rank_sigma_bounds
+    from cpcert.api.matrices import rank_sigma
 
-    start = time.monotonic()
-    bounds = rank_sigma_bounds(loaded, time_limit, seed)
-    outcome = RankSigmaOutcome(bounds, time.monotonic() - start)
-    code = DONE if bounds.lower is not None and bounds.lower == bounds.upper else NO
+    with naming_options("time_limit", "seed"):
+        outcome = rank_sigma(loaded, time_limit=time_limit, seed=seed)
+    code = DONE if outcome.lower is not None and outcome.lower == outcome.upper else NO
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
@@ -165,62 +155,37 @@ def bipartite(
     path
         With --N, even: the squared loss instead, and the Rank_sigma of its optimum from lambda = 0.0001 to 0.5.
     """
-    import time
-
     if (N is None) == (graph is None):
         raise InputError("--N: give either --N (like --N 8) or --graph (like --graph petersen)")
-    if N is not None and not 2 <= N <= 1000:
-        raise InputError(f"--N: is {N}; give a number of vertices between 2 and 1000")
-    require_seconds(time_limit)
     if file_format is not None and graph is None:
         raise InputError("--format: says how the file of --graph is read; give --graph too, or leave it out")
-    if path:
-        if N is None or N % 2 or plot:
-            raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
-        return _bipartite_path(N, as_json, out, time_limit, seed)
+    if path and (N is None or N % 2 or plot):
+        raise InputError("--path: needs an even --N (like --N 6), and neither --graph nor --plot")
 
+    from cpcert.api import matrices as api
     from cpcert.output import prepare_folder
-    from cpcert.rank.graph_files import GraphFile
-    from cpcert.rank.graphs import complete_bipartite, find_graph
 
-    if graph is not None:
-        chosen = find_graph(graph, file_format)
-    else:
-        chosen = GraphFile(complete_bipartite(N or 0), "complete bipartite", ())
-    name = Path(graph).stem if graph is not None else f"bipartite-{N}"
+    if N is not None:
+        with naming_options("N"):
+            api.require_vertices(N)
     if out is not None or plot:
         prepare_folder(out or Path())
-
-    from cpcert.rank.answers import GraphOutcome, graph_bounds
-
-    start = time.monotonic()
-    bounds = graph_bounds(chosen.graph, time_limit, seed)
-    outcome = GraphOutcome(name, chosen, bounds, time.monotonic() - start)
+    with naming_options("time_limit", "seed"):
+        if path:
+            steps = api.bipartite_path(N or 0, time_limit=time_limit, seed=seed)
+            code = DONE if all(step.lower == step.upper for step in steps.steps) else NO
+            return deliver(code, steps, as_json, lambda: steps if out is None else steps.write(out))
+        chosen = N if graph is None else graph
+        outcome = api.bipartite(chosen, time_limit=time_limit, seed=seed, file_format=file_format)
 
     def save() -> GraphOutcome:
         written = outcome if out is None else outcome.write(out)
         if plot:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.solving import plot_graph
 
-            plot_graph(chosen.graph, name, (out or Path()) / f"{name}-graph.png")
+            picture = plot_graph(outcome.read.graph, outcome.name)
+            save_figure(picture, (out or Path()) / f"{outcome.name}-graph.png")
         return written
 
-    return deliver(DONE if bounds.lower == bounds.upper else NO, outcome, as_json, save)
-
-
-def _bipartite_path(N: int, as_json: bool, out: Path | None, time_limit: float, seed: int) -> int:
-    import time
-
-    from cpcert.output import prepare_folder
-
-    if out is not None:
-        prepare_folder(out)
-
-    from cpcert.rank.bipartite_mse import LAMBDAS, MsePathOutcome, rank_along_path
-
-    start = time.monotonic()
-    # A semidefinite bound may take as long again as the search that it follows.
-    steps = tuple(rank_along_path(N, lam, time_limit / (2 * len(LAMBDAS)), seed) for lam in LAMBDAS)
-    outcome = MsePathOutcome(N, steps, time.monotonic() - start)
-    code = DONE if all(step.lower == step.upper for step in steps) else NO
-    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
+    return deliver(DONE if outcome.lower == outcome.upper else NO, outcome, as_json, save)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cpcert.commands import (
     DONE,
@@ -16,14 +17,12 @@ from cpcert.commands import (
     problem_of,
     read_and_say,
     settings_from_options,
-    solve_and_show,
+    stated,
 )
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
 
 if TYPE_CHECKING:
-    from cpcert.instance import SolveSettings
-    from cpcert.network import Network
     from cpcert.networks.reduce import ReductionOutcome
     from cpcert.problem import Problem
 
@@ -74,37 +73,34 @@ def check(
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
-    settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
+    settings_from_options(loaded, gap=gap, time_limit=time_limit)  # says what is wrong with them
     problem = problem_of(loaded)
     if out is not None:
         prepare_folder(out)
     if improve is not None:
         prepare_folder(improve.parent)
 
-    from cpcert.networks.answers import CheckOutcome, Improved, print_neurons
-    from cpcert.networks.verdict import Verdict, check_network, neuron_table, require_checkable
-    from cpcert.networks.verdict import improve as improve_network
+    from cpcert.api.networks import check as check_model
+    from cpcert.networks.answers import print_neurons
+    from cpcert.networks.verdict import Verdict, require_checkable
 
     network = read_and_say(model, problem, layers)
     require_checkable(problem, network)
-    lower, upper = None, None
-    if certificate is not None:
-        from cpcert.certificate.reading import certified_interval
-
-        lower, upper = certified_interval(certificate, problem)
-    elif problem.depth == 2:
-        result = solve_and_show(problem, settings)
-        lower, upper = result.lower, result.upper
-    else:
-        lower, upper = _deep_interval(problem, network, settings)
-    found = check_network(problem, network, lower, upper, settings.gap)
-    outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)))
-    if improve is not None:
-        better = improve_network(problem, network)
-        after = check_network(problem, better, lower, upper, settings.gap)
-        outcome = replace(outcome, improved=Improved(improve, after.loss, better.width, after.verdict))
+    with ExitStack() as until_the_end:
+        callback = None
+        if certificate is None:
+            announce_compilation()
+            callback = until_the_end.enter_context(_watching(problem))
+        outcome = check_model(
+            network, stated(loaded, problem), certificate=certificate, gap=gap, time_limit=time_limit,
+            improve=improve is not None, callback=callback,
+        )  # fmt: skip
+    found = outcome.result
+    if improve is not None and outcome.improved is not None:
+        better = outcome.improved
+        outcome = replace(outcome, improved=replace(better, model=improve))
         try:
-            better.save(improve)
+            better.network.save(improve)
         except OSError as error:
             raise InputError(f"--improve: {error}") from None
 
@@ -114,15 +110,15 @@ def check(
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
 
 
-def _deep_interval(problem: Problem, network: Network, settings: SolveSettings) -> tuple[float | None, float | None]:
-    """The proven interval of the global minimum at depth ≥ 3; the network is one of the starts."""
-    from cpcert.deep.bound.solve import solve_global
+def _watching(problem: Problem) -> AbstractContextManager[Any]:
+    """Shows how `solve` goes on, at any depth."""
+    if problem.depth == 2:
+        from cpcert.report import running_trace
+
+        return running_trace(problem)
     from cpcert.deep.report import show_progress
 
-    announce_compilation()
-    given = settings.model_dump(exclude={"method"})
-    result = solve_global(problem, warm_start=network, callback=show_progress(problem), **given)
-    return result.lower, result.upper
+    return nullcontext(show_progress(problem))
 
 
 def reduce(
@@ -172,17 +168,18 @@ def reduce(
     if plot and problem.n0 != 1:
         raise InputError(f"--plot: draws functions of one input, and the data have {problem.n0} features; leave it out")
 
-    from cpcert.networks.reduce import ReductionOutcome, reduce_network
+    from cpcert.api.networks import reduce as reduce_model
 
-    result = reduce_network(problem, network, keep)
-    outcome = ReductionOutcome(problem.name, result)
+    outcome = reduce_model(network, problem, keep=keep)
 
     def save() -> ReductionOutcome:
         written = outcome if out is None else outcome.write(out)
         if plot:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.solving import plot_reduction
 
-            plot_reduction(problem, result, (out or Path()) / f"{problem.name}-reduction.png")
+            picture = plot_reduction(problem, outcome.reduction)
+            save_figure(picture, (out or Path()) / f"{problem.name}-reduction.png")
         return written
 
-    return deliver(DONE if result.kept else NO, outcome, as_json, save)
+    return deliver(DONE if outcome.reduction.kept else NO, outcome, as_json, save)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -19,10 +18,12 @@ from cpcert.commands import (
     Flag,
     announce_compilation,
     deliver,
+    naming_options,
     problem_of,
     read_and_say,
     settings_from_options,
     solve_and_show,
+    stated,
 )  # fmt: skip
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import SolveSettings
     from cpcert.network import Network
-    from cpcert.parallel import Workers
     from cpcert.problem import Problem
     from cpcert.report import PathOutcome, SolveOutcome
     from cpcert.width.answers import WidthOutcome
@@ -149,10 +149,11 @@ def solve(
 
     with start_workers(workers, dask) as crew:
         deadline = _deadline(problem, settings.time_limit, entered, certificate)
+        more = {"workers": crew, "warm_start": start}
         if problem.depth > 2:
-            return _solve_deep(problem, settings, crew, start, scope, as_json, out, certificate, deadline)
+            return _solve_deep(problem, settings, more, scope, as_json, out, certificate, deadline)
         by = deadline if certificate and check == "now" else None
-        result = solve_and_show(problem, settings, workers=crew, warm_start=start, certificate_by=by)
+        result = solve_and_show(problem, settings, certify_by=by, **more)
         proof = None
         if certificate:
             from cpcert.certificate.build import Checking
@@ -161,18 +162,21 @@ def solve(
             what = "writing and checking" if check == "now" else "writing"
             print(f"{what} the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
             result, proof = certified(result, deadline, Checking(crew, check == "later", _announce_check))
-    outcome, folder = _outcome(result), out or Path()
+    from cpcert.api.solving import with_rank
+
+    outcome, folder = with_rank(result), out or Path()
 
     def save() -> SolveOutcome:
         written = outcome
         if out is not None or proof is not None:
             written = outcome.write(folder, proof, everything=out is not None)
         if plot:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.solving import plot_one_dimensional, plot_trace
 
-            plot_trace(result, folder / f"{problem.name}-trace.png")
+            save_figure(plot_trace(result), folder / f"{problem.name}-trace.png")
             if problem.n0 == 1 and result.network is not None:
-                plot_one_dimensional(result, folder / f"{problem.name}-function.png")
+                save_figure(plot_one_dimensional(result), folder / f"{problem.name}-function.png")
         return written
 
     return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
@@ -183,18 +187,6 @@ def _announce_check(seconds: float) -> None:
     if seconds >= LONG_CHECK:
         how = "more --workers are quicker, --check later writes the certificate unchecked"
         print(f"the check takes about {about(seconds, 2)} s ({how})", file=sys.stderr, flush=True)
-
-
-def _outcome(result: SolveResult) -> SolveOutcome:
-    """The result with Rank_σ near the covariance pair of its network."""
-    from cpcert.rank.pair import network_rank_sigma
-    from cpcert.report import SolveOutcome
-
-    rank = None
-    # The bounds of the minimum are worth more than this: an interruption costs only this.
-    with suppress(KeyboardInterrupt):
-        rank = None if result.network is None else network_rank_sigma(result.network, result.problem)
-    return SolveOutcome(result, rank)
 
 
 def _warm_start(model: str, problem: Problem) -> Network:
@@ -227,8 +219,7 @@ def _deadline(problem: Problem, time_limit: float, entered: float, certificate: 
 def _solve_deep(
     problem: Problem,
     settings: SolveSettings,
-    crew: Workers,
-    start: Network | None,
+    more: dict[str, Any],
     scope: str,
     as_json: bool,
     out: Path | None,
@@ -236,19 +227,15 @@ def _solve_deep(
     deadline: float,
 ) -> int:
     """`solve` for depth ≥ 3."""
+    from cpcert.api.solving import solve as solve_problem
     from cpcert.deep.report import DeepOutcome, show_progress
-    from cpcert.deep.solve import solve_deep
+    from cpcert.deep.solve import DeepResult
 
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
-    given = settings.model_dump(exclude={"method"})
-    given |= {"callback": show_progress(problem), "workers": crew, "warm_start": start}
-    if scope == "global":
-        from cpcert.deep.bound.solve import solve_global
-
-        result = solve_global(problem, deadline=deadline, **given)
-    else:
-        result = solve_deep(problem, **given)
+    given = settings.model_dump() | more | {"callback": show_progress(problem), "scope": scope}
+    result = solve_problem(problem, certify_by=deadline, **given)
+    assert isinstance(result, DeepResult)
     interval = result.certificate if certificate else None
     proofs: list[Certificate | None] = [None] * len(result.layers)
     if certificate and scope == "blockwise":
@@ -293,23 +280,19 @@ def verify(
     as_json
         Print one JSON object instead of a sentence.
     """
-    import json
-
+    from cpcert.api.verifying import verify as verify_file
     from cpcert.certificate.check import Rejected
-    from cpcert.certificate.reading import read_claim
     from cpcert.parallel import workers as start_workers
 
     expected = None
     if instance is not None:
         from cpcert.instance import load_instance
 
-        expected = load_instance(instance).problem().sha256
+        expected = load_instance(instance).problem()
     claim, reason = None, None
     try:
         with start_workers(workers) as crew:
-            claim = read_claim(certificate, crew)
-        if expected is not None and claim.sha256 != expected:
-            claim, reason = None, f"it is about another problem than {instance}"
+            claim = verify_file(certificate, expected, workers=crew)
     except Rejected as error:
         reason = str(error)
     if as_json:
@@ -367,7 +350,6 @@ def path(
     plot
         Draw the functions (one input), the widths and the bounds, into the folder of --out or the current one.
     """
-    from cpcert import report
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
@@ -376,30 +358,26 @@ def path(
         prepare_folder(out or Path())
     problem = problem_of(loaded)
 
-    from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
+    from cpcert.api.solving import path as solve_path
     from cpcert.printing import whole
 
-    first = 10.0 * problem.lam if largest is None else largest
-    last = problem.lam / 100.0 if smallest is None else smallest
-    try:
-        lambdas = geometric_lambdas(last, first, count)
-    except InputError as error:
-        raise InputError(f"--{error}") from None
-    results = []
-    for result in lambda_path(problem, lambdas, **settings.model_dump()):
-        results.append(result)
-        line = f"lambda = {whole(result.problem.lam)}: {report.closing_line(result)}"
-        print(line, file=sys.stderr, flush=True)
-        if result.status == Status.INTERRUPTED:
-            break
-    outcome = report.PathOutcome(tuple(map(_outcome, results)))
+    def show(result: SolveResult) -> None:
+        print(f"lambda = {whole(result.problem.lam)}: {result.sentence()}", file=sys.stderr, flush=True)
+
+    given = settings.model_dump(include={"gap", "time_limit", "max_iterations", "seed"})
+    with naming_options("smallest", "largest", "count"):
+        outcome = solve_path(
+            stated(loaded, problem), smallest=smallest, largest=largest, count=count, callback=show, **given
+        )
+    results = outcome.results
 
     def save() -> PathOutcome:
         written = outcome if out is None else outcome.write(out)
         if plot:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.solving import plot_path
 
-            plot_path(results, (out or Path()) / f"{problem.name}-path.png")
+            save_figure(plot_path(results), (out or Path()) / f"{problem.name}-path.png")
         return written
 
     code = DONE if len(results) == count and all(result.status == Status.OPTIMAL for result in results) else NO
@@ -444,31 +422,26 @@ def width(
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
-    smallest_gap = min(loaded.solve.gap, 1e-9) if gap is None else gap
-    settings = settings_from_options(
-        loaded, gap=smallest_gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed
-    )
+    options: dict[str, Any] = {"gap": gap, "time_limit": time_limit, "max_iterations": max_iterations, "seed": seed}
+    settings_from_options(loaded, **options)  # says what is wrong with them
     if out is not None:
         prepare_folder(out)
     problem = problem_of(loaded)
 
-    from cpcert.width.answers import WidthOutcome
-    from cpcert.width.bounds import width_bounds
+    from cpcert.api.solving import least_width
+    from cpcert.report import running_trace
 
-    start = time.monotonic()
-    result = solve_and_show(problem, settings)
-    if result.network is None or result.lower is None:
-        message = f"nothing is proven about the width: {result.message}"
-        print(f"cpcert: {message}", file=sys.stderr)
+    announce_compilation()
+    with running_trace(problem) as callback:
+        outcome = least_width(stated(loaded, problem), callback=callback, **options)
+    if outcome.bounds is None:
+        print(f"cpcert: {outcome.sentence()}", file=sys.stderr)
         if as_json:
-            nothing = {"instance": problem.name, "lower": None, "upper": None, "status": result.status, "note": message}
-            print(json.dumps(nothing))
+            print(outcome.to_json())
         return NO
-    bounds = width_bounds(problem, result, settings.time_limit, settings.gap)
-    outcome = WidthOutcome(problem.name, bounds, time.monotonic() - start)
 
     def save() -> WidthOutcome:
         return outcome if out is None else outcome.write(out)
 
-    code = DONE if bounds.lower == bounds.upper and result.status == Status.OPTIMAL else NO
-    return deliver(code, outcome, as_json, save)
+    exact = outcome.lower == outcome.upper and outcome.result.status == Status.OPTIMAL
+    return deliver(DONE if exact else NO, outcome, as_json, save)

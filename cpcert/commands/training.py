@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from cpcert.commands import DONE, NO, AsJson, Flag, deliver, problem_of, settings_from_options, solve_and_show
+from cpcert.commands import (
+    DONE,
+    NO,
+    AsJson,
+    Flag,
+    announce_compilation,
+    deliver,
+    naming_options,
+    problem_of,
+    settings_from_options,
+    stated,
+)
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float
 from cpcert.output import prepare_folder
-from cpcert.status import Status
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from cpcert.instance import Instance, SolveSettings
+    from cpcert.instance import Instance
     from cpcert.parallel import Workers
     from cpcert.problem import Problem
     from cpcert.training.plateau import Plateau
@@ -78,6 +85,7 @@ def train(
     as_json: AsJson = False,
     out: Path | None = None,
     plot: Flag = False,
+    certificate: Path | None = None,
 ) -> int:
     """Train networks of many widths, seeds and lambdas together, and report the loss of each.
 
@@ -103,12 +111,15 @@ def train(
         Write a table (CSV), the best network of each width and checkpoints into this folder.
     plot
         Draw the losses against the width, into the folder of --out or the current one.
+    certificate
+        A certificate of the instance, with one of the lambdas: --plot draws its proven floor below the losses.
     """
     from cpcert.parallel import workers as start_workers
 
     loaded = _load(instance)
+    floors = _floors(loaded, options, certificate, plot)
     with start_workers(workers, dask) as crew:
-        sweep = _sweep(loaded, options, None, resume, crew, out, plot)
+        sweep = _sweep(loaded, options, resume, crew, out, plot, tested=False)
     if not sweep.results:
         print("cpcert: interrupted before a network was trained", file=sys.stderr)
         return NO
@@ -116,9 +127,11 @@ def train(
     def save() -> Sweep:
         written = sweep if out is None else sweep.write(out)
         if plot:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.training import plot_sweep
 
-            plot_sweep(sweep.problem, sweep.results, (out or Path()) / f"{sweep.problem.name}-train.png")
+            picture = plot_sweep(sweep.problem, sweep.results, floors=floors)
+            save_figure(picture, (out or Path()) / f"{sweep.problem.name}-train.png")
         return written
 
     return deliver(DONE if sweep.complete else NO, sweep, as_json, save)
@@ -172,106 +185,115 @@ def plateau(
     plot
         Draw the figure, into the folder of --out or the current one.
     """
-    if not 0.0 <= tolerance < float("inf"):
-        raise InputError(f"--tolerance: is {tolerance:g}; give a number >= 0 such as 1e-3")
     loaded = _load(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit)
 
+    from cpcert.api.training import plateau_of, require_tolerance
     from cpcert.parallel import workers as start_workers
-    from cpcert.training.held_out import held_out
+    from cpcert.report import running_trace
 
+    with naming_options("tolerance"):
+        require_tolerance(tolerance)
     with start_workers(workers, dask) as crew:
-        sweep = _sweep(loaded, options, held_out, resume, crew, out, plot)
+        sweep = _sweep(loaded, options, resume, crew, out, plot, tested=True)
         if not sweep.results:
             print("cpcert: interrupted before a network was trained", file=sys.stderr)
             return NO
-        outcome, proven = _plateau(sweep, settings, tolerance, crew)
+        if sweep.problem.depth == 2:
+            announce_compilation()
+        outcome = plateau_of(sweep, settings.model_dump(), tolerance, crew, running_trace, _progress)
 
     def save() -> Plateau:
         written = outcome if out is None else outcome.write(out)
         if plot:
+            from cpcert.plots.figure import save_figure
             from cpcert.plots.training import plot_plateau
 
-            picture = (out or Path()) / f"{sweep.problem.name}-plateau.png"
-            plot_plateau(sweep.problem, outcome.curves, tolerance, picture)
+            picture = plot_plateau(sweep.problem, outcome.curves, tolerance)
+            save_figure(picture, (out or Path()) / f"{sweep.problem.name}-plateau.png")
         return written
 
-    return deliver(DONE if sweep.complete and proven else NO, outcome, as_json, save)
-
-
-def _plateau(sweep: Sweep, settings: SolveSettings, tolerance: float, crew: Workers) -> tuple[Plateau, bool]:
-    """The curve of each λ of the sweep, and whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
-    from cpcert.training.plateau import Plateau, curve
-
-    start, proven, curves = time.monotonic(), True, []
-    for lam in sweep.lambdas:
-        problem, solved = replace(sweep.problem, lam=lam), None
-        if problem.depth == 2:
-            solved = solve_and_show(problem, settings, workers=crew)
-            proven &= solved.status == Status.OPTIMAL
-        with _progress() as show:
-            curves.append(curve(problem, sweep.of(lam), solved, tolerance, settings.time_limit, show))
-    seconds = sweep.seconds + time.monotonic() - start
-    return Plateau(sweep, tuple(curves), tolerance, seconds), proven
+    return deliver(DONE if sweep.complete and outcome.proven else NO, outcome, as_json, save)
 
 
 def _load(instance: str) -> Instance:
+    from cpcert.api.networks import require_torch
     from cpcert.instance import load_instance
 
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise InputError("torch: is not installed, and training needs it: pip install 'cpcert[train]'") from None
+    require_torch()
     return load_instance(instance)
 
 
 def _sweep(
     loaded: Instance,
     options: TrainingOptions,
-    test: Callable[[Instance], tuple[np.ndarray, np.ndarray] | None] | None,
     resume: bool,
     workers: Workers,
     out: Path | None,
     plot: bool,
+    *,
+    tested: bool,
 ) -> Sweep:
     """Train what the instance and the options say. Raises InputError, naming the option, before any work.
 
-    test: gives the held-out points of the instance, or None.
+    tested: also report the loss on the held-out points of the instance.
     """
+    from cpcert.api.training import sweep_of
     from cpcert.instance import override_settings
-    from cpcert.training.batch import require_trainable
-    from cpcert.training.optimiser import Settings
-    from cpcert.training.sweep import Sweep, choose_device, parse_widths, train_sweep, trials_of
+    from cpcert.training.sweep import choose_device, parse_widths
 
     if resume and out is None:
         raise InputError("--resume: goes on from the checkpoints in --out; give --out as well")
     try:
         given = asdict(options) | {"lambdas": _numbers(options.lambdas)}
-        settings = override_settings(loaded.train, {name: value for name, value in given.items() if name != "device"})
-        widths = parse_widths(settings.widths)
+        del given["device"]
+        parse_widths(override_settings(loaded.train, given).widths)
     except InputError as error:
         # Without the option it is the file that is wrong; of its section only the widths are not checked there.
         known = "train." if str(error).startswith("widths") and options.widths is None else "--"
         raise InputError(f"{known}{error}") from None
-
-    place = choose_device(options.device)
+    choose_device(options.device)
     problem = _problem(loaded)
-    require_trainable(problem)
-    chosen = settings.lambdas or [problem.lam]
-    for lam in chosen:
-        replace(problem, lam=lam)  # says what is wrong with it, if something is
     if out is not None or plot:
         prepare_folder(out or Path())
-    trials = trials_of(widths, settings.seeds, chosen)
-    how = Settings(epochs=settings.epochs, descent=settings.descent, polish=settings.polish, rate=settings.rate)
-    points = None if test is None else test(loaded)
-    start = time.monotonic()
+    folder = None if out is None else out / f"{problem.name}-checkpoints"
+    widths, lambdas = given.pop("widths"), given.pop("lambdas")
     with _progress() as show:
-        folder = None if out is None else out / f"{problem.name}-checkpoints"
-        results, complete = train_sweep(
-            problem, trials, how, place, folder=folder, resume=resume, test=points, workers=workers, progress=show
+        return sweep_of(
+            stated(loaded, problem),
+            widths,
+            lambdas,
+            given,
+            options.device,
+            folder,
+            resume,
+            workers,
+            show,
+            tested=tested,
         )
-    return Sweep(problem, place, tuple(results), complete, time.monotonic() - start)
+
+
+def _floors(loaded: Instance, options: TrainingOptions, certificate: Path | None, plot: bool) -> dict[float, float]:
+    """The proven floor of the certificate by its λ; none without one. Raises InputError if it is about none of the problems."""
+    if certificate is None:
+        return {}
+    if not plot:
+        raise InputError("--certificate: is only drawn; give --plot as well")
+    from dataclasses import replace
+
+    from cpcert.certificate.reading import certified_interval
+
+    problem = _problem(loaded)
+    lambdas = _numbers(options.lambdas) or loaded.train.lambdas or [problem.lam]
+    failure: InputError | None = None
+    for lam in lambdas:
+        try:
+            lower, _ = certified_interval(certificate, replace(problem, lam=lam))
+        except InputError as error:
+            failure = error
+            continue
+        return {} if lower is None else {lam: lower}
+    raise InputError(f"--certificate: {failure}")
 
 
 def _problem(loaded: Instance) -> Problem:

@@ -33,6 +33,7 @@ from cpcert.data.files import read_idx_images, read_npz, read_shipped
 from cpcert.data.tables import PARQUET, TEXT, read_table, suffix_of
 from cpcert.errors import InputError
 from cpcert.problem import LARGEST_NUMBER, Columns
+from cpcert.units import standardized
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -368,15 +369,7 @@ def _standardized(A: np.ndarray, wanted: bool) -> np.ndarray:
     """
     if not wanted or not np.all(np.abs(A) <= LARGEST_NUMBER):
         return A
-    result = np.zeros(A.shape)
-    for j, column in enumerate(A.T):
-        # Compared, not computed: the rounded mean of equal numbers may differ from them.
-        if np.all(column == column[0]):
-            continue
-        centered = column - math.fsum(column) / len(column)
-        centered /= np.abs(centered).max()  # squares of tiny differences would underflow
-        result[:, j] = centered / math.sqrt(math.fsum(centered * centered) / len(column))
-    return result
+    return standardized(A)
 
 
 def _labelled(source: Digits | Iris | Mnist | FashionMnist, X: np.ndarray, labels: np.ndarray) -> Arrays:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cpcert.outcomes import Outcome
 from cpcert.output import write_file, write_json
 from cpcert.printing import at_most, enclosure, finite, rounded_up, whole
 from cpcert.report import column_names, describe
@@ -38,8 +39,8 @@ def show_progress(problem: Problem) -> Any:
     return show
 
 
-@dataclass(frozen=True, eq=False)
-class DeepOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class DeepOutcome(Outcome):
     """A result, and the files that were written: the network, and the certificates of the interval and of the layers."""
 
     result: DeepResult

@@ -20,22 +20,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cpcert.deep.blocks import Block, block, layer_cost
 from cpcert.deep.descent import descend, random_network, spectral_network
 from cpcert.deep.growth import grow
+from cpcert.deep.report import DeepOutcome
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
-from cpcert.network import Network, loss_upper
+from cpcert.network import Network, attained, loss_upper
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
 from cpcert.oracle.rung import Limits
+from cpcert.outcomes import Outcome
 from cpcert.parallel import HERE, Workers, at_work
 from cpcert.printing import whole
 from cpcert.problem import Problem
@@ -88,8 +91,8 @@ class LayerBound:
         return None if self.result is None or self.result.dual is None else self.result.dual.rung
 
 
-@dataclass(frozen=True, eq=False)
-class DeepResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class DeepResult(Outcome):
     """What is proven about a network of depth ≥ 3.
 
     status: how the run ended (cpcert/status.py). scope blockwise: optimal if every layer has the requested gap; lower and
@@ -121,6 +124,18 @@ class DeepResult:
         of = "the global minimum" if self.scope == "global" else "every layer given its neighbours"
         proven = f"the gap of {whole(self.requested_gap)} is proven for {of}"
         return message(self.status, proven, self.notes)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The outputs (N, m) of the network for points X (N, n0) in the units of the data. Raises InputError without a network."""
+        return attained(self.network, self.status).predict(X)
+
+    def sentence(self) -> str:
+        """What was proven, in one line."""
+        return DeepOutcome(self).sentence()
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert solve`, without files."""
+        return DeepOutcome(self).as_json()
 
 
 @dataclass(frozen=True)
@@ -404,7 +419,7 @@ class _Run:
             problem=self.problem,
             status=status,
             upper=self.upper if self.network is not None else None,
-            network=self.network,
+            network=None if self.network is None else replace(self.network, units=self.problem.units),
             layers=self._layers(),
             starts=tuple(self.starts),
             iterations=self.iterations,

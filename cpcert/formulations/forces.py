@@ -33,6 +33,7 @@ import numpy as np
 from cpcert.errors import InputError
 from cpcert.formulations.representations import relative_residual
 from cpcert.network import Network, layer_features
+from cpcert.outcomes import Outcome
 from cpcert.output import write_json
 from cpcert.printing import about, plural
 
@@ -259,8 +260,8 @@ def find_rays(Z: np.ndarray, degrees: float = RAY_DEGREES) -> tuple[tuple[Ray, .
     return tuple(sorted(rays, key=lambda ray: -ray.share)), int(np.sum(~clear))
 
 
-@dataclass(frozen=True, eq=False)
-class ForcesOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class ForcesOutcome(Outcome):
     """The forces at every hidden layer of a network of the problem, all floating-point values, and the files that were written.
 
     seed: of its first weights, if it was trained here; complete: whether that training came to its end.

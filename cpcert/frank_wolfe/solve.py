@@ -20,9 +20,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from cpcert import report, sketch
 from cpcert.errors import InputError
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
@@ -46,11 +49,12 @@ from cpcert.frank_wolfe.steps import (
     simpler_neurons,
 )
 from cpcert.frank_wolfe.trace import TraceRecord
-from cpcert.network import Network, loss_upper
+from cpcert.network import Network, attained, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons, prove
 from cpcert.oracle.rung import Limits
+from cpcert.outcomes import Outcome
 from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.printing import whole
 from cpcert.problem import Problem
@@ -82,8 +86,8 @@ STALLED_ROUNDS = 4
 CERTIFYING = 4.0
 
 
-@dataclass(frozen=True, eq=False)
-class SolveResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SolveResult(Outcome):
     """What is proven about P* = min L_λ over depth-2 networks of any width.
 
     status: how the run ended (cpcert/status.py); optimal: the requested gap is proven. lower ≤ P* ≤ upper, both proven,
@@ -118,6 +122,23 @@ class SolveResult:
     def message(self) -> str:
         """Why the run ended, and what else there is to say."""
         return message(self.status, f"the gap of {whole(self.requested_gap)} is proven", self.notes)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The outputs (N, m) of the network for points X (N, n0) in the units of the data. Raises InputError without a network."""
+        return attained(self.network, self.status).predict(X)
+
+    def sentence(self) -> str:
+        """What was proven, in one line."""
+        return report.closing_line(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert solve`, without files."""
+        return report.SolveOutcome(self, None).as_json()
+
+    def sketch(self) -> str:
+        """The proven bounds of each iteration."""
+        upper, lower = ([getattr(record, side) for record in self.trace] for side in ("upper", "lower"))
+        return sketch.bounds([record.seconds for record in self.trace], upper, lower, "seconds")
 
 
 def relative_gap(upper: float | None, lower: float | None) -> float | None:
@@ -627,7 +648,7 @@ class _Run:
             upper=self.upper,
             lower=self.lower,
             gap=relative_gap(self.upper, self.lower),
-            network=self.network,
+            network=None if self.network is None else replace(self.network, units=self.problem.units),
             iterations=self.iteration,
             seconds=time.monotonic() - self.started,
             trace=self.trace,

@@ -72,6 +72,8 @@ class Loss(ABC):
     takes_labels: ClassVar[bool] = False
     # Last layers, by the names of other programs, that belong to the loss and not to the network.
     heads: ClassVar[tuple[str, ...]] = ()
+    # The loss of this name in torch is the mean over points and outputs, C/m; else C.
+    mean_over_outputs: ClassVar[bool] = True
     # What an entry of Z is called.
     output_name: ClassVar[str] = "output"
 

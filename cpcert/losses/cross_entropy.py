@@ -64,6 +64,7 @@ class CrossEntropy(Loss):
     last_row_implied = True
     takes_labels = True
     heads = ("Softmax", "LogSoftmax")
+    mean_over_outputs = False
     output_name = "logit"
 
     def check_targets(self, Y: np.ndarray) -> np.ndarray:

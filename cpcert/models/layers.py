@@ -290,7 +290,7 @@ def require_same_function(
     random = scales * (np.abs(X).max() + 1.0) * rng.standard_normal(X.shape)
     X = np.where(scales > 0.0, random, X).astype(np.float32).astype(np.float64)
     found = np.asarray(function(X), dtype=np.float64)
-    expected = network.predict(X) if head is None else head(network.predict(X))
+    expected = network.outputs(X) if head is None else head(network.outputs(X))
     if found.size != expected.size:
         raise InputError(
             f"{source}: has outputs of shape {found.shape} at {count} points; {problem.m} at each are needed"

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,14 @@ def read_model(model: Any, problem: Problem, layers: Sequence[str] | str | None 
 
 def read(model: Any, problem: Problem, layers: Sequence[str] | str | None = None) -> Reading:
     """`read_model`, with what had to be assumed."""
+    reading = _read(model, problem, layers)
+    if reading.network.units is None and problem.units is not None:
+        # What was trained on the points of the problem predicts in the units of its data.
+        return replace(reading, network=replace(reading.network, units=problem.units))
+    return reading
+
+
+def _read(model: Any, problem: Problem, layers: Sequence[str] | str | None) -> Reading:
     order = _names(layers)
     if isinstance(model, str | os.PathLike):
         return _read_file(os.fspath(model), problem, order)

@@ -7,29 +7,48 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cpcert.network import Network
 from cpcert.networks.verdict import CheckResult, DescentNeuron, NeuronRow, Verdict
+from cpcert.outcomes import Outcome
 from cpcert.output import write_json
 from cpcert.printing import about, at_most, finite, or_dash, plural, rounded_down, rounded_up
 
 
 @dataclass(frozen=True)
 class Improved:
-    """The network of --improve: its file, the proven upper bound of its loss, its hidden neurons, and what can be said of it."""
+    """A better network: the proven upper bound of its loss, what can be said of it, and its file, if it was written."""
 
-    model: Path
+    network: Network
     loss: float
-    width: int
     verdict: Verdict
+    model: Path | None = None
+
+    @property
+    def width(self) -> int:
+        """Its hidden neurons."""
+        return self.network.width
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry `improved` of the JSON object."""
+        model = None if self.model is None else str(self.model)
+        return {"model": model, "loss": self.loss, "width": self.width, "verdict": self.verdict}
 
 
-@dataclass(frozen=True, eq=False)
-class CheckOutcome:
-    """The verdict about the network of an instance, the table of its neurons, and the network that --improve made of it."""
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckOutcome(Outcome):
+    """The verdict about the network of an instance, the table of its neurons, and a better network, if that was asked for. notes:
+    what had to be assumed, for people."""
 
     instance: str
     result: CheckResult
     neurons: tuple[NeuronRow, ...]
     improved: Improved | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """optimal or suboptimal, proven, or undecided."""
+        return self.result.verdict
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert check`."""
@@ -46,9 +65,7 @@ class CheckOutcome:
             "layers": [{"layer": k, **asdict(layer)} for k, layer in enumerate(result.layers, start=1)],
             "neurons": [asdict(neuron) for neuron in self.neurons],
         }
-        return (
-            written if improved is None else written | {"improved": asdict(improved) | {"model": str(improved.model)}}
-        )
+        return written if improved is None else written | {"improved": improved.as_json()}
 
     def sentence(self) -> str:
         """The verdict, with what it rests on."""
@@ -69,8 +86,9 @@ class CheckOutcome:
         if self.improved is not None:
             better = self.improved
             line += f"; improved to at most {at_most(better.loss)} ({better.verdict}), "
-            line += f"{better.width} {plural(better.width, 'neuron')}, in {better.model}"
-        return line
+            line += f"{better.width} {plural(better.width, 'neuron')}"
+            line += "" if better.model is None else f", in {better.model}"
+        return "\n".join([line, *self.notes])
 
     def write(self, folder: Path) -> CheckOutcome:
         """Write NAME-check.json. Raises OSError when the disk refuses."""

@@ -11,6 +11,7 @@ import numpy as np
 from cpcert.formulations.caratheodory import Stage, reduce_covariances, reduce_outputs
 from cpcert.network import Network
 from cpcert.networks.one_dim import Merge, merge_neurons
+from cpcert.outcomes import Outcome
 from cpcert.output import csv_bytes, write_file, write_json
 from cpcert.printing import about
 from cpcert.problem import Problem
@@ -67,7 +68,7 @@ def reduce_network(problem: Problem, network: Network, keep: str = "outputs") ->
         reduced, stage = reduce_layer(networks[-1], problem.X, layer)
         networks.append(reduced)
         stages.append(stage)
-    change = np.abs(networks[-1].predict(problem.X) - network.predict(problem.X)).max()
+    change = np.abs(networks[-1].outputs(problem.X) - network.outputs(problem.X)).max()
     return Reduction(tuple(networks), tuple(stages), merges, float(change), _output_size(network, problem.X))
 
 
@@ -80,20 +81,25 @@ def _output_size(network: Network, X: np.ndarray) -> float:
     return float((np.abs(network.weights[-1]) @ A).max())
 
 
-@dataclass(frozen=True, eq=False)
-class ReductionOutcome:
-    """The reduction of the network of an instance, and the file of the reduced one, if it was written."""
+@dataclass(frozen=True, eq=False, repr=False)
+class ReductionOutcome(Outcome):
+    """The reduction of a network of the problem, and the file of the reduced one, if it was written."""
 
-    instance: str
+    problem: Problem
     reduction: Reduction
     model: Path | None = None
+
+    @property
+    def network(self) -> Network:
+        """The reduced one."""
+        return self.reduction.networks[-1]
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert reduce`."""
         reduction = self.reduction
         before, after = reduction.networks[0], reduction.networks[-1]
         return {
-            "instance": self.instance,
+            "instance": self.problem.name,
             "width_before": before.width,
             "width_after": after.width,
             "bound": reduction.bound,
@@ -123,13 +129,13 @@ class ReductionOutcome:
     def write(self, folder: Path) -> ReductionOutcome:
         """Write NAME-reduced.safetensors, NAME-reduction.json and, if neurons were merged, NAME-merges.csv; returns the outcome
         with the path of the network. Raises OSError when the disk refuses."""
-        model = folder / f"{self.instance}-reduced.safetensors"
+        model = folder / f"{self.problem.name}-reduced.safetensors"
         self.reduction.networks[-1].save(model)
         merges = self.reduction.merges
         if merges:
             fields = ("kept", "absorbed", "gap", "saved")
             columns = {field: [getattr(merge, field) for merge in merges] for field in fields}
-            write_file(folder / f"{self.instance}-merges.csv", csv_bytes(columns))
+            write_file(folder / f"{self.problem.name}-merges.csv", csv_bytes(columns))
         written = replace(self, model=model)
-        write_json(folder / f"{self.instance}-reduction.json", written.as_json())
+        write_json(folder / f"{self.problem.name}-reduction.json", written.as_json())
         return written

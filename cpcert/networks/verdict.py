@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -272,7 +272,7 @@ def _scaled(problem: Problem, network: Network, layer: int, w: np.ndarray, v: np
         weights = list(network.weights)
         weights[layer - 1] = np.vstack([weights[layer - 1], math.sqrt(t) * w])
         weights[layer] = np.insert(weights[layer], len(network.weights[layer - 1]), math.sqrt(t) * v, axis=1)
-        return Network(tuple(weights), network.activation, network.beta)
+        return replace(network, weights=tuple(weights))
 
     def falls(t: float) -> bool:
         return float(v @ backpropagated_duals(problem, grown(t))[layer] @ feature) > 1.0
@@ -323,7 +323,7 @@ def _settled(problem: Problem, network: Network) -> Network:
 
     def at(flat: np.ndarray) -> Network:
         parts = zip(np.split(flat, ends), network.weights, strict=True)
-        return Network(tuple(part.reshape(W.shape) for part, W in parts), network.activation, network.beta)
+        return replace(network, weights=tuple(part.reshape(W.shape) for part, W in parts))
 
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         here = at(flat)
@@ -355,7 +355,7 @@ def _rescaled(problem: Problem, network: Network, layer: int) -> Network:
         weights = list(network.weights)
         weights[layer - 1] = np.sqrt(t)[:, np.newaxis] * W
         weights[layer] = np.column_stack([V * np.sqrt(t), outgoing[:, len(W) :]])
-        return Network(tuple(weights), network.activation, network.beta)
+        return replace(network, weights=tuple(weights))
 
     def loss_and_gradient(t: np.ndarray) -> tuple[float, np.ndarray]:
         here = at(t)

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from cpcert.activations import Activation
-from cpcert.plots.figure import GRID, LOWER, NEUTRAL, OUTPUTS, SMALL, UPPER, new_figure, sober
+from cpcert.plots.figure import GRID, LOWER, MARKERS, NEUTRAL, OUTPUTS, SMALL, STYLES, UPPER, new_figure, sober
 from cpcert.plots.solving import dual_curve
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
-STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MOST_OUTPUTS = len(MARKERS)
 
 

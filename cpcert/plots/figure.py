@@ -9,8 +9,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cpcert.errors import InputError
+
 UPPER, LOWER, NEUTRAL, GRID = "#b5482a", "#1f5a94", "#3d3d3d", "#dddddd"
 OUTPUTS = ("#1f5a94", "#b5482a", "#3f7f4c", "#7a5195", "#8a6d1d", "#4f8a8b")
+# With the colours, so that no two outputs differ by colour alone.
+MARKERS = ("o", "s", "^", "D", "v", "P")
+STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1)), (0, (1, 1)))
 TEXT, SMALL = 10.0, 9.0
 DOTS_PER_INCH = 150
 
@@ -24,6 +31,22 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def panels(ax: Any, rows: int, columns: int, size: tuple[float, float], **shape: Any) -> tuple[Any, np.ndarray, bool]:
+    """(figure, axes (rows, columns), whether the figure is new): the axes in `ax`, or those of a new figure of this size.
+
+    ax: one Axes, or as many as the picture has panels, in any nesting, row by row. Raises InputError for another number.
+    """
+    if ax is None:
+        figure = new_figure(*size)
+        return figure, figure.subplots(rows, columns, squeeze=False, **shape), True
+    given = np.array(ax, dtype=object).ravel()
+    if len(given) != rows * columns or not all(hasattr(one, "plot") for one in given):
+        raise InputError(
+            f"ax: the picture has {rows * columns} panels; give as many matplotlib axes, pyplot.subplots({rows}, {columns})[1]"
+        )
+    return given[0].figure, given.reshape(rows, columns), False
+
+
 def sober(axes: Any) -> None:
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -32,6 +55,12 @@ def sober(axes: Any) -> None:
         label.set_fontsize(TEXT)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def look(j: int) -> dict[str, Any]:
+    """Colour, line and marker of output j."""
+    k = j % len(OUTPUTS)
+    return {"color": OUTPUTS[k], "linestyle": STYLES[k], "marker": MARKERS[k]}
 
 
 def note(axes: Any, text: str) -> None:

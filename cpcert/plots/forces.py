@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cpcert.formulations.forces import LayerForces
-from cpcert.plots.figure import GRID, LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, new_figure, save_figure
+from cpcert.plots.figure import GRID, LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, panels
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
@@ -29,6 +29,7 @@ CLASSES = ("#3f7f4c", "#c98a1b", "#7a5195", "#4f8a8b", "#8a6d1d", "#9c4f6f")
 # The longest arrow of a panel, as a share of its width.
 LONGEST_ARROW = 0.16
 FRAMES_PER_SECOND = 6
+FEW_RAYS = 15
 ANIMATION_DOTS_PER_INCH = 70
 Window = tuple[float, float, float]
 Windows = tuple[Window, Window]
@@ -63,18 +64,18 @@ def principal_plane(rows: np.ndarray, centred: bool) -> Plane:
     return Plane(origin, axes * np.where(skew < 0.0, -1.0, 1.0)[:, np.newaxis])
 
 
-def plot_forces(
-    problem: Problem, layers: Sequence[LayerForces], path: str | os.PathLike[str], classes: Sequence[str] = ()
-) -> None:
+def plot_forces(problem: Problem, layers: Sequence[LayerForces], classes: Sequence[str] = (), ax: Any = None) -> Any:
     """Draw every hidden layer. classes: names of the classes, in the order of the outputs.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: two matplotlib axes for each layer. Returns the figure.
     """
     planes = [_planes(layer) for layer in layers]
     windows = _windows([layers], planes)
-    figure = new_figure(11.0, 0.9 + 4.7 * len(layers))
-    _draw(_panels(figure, problem, len(layers), classes), problem, layers, planes, windows)
-    save_figure(figure, path)
+    figure, grid, new = panels(ax, len(layers), 2, _size(len(layers)))
+    if new:
+        _surround(figure, problem, classes)
+    _draw(grid, problem, layers, planes, windows)
+    return figure
 
 
 def animate_forces(
@@ -94,17 +95,17 @@ def animate_forces(
     last = frames[-1][1]
     planes = [_planes(layer) for layer in last]
     windows = _windows([layers for _, layers in frames], planes)
-    figure = new_figure(11.0, 0.9 + 4.7 * len(last))
-    panels = _panels(figure, problem, len(last), classes)
+    figure, grid, _ = panels(None, len(last), 2, _size(len(last)))
+    _surround(figure, problem, classes)
     name = figure.get_suptitle()
     writer = PillowWriter(fps=FRAMES_PER_SECOND)
     try:
         with writer.saving(figure, temporary, dpi=ANIMATION_DOTS_PER_INCH):
             for title, layers in frames:
-                for axes in panels.flat:
+                for axes in grid.flat:
                     axes.clear()
                 figure.suptitle(name + title, fontsize=TEXT + 1, x=0.01, ha="left")
-                _draw(panels, problem, layers, planes, windows)
+                _draw(grid, problem, layers, planes, windows)
                 writer.grab_frame()
                 # The first frame has placed the panels; to do so again would only cost time and make them jump.
                 figure.set_layout_engine("none")
@@ -129,8 +130,12 @@ def _windows(history: Sequence[Sequence[LayerForces]], planes: Sequence[tuple[Pl
     ]
 
 
-def _panels(figure: Any, problem: Problem, count: int, classes: Sequence[str]) -> np.ndarray:
-    """Two axes a layer (count, 2), with the title and the legend of the figure around them."""
+def _size(layers: int) -> tuple[float, float]:
+    return 11.0, 0.9 + 4.7 * layers
+
+
+def _surround(figure: Any, problem: Problem, classes: Sequence[str]) -> None:
+    """The title and the legend of the figure."""
     title = f"{problem.name}: {problem.N} points, depth {problem.depth}"
     figure.suptitle(title, fontsize=TEXT + 1, x=0.01, ha="left")
     handles = [
@@ -141,18 +146,17 @@ def _panels(figure: Any, problem: Problem, count: int, classes: Sequence[str]) -
         _line(RAY, "ray of aligned neurons"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=SMALL, frameon=False)
-    return figure.subplots(count, 2, squeeze=False)
 
 
 def _draw(
-    panels: np.ndarray,
+    grid: np.ndarray,
     problem: Problem,
     layers: Sequence[LayerForces],
     planes: Sequence[tuple[Plane, Plane]],
     windows: Sequence[Windows],
 ) -> None:
     colors, _ = _colors(problem, ())
-    for layer, (points, neurons), window, (left, right) in zip(layers, planes, windows, panels, strict=True):
+    for layer, (points, neurons), window, (left, right) in zip(layers, planes, windows, grid, strict=True):
         _draw_points(left, layer, points, colors, window[0])
         _draw_neurons(right, layer, neurons, window[1])
 
@@ -163,23 +167,25 @@ def _draw_points(axes: Any, layer: LayerForces, plane: Plane, colors: np.ndarray
     _frame(axes, window)
     _arrows(axes, places, forces, window[2])
     axes.scatter(places[:, 0], places[:, 1], s=34, c=colors, edgecolors="white", linewidths=0.6, zorder=4)
-    axes.set_title(f"layer {layer.layer}: points (columns of $Z_{layer.layer}$)", fontsize=TEXT, loc="left")
+    axes.set_title(f"layer {layer.layer}: points, columns of $Z_{layer.layer}$", fontsize=TEXT, loc="left")
 
 
 def _draw_neurons(axes: Any, layer: LayerForces, plane: Plane, window: Window) -> None:
     places = plane.places(layer.Z)
     forces = [plane.directions(-force) for force in (layer.attraction, layer.repulsion)]
     _frame(axes, window)
+    # Many rays are early ones, of neurons that have not found each other yet: thin lines do not bury the rest.
+    width = 1.4 if len(layer.rays) <= FEW_RAYS else 0.5
     for ray in layer.rays:
         end = plane.directions(ray.direction[np.newaxis])[0]
         end *= 6.0 * window[2] / max(float(np.linalg.norm(end)), 1e-300)
-        axes.plot([0.0, end[0]], [0.0, end[1]], color=RAY, linewidth=1.4, zorder=1, scalex=False, scaley=False)
+        axes.plot([0.0, end[0]], [0.0, end[1]], color=RAY, linewidth=width, zorder=1, scalex=False, scaley=False)
     _arrows(axes, places, forces, window[2])
     axes.scatter(places[:, 0], places[:, 1], s=24, marker="D", c=NEUTRAL, edgecolors="white", linewidths=0.5, zorder=4)
     axes.plot(0.0, 0.0, "+", color=NEUTRAL, markersize=9, zorder=5)
     rays = len(layer.rays)
     axes.set_title(
-        f"layer {layer.layer}: {len(layer.Z)} neurons (rows of $Z_{layer.layer}$) on {rays} {'ray' if rays == 1 else 'rays'}",
+        f"{len(layer.Z)} neurons, rows of $Z_{layer.layer}$, on {rays} {'ray' if rays == 1 else 'rays'}",
         fontsize=TEXT,
         loc="left",
     )
@@ -198,6 +204,8 @@ def _frame(axes: Any, window: Window) -> None:
     axes.set_xlim(x - half, x + half)
     axes.set_ylim(y - half, y + half)
     axes.set_aspect("equal")
+    axes.set_xlabel("first principal component", fontsize=SMALL)
+    axes.set_ylabel("second principal component", fontsize=SMALL)
     axes.tick_params(labelsize=SMALL)
     axes.grid(color=GRID, linewidth=0.5)
     axes.set_axisbelow(True)

@@ -8,8 +8,8 @@ With one feature and biases, neurons are angles: w(θ) = (cos θ, sin θ) in the
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +24,9 @@ from cpcert.plots.figure import (
     SMALL,
     TEXT,
     UPPER,
-    new_figure,
+    look,
     note,
-    save_figure,
+    panels,
     sober,
 )
 from cpcert.printing import about, enclosure, whole
@@ -76,13 +76,12 @@ def _angles(problem: Problem) -> np.ndarray:
 # -- the trace -------------------------------------------------------------------------------------------------------
 
 
-def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
-    """Draw the proven bounds against the seconds, and below them the relative gap on a logarithmic axis.
+def plot_trace(result: SolveResult, ax: Any = None) -> Any:
+    """Draw the proven bounds against the seconds, and below them the relative gap on a logarithmic axis; returns the figure.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: two matplotlib axes to draw on instead of a new figure.
     """
-    figure = new_figure(7.5, 5.6)
-    bounds, gaps = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    figure, ((bounds,), (gaps,)), _ = panels(ax, 2, 1, (7.5, 5.6), sharex=True, height_ratios=[3, 2])
     seconds = np.array([record.seconds for record in result.trace])
     upper, lower, gap = (
         np.array([math.nan if getattr(r, key) is None else getattr(r, key) for r in result.trace])
@@ -113,7 +112,7 @@ def plot_trace(result: SolveResult, path: str | os.PathLike[str]) -> None:
     gaps.set_xlim(0.0, 1.03 * max(result.seconds, 1e-3))
     for axes in (bounds, gaps):
         sober(axes)
-    save_figure(figure, path)
+    return figure
 
 
 def _bound_axis(axes: Any, upper: np.ndarray, lower: np.ndarray) -> None:
@@ -146,55 +145,112 @@ def _interval_title(result: SolveResult) -> str:
 # -- one feature -----------------------------------------------------------------------------------------------------
 
 
-def plot_one_dimensional(result: SolveResult, path: str | os.PathLike[str]) -> None:
+def plot_one_dimensional(result: SolveResult, ax: Any = None) -> Any:
     """Left the function with the data and its kinks, right the dual curve that touches 2λ at the neurons.
 
     The curve is that of the dual point whose bound was proven. For several outputs the left side has one function each.
-    Raises InputError for data of more than one feature, OSError when the file cannot be written.
+    ax: two matplotlib axes. Returns the figure. Raises InputError for data of more than one feature.
     """
     if result.problem.n0 != 1:
         raise InputError(f"plot_one_dimensional: the data have {result.problem.n0} features; use plot_trace")
-    figure = new_figure(11.0, 4.8)
-    function, dual = figure.subplots(1, 2)
-    figure.suptitle(
-        f"{_interval_title(result)}\n{describe(result.problem).removeprefix(result.problem.name + ': ')}",
-        fontsize=TEXT,
-        x=0.01,
-        ha="left",
-    )
+    figure, ((function, dual),), new = panels(ax, 1, 2, (11.0, 4.8))
+    if new:
+        what = describe(result.problem).removeprefix(result.problem.name + ": ")
+        figure.suptitle(f"{_interval_title(result)}\n{what}", fontsize=TEXT, x=0.01, ha="left")
     _draw_function(function, result)
     _draw_dual(dual, result)
     for axes in (function, dual):
         sober(axes)
-    save_figure(figure, path)
+    return figure
 
 
 def _draw_function(axes: Any, result: SolveResult) -> None:
     problem, network = result.problem, result.network
     x, (left, right) = problem.X[:, 0], _range(problem)
-    for j in range(problem.m):
-        color = OUTPUTS[j % len(OUTPUTS)]
-        output = f" {j + 1}" if problem.m > 1 else ""
-        axes.plot(x, problem.Y[:, j], "o", color=color if problem.m > 1 else "#8a8a8a", markersize=4.5,
-                  markeredgewidth=0, alpha=0.75, label=f"data{output}", zorder=2)  # fmt: skip
+    names = _output_names(problem)
     if network is not None:
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
-        values, at_bends = (network.predict(points[:, np.newaxis]) for points in (grid, inside))
+        values, at_bends = (network.outputs(points[:, np.newaxis]) for points in (grid, inside))
         for j in range(problem.m):
-            output = f" {j + 1}" if problem.m > 1 else ""
-            color = OUTPUTS[j % len(OUTPUTS)]
-            axes.plot(grid, values[:, j], color=color, linewidth=1.8, label=f"network{output}", zorder=3)
+            style = look(j) | {"marker": None}
+            axes.plot(grid, values[:, j], linewidth=1.8, label=f"network{names[j]}", zorder=3, **style)
             axes.plot(inside, at_bends[:, j], "D", color="white", markeredgecolor=NEUTRAL, markersize=5.5,
-                      markeredgewidth=1.2, label="cusps" if j == 0 and len(inside) else None, zorder=4)  # fmt: skip
+                      markeredgewidth=1.2, label="cusps" if j == problem.m - 1 and len(inside) else None, zorder=4)  # fmt: skip
     else:
         note(axes, "no network was found")
+    classes = _classes(problem)
+    if classes is None:
+        for j in range(problem.m):
+            style = look(j) | {"linestyle": "none"}
+            style |= {} if problem.m > 1 else {"color": "#8a8a8a"}
+            axes.plot(
+                x,
+                problem.Y[:, j],
+                markersize=4.5,
+                markeredgewidth=0,
+                alpha=0.75,
+                label=f"data{names[j]}",
+                zorder=2,
+                **style,
+            )
+    else:
+        _draw_classes(axes, x, classes, _class_names(problem, int(classes.max()) + 1))
     axes.set_xlim(left, right)
-    axes.set_xlabel("x")
+    axes.set_xlabel(_feature_name(problem))
     axes.set_ylabel(problem.loss.output_name)
     axes.set_title("the fitted function", fontsize=TEXT, loc="left")
     axes.legend(fontsize=SMALL, frameon=False, loc="best")
+
+
+def _draw_classes(axes: Any, x: np.ndarray, classes: np.ndarray, names: Sequence[str]) -> None:
+    """Points whose targets are classes, which are no values on the axis of the outputs: a row of marks for each, below."""
+    low, high = axes.get_ylim()
+    step = 0.05 * (high - low)
+    for k, name in enumerate(names):
+        these = classes == k
+        axes.plot(x[these], np.full(these.sum(), low - (len(names) - k) * step), "|", color=look(k)["color"], markersize=7,
+                  markeredgewidth=1.2, zorder=2)  # fmt: skip
+        axes.annotate(name, (1.0, low - (len(names) - k) * step), xycoords=("axes fraction", "data"), fontsize=SMALL - 1.0,
+                      color=look(k)["color"], ha="right", va="center", zorder=5,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+    axes.axhline(low - 0.4 * step, color=GRID, linewidth=0.8)
+    axes.set_ylim(low - (len(names) + 0.8) * step, high)
+
+
+def _classes(problem: Problem) -> np.ndarray | None:
+    """The class (N,) of each point, if the targets are classes with certainty."""
+    Y = problem.Y
+    if problem.loss.output_name != "logit":
+        return None
+    if problem.m == 1:
+        return (Y[:, 0] > 0.0).astype(int)
+    return Y.argmax(axis=1) if bool(np.all((Y > 0.0).sum(axis=1) == 1)) else None
+
+
+def _class_names(problem: Problem, count: int) -> list[str]:
+    given = problem.columns.classes if problem.columns is not None else None
+    if given is not None and len(given) >= count:
+        return list(given)
+    return ["−1", "+1"] if problem.m == 1 else [f"class {k + 1}" for k in range(count)]
+
+
+def _output_names(problem: Problem) -> list[str]:
+    """What is added to a label of each output: nothing if there is one."""
+    if problem.m == 1:
+        return [""]
+    if _classes(problem) is not None:
+        return [f", {name}" for name in _class_names(problem, problem.m)]
+    targets = problem.columns.targets if problem.columns is not None else ()
+    if len(targets) == problem.m:
+        return [f", {name}" for name in targets]
+    return [f", output {j + 1}" for j in range(problem.m)]
+
+
+def _feature_name(problem: Problem) -> str:
+    features = problem.columns.features if problem.columns is not None else ()
+    return features[0] if len(features) == 1 else "x"
 
 
 def _draw_dual(axes: Any, result: SolveResult) -> None:
@@ -246,28 +302,29 @@ def _draw_dual(axes: Any, result: SolveResult) -> None:
 # -- reductions and paths --------------------------------------------------------------------------------------------
 
 
-def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLike[str]) -> None:
+def plot_reduction(problem: Problem, reduction: Reduction, ax: Any = None) -> Any:
     """The function of a network of one feature before and after each stage of its reduction, with its cusps.
 
-    Between the data the functions may differ, at the data they do not. Raises InputError for data of more than one
-    feature, OSError when the file cannot be written.
+    Between the data the functions may differ, at the data they do not. ax: one matplotlib axes for each network. Returns
+    the figure. Raises InputError for data of more than one feature.
     """
     if problem.n0 != 1:
         raise InputError(f"plot_reduction: the data have {problem.n0} features; it draws functions of one")
     titles = ["before", *(stage.argument.split(":")[0] for stage in reduction.stages)]
-    figure = new_figure(4.6 * len(titles), 4.4)
-    kept = "same outputs on the data" if reduction.kept else "outputs or norm have changed"
-    figure.suptitle(f"{problem.name}: {kept} (in floating point)", fontsize=TEXT, x=0.01, ha="left")
-    panels = figure.subplots(1, len(titles), sharey=True)
+    figure, (row,), new = panels(ax, 1, len(titles), (4.6 * len(titles), 4.4), sharey=True)
+    if new:
+        kept = "same outputs on the data" if reduction.kept else "outputs or norm have changed"
+        figure.suptitle(f"{problem.name}: {kept} (in floating point)", fontsize=TEXT, x=0.01, ha="left")
     left, right = _range(problem)
-    for axes, network, title in zip(panels, reduction.networks, titles, strict=True):
+    for axes, network, title in zip(row, reduction.networks, titles, strict=True):
         bends = kinks(network)
         inside = bends[(bends >= left) & (bends <= right)]
         grid = np.sort(np.concatenate([np.linspace(left, right, 401), inside]))
-        values, at_data = network.predict(grid[:, np.newaxis]), network.predict(problem.X)
+        values, at_data = network.outputs(grid[:, np.newaxis]), network.outputs(problem.X)
         for j in range(problem.m):
-            axes.plot(grid, values[:, j], color=OUTPUTS[j % len(OUTPUTS)], linewidth=1.6, zorder=2)
-            axes.plot(problem.X[:, 0], at_data[:, j], "o", color=NEUTRAL, markersize=4.5, zorder=3)
+            style = look(j)
+            axes.plot(grid, values[:, j], linewidth=1.6, zorder=2, **(style | {"marker": None}))
+            axes.plot(problem.X[:, 0], at_data[:, j], style["marker"], color=NEUTRAL, markersize=4.5, zorder=3)
         for bend in inside:
             axes.axvline(bend, ymax=0.04, color=UPPER, linewidth=0.8, zorder=4)
         neurons = "neuron" if network.width == 1 else "neurons"
@@ -276,24 +333,24 @@ def plot_reduction(problem: Problem, reduction: Reduction, path: str | os.PathLi
         axes.set_xlim(left, right)
         axes.set_xlabel("x (ticks: cusps)")
         sober(axes)
-    panels[0].set_ylabel("output")
-    save_figure(figure, path)
+    row[0].set_ylabel("output")
+    return figure
 
 
-def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> None:
+def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
     """The λ-path: the functions (one feature), the widths, and the proven bounds with their gaps.
 
-    Raises OSError when the file cannot be written.
+    ax: two matplotlib axes, three for one feature. Returns the figure.
     """
     problem = results[0].problem
-    figure = new_figure(13.0 if problem.n0 == 1 else 8.6, 4.6)
-    figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
-    panels = list(figure.subplots(1, 3 if problem.n0 == 1 else 2))
+    figure, (row,), new = panels(ax, 1, 3 if problem.n0 == 1 else 2, (14.5 if problem.n0 == 1 else 8.6, 4.6))
+    if new:
+        figure.suptitle(f"{problem.name}: {len(results)} values of λ", fontsize=TEXT, x=0.01, ha="left")
     from matplotlib import colormaps
 
     colors = colormaps["viridis"](np.linspace(0.0, 0.92, len(results)))
     if problem.n0 == 1:
-        axes = panels.pop(0)
+        axes = row[0]
         left, right = _range(problem)
         axes.plot(problem.X[:, 0], problem.Y[:, 0], "o", color="#8a8a8a", markersize=4.0, markeredgewidth=0,
                   alpha=0.7, zorder=4)  # fmt: skip
@@ -301,13 +358,14 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
             if result.network is not None:
                 bends = kinks(result.network)
                 grid = np.sort(np.concatenate([np.linspace(left, right, 401), bends[(bends > left) & (bends < right)]]))
-                axes.plot(grid, result.network.predict(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
+                axes.plot(grid, result.network.outputs(grid[:, np.newaxis])[:, 0], color=color, linewidth=1.5,
                           label=f"{about(result.problem.lam, 2)}: {result.width}")  # fmt: skip
         axes.set_xlabel("x")
         axes.set_ylabel("output" if problem.m == 1 else "output 1")
         axes.set_title("the function", fontsize=TEXT, loc="left")
-        axes.legend(title="λ (about): neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False, loc="best")
-    bounds, gaps = panels
+        axes.legend(title="λ (about): neurons", title_fontsize=SMALL, fontsize=SMALL - 1.0, frameon=False,
+                    loc="upper left", bbox_to_anchor=(1.0, 1.0))  # fmt: skip
+    bounds, gaps = row[-2:]
     lams = np.array([result.problem.lam for result in results])
     values = {
         key: np.array([math.nan if getattr(r, key) is None else getattr(r, key) for r in results], float)
@@ -320,8 +378,14 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
         bounds.set_yscale("log")
     bounds.set_title("the proven bounds", fontsize=TEXT, loc="left")
     bounds.legend(fontsize=SMALL, frameon=False)
-    gaps.plot(lams, np.maximum(values["gap"], SMALLEST_GAP), "o-", color=NEUTRAL, markersize=4.0, label="relative gap")
+    gaps.plot(lams, np.maximum(values["gap"], SMALLEST_GAP), "o-", color=NEUTRAL, markersize=4.0)
+    asked = max(max(result.requested_gap for result in results), SMALLEST_GAP)
+    gaps.axhline(asked, color=NEUTRAL, linewidth=1.0, linestyle="--", label=f"gap asked for: {about(asked, 2)}")
     gaps.set_yscale("log")
+    # Gaps a little below the one asked for all say the same: an axis that shows them apart would show noise.
+    known = np.maximum(values["gap"][np.isfinite(values["gap"])], SMALLEST_GAP)
+    gaps.set_ylim(min(known.min(initial=asked), asked) / 10.0, max(known.max(initial=asked), asked) * 100.0)
+    gaps.legend(fontsize=SMALL, frameon=False, loc="upper left")
     gaps.set_ylabel("proven relative gap")
     widths = gaps.twinx()
     widths.plot(lams, values["width"], "D-", color=OUTPUTS[2], markersize=4.0)
@@ -330,31 +394,24 @@ def plot_path(results: Sequence[SolveResult], path: str | os.PathLike[str]) -> N
     widths.yaxis.get_major_locator().set_params(integer=True)
     widths.tick_params(labelsize=SMALL)
     gaps.set_title("gap and width", fontsize=TEXT, loc="left")
-    for axes in panels:
+    for axes in (bounds, gaps):
         axes.set_xscale("log")
         axes.set_xlabel("λ")
-    for axes in figure.axes:
-        if axes is not widths:
-            sober(axes)
-    save_figure(figure, path)
+    for axes in row:
+        sober(axes)
+    return figure
 
 
-def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
+def plot_graph(graph: Any, name: str, ax: Any = None) -> Any:
     """Draw a graph (networkx), and beside it the atoms e_i + e_j of EᵀE, one row for each edge.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: two matplotlib axes. Returns the figure.
     """
-    import networkx as nx
 
-    figure = new_figure(9.0, 4.2)
-    picture, atoms = figure.subplots(1, 2)
-    try:
-        left, _ = nx.bipartite.sets(graph)
-        place = nx.bipartite_layout(graph, sorted(left))
-    except nx.NetworkXException:
-        place = nx.circular_layout(graph)
+    figure, ((picture, atoms),), _ = panels(ax, 1, 2, (9.0, 4.2))
+    place = _places(graph, name)
     for u, v in graph.edges:
-        picture.plot(*zip(place[u], place[v], strict=True), color=GRID, linewidth=1.2, zorder=1)
+        picture.plot(*zip(place[u], place[v], strict=True), color="#7d8a99", linewidth=1.1, zorder=1)
     points = np.array([place[u] for u in graph.nodes])
     picture.scatter(points[:, 0], points[:, 1], s=60, color=LOWER, zorder=2)
     for u in graph.nodes if len(graph) <= 40 else ():
@@ -365,10 +422,34 @@ def plot_graph(graph: Any, name: str, path: str | os.PathLike[str]) -> None:
     for k, (u, v) in enumerate(graph.edges):
         rows[k, u] = rows[k, v] = 1.0
     atoms.imshow(rows, cmap="Blues", aspect="auto", interpolation="nearest", vmin=0.0, vmax=1.3)
+    for axis in (atoms.xaxis, atoms.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     atoms.set_xlabel("vertex")
     atoms.set_ylabel("atom (edge)")
     atoms.set_title(f"{len(rows)} atoms", fontsize=TEXT + 1, loc="left")
-    save_figure(figure, path)
+    return figure
+
+
+# Graphs that everybody draws in the same way: rings of vertices, from the middle.
+RINGS = {
+    "petersen": [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]],
+    "heawood": [[*range(14)]],
+    "groetzsch": [[10], [5, 6, 7, 9, 8], [0, 1, 2, 4, 3]],
+}
+
+
+def _places(graph: Any, name: str) -> Any:
+    """Where the vertices are drawn: known graphs as usual, bipartite ones in two columns, others on a circle."""
+    import networkx as nx
+
+    if name in RINGS and sorted(graph.nodes) == sorted(chain(*RINGS[name])):
+        rings = nx.shell_layout(graph, RINGS[name], rotate=0.0)
+        return {vertex: np.array([-y, x]) for vertex, (x, y) in rings.items()}  # the first of each ring on top
+    try:
+        left, _ = nx.bipartite.sets(graph)
+        return nx.bipartite_layout(graph, sorted(left))
+    except nx.NetworkXException:
+        return nx.circular_layout(graph)
 
 
 def _range(problem: Problem) -> tuple[float, float]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cpcert.plots.figure import LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, new_figure, note, save_figure, sober
+from cpcert.plots.figure import LOWER, NEUTRAL, SMALL, TEXT, UPPER, look, note, panels, sober
 from cpcert.printing import whole
 from cpcert.report import describe
 
@@ -16,23 +15,28 @@ if TYPE_CHECKING:
     from cpcert.training.sweep import Result
 
 
-def plot_sweep(problem: Problem, results: Sequence[Result], path: str | os.PathLike[str]) -> None:
-    """Draw every network as a dot and the best of each width as a line, a colour for each λ.
+def plot_sweep(
+    problem: Problem, results: Sequence[Result], ax: Any = None, floors: Mapping[float, float] | None = None
+) -> Any:
+    """Draw every network as a dot and the best of each width as a line, a colour and a line style for each λ.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: the matplotlib axes to draw on. floors: proven lower bounds of the global minimum by λ, drawn beside the losses. Returns
+    the figure.
     """
-    figure = new_figure(7.5, 4.8)
-    axes = figure.subplots()
+    figure, ((axes,),), _ = panels(ax, 1, 1, (7.5, 4.8))
     for number, lam in enumerate(dict.fromkeys(result.trial.lam for result in results)):
         chosen = [result for result in results if result.trial.lam == lam]
-        color = OUTPUTS[number % len(OUTPUTS)]
-        axes.plot([r.trial.width for r in chosen], [r.loss for r in chosen], "o", color=color, markersize=3.5,
-                  markeredgewidth=0, alpha=0.35, zorder=2)  # fmt: skip
-        _draw_best(axes, chosen, color, f"best of each width, λ = {whole(lam)}")
+        style = look(number)
+        axes.plot([r.trial.width for r in chosen], [r.loss for r in chosen], style["marker"], color=style["color"],
+                  markersize=3.5, markeredgewidth=0, alpha=0.35, zorder=2)  # fmt: skip
+        _draw_best(axes, chosen, style["color"], f"best of each width, λ = {whole(lam)}")
+        if floors is not None and lam in floors:
+            axes.axhline(floors[lam], color=style["color"], linewidth=1.2, linestyle=":", zorder=1,
+                         label=f"floor, λ = {whole(lam)} (proven)")  # fmt: skip
     _width_axes(axes, results)
     axes.set_title(describe(problem), fontsize=SMALL, loc="left")
     axes.legend(fontsize=SMALL, frameon=False)
-    save_figure(figure, path)
+    return figure
 
 
 # How the trainings of each kind look: their label, marker, and whether the marker is filled.
@@ -45,15 +49,14 @@ KINDS = {
 }
 
 
-def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, path: str | os.PathLike[str]) -> None:
+def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, ax: Any = None) -> Any:
     """Figure 2 of Jacot et al. 2022, a column for each λ: all trainings, the best and its test loss, and what is proven; below,
     where a floor is proven, the relative excess over it.
 
-    `path` ends in .png (or .pdf, .svg). Raises OSError when the file cannot be written.
+    ax: matplotlib axes, one for each λ or, with a proven floor, two, those below after those above. Returns the figure.
     """
     rows = 2 if any(one.lower for one in curves) else 1
-    figure = new_figure(8.6 * len(curves), 4.2 * rows)
-    grid = figure.subplots(rows, len(curves), squeeze=False, sharex="col")
+    figure, grid, new = panels(ax, rows, len(curves), (8.6 * len(curves), 4.2 * rows), sharex="col")
     for column, one in enumerate(curves):
         axes = grid[0, column]
         _draw_best(axes, one.results, LOWER, "best of each width")
@@ -67,8 +70,9 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, pa
             _draw_excess(grid[1, column], one)
     floor = "the floor" if rows == 2 else "the best loss"
     what = describe(problem).split(", lambda")[0]
-    figure.suptitle(f"{what}; plateau: within {whole(tolerance)} of {floor}", fontsize=SMALL, x=0.01, ha="left")
-    save_figure(figure, path)
+    if new:
+        figure.suptitle(f"{what}; plateau: within {whole(tolerance)} of {floor}", fontsize=SMALL, x=0.01, ha="left")
+    return figure
 
 
 def _draw_trials(axes: Any, one: Curve, origin: float, unit: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from cpcert.outcomes import Outcome
 from cpcert.output import write_file, write_json
 from cpcert.printing import about
 from cpcert.rank.bounds import CpRankBounds, refuted_within
@@ -97,14 +98,33 @@ def refutation(proof: Any) -> str | None:
 # -- cprank ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class CpRankOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class CpRankOutcome(Outcome):
     """The bounds for a matrix; certificate: the file with the claim and its proof, if it was written."""
 
     matrix: ExactMatrix
     bounds: CpRankBounds
     seconds: float
     certificate: Path | None = None
+
+    @property
+    def completely_positive(self) -> bool | None:
+        """True and False are proven, None is open."""
+        return self.bounds.completely_positive
+
+    def claim(self) -> dict[str, Any]:
+        """The strongest claim, with its proof, as `cpcert.verify` takes it."""
+        return self.bounds.claim()
+
+    @property
+    def lower(self) -> int | None:
+        """Proven lower end."""
+        return self.bounds.lower
+
+    @property
+    def upper(self) -> int | None:
+        """Proven upper end; None where there is none."""
+        return self.bounds.upper
 
     @property
     def within_rounding(self) -> bool | None:
@@ -164,7 +184,7 @@ class CpRankOutcome:
     def write(self, folder: Path) -> CpRankOutcome:
         """Write NAME-cprank.json and NAME-cprank-proof.json; returns the outcome with the path of the proof."""
         name = f"{self.matrix.name}-cprank"
-        written = replace(self, certificate=write_proof(self.bounds.claim(), folder, name))
+        written = replace(self, certificate=write_proof(self.claim(), folder, name))
         write_json(folder / f"{name}.json", written.as_json())
         return written
 
@@ -186,13 +206,27 @@ def _rank_of_rounding(matrix: ExactMatrix, bounds: CpRankBounds) -> list[str]:
 # -- rank ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class RankSigmaOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class RankSigmaOutcome(Outcome):
     """The bounds for a covariance pair; certificate: the file with the claim and its proof, if it was written."""
 
     bounds: RankSigmaBounds
     seconds: float
     certificate: Path | None = None
+
+    def claim(self) -> dict[str, Any]:
+        """The strongest claim, with its proof, as `cpcert.verify` takes it."""
+        return self.bounds.claim()
+
+    @property
+    def lower(self) -> int | None:
+        """Proven lower end."""
+        return self.bounds.lower
+
+    @property
+    def upper(self) -> int | None:
+        """Proven upper end; None where there is none."""
+        return self.bounds.upper
 
     @property
     def notes(self) -> list[str]:
@@ -247,7 +281,7 @@ class RankSigmaOutcome:
     def write(self, folder: Path) -> RankSigmaOutcome:
         """Write NAME-rank.json and NAME-rank-proof.json; returns the outcome with the path of the proof."""
         name = f"{self.bounds.pair.name}-rank"
-        written = replace(self, certificate=write_proof(self.bounds.claim(), folder, name))
+        written = replace(self, certificate=write_proof(self.claim(), folder, name))
         write_json(folder / f"{name}.json", written.as_json())
         return written
 
@@ -283,8 +317,8 @@ def _pair_refutation(proof: Any) -> str | None:
 # -- bipartite -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class GraphOutcome:
+@dataclass(frozen=True, eq=False, repr=False)
+class GraphOutcome(Outcome):
     """The bounds for A = EᵀE of a graph; what it was read from; certificate: the file with the claim and its proof."""
 
     name: str
@@ -292,6 +326,20 @@ class GraphOutcome:
     bounds: CpRankBounds
     seconds: float
     certificate: Path | None = None
+
+    def claim(self) -> dict[str, Any]:
+        """The strongest claim, with its proof, as `cpcert.verify` takes it."""
+        return self.bounds.claim()
+
+    @property
+    def lower(self) -> int | None:
+        """Proven lower end."""
+        return self.bounds.lower
+
+    @property
+    def upper(self) -> int | None:
+        """Proven upper end; None where there is none."""
+        return self.bounds.upper
 
     @property
     def notes(self) -> list[str]:
@@ -367,7 +415,7 @@ class GraphOutcome:
         proof."""
         write_file(folder / f"{self.name}-interpolate.yaml", self.instance().encode())
         name = f"{self.name}-bipartite"
-        written = replace(self, certificate=write_proof(self.bounds.claim(), folder, name))
+        written = replace(self, certificate=write_proof(self.claim(), folder, name))
         write_json(folder / f"{name}.json", written.as_json())
         return written
 

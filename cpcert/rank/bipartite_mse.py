@@ -22,6 +22,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from cpcert.outcomes import Outcome
 from cpcert.output import write_json
 from cpcert.printing import decimal
 from cpcert.rank.answers import describe
@@ -76,8 +77,8 @@ def rank_along_path(N: int, lam: Fraction, seconds: float, seed: int = 0) -> Pat
     return PathStep(lam, lam * N * N - lam**2 * N * (N - 1), lower, upper, lower_proof, upper_proof)
 
 
-@dataclass(frozen=True)
-class MsePathOutcome:
+@dataclass(frozen=True, repr=False)
+class MsePathOutcome(Outcome):
     """The bounds for B_N at every λ."""
 
     N: int

@@ -16,7 +16,7 @@ import difflib
 import json
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
@@ -70,16 +70,24 @@ def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
         from cpcert.rank.matrix_files import read_matrix
 
         values, last_place, notes = read_matrix(file)
+    read = exact_matrix(values, file.stem, symmetrise)
+    return replace(
+        read, rounding=max(last_place, read.rounding) if read.floats else Fraction(0), notes=(*notes, *read.notes)
+    )
+
+
+def exact_matrix(values: Any, name: str, symmetrise: bool = False) -> ExactMatrix:
+    """The matrix of the numbers in `values`, a list of rows, an array or a data frame (n, n). Raises InputError as `load_matrix`."""
     rows, floats, moved = exact_rows(_bounded(values, "A"), "A", symmetrise)
     for i, row in enumerate(rows):
         if row[i] < 0:
             raise InputError(f"A: the diagonal entry {i} is negative; a Gram matrix has none")
-    rounding = max(last_place, float_rounding(rows)) if floats else Fraction(0)
-    return ExactMatrix(file.stem, rows, floats, rounding, (*notes, *symmetrised("A", moved)))
+    return ExactMatrix(name, rows, floats, float_rounding(rows) if floats else Fraction(0), symmetrised("A", moved))
 
 
 def _bounded(values: Any, name: str) -> Any:
-    if isinstance(values, list) and len(values) > LARGEST_ORDER:
+    rows = isinstance(values, list | tuple) or getattr(values, "ndim", 0)
+    if rows and not hasattr(values, "toarray") and len(values) > LARGEST_ORDER:
         raise InputError(f"{name}: has order {len(values)}; give at most {LARGEST_ORDER}")
     return values
 
@@ -127,15 +135,31 @@ def load_pair(path: str, symmetrise: bool = False) -> ExactPair:
     for key in ("K", "K_sigma"):
         if key not in content:
             raise InputError(f'{key}: is missing in {path}; give {{"K": [[1]], "K_sigma": [[1]], "beta": 0}}')
-    K, floats, moved = exact_rows(_bounded(content["K"], "K"), "K", symmetrise)
-    K_sigma, more, moved_sigma = exact_rows(_bounded(content["K_sigma"], "K_sigma"), "K_sigma", symmetrise)
-    if len(K) != len(K_sigma):
-        raise InputError(f"K_sigma: has order {len(K_sigma)}, and K has order {len(K)}; give two of the same order")
-    beta = exact_number(content.get("beta", 0), "beta")
-    activation = named_activation(content.get("activation", "relu"), content.get("slope"))
-    inexact = floats or more or isinstance(content.get("beta", 0), float)
+    chosen = content.get("beta", 0), content.get("activation", "relu"), content.get("slope")
+    return exact_pair(content["K"], content["K_sigma"], *chosen, Path(path).stem, symmetrise)
+
+
+def exact_pair(
+    K: Any,
+    K_sigma: Any,
+    beta: Any = 0,
+    activation: str | Activation = "relu",
+    slope: float | None = None,
+    name: str = "pair",
+    symmetrise: bool = False,
+) -> ExactPair:
+    """The pair of the numbers in K and K_sigma, lists of rows, arrays or data frames (N, N). Raises InputError as `load_pair`."""
+    rows, floats, moved = exact_rows(_bounded(K, "K"), "K", symmetrise)
+    rows_sigma, more, moved_sigma = exact_rows(_bounded(K_sigma, "K_sigma"), "K_sigma", symmetrise)
+    if len(rows) != len(rows_sigma):
+        raise InputError(
+            f"K_sigma: has order {len(rows_sigma)}, and K has order {len(rows)}; give two of the same order"
+        )
+    weight = beta.item() if isinstance(beta, np.integer | np.floating) else beta
+    sigma = activation if isinstance(activation, Activation) else named_activation(activation, slope)
+    inexact = floats or more or isinstance(weight, float)
     notes = (*symmetrised("K", moved), *symmetrised("K_sigma", moved_sigma))
-    return ExactPair(Path(path).stem, K, K_sigma, beta, activation, inexact, notes)
+    return ExactPair(name, rows, rows_sigma, exact_number(weight, "beta"), sigma, inexact, notes)
 
 
 def exact_rows(values: Any, name: str, symmetrise: bool = False) -> tuple[Rows, bool, Number]:
@@ -189,12 +213,18 @@ def _asymmetry(rows: Rows, values: list[list[Any]], name: str, symmetrise: bool)
 
 
 def _lists(values: Any, name: str) -> Any:
-    """Arrays and tuples as lists of rows of Python's numbers, exactly."""
+    """Arrays, data frames and tuples as lists of rows of Python's numbers, exactly."""
+    if hasattr(values, "toarray"):
+        raise InputError(f"{name}: is a sparse matrix; give {name}.toarray()")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: is a masked array with masked entries; fill or drop them")
+    if hasattr(values, "to_numpy"):  # a data frame
+        values = values.to_numpy()
     if isinstance(values, np.ndarray):
-        if values.ndim != 2 or values.dtype.kind not in "iuf" or values.dtype.itemsize > 8:
+        if values.ndim != 2 or values.dtype.kind not in "iufO" or values.dtype.itemsize > 8:
             form = f"an array of shape {values.shape} and type {values.dtype}"
-            raise InputError(f"{name}: is {form}; give a square one of integers or of float64")
-        return values.tolist()
+            raise InputError(f"{name}: is {form}; give a square one of integers, fractions or float64")
+        values = values.tolist()
     if isinstance(values, list | tuple):
         return [_list(row) if isinstance(row, list | tuple | np.ndarray) else row for row in values]
     return values

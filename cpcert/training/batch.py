@@ -133,7 +133,7 @@ def networks(problem: Problem, trials: Sequence[Trial], weights: Tensors) -> lis
         for W, cols, rows in zip(arrays, own[:-1], own[1:], strict=True):
             part = W[b, :rows, :cols]
             parts.append(np.column_stack([part, W[b, :rows, -1]]) if bias else part)
-        found.append(Network(tuple(parts), problem.activation, problem.beta))
+        found.append(Network(tuple(parts), problem.activation, problem.beta, problem.units))
     return found
 
 

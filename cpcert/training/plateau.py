@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.network import loss_upper
-from cpcert.outcomes import Spoken
+from cpcert.outcomes import Outcome, Spoken
 from cpcert.printing import enclosure, whole
 from cpcert.problem import Problem
+from cpcert.status import Status
 from cpcert.training.stationary import LARGEST_RESIDUAL, Hint, hint
 from cpcert.training.sweep import Result, Sweep, best_per_width, device_name, result_row, write_tables
 
@@ -154,14 +155,29 @@ def _verdicts(
 # -- what is written -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Plateau:
-    """The sweep, a curve for each of its λ, and the relative tolerance of the targets; seconds: of all of it."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Plateau(Outcome):
+    """The sweep, a curve for each of its λ, and the relative tolerance of the targets; seconds: of all of it; endings: of the
+    solutions that prove the floors."""
 
     sweep: Sweep
     curves: tuple[Curve, ...]
     tolerance: float
     seconds: float
+    endings: tuple[Status, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
+        return all(ending == Status.OPTIMAL for ending in self.endings)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """An entry for each training, for a table: pandas.DataFrame(plateau.rows())."""
+        return [_trial_object(r, v) for one in self.curves for r, v in zip(one.results, one.verdicts, strict=True)]
+
+    def sketch(self) -> str:
+        """That of the sweep."""
+        return self.sweep.sketch()
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert plateau`. `certified` and `plateau_start` are those of the first λ; `curves` has all."""
@@ -176,9 +192,7 @@ class Plateau:
             "certified": written[0]["certified"],
             "plateau_start": written[0]["plateau_start"],
             "curves": written,
-            "results": [
-                _trial_object(r, v) for one in self.curves for r, v in zip(one.results, one.verdicts, strict=True)
-            ],
+            "results": self.rows(),
             "best": self.sweep.best_rows(),
             "seconds": self.seconds,
         }

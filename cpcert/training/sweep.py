@@ -30,10 +30,12 @@ import torch
 
 from cpcert.errors import InputError
 from cpcert.network import Network, loss_upper
+from cpcert.outcomes import Outcome
 from cpcert.output import csv_bytes, write_file, write_json
 from cpcert.parallel import HERE, Task, Workers, wait
 from cpcert.printing import about, at_most, finite, whole
 from cpcert.problem import Problem
+from cpcert.sketch import LOWER, NEUTRAL, UPPER, Series, drawn
 from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
 from cpcert.training.optimiser import STATUSES, Settings, Training
 
@@ -264,7 +266,7 @@ def _results(training: Training, test: Arrays | None) -> list[Result]:
         Z = network.forward(problem.X)[-1]
         fit = problem.loss.value(Z, problem.targets)
         loss = network.loss(replace(problem, lam=trial.lam))
-        tested = None if test is None else problem.loss.value(network.predict(test[0]).T, test[1].T)
+        tested = None if test is None else problem.loss.value(network.outputs(test[0]).T, test[1].T)
         found.append(Result(trial, network, loss, fit, tested, norm, STATUSES[status], steps))
     return found
 
@@ -330,8 +332,8 @@ def result_row(result: Result) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class Sweep:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep(Outcome):
     """What a sweep came to: its results in the order of the trials, whether all training came to its end, and the seconds.
 
     models: the files of the best networks of each width and λ, if they were written.
@@ -364,13 +366,31 @@ class Sweep:
         models = (None,) * len(best) if self.models is None else map(str, self.models)
         return [{**result_row(result), "model": model} for result, model in zip(best, models, strict=True)]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """An entry for each network, for a table: pandas.DataFrame(sweep.rows())."""
+        return [result_row(result) for result in self.results]
+
+    def sketch(self) -> str:
+        """The loss of every network against its width, a colour for each λ."""
+        colors = (LOWER, UPPER, NEUTRAL)
+        return drawn(
+            [
+                Series(
+                    f"lambda {about(lam, 3)}", [r.trial.width for r in self.of(lam)], [r.loss for r in self.of(lam)],
+                    colors[k % len(colors)], "dots",
+                )
+                for k, lam in enumerate(self.lambdas)
+            ],
+            "width", "loss",
+        )  # fmt: skip
+
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert train`; `upper` of each λ is proven, the other losses are floating-point values."""
         return {
             "instance": self.problem.name,
             "device": device_name(self.device),
             "complete": self.complete,
-            "results": [result_row(result) for result in self.results],
+            "results": self.rows(),
             "best": self.best_rows(),
             "minimum": [
                 {"lambda": result.trial.lam, "width": result.trial.width, "upper": finite(upper)}

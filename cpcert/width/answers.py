@@ -6,23 +6,47 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cpcert.frank_wolfe.solve import SolveResult
+from cpcert.network import Network
+from cpcert.outcomes import Outcome
 from cpcert.output import write_json
 from cpcert.printing import rounded_up, whole
 from cpcert.width.bounds import WidthBounds, WidthProof
 
 
-@dataclass(frozen=True, eq=False)
-class WidthOutcome:
-    """The bounds for an instance, and the file of the network that has `upper` neurons, if it was written."""
+@dataclass(frozen=True, eq=False, repr=False)
+class WidthOutcome(Outcome):
+    """The bounds for an instance (None: nothing is proven about it), the result of `solve` that they start from, and the file of the
+    network that has `upper` neurons, if it was written."""
 
     instance: str
-    bounds: WidthBounds
+    bounds: WidthBounds | None
     seconds: float
+    result: SolveResult
     model: Path | None = None
+
+    @property
+    def lower(self) -> int | None:
+        """Proven: no narrower network has a loss as small."""
+        return None if self.bounds is None else self.bounds.lower
+
+    @property
+    def upper(self) -> int | None:
+        """Proven: the neurons of `network`."""
+        return None if self.bounds is None else self.bounds.upper
+
+    @property
+    def network(self) -> Network | None:
+        """A network of `upper` neurons whose loss is as small, in the units of the data."""
+        return None if self.bounds is None else replace(self.bounds.network, units=self.result.problem.units)
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert width`."""
         bounds = self.bounds
+        if bounds is None:
+            return {
+                "instance": self.instance, "lower": None, "upper": None, "status": self.result.status, "note": self.sentence(),
+            }  # fmt: skip
         return {
             "instance": self.instance,
             "lower": bounds.lower,
@@ -42,6 +66,8 @@ class WidthOutcome:
         """The bounds and what the lower one rests on. U is whole: rounded up it would need fewer neurons, rounded down perhaps
         more."""
         bounds = self.bounds
+        if bounds is None:
+            return f"nothing is proven about the width: {self.result.message}"
         exact = bounds.lower == bounds.upper
         width = f"exactly {bounds.lower}" if exact else f"between {bounds.lower} and {bounds.upper}"
         sets = len(bounds.needed)
@@ -62,8 +88,10 @@ class WidthOutcome:
 
     def write(self, folder: Path) -> WidthOutcome:
         """Write NAME.safetensors and NAME-width.json; returns the outcome with the path. Raises OSError when the disk refuses."""
-        model = folder / f"{self.instance}.safetensors"
-        self.bounds.network.save(model)
+        model = None
+        if self.network is not None:
+            model = folder / f"{self.instance}.safetensors"
+            self.network.save(model)
         written = replace(self, model=model)
         write_json(folder / f"{self.instance}-width.json", written.as_json())
         return written

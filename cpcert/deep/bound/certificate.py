@@ -17,6 +17,7 @@ from cpcert import __version__
 from cpcert.certificate import check, deep_check, file
 from cpcert.certificate.file import problem_header
 from cpcert.certificate.spectral import norm_with_factor
+from cpcert.certificate.stored import Stored
 from cpcert.deep.bound.cover import Cover
 from cpcert.deep.bound.ladders import Cells, Item
 from cpcert.deep.bound.norms import NormItem
@@ -29,13 +30,14 @@ from cpcert.rounding import round_up
 LOWER = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
-@dataclass(frozen=True, eq=False)
-class DeepCertificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class DeepCertificate(Stored):
     """A certificate that the checker accepts. content: the file; lower ≤ P* ≤ upper (None: not claimed)."""
 
     content: bytes
     lower: float | None
     upper: float | None
+    claim: str = "deep_minimum"
 
 
 def certify_deep(

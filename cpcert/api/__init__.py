@@ -1,0 +1,1 @@
+"""What `import cpcert` offers: a function for each command, on arrays, data frames, problems and instances."""
