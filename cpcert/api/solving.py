@@ -104,7 +104,7 @@ def certify(result: SolveResult | DeepResult, deadline: float | None = None) -> 
     if isinstance(result, SolveResult):
         return build.certify(result, deadline)
     if not isinstance(result, DeepResult):
-        raise InputError(f"result: is a {type(result).__name__}; give what cpcert.solve returned")
+        raise InputError(f"result: is of type {type(result).__name__}; give what cpcert.solve returned")
     if result.scope != "global":
         raise InputError("result: is blockwise and says nothing about the global minimum; give one of scope='global'")
     return result.certificate

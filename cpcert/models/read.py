@@ -79,7 +79,7 @@ def _read(model: Any, problem: Problem, layers: Sequence[str] | str | None) -> R
     if type(model).__module__.startswith("sklearn."):
         _refuse_order(order, "a scikit-learn model")
         return Reading(_read_sklearn(model, problem))
-    raise InputError(f"model: is a {type(model).__name__}; give {READ}, a torch.nn.Module or a scikit-learn MLP")
+    raise InputError(f"model: is of type {type(model).__name__}; give {READ}, a torch.nn.Module or a scikit-learn MLP")
 
 
 def _names(layers: Sequence[str] | str | None) -> list[str] | None:
