@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpcert.api.given import require_choice
 from cpcert.api.solving import certify, solve
 from cpcert.errors import InputError
 from cpcert.network import attained
@@ -26,11 +25,11 @@ try:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    raise ImportError("scikit-learn is not installed, and the estimators need it: pip install 'cpcert[sklearn]'") from None
+    raise ImportError(
+        "scikit-learn is not installed, and the estimators need it: pip install 'cpcert[sklearn]'"
+    ) from None
 
 if TYPE_CHECKING:
-    from cpcert.certificate.build import Certificate
-    from cpcert.deep.bound.certificate import DeepCertificate
     from cpcert.deep.solve import DeepResult
     from cpcert.frank_wolfe.solve import SolveResult
 
@@ -73,7 +72,8 @@ class _CertifiedMLP(BaseEstimator):
         """Solve for raw points X (N, n0) and targets Y (N, m), as the units say; sets result_ and certificate_."""
         if isinstance(self.lam, bool | np.bool_) or not isinstance(self.lam, Real):
             raise InputError(f"lam: is {self.lam!r}; give the weight of the penalty, a finite number > 0")
-        require_choice("standardize", self.standardize, (True, False))  # type: ignore[arg-type]
+        if not isinstance(self.standardize, bool | np.bool_):
+            raise InputError(f"standardize: is {self.standardize!r}; give True or False")
         problem = Problem(
             units.inputs(X), (Y - units.y_mean) / units.y_size, float(self.lam), loss, self.activation, self.slope,
             beta=self.beta, depth=self.depth, name=type(self).__name__, units=units,

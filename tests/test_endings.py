@@ -14,10 +14,10 @@ import cpcert.certificate.build
 import cpcert.frank_wolfe.solve
 from cpcert import InputError, Network, Problem, load_instance, solve
 from cpcert.certificate.build import certify
-from cpcert.deep.solve import solve_deep
 from cpcert.certificate.downgrade import certified
 from cpcert.cli import main
 from cpcert.deep.certificates import certified_layers
+from cpcert.deep.solve import solve_deep
 from cpcert.oracle.rung import Limits
 from cpcert.parallel import OutOfTime, Workers, out_of_time_at
 from cpcert.report import SolveOutcome, closing_line

@@ -111,7 +111,7 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """Raise InputError unless the value is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name}: is {value!r}; use one of {', '.join(choices)}")
 
 
