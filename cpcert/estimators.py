@@ -66,6 +66,7 @@ class _CertifiedMLP(BaseEstimator):
 
     # What a fit leaves behind.
     result_: SolveResult | DeepResult
+    certificate_: Certificate | DeepCertificate | None
     n_features_in_: int
 
     def _solve(self, X: np.ndarray, Y: np.ndarray, loss: str, units: Units) -> None:

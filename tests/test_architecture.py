@@ -26,7 +26,7 @@ LAYERS = (
     ("training",),
     ("plots",),
     ("api",),
-    ("commands",),
+    ("commands", "estimators"),
     ("cli",),
     ("__main__",),
 )
