@@ -81,7 +81,9 @@ def test_no_network_of_scikit_learn_beats_the_lower_bound():
     Z, t = (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()
     model = CertifiedMLPRegressor(lam=1e-2, standardize=False, gap=1e-2).fit(Z, t)
     for seed in range(2):
-        trained = MLPRegressor(hidden_layer_sizes=(10,), alpha=30 * 1e-2, solver="lbfgs", max_iter=300, random_state=seed).fit(Z, t)
+        trained = MLPRegressor(
+            hidden_layer_sizes=(10,), alpha=30 * 1e-2, solver="lbfgs", max_iter=300, random_state=seed
+        ).fit(Z, t)
         problem = Problem(Z, t, lam=1e-2)
         assert cpcert.read_model(trained, problem).loss(problem) >= model.bounds_[0]
 
