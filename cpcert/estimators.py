@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cpcert.api.given import require_choice
 from cpcert.api.solving import certify, solve
 from cpcert.errors import InputError
 from cpcert.network import attained
@@ -67,13 +66,15 @@ class _CertifiedMLP(BaseEstimator):
 
     # What a fit leaves behind.
     result_: SolveResult | DeepResult
+    certificate_: Certificate | DeepCertificate | None
     n_features_in_: int
 
     def _solve(self, X: np.ndarray, Y: np.ndarray, loss: str, units: Units) -> None:
         """Solve for raw points X (N, n0) and targets Y (N, m), as the units say; sets result_ and certificate_."""
         if isinstance(self.lam, bool | np.bool_) or not isinstance(self.lam, Real):
             raise InputError(f"lam: is {self.lam!r}; give the weight of the penalty, a finite number > 0")
-        require_choice("standardize", self.standardize, (True, False))  # type: ignore[arg-type]
+        if not isinstance(self.standardize, bool | np.bool_):
+            raise InputError(f"standardize: is {self.standardize!r}; give True or False")
         problem = Problem(
             units.inputs(X), (Y - units.y_mean) / units.y_size, float(self.lam), loss, self.activation, self.slope,
             beta=self.beta, depth=self.depth, name=type(self).__name__, units=units,

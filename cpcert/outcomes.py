@@ -32,9 +32,8 @@ class Outcome(ABC):
         return ""
 
     def __repr__(self) -> str:
-        line, *more = self.sentence().splitlines() or [""]
-        cut = more or len(line) > SHORT
-        return f"<{type(self).__name__}: {line[:SHORT]}{' …' if cut else ''}>"
+        line = "; ".join(" ".join(line.split()) for line in self.sentence().splitlines())
+        return f"<{type(self).__name__}: {line[:SHORT]}{' …' if len(line) > SHORT else ''}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the sentence, as it was written, and the sketch."""

@@ -26,7 +26,7 @@ LAYERS = (
     ("training",),
     ("plots",),
     ("pages", "api"),
-    ("commands",),
+    ("commands", "estimators"),
     ("cli",),
     ("__main__",),
 )

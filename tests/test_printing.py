@@ -172,7 +172,9 @@ def test_check_when_ten_digits_round_down():
         loss=0.10000000020001, loss_lower=0.1, lower=None, upper=None, verdict=Verdict.SUBOPTIMAL, scope="global",
         suboptimality=(1.29e-3, 1.21e-3), layers=(LayerContact(2.0, 0),), descent=descent,
     )  # fmt: skip
-    line = CheckOutcome("tenth", found, (), Improved(Path("m"), 0.30000000010001, 1, Verdict.OPTIMAL)).sentence()
+    line = CheckOutcome(
+        "tenth", found, (), Improved(SimpleNamespace(width=1), 0.30000000010001, Verdict.OPTIMAL)
+    ).sentence()
     assert "at most 0.1000000003," in line and "at least 1.2e-3 and at most 1.3e-3" in line
     assert "lowers it to at most 0.2000000002" in line and "improved to at most 0.3000000002" in line
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -111,15 +113,46 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """Raise InputError unless the value is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name}: is {value!r}; use one of {', '.join(choices)}")
 
 
 def require_seconds(time_limit: Any) -> None:
     """Raise InputError unless it is a number > 0."""
-    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    if not number or not time_limit > 0:
+    if not is_number(time_limit) or not time_limit > 0:
         raise InputError(f"time_limit: is {time_limit!r}; give a number of seconds > 0")
+
+
+def require_numbers(**values: Any) -> None:
+    """Raise InputError, naming the argument, unless each value is a finite number >= 0."""
+    for name, value in values.items():
+        if not is_number(value) or not 0.0 <= value < math.inf:
+            raise InputError(f"{name}: is {value!r}; give a finite number >= 0")
+
+
+def numbers_of(name: str, values: Any) -> list[float]:
+    """A sequence of numbers > 0 as a list, in its order. Raises InputError."""
+    right = "give a sequence of finite numbers > 0, like [1e-1, 1e-2]"
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise InputError(f"{name}: is {values!r}; {right}")
+    found = list(values)
+    for value in found:
+        if not is_number(value) or not 0.0 < value < math.inf:
+            raise InputError(f"{name}: holds {value!r}; {right}")
+    if not found:
+        raise InputError(f"{name}: is empty; {right}")
+    return [float(value) for value in found]
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, and no truth value."""
+    return isinstance(value, Real | np.number) and not isinstance(value, bool | complex | np.complexfloating)
+
+
+def require_depth_two(problem: Problem, what: str) -> None:
+    """Raise InputError for networks of more than one hidden layer."""
+    if problem.depth != 2:
+        raise InputError(f"depth: is {problem.depth}; {what} is for depth 2 (one hidden layer)")
 
 
 def require_integer(name: str, value: Any, least: int = 0) -> None:

@@ -111,7 +111,7 @@ def bipartite(
         called = str(graph.name) or "graph"
     else:
         raise InputError(
-            f"graph: is a {type(graph).__name__}; give a number of vertices, a name like petersen, a path, or a networkx graph"
+            f"graph: is of type {type(graph).__name__}; give a number of vertices, a name like petersen, a path, or a networkx graph"
         )
     start = time.monotonic()
     bounds = graph_bounds(read.graph, time_limit, seed)

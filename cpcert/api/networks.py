@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cpcert.api.given import Given, given, require_choice, require_integer
+from cpcert.api.given import Given, given, require_choice, require_integer, require_numbers
 from cpcert.api.solving import solve
 from cpcert.certificate.reading import certified_interval
 from cpcert.errors import InputError
@@ -107,6 +107,7 @@ def forces(
     forces are regularised, and what counts as a kink. Floating-point values, no proofs. Raises InputError.
     """
     what = given(X, y, problem)
+    require_numbers(rcond=rcond, tikhonov=tikhonov, kink_tolerance=kink_tolerance)
     how = {"rcond": rcond, "tikhonov": tikhonov, "kink_tolerance": kink_tolerance}
     check_parameters(what.problem, **how)
     complete = True

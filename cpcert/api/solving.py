@@ -7,9 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
-from cpcert.api.given import Given, given, require_choice, require_integer
+from cpcert.api.given import (
+    Given,
+    given,
+    numbers_of,
+    require_choice,
+    require_depth_two,
+    require_integer,
+    require_numbers,
+)
 from cpcert.certificate import build
 from cpcert.certificate.build import Certificate
 from cpcert.deep.bound.certificate import DeepCertificate
@@ -104,7 +110,7 @@ def certify(result: SolveResult | DeepResult, deadline: float | None = None) -> 
     if isinstance(result, SolveResult):
         return build.certify(result, deadline)
     if not isinstance(result, DeepResult):
-        raise InputError(f"result: is a {type(result).__name__}; give what cpcert.solve returned")
+        raise InputError(f"result: is of type {type(result).__name__}; give what cpcert.solve returned")
     if result.scope != "global":
         raise InputError("result: is blockwise and says nothing about the global minimum; give one of scope='global'")
     return result.certificate
@@ -132,7 +138,9 @@ def path(
     the path with what there is. Raises InputError, also for `interpolate`, which has no λ, and for depth ≥ 3.
     """
     what = given(X, y, problem, needs_lambda=lambdas is None)
+    require_depth_two(what.problem, "path")
     settings = what.settings(gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
+    require_numbers(smallest=smallest or 0.0, largest=largest or 0.0)
     if lambdas is None:
         require_integer("count", count, 1)
         lam = what.problem.lam
@@ -142,7 +150,7 @@ def path(
     elif smallest is not None or largest is not None:
         raise InputError("lambdas: are given, so smallest and largest say nothing; leave these out")
     else:
-        values = np.asarray(lambdas, np.float64).ravel().tolist()
+        values = numbers_of("lambdas", lambdas)
     results = []
     for result in lambda_path(what.problem, values, **settings):
         results.append(result)
@@ -181,6 +189,8 @@ def least_width(
     `solve`. lower and upper are None where the solution proves nothing. Raises InputError; depth 2 only.
     """
     what = given(X, y, problem)
+    require_depth_two(what.problem, "least_width")
+    require_numbers(tolerance=tolerance or 0.0)
     settings = what.settings(
         gap=min(what.solve.gap, WIDTH_GAP) if gap is None else gap,
         time_limit=time_limit, max_iterations=max_iterations, seed=seed,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cpcert.api.given import Given, given, plain
+from cpcert.api.given import Given, given, is_number, numbers_of, plain
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.solve import solve
 from cpcert.instance import override_settings
@@ -104,8 +104,7 @@ def plateau(
 
 def require_tolerance(tolerance: Any) -> None:
     """Raise InputError unless it is a finite number >= 0."""
-    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-    if not number or not 0.0 <= tolerance < float("inf"):
+    if not is_number(tolerance) or not 0.0 <= tolerance < float("inf"):
         raise InputError(f"tolerance: is {tolerance!r}; give a number >= 0 such as 1e-3")
 
 
@@ -128,7 +127,7 @@ def sweep_of(
     chosen_widths = (
         widths if widths is None or isinstance(widths, str) else ",".join(map(str, np.ravel(widths).tolist()))
     )
-    given_lambdas = None if lambdas is None else np.asarray(lambdas, np.float64).ravel().tolist()
+    given_lambdas = None if lambdas is None else numbers_of("lambdas", lambdas)
     changes = plain({**options, "widths": chosen_widths, "lambdas": given_lambdas})
     settings = override_settings(what.train, changes)
     numbers = parse_widths(settings.widths)

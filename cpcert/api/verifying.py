@@ -44,7 +44,9 @@ def verify(
             claim = read_claim(Path(certificate), crew)
     else:
         kind = type(certificate).__name__
-        raise InputError(f"certificate: is a {kind}; give a path, bytes, a certificate or the claim of an outcome")
+        raise InputError(
+            f"certificate: is of type {kind}; give a path, bytes, a certificate or the claim of an outcome"
+        )
     if wanted is not None and claim.sha256 != wanted.sha256:
         raise Rejected(f"it is about another problem than {wanted.name}")
     return claim

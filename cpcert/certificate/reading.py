@@ -119,7 +119,9 @@ def claim_of(content: bytes, workers: Workers = HERE) -> Claim:
 def certified_interval(source: Path | Stored, problem: Problem) -> tuple[float | None, float | None]:
     """(lower, upper) of a certificate that the checker accepts and that is about this problem. Raises InputError."""
     if not isinstance(source, Path | Stored):
-        raise InputError(f"certificate: is a {type(source).__name__}; give a path, or what cpcert.certify returned")
+        raise InputError(
+            f"certificate: is of type {type(source).__name__}; give a path, or what cpcert.certify returned"
+        )
     named = source if isinstance(source, Path) else "certificate"
     try:
         claim = read_claim(source) if isinstance(source, Path) else claim_of(source.content)

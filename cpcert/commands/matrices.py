@@ -170,7 +170,7 @@ def bipartite(
             api.require_vertices(N)
     if out is not None or plot:
         prepare_folder(out or Path())
-    with naming_options("time_limit", "seed"):
+    with naming_options("time_limit", "seed", "graph"):
         if path:
             steps = api.bipartite_path(N or 0, time_limit=time_limit, seed=seed)
             code = DONE if all(step.lower == step.upper for step in steps.steps) else NO

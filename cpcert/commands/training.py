@@ -252,7 +252,8 @@ def _sweep(
         # Without the option it is the file that is wrong; of its section only the widths are not checked there.
         known = "train." if str(error).startswith("widths") and options.widths is None else "--"
         raise InputError(f"{known}{error}") from None
-    choose_device(options.device)
+    with naming_options("device"):
+        choose_device(options.device)
     problem = _problem(loaded)
     if out is not None or plot:
         prepare_folder(out or Path())

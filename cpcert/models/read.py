@@ -78,8 +78,8 @@ def _read(model: Any, problem: Problem, layers: Sequence[str] | str | None) -> R
         return _read_mapping(model, problem, order)
     if type(model).__module__.startswith("sklearn."):
         _refuse_order(order, "a scikit-learn model")
-        return Reading(_read_sklearn(model, problem))
-    raise InputError(f"model: is a {type(model).__name__}; give {READ}, a torch.nn.Module or a scikit-learn MLP")
+        return Reading(_read_sklearn(model, problem), _unpenalised(model, problem))
+    raise InputError(f"model: is of type {type(model).__name__}; give {READ}, a torch.nn.Module or a scikit-learn MLP")
 
 
 def _names(layers: Sequence[str] | str | None) -> list[str] | None:
@@ -164,6 +164,13 @@ def _assumed(layers: Sequence[Layer], problem: Problem, source: str) -> str:
 
 
 # -- scikit-learn ------------------------------------------------------------------------------------------------------
+
+
+def _unpenalised(model: Any, problem: Problem) -> str:
+    if not problem.beta:
+        return ""
+    kind = type(model).__name__
+    return f"{kind}: scikit-learn does not penalise biases, and this problem does: the two have different minima"
 
 
 def _read_sklearn(model: Any, problem: Problem) -> Network:

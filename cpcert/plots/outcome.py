@@ -44,5 +44,5 @@ def plot(outcome: Any, ax: Any = None, *, function: bool = False) -> Any:
         if isinstance(outcome, Plateau):
             return plot_plateau(outcome.sweep.problem, outcome.curves, outcome.tolerance, ax)
     raise InputError(
-        f"outcome: is a {type(outcome).__name__}, of which there is no picture; give what solve or path returned"
+        f"outcome: is of type {type(outcome).__name__}, of which there is no picture; give what solve or path returned"
     )

@@ -78,7 +78,7 @@ def find_graph(name: str, file_format: str | None = None) -> GraphFile:
         return GraphFile(nx.cycle_graph(int(size)), "known by its name", ())
     path = Path(name)
     if not path.is_file():
-        raise InputError(f"--graph: there is no file {name}; give {', '.join(NAMED)} or cycle-N, or a file of a graph")
+        raise InputError(f"graph: there is no file {name}; give {', '.join(NAMED)} or cycle-N, or a file of a graph")
     return read_graph(path, file_format)
 
 

@@ -86,7 +86,7 @@ def exact_matrix(values: Any, name: str, symmetrise: bool = False) -> ExactMatri
 
 
 def _bounded(values: Any, name: str) -> Any:
-    rows = isinstance(values, list | tuple) or getattr(values, "ndim", 0)
+    rows = isinstance(values, list | tuple) or bool(getattr(values, "ndim", 0))
     if rows and not hasattr(values, "toarray") and len(values) > LARGEST_ORDER:
         raise InputError(f"{name}: has order {len(values)}; give at most {LARGEST_ORDER}")
     return values

@@ -73,10 +73,10 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return next(device for device, found in there.items() if found)
     if name not in there:
-        raise InputError(f"--device: {name!r} is unknown; use auto, cuda, mps or cpu")
+        raise InputError(f"device: {name!r} is unknown; use auto, cuda, mps or cpu")
     if not there[name]:
         found = ", ".join(device for device, found in there.items() if found)
-        raise InputError(f"--device: {name} was asked for, and torch {torch.__version__} finds only {found} here")
+        raise InputError(f"device: {name} was asked for, and torch {torch.__version__} finds only {found} here")
     return name
 
 
