@@ -30,6 +30,8 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
+    from cpcert.certificate.build import Certificate
+    from cpcert.deep.bound.certificate import DeepCertificate
     from cpcert.deep.solve import DeepResult
     from cpcert.frank_wolfe.solve import SolveResult
 

@@ -8,9 +8,9 @@ import pytest
 from kept_certificates import ANSWERS, FOLDER
 from test_endings import INSTANCE, noise
 
-from cpcert import certify, solve
+from cpcert import solve
 from cpcert.certificate import check, clock, shares
-from cpcert.certificate.build import Checking
+from cpcert.certificate.build import Checking, certify
 from cpcert.certificate.file import write
 from cpcert.cli import main
 from cpcert.parallel import Workers

@@ -14,9 +14,7 @@ from cpcert.errors import InputError
 from cpcert.parallel import HERE, Workers, at_work
 
 
-def verify(
-    certificate: Any, X: Any = None, y: Any = None, *, workers: Workers | int = HERE, **problem: Any
-) -> Claim:
+def verify(certificate: Any, X: Any = None, y: Any = None, *, workers: Workers | int = HERE, **problem: Any) -> Claim:
     """What a certificate or a proof about a matrix proves, by the checkers, in exact arithmetic.
 
     certificate: what `certify` returned, its bytes, the path of NAME.cpcert or of a proof in JSON, or the claim of an outcome of
