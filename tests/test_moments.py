@@ -227,7 +227,7 @@ def test_numbers_that_floats_do_not_hold_end_the_relaxation_quietly(size):
     start = Neurons(W, np.full((1, len(W)), size), np.zeros(1), W @ space.points.T > 0.0)
     calls = iter(range(6))
     with np.errstate(all="ignore"):
-        found = list(large.moment_bounds(problem, space, start, lambda: 1.0, lambda: next(calls, None) is None, 0))
+        found = list(large.moment_bounds(problem, space, start, lambda: 1.0, lambda _: next(calls, None) is None, 0))
     upper = interval(problem).upper
     assert all(bound.value <= upper * (1.0 + 1e-9) for bound in found)
 

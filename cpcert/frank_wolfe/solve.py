@@ -313,8 +313,11 @@ class _Run:
         def gap_left() -> float:
             return math.inf if self.upper is None or self.lower is None else self.upper - self.lower
 
+        def too_late(seconds: float) -> bool:
+            return late(deadline - seconds)
+
         neurons = self.scaling.outward(now.neurons)
-        for found in large.moment_bounds(self.problem, space, neurons, gap_left, lambda: late(deadline), self.seed):
+        for found in large.moment_bounds(self.problem, space, neurons, gap_left, too_late, self.seed):
             if self.lower is None or found.value > self.lower:
                 self.dual, self.relaxed, self.proof_seconds = found, True, certifying / CERTIFYING
                 answer = OracleAnswer(space.points[:0], np.zeros(0), found.oracle_bound, found.rung)

@@ -269,6 +269,16 @@ class Relaxation:
             )
         return Candidate(G, tuple(parts), found.objective)
 
+    def moments(self) -> list[np.ndarray]:
+        """Y for each block in the variables (ν, v, w, z) of repair.py, in the units of the problem."""
+        F, result = self.forms, []
+        for R, sign in zip(self.R, self.signs, strict=True):
+            f = F.apply(R, sign)
+            v = f[:0] if F.signed else f[F.v]
+            y = np.concatenate([f[:1], v, self.turn @ f[F.w], (f[F.p] + f[F.q]) * self.unit])
+            result.append(self.mass * (y @ y.T))
+        return result
+
     def curvature(self, found: _Evaluation) -> list[tuple[float, np.ndarray]]:
         """For each block the least eigenvalue of S in the coordinates of R, and its vector."""
         F, sigma = self.forms, self.problem.activation
