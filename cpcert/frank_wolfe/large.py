@@ -143,14 +143,16 @@ def moment_bounds(
     gap_left: Callable[[], float],
     stop: Callable[[float], bool],
     seed: int,
+    early: int = EARLY,
 ) -> Iterator[DualBound]:
     """Proven lower bounds, each better than those before, until `stop` or until they no longer rise.
 
     neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment. stop: whether it is too
-    late for what takes so many seconds. Numbers that floating point does not hold end it, too: what was proven stays.
+    late for what takes so many seconds. early: candidates of the first-order method before the interior-point method. Numbers that
+    floating point does not hold end it, too: what was proven stays.
     """
     try:
-        yield from _bounds(problem, space, neurons, gap_left, stop, seed)
+        yield from _bounds(problem, space, neurons, gap_left, stop, seed, early)
     except (np.linalg.LinAlgError, ArithmeticError, ValueError):
         return
 
@@ -162,6 +164,7 @@ def _bounds(
     gap_left: Callable[[], float],
     stop: Callable[[float], bool],
     seed: int,
+    early: int,
 ) -> Iterator[DualBound]:
     if not len(neurons.W):
         return
@@ -182,7 +185,7 @@ def _bounds(
                     yield found
         if not best - reference <= PROGRESS * gap_left():
             reference, idle = best, 0
-        if good is not None and count >= EARLY and (count % AGAIN == 0 or stop(time.monotonic() - began)):
+        if good is not None and count >= early and ((count - early) % AGAIN == 0 or stop(time.monotonic() - began)):
             program = _interior(problem, space, *good)
             if program is not None and not stop(LEAST_STEPS * program.seconds):
                 yield from _finish(problem, space, program, best, gap_left, stop)

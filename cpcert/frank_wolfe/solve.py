@@ -236,7 +236,7 @@ class _Run:
         inner, points = self.scaling.problem, self.scaling.points
         now = self._start(space, warm_start)
         if now is None:
-            return Status.NO_NETWORK_FOUND
+            return Status.TIME_LIMIT if late(self._step_deadline()) else Status.NO_NETWORK_FOUND
         now = self._relax(space, now)
         step: Callable[..., Iterate | None] = corrective_step
         if self.method != "corrective":
@@ -282,7 +282,7 @@ class _Run:
         if problem.loss.is_constraint and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
         elif problem.loss.is_constraint:
-            start = interpolating_start(problem, points, self.seed)
+            start = interpolating_start(problem, points, self.seed, self._step_deadline())
         else:
             start = bias_only(problem, points.shape[1])
         if warm_start is None or start is None:

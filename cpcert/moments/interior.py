@@ -5,10 +5,11 @@ then converges slowly. On these alone the dual problem
 
     maximise D(G) = −C*(−G) − (β²/4λ)‖G1‖²  over G, λ, L ≥ 0, c_v, c_w  with  S_k(G, λ, L, c) ⪰ 0 for every block k     (1)
 
-(S of repair.py, c_ν = 2λ − c_v − c_w) is a semidefinite program with low-rank coefficients: every unknown but the costs stands at a product
-f_a f_b of two linear forms, so the Schur complement is read off RXRᵀ and RS⁻¹Rᵀ, R the rows of the forms. Leaving multipliers
-out keeps (1) feasible: each iterate is a proof as it stands, and nothing is lost in its repair. Products whose moment comes out
-negative join, those far from 0 leave; of ‖(FXFᵀ)_{a,w}‖ ≤ (FXFᵀ)_{a,ν} joins the product of f_a with ν − dᵀw, d the direction that is violated.
+(S of repair.py, c_ν = 2λ − c_v − c_w) is a semidefinite program with coefficients of low rank: every unknown but the costs
+stands at a product f_a f_b of two linear forms, so the Schur complement is read off RXRᵀ and RS⁻¹Rᵀ, R the rows of the forms.
+Leaving multipliers out keeps (1) feasible: each iterate is a proof as it stands, and nothing is lost in its repair. Products
+whose moment comes out negative join, those far from 0 leave; of ‖(FXFᵀ)_{a,w}‖ ≤ (FXFᵀ)_{a,ν} the product of f_a with ν − dᵀw
+joins, d the direction that is violated.
 
 The directions are those of Helmberg, Rendl, Vanderbei and Wolkowicz (1996), with Mehrotra's corrector. Nothing here is proven.
 """
@@ -139,7 +140,7 @@ class _Block:
 
     def multipliers(self, two_lam: float) -> Multipliers:
         """As relaxation.py gives them."""
-        base, N, r = len(self.forms), len(self.linear), self.w.stop - self.w.start
+        base, r = len(self.forms), self.w.stop - self.w.start
         plain = self.second < base
         T = np.zeros((base, base))
         T[self.first[plain], self.second[plain]] = self.L[plain]
@@ -154,7 +155,6 @@ class _Block:
             T[0, 1:] += np.maximum(alpha - norms, 0.0)[1:]
             cone = norms[1:], beta[1:]
         c_v, c_w = (0.0, *self.c) if self.sign else self.c
-        assert T.shape == (1 + 3 * N, 1 + 3 * N)
         return Multipliers((two_lam - c_v - c_w, c_v, c_w), 0.5 * (T + T.T), cone)
 
 
@@ -171,10 +171,7 @@ class _Schur:
 
 
 class Interior:
-    """The state of one run: G (m, N) and the blocks. start: a candidate, and for each block the multipliers of its repair
-
-    (cost, linear λ) with S ⪰ 0 and c_ν + c_v + c_w ≤ bound; moments: X of each block in (ν, v, w, z), of any rank.
-    """
+    """The state of one run: G (m, N), one block for each sign of v (one output) or a single one."""
 
     def __init__(self, problem: Problem, points: np.ndarray) -> None:
         self.problem = problem
@@ -184,9 +181,15 @@ class Interior:
         self.G = np.zeros((problem.m, problem.N))
 
     def start(
-        self, candidate: Candidate, repaired: list[tuple[tuple[float, float, float], np.ndarray]], moments: list[np.ndarray]
+        self,
+        candidate: Candidate,
+        repaired: list[tuple[tuple[float, float, float], np.ndarray]],
+        moments: list[np.ndarray],
     ) -> bool:
-        """Begin at a repaired candidate; whether that worked."""
+        """Begin at a repaired candidate; whether that worked.
+
+        repaired: (cost, λ) of each block, with S ⪰ 0. moments: X of each block in (ν, v, w, z), of any rank.
+        """
         bound = max(sum(cost) for cost, _ in repaired)
         scale = (1.0 - ROOM) * self.two_lam / bound
         self.G = scale * candidate.G
@@ -194,10 +197,10 @@ class Interior:
             T = scale * part.products
             T[block.pair] = T[block.pair[::-1]] = 0.0
             T = np.where(block.allowed, T * (2.0 - np.eye(len(T))), 0.0)
-            first, second = np.nonzero(T > 1e-7 * T.max())
+            first, second = np.nonzero(1e-7 * T.max() < T)
             L = T[first, second]
             if part.cone is not None:
-                alpha, beta = part.cone
+                beta = part.cone[1]
                 norms = scale * np.linalg.norm(beta, axis=1)
                 live = np.flatnonzero(norms > 1e-6 * max(float(norms.max()), 1e-300))
                 block.directions = np.zeros((len(live), block.order))
@@ -261,7 +264,7 @@ class Interior:
         k, K = len(b.rows), len(b.L)
         g, v = np.arange(k, k + N), np.arange(k + N, k + N + m)
         first, second = np.append(b.first, b.pair[0]), np.append(b.second, b.pair[1])
-        weight = np.append(np.full(K, -1.0), np.full(N, 4.0))
+        weight = np.append(np.full(K, -1.0), np.full(len(b.linear), 4.0))
         Pa, Pb, Qa, Qb = P[first], P[second], Q[first], Q[second]
         H = Qa[:, first] * Pb[:, second]
         H += Qb[:, second] * Pa[:, first]
@@ -280,7 +283,7 @@ class Interior:
                 own[i, :, j] = Q[v[i], v[j]] * P[np.ix_(g, g)] + P[v[i], v[j]] * Q[np.ix_(g, g)]
                 own[i, :, j] += np.outer(Q[g, v[j]], P[v[i], g]) + np.outer(P[g, v[j]], Q[v[i], g])
         count = len(b.costs)
-        mixed, corner, outer = np.empty((count, K + N)), np.empty((count, count)), np.empty((count, m * N))
+        mixed, corner, outer = np.empty((count, len(weight))), np.empty((count, count)), np.empty((count, m * N))
         for i, rows in enumerate(b.costs):
 
             def between(a: np.ndarray, c: np.ndarray, rows: slice = rows) -> np.ndarray:
@@ -310,12 +313,11 @@ class Interior:
     def _pull(self, b: _Block, schur: _Schur, T: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residuals of the multipliers of b, and of G, if X becomes T and x becomes t at once."""
         m, N = self.G.shape
-        k, K = len(schur.R) - N - m, len(b.L)
+        k = len(schur.R) - N - m
         RT = schur.R @ T
         products = np.einsum("ij,ij->i", RT[b.first], schur.R[b.second])
         pairs = np.einsum("ij,ij->i", RT[b.pair[0]], schur.R[b.pair[1]])
         trace = np.array([np.trace(T[rows, rows]) - T[0, 0] for rows in b.costs])
-        assert len(t) == K
         return np.concatenate([t - products, 4.0 * pairs, trace]), -(RT[k + N :] @ schur.R[k : k + N].T).ravel()
 
     def step(self) -> tuple[float, float] | None:
