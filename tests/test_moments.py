@@ -15,8 +15,12 @@ from cpcert.certificate.build import certify
 from cpcert.data.sources import Digits
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
+from cpcert.frank_wolfe.bounds import dual_value
+from cpcert.frank_wolfe.steps import interpolating_start, objective
 from cpcert.moments.forms import Forms
-from cpcert.moments.relaxation import Relaxation, project_on_cone
+from cpcert.moments.interior import finish
+from cpcert.moments.relaxation import Relaxation, candidates, project_on_cone
+from cpcert.moments.repair import estimate
 from cpcert.oracle.coordinates import coordinates
 
 SIGMAS = (
@@ -150,6 +154,36 @@ def test_projection_on_the_cone():
     assert np.allclose((along - alpha) * alpha + np.sum((across - beta) * beta, axis=1), 0.0, atol=1e-12)
 
 
+def interior_at(problem, steps):
+    """The interior-point method after so many steps of the first-order method, and the dual value that it starts from."""
+    points = coordinates(problem.X_tilde).points
+    neurons = large.train(problem, points, 20, 0, np.inf)
+    judge, count = large._Judge(problem, points), iter(range(steps))
+    relaxation = Relaxation(problem, points, neurons.W, neurons.V)
+    for candidate in candidates(relaxation, judge, lambda: next(count, None) is None):
+        state = candidate, judge.draft, relaxation.moments()
+    program = large._interior(problem, coordinates(problem.X_tilde), *state)
+    return program, dual_value(problem, program.G), objective(problem, points, neurons)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_interior_point_method_is_feasible_all_the_time_and_ends_at_the_optimum(outputs):
+    rng = np.random.default_rng(outputs)
+    problem = Problem(rng.standard_normal((16, 4)), rng.standard_normal((16, outputs)), lam=1e-2)
+    program, first, trained = interior_at(problem, 20)
+    candidate, left = None, np.inf
+    for number, found in enumerate(finish(program, lambda: False)):
+        candidate, left = found
+        assert number < 80
+        for block in program.blocks:
+            assert np.linalg.eigvalsh(block.S)[0] > 0.0 and block.L.min() > 0.0
+    value = dual_value(problem, program.G)
+    assert first < value < trained and left < 2e-4 * value
+    # Nothing is lost in the repair of what is feasible.
+    draft = estimate(coordinates(problem.X_tilde).points, candidate, problem.activation)
+    assert draft.bound < program.two_lam * (1.0 + 1e-3)
+
+
 def test_certificates_hold_in_rationals():
     """S of the files, from SPEC.md, is semidefinite by elimination: the factor is not needed."""
     for name in ("moments", "moments-cone", "moments-two"):
@@ -245,3 +279,13 @@ def test_a_failure_of_linear_algebra_costs_no_bound(monkeypatch, error):
 
     monkeypatch.setattr(large, "estimate", failing)
     assert moment_bound(small(0), 12) is not None and len(calls) == 9
+
+
+def test_a_start_that_is_late_is_none():
+    """Interpolation begins with a conic program that can take longer than there is time."""
+    rng = np.random.default_rng(0)
+    problem = Problem(rng.standard_normal((12, 4)), rng.standard_normal(12), loss="interpolate")
+    points = coordinates(problem.X_tilde).points
+    assert interpolating_start(problem, points, 0, -np.inf) is None
+    assert interpolating_start(problem, points, 0) is not None
+    assert solve(problem, time_limit=1e-9).status == "time_limit"

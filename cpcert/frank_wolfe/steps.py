@@ -205,6 +205,8 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int, deadlin
     norms = np.linalg.norm(points, axis=1, keepdims=True)
     data = points[norms[:, 0] > 0.0] / norms[norms[:, 0] > 0.0]
     for count in (2 * N, 8 * N):
+        if late(deadline):
+            return None
         random = rng.standard_normal((count, r))
         kinked = kinked_neurons(points, np.arange(count) % N, rng)
         W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True), kinked, -kinked])
@@ -217,8 +219,6 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int, deadlin
         else:
             columns = Columns(np.zeros((0, m)), patterns[:0], W, patterns).unique()
         found = correct(problem, points, columns, deadline=deadline)
-        if found is None and late(deadline):
-            return None
         if found is not None:
             residual = np.abs(found.neurons.outputs(problem, points) - problem.targets).max()
             if residual <= 1e-6 * np.abs(problem.targets).max(initial=0.0):
