@@ -1,5 +1,7 @@
 """The moment relaxation: bounds below the optimum, exact certificates, and what `solve` makes of it."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -152,6 +154,37 @@ def test_projection_on_the_cone():
     # Moreau: the rest lies in the polar cone and is orthogonal to the projection.
     assert np.all(np.linalg.norm(across - beta, axis=1) <= alpha - along + 1e-12)
     assert np.allclose((along - alpha) * alpha + np.sum((across - beta) * beta, axis=1), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 4, 5])
+def test_numpy_and_torch_do_the_same(seed):
+    """One code for both; only sums are taken in another order."""
+    problem = small(seed, 1 + seed % 3)
+    points = coordinates(problem.X_tilde).points
+    rng = np.random.default_rng(seed)
+    W, V = rng.standard_normal((5, points.shape[1])), rng.standard_normal((problem.m, 5))
+    here, there = (Relaxation(problem, points, W, V, seed, device) for device in (None, "cpu"))
+    for relaxation in (here, there):
+        relaxation.update(relaxation.evaluate(relaxation.R, relaxation.b))
+    one, other = (relaxation.evaluate(relaxation.R, relaxation.b) for relaxation in (here, there))
+    assert one.value == pytest.approx(other.value, rel=1e-12)
+    for a, b in ((one.R_slope, other.R_slope), (one.Z_slope, other.Z_slope), (one.b_slope, other.b_slope)):
+        assert np.allclose(a, b.numpy(), rtol=1e-9, atol=1e-12 * np.abs(a).max())
+    for (low, vector), (least, other_vector) in zip(here.curvature(one), there.curvature(other), strict=True):
+        assert low == pytest.approx(least, rel=1e-9, abs=1e-12) and len(vector) == len(other_vector)
+    here.adapt(0.1, 0.1, here.curvature(one))
+    there.adapt(0.1, 0.1, there.curvature(other))
+    ends = [relaxation.candidate(relaxation.step()) for relaxation in (here, there)]
+    assert ends[0].objective == pytest.approx(ends[1].objective, rel=0.1)
+    assert all(np.isfinite(part.products).all() for end in ends for part in end.parts)
+    assert [m.shape for m in here.moments()] == [m.shape for m in there.moments()]
+
+
+def test_the_relaxation_needs_numpy_alone():
+    """It runs where torch is, and neither numba nor a conic solver."""
+    code = "import sys, cpcert.moments.relaxation, cpcert.moments.repair, cpcert.moments.interior; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"numba", "clarabel", "cvxpy", "torch", "yaml"}.isdisjoint(loaded)
 
 
 def interior_at(problem, steps):
