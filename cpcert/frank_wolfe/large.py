@@ -1,8 +1,8 @@
 """What `solve` does first where the rank is large: train a network, then the moment relaxation.
 
 With rank above about ten, or many points, a search over signs or directions proves nothing in any time one has. There the
-moment relaxation (cpcert/moments/) chooses G and its proof together. It starts from a trained network, which is also
-the upper side of the interval until Frank-Wolfe steps mend its kinks.
+moment relaxation (cpcert/moments/) chooses G and its proof together: a first-order method from a trained network, which is
+also the upper side of the interval until Frank-Wolfe steps mend its kinks; then an interior-point method from there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PATIENCE, PROGRESS = 100, 0.01
 # Candidates before the interior-point method, how often that is tried again, and for how many steps there has to be time.
 EARLY, AGAIN, LEAST_STEPS = 50, 25, 12
 # It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share.
-WORTH, ENOUGH = 0.03, 0.01
+WORTH, ENOUGH = 0.03, 0.003
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
 CERTIFYING = 1.5e-7
 # Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.

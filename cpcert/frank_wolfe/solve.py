@@ -457,6 +457,10 @@ class _Run:
         covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
         if covers or nodes < AHEAD * self.spent:
             nodes = 0
+        while self.relaxed and self.loose < len(LOOSE) - 1:  # nothing looser than what the relaxation has proven
+            if self.lower is None or self._hoped_for(G, LOOSE[self.loose] * top) > self.lower:
+                break
+            self.loose += 1
         limits = Limits(nodes, self._proof_deadline(self._soft_deadline()), self.workers)
         answer = self._attempt(space, G, LOOSE[self.loose] * top, limits)
         self.saved -= answer.nodes

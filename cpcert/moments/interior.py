@@ -30,6 +30,8 @@ from cpcert.problem import Problem
 MOST_PRODUCTS, MOST_DUALS = 6000, 4000
 # The start: its share of 2λ as room for S, and the gap between X and S that it begins with, relative to the objective.
 ROOM, FIRST_GAP = 0.02, 0.05
+# Products of less weight than this, relative to the complementarity of the start, are left out there; tried in turn.
+PRUNED = (1.0, 0.3, 0.1, 0.01, 0.0)
 # Products that join at once, for a block, relative to its order; directions likewise. What counts as violated, relative to the sizes.
 JOINING, DIRECTIONS, VIOLATED = 1.5, 0.3, 1e-2
 # Products leave if their moment is above this share of the sizes, and their multiplier below this share of what is usual.
@@ -212,19 +214,35 @@ class Interior:
             block.linear = scale * linear
             c = scale * np.array(cost)
             block.c = (c[1:] if block.sign == 0.0 else c[2:]) + (self.two_lam - c.sum()) / (1 + len(block.costs))
-        if any(len(block.L) > MOST_PRODUCTS for block in self.blocks):
-            return False
-        mu = FIRST_GAP * abs(candidate.objective) / sum(block.order + len(block.L) for block in self.blocks)
+        mu = FIRST_GAP * abs(candidate.objective) / sum(block.order for block in self.blocks)
         for block, X in zip(self.blocks, moments, strict=True):
-            block.S = block.matrix(self.G, self.two_lam)
-            inverse = _factor(block.S)
+            inverse = self._prune(block, X, mu)
             if inverse is None:
                 return False
-            block.X = X + mu * (inverse.T @ inverse)
+            share = mu * block.order / (block.order + len(block.L))
+            block.X = X + share * (inverse.T @ inverse)
             R = block.rows
             moment = np.einsum("ij,ij->i", R[block.first] @ block.X, R[block.second])
-            block.x = np.maximum(moment, 0.0) + mu / block.L
+            block.x = np.maximum(moment, 0.0) + share / block.L
         return True
+
+    def _prune(self, block: _Block, X: np.ndarray, mu: float) -> np.ndarray | None:
+        """Leave out what hardly counts, as far as S ⪰ 0 allows it; C⁻¹ of S, or None if too much is left."""
+        block.X = X
+        sizes = block.sizes()
+        weight = block.L * sizes[block.first] * sizes[block.second]
+        old = (block.first, block.second.copy(), block.L, block.x, block.directions)
+        for least in PRUNED:
+            block.first, block.second, block.L, block.x, block.directions = old
+            block.second = old[1].copy()
+            block.keep(weight >= least * mu)
+            if len(block.L) > MOST_PRODUCTS:
+                return None
+            block.S = block.matrix(self.G, self.two_lam)
+            inverse = _factor(block.S)
+            if inverse is not None:
+                return inverse
+        return None
 
     def measure(self) -> float:
         """⟨X, S⟩ + ⟨x, L⟩: the duality gap where both are feasible."""
