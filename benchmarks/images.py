@@ -1,24 +1,29 @@
 """Images and other data of large rank: the proven gap, when it was reached, the certificate and its check.
 
 Seconds of the clock and of the processor are both given: on a machine with other work the second is the fair one, and with
-`--cpu` the limits are in these. `--names a,b` runs some rows only, `--limits f` multiplies all limits by f. The upper end is
-compared with the best of NETWORKS networks trained in the same run.
+`--cpu` the limits are in these. `--names a,b` runs some rows only (the others stay in the table as they were measured last),
+`--limits f` multiplies all limits by f. The upper end is compared with the best of NETWORKS networks trained in the same run
+(at most as long as the limit), the gap with that of the searches that the relaxation replaces (`--searches`), and on the
+ionosphere data with the relaxation of Prakhya, Birdal and Yurtsever by SCS (`--peer`). The row of MNIST needs `--mnist FOLDER` with
+the IDX files of its test split.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tables
 
 from cpcert import Problem, certify, solve
 from cpcert.certificate import check
-from cpcert.data.sources import Digits
+from cpcert.data.sources import Digits, Mnist
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.steps import objective
 from cpcert.oracle.coordinates import coordinates
@@ -45,6 +50,14 @@ def ionosphere() -> Problem:
     return Problem(X, Y, lam=0.1 / len(X), beta=0.0)
 
 
+def mnist(folder: str | None) -> Problem:
+    if folder is None:
+        raise SystemExit("mnist-200: give --mnist FOLDER with t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz")
+    source = Mnist(source="mnist", points=200, targets="signs", split="test", folder=folder)
+    X, Y, *_ = source.arrays(Path())
+    return Problem(X, Y, lam=1e-2)
+
+
 # name: problem, seconds, the gap to reach
 ROWS: dict[str, tuple[Callable[[], Problem], float, float]] = {
     "digits-100": (lambda: digits(100, [3, 8]), 60.0, 0.05),
@@ -53,6 +66,7 @@ ROWS: dict[str, tuple[Callable[[], Problem], float, float]] = {
     "ten-100-entropy": (lambda: digits(100, ALL, "cross_entropy"), 120.0, 0.15),
     "gaussian-100": (lambda: noise(100, 10), 120.0, 0.36),
     "ionosphere": (ionosphere, 300.0, 0.35),
+    "mnist-200": (lambda: mnist(None), 300.0, 0.12),
 }
 
 
@@ -68,7 +82,43 @@ def best_network(problem: Problem, count: int, seconds: float) -> tuple[float, i
     return min(values), len(values)
 
 
-def measure(name: str, factor: float) -> list[str]:
+def searches_only(problem: Problem, seconds: float) -> float | None:
+    """The gap of `solve` without the relaxation in the same time."""
+    suits = large.suits
+    large.suits = lambda *_: False
+    try:
+        return solve(problem, time_limit=seconds).gap
+    finally:
+        large.suits = suits
+
+
+def peers_relaxation(problem: Problem, seconds: float) -> tuple[float, str, float]:
+    """Their doubly nonnegative relaxation of a problem without biases, in the units of our loss: value, status, seconds.
+
+    minimise C(Z) + λ(tr Y_vv + tr Y_ww) over the moments Y of (v, w, z), p = ½(z + Xw), q = ½(z − Xw): moments of (p, q) ≥ 0, those
+    of p_i q_i = 0, Z = moments of v and p. A number of SCS, not a bound.
+    """
+    import cvxpy as cp
+
+    points = coordinates(problem.X_tilde).points
+    (N, r), m = points.shape, problem.m
+    forms = np.zeros((2 * N, m + r + N))
+    forms[:, m : m + r] = 0.5 * np.concatenate([points, -points])
+    forms[:, m + r :] = 0.5 * np.concatenate([np.eye(N), np.eye(N)])
+    Y = cp.Variable((m + r + N, m + r + N), PSD=True)
+    products = forms @ Y @ forms.T
+    Z = Y[:m] @ forms[:N].T
+    one = np.arange(N)
+    conditions = [products >= 0, products[one, one + N] == 0]
+    cost = cp.sum_squares(Z - problem.targets) / N + problem.lam * cp.trace(Y[: m + r, : m + r])
+    program = cp.Problem(cp.Minimize(cost), conditions)
+    began = time.process_time()
+    program.solve(solver="SCS", time_limit_secs=seconds, eps=1e-4)
+    value = program.value
+    return (math.nan if value is None else float(value)), str(program.status), time.process_time() - began
+
+
+def measure(name: str, factor: float, searches: bool, peer: bool) -> list[str]:
     """The row of the table."""
     make, seconds, aim = ROWS[name]
     problem = make()
@@ -90,33 +140,59 @@ def measure(name: str, factor: float) -> list[str]:
     checked = time.process_time() - started
     network, count = best_network(problem, NETWORKS, factor * seconds)
     assert certificate.upper is not None and certificate.lower is not None
+    other = searches_only(problem, factor * seconds) if searches else None
+    theirs = "-"
+    if peer and problem.beta == 0.0:
+        value, status, spent = peers_relaxation(problem, factor * seconds)
+        theirs = f"{value:.5g} ({status}, {spent:.0f} s)"
     return [
         name, f"{problem.N} x {problem.n0}, {problem.m}", f"[{certificate.lower:.5g}, {certificate.upper:.5g}]",
         f"{math.ceil(1e4 * (certificate.gap or 0.0)) / 1e4:.4f}", f"{aim:g}", f"{reached[0]:.0f}" if reached else "-",
-        f"{result.seconds:.0f}", f"{used:.0f}", f"{network:.5g} ({count})", f"{len(certificate.content) / 1e3:.0f}", f"{checked:.2f}",
+        f"{result.seconds:.0f}", f"{used:.0f}", f"{network:.5g} ({count})", "-" if other is None else f"{other:.3f}", theirs,
+        f"{len(certificate.content) / 1e3:.0f}", f"{checked:.2f}",
     ]  # fmt: skip
 
 
 HEADINGS = [
     "problem", "points, outputs", "interval", "gap", "aim", "aim reached, CPU s", "s", "CPU s", "trained (networks)",
-    "certificate, kB", "check, CPU s",
+    "searches only", "peer's relaxation", "certificate, kB", "check, CPU s",
 ]  # fmt: skip
+NOTES = (
+    "mnist-200: the first file of the test split (10 000 images). The peer's number is SCS's value of the objective, no "
+    "bound; none of its iterates is proven."
+)
+
+
+def stored() -> dict[str, dict[str, str]]:
+    """The rows as they were measured last."""
+    place = tables.RESULTS / "images.json"
+    if not place.exists():
+        return {}
+    rows: list[dict[str, Any]] = json.loads(place.read_text())["results"]
+    return {row["problem"]: row for row in rows if set(row) == set(HEADINGS)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--names", default=",".join(ROWS))
+    parser.add_argument("--names", default=",".join(name for name in ROWS if name != "mnist-200"))
     parser.add_argument("--limits", type=float, default=1.0)
     parser.add_argument("--cpu", action="store_true", help="limits are seconds of the processor")
+    parser.add_argument("--searches", action="store_true", help="the same time without the relaxation, too")
+    parser.add_argument("--peer", action="store_true", help="the peer's relaxation by SCS, where there are no biases")
+    parser.add_argument("--mnist", help="the folder of MNIST's IDX files")
     given = parser.parse_args()
     if given.cpu:
         time.monotonic = time.process_time
-    rows = []
+    _, *rest = ROWS["mnist-200"]
+    ROWS["mnist-200"] = (lambda: mnist(given.mnist), *rest)  # type: ignore[assignment]
+    known = stored()
     for name in given.names.split(","):
-        rows.append(measure(name, given.limits))
-        print(*rows[-1], sep=" | ", flush=True)
-    data = [dict(zip(HEADINGS, row, strict=True)) for row in rows]
-    tables.write("images", "Images and other data of large rank", HEADINGS, rows, data)
+        row = measure(name, given.limits, given.searches, given.peer)
+        known[name] = dict(zip(HEADINGS, row, strict=True))
+        print(*row, sep=" | ", flush=True)
+        data = [known[each] for each in ROWS if each in known]
+        rows = [[each[heading] for heading in HEADINGS] for each in data]
+        tables.write("images", "Images and other data of large rank", HEADINGS, rows, data, NOTES)
 
 
 if __name__ == "__main__":

@@ -154,8 +154,8 @@ def make_problem(name: str) -> Problem:
     return Problem(X, Y, lam=lam, loss=loss, activation=activation, slope=slope, beta=beta, name=name)
 
 
-def moment_bound(problem: Problem, count: int = 12) -> DualBound | None:
-    """The best of so many bounds of the moment relaxation, which `solve` keeps for larger problems."""
+def moment_bound(problem: Problem, count: int = 30, early: int = 8) -> DualBound | None:
+    """The best bound of so many steps of the moment relaxation, which `solve` keeps for larger problems."""
     space = coordinates(problem.X_tilde)
     if problem.loss.name != "interpolate":
         start = large.train(problem, space.points, 20, 0, math.inf)
@@ -164,7 +164,7 @@ def moment_bound(problem: Problem, count: int = 12) -> DualBound | None:
         W = rng.standard_normal((6, space.points.shape[1]))
         start = Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ space.points.T > 0.0)
     calls = iter(range(count))
-    bounds = large.moment_bounds(problem, space, start, lambda: 1.0, lambda: next(calls, None) is None, 0)
+    bounds = large.moment_bounds(problem, space, start, lambda: 1.0, lambda _: next(calls, None) is None, 0, early)
     return max(bounds, key=lambda bound: bound.value, default=None)
 
 

@@ -1,5 +1,7 @@
 """The moment relaxation: bounds below the optimum, exact certificates, and what `solve` makes of it."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,8 +17,12 @@ from cpcert.certificate.build import certify
 from cpcert.data.sources import Digits
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
+from cpcert.frank_wolfe.bounds import dual_value
+from cpcert.frank_wolfe.steps import interpolating_start, objective
 from cpcert.moments.forms import Forms
-from cpcert.moments.relaxation import Relaxation, project_on_cone
+from cpcert.moments.interior import finish
+from cpcert.moments.relaxation import Relaxation, candidates, project_on_cone
+from cpcert.moments.repair import estimate
 from cpcert.oracle.coordinates import coordinates
 
 SIGMAS = (
@@ -150,6 +156,67 @@ def test_projection_on_the_cone():
     assert np.allclose((along - alpha) * alpha + np.sum((across - beta) * beta, axis=1), 0.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", [0, 4, 5])
+def test_numpy_and_torch_do_the_same(seed):
+    """One code for both; only sums are taken in another order."""
+    problem = small(seed, 1 + seed % 3)
+    points = coordinates(problem.X_tilde).points
+    rng = np.random.default_rng(seed)
+    W, V = rng.standard_normal((5, points.shape[1])), rng.standard_normal((problem.m, 5))
+    here, there = (Relaxation(problem, points, W, V, seed, device) for device in (None, "cpu"))
+    for relaxation in (here, there):
+        relaxation.update(relaxation.evaluate(relaxation.R, relaxation.b))
+    one, other = (relaxation.evaluate(relaxation.R, relaxation.b) for relaxation in (here, there))
+    assert one.value == pytest.approx(other.value, rel=1e-12)
+    for a, b in ((one.R_slope, other.R_slope), (one.Z_slope, other.Z_slope), (one.b_slope, other.b_slope)):
+        assert np.allclose(a, b.numpy(), rtol=1e-9, atol=1e-12 * np.abs(a).max())
+    for (low, vector), (least, other_vector) in zip(here.curvature(one), there.curvature(other), strict=True):
+        assert low == pytest.approx(least, rel=1e-9, abs=1e-12) and len(vector) == len(other_vector)
+    here.adapt(0.1, 0.1, here.curvature(one))
+    there.adapt(0.1, 0.1, there.curvature(other))
+    ends = [relaxation.candidate(relaxation.step()) for relaxation in (here, there)]
+    assert ends[0].objective == pytest.approx(ends[1].objective, rel=0.1)
+    assert all(np.isfinite(part.products).all() for end in ends for part in end.parts)
+    assert [m.shape for m in here.moments()] == [m.shape for m in there.moments()]
+
+
+def test_the_relaxation_needs_numpy_alone():
+    """It runs where torch is, and neither numba nor a conic solver."""
+    code = "import sys, cpcert.moments.relaxation, cpcert.moments.repair, cpcert.moments.interior; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"numba", "clarabel", "cvxpy", "torch", "yaml"}.isdisjoint(loaded)
+
+
+def interior_at(problem, steps):
+    """The interior-point method after so many steps of the first-order method, and the dual value that it starts from."""
+    points = coordinates(problem.X_tilde).points
+    neurons = large.train(problem, points, 20, 0, np.inf)
+    judge, count = large._Judge(problem, points), iter(range(steps))
+    relaxation = Relaxation(problem, points, neurons.W, neurons.V)
+    for candidate in candidates(relaxation, judge, lambda: next(count, None) is None):
+        state = candidate, judge.draft, relaxation.moments()
+    program = large._interior(problem, coordinates(problem.X_tilde), *state)
+    return program, dual_value(problem, program.G), objective(problem, points, neurons)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_interior_point_method_is_feasible_all_the_time_and_ends_at_the_optimum(outputs):
+    rng = np.random.default_rng(outputs)
+    problem = Problem(rng.standard_normal((16, 4)), rng.standard_normal((16, outputs)), lam=1e-2)
+    program, first, trained = interior_at(problem, 20)
+    candidate, left = None, np.inf
+    for number, found in enumerate(finish(program, lambda: False)):
+        candidate, left = found
+        assert number < 80
+        for block in program.blocks:
+            assert np.linalg.eigvalsh(block.S)[0] > 0.0 and block.L.min() > 0.0
+    value = dual_value(problem, program.G)
+    assert first < value < trained and left < 2e-4 * value
+    # Nothing is lost in the repair of what is feasible.
+    draft = estimate(coordinates(problem.X_tilde).points, candidate, problem.activation)
+    assert draft.bound < program.two_lam * (1.0 + 1e-3)
+
+
 def test_certificates_hold_in_rationals():
     """S of the files, from SPEC.md, is semidefinite by elimination: the factor is not needed."""
     for name in ("moments", "moments-cone", "moments-two"):
@@ -227,7 +294,7 @@ def test_numbers_that_floats_do_not_hold_end_the_relaxation_quietly(size):
     start = Neurons(W, np.full((1, len(W)), size), np.zeros(1), W @ space.points.T > 0.0)
     calls = iter(range(6))
     with np.errstate(all="ignore"):
-        found = list(large.moment_bounds(problem, space, start, lambda: 1.0, lambda: next(calls, None) is None, 0))
+        found = list(large.moment_bounds(problem, space, start, lambda: 1.0, lambda _: next(calls, None) is None, 0))
     upper = interval(problem).upper
     assert all(bound.value <= upper * (1.0 + 1e-9) for bound in found)
 
@@ -245,3 +312,13 @@ def test_a_failure_of_linear_algebra_costs_no_bound(monkeypatch, error):
 
     monkeypatch.setattr(large, "estimate", failing)
     assert moment_bound(small(0), 12) is not None and len(calls) == 9
+
+
+def test_a_start_that_is_late_is_none():
+    """Interpolation begins with a conic program that can take longer than there is time."""
+    rng = np.random.default_rng(0)
+    problem = Problem(rng.standard_normal((12, 4)), rng.standard_normal(12), loss="interpolate")
+    points = coordinates(problem.X_tilde).points
+    assert interpolating_start(problem, points, 0, -np.inf) is None
+    assert interpolating_start(problem, points, 0) is not None
+    assert solve(problem, time_limit=1e-9).status == "time_limit"

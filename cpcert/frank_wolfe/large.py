@@ -1,8 +1,8 @@
 """What `solve` does first where the rank is large: train a network, then the moment relaxation.
 
 With rank above about ten, or many points, a search over signs or directions proves nothing in any time one has. There the
-moment relaxation (cpcert/moments/) chooses G and its proof together. It starts from a trained network, which is also
-the upper side of the interval until Frank-Wolfe steps mend its kinks.
+moment relaxation (cpcert/moments/) chooses G and its proof together: a first-order method from a trained network, which is
+also the upper side of the interval until Frank-Wolfe steps mend its kinks; then an interior-point method from there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value
 from cpcert.frank_wolfe.steps import objective
+from cpcert.moments import interior
 from cpcert.moments.relaxation import Candidate, Relaxation, candidates
 from cpcert.moments.repair import Draft, estimate, prove
 from cpcert.oracle.coordinates import Coordinates
@@ -32,6 +33,10 @@ MOST_POINTS = 1000
 TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
 PATIENCE, PROGRESS = 100, 0.01
+# Candidates before the interior-point method, how often that is tried again, and for how many steps there has to be time.
+EARLY, AGAIN, LEAST_STEPS = 50, 25, 12
+# It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share.
+WORTH, ENOUGH = 0.03, 0.003
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
 CERTIFYING = 1.5e-7
 # Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
@@ -136,16 +141,18 @@ def moment_bounds(
     space: Coordinates,
     neurons: Neurons,
     gap_left: Callable[[], float],
-    stop: Callable[[], bool],
+    stop: Callable[[float], bool],
     seed: int,
+    early: int = EARLY,
 ) -> Iterator[DualBound]:
     """Proven lower bounds, each better than those before, until `stop` or until they no longer rise.
 
-    neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment. Numbers that floating
-    point does not hold end it, too: what was proven stays.
+    neurons: a network to start from, in the coordinates of `space`. gap_left: upper − lower at this moment. stop: whether it is too
+    late for what takes so many seconds. early: candidates of the first-order method before the interior-point method. Numbers that
+    floating point does not hold end it, too: what was proven stays.
     """
     try:
-        yield from _bounds(problem, space, neurons, gap_left, stop, seed)
+        yield from _bounds(problem, space, neurons, gap_left, stop, seed, early)
     except (np.linalg.LinAlgError, ArithmeticError, ValueError):
         return
 
@@ -155,28 +162,82 @@ def _bounds(
     space: Coordinates,
     neurons: Neurons,
     gap_left: Callable[[], float],
-    stop: Callable[[], bool],
+    stop: Callable[[float], bool],
     seed: int,
+    early: int,
 ) -> Iterator[DualBound]:
     if not len(neurons.W):
         return
     judge = _Judge(problem, space.points)
     relaxation = Relaxation(problem, space.points, neurons.W, neurons.V, seed)
     best, idle, reference = -math.inf, 0, -math.inf
-    for candidate in candidates(relaxation, judge, stop):
+    began, count, good = time.monotonic(), 0, None
+    for candidate in candidates(relaxation, judge, lambda: stop(0.0)):
         draft = judge.draft
-        idle += 1
+        idle, count = idle + 1, count + 1
         if draft is not None and math.isfinite(draft.bound) and draft.bound > 0.0:
             limit = 2.0 * problem.lam / draft.bound
             if dual_value(problem, best_scale(problem, candidate.G, limit) * candidate.G) > best:
+                good = candidate, draft, relaxation.moments()
                 found = _proven(problem, space, candidate, draft)
                 if found is not None and found.value > best:
                     best = found.value
                     yield found
         if not best - reference <= PROGRESS * gap_left():
             reference, idle = best, 0
+        if good is not None and count >= early and ((count - early) % AGAIN == 0 or stop(time.monotonic() - began)):
+            program = _interior(problem, space, *good)
+            if program is not None and not stop(LEAST_STEPS * program.seconds):
+                yield from _finish(problem, space, program, best, gap_left, stop)
+                return
         if idle >= PATIENCE:
             return
+
+
+def _interior(
+    problem: Problem, space: Coordinates, candidate: Candidate, draft: Draft, moments: list[np.ndarray]
+) -> interior.Interior | None:
+    """The interior-point method at a repaired candidate; None if this is not for it."""
+    if not interior.suits(problem):
+        return None
+    lengths = np.ldexp(1.0, -2 * draft.at.exponents)
+    program = interior.Interior(problem, space.points)
+    repaired = [(part.cost, lengths * part.linear) for part in draft.parts]
+    return program if program.start(candidate, repaired, moments) else None
+
+
+def _finish(
+    problem: Problem,
+    space: Coordinates,
+    program: interior.Interior,
+    best: float,
+    gap_left: Callable[[], float],
+    stop: Callable[[float], bool],
+) -> Iterator[DualBound]:
+    """The bounds of `interior.finish` that are worth a proof, and its last."""
+    last: tuple[float, Candidate] | None = None
+
+    def attempt() -> DualBound | None:
+        assert last is not None
+        draft = estimate(space.points, last[1], problem.activation)
+        found = None if draft is None else _proven(problem, space, last[1], draft)
+        return found if found is not None and found.value > best else None
+
+    for candidate, left in interior.finish(program, lambda: stop(program.seconds)):
+        value = dual_value(problem, candidate.G)
+        if last is None or value > last[0]:
+            last = value, candidate
+        if last[0] > best + WORTH * gap_left():
+            found = attempt()
+            if found is not None:
+                best = found.value
+                yield found
+        if left < ENOUGH * gap_left():
+            break
+    if last is not None and last[0] > best:
+        found = attempt()
+        if found is not None:
+            yield found
 
 
 def _proven(problem: Problem, space: Coordinates, candidate: Candidate, draft: Draft) -> DualBound | None:

@@ -257,7 +257,7 @@ class _Run:
         inner, points = self.scaling.problem, self.scaling.points
         now = self._start(space, warm_start)
         if now is None:
-            return Status.NO_NETWORK_FOUND
+            return Status.TIME_LIMIT if late(self._step_deadline()) else Status.NO_NETWORK_FOUND
         now = self._relax(space, now)
         step: Callable[..., Iterate | None] = corrective_step
         if self.method != "corrective":
@@ -303,7 +303,7 @@ class _Run:
         if problem.loss.is_constraint and self.cost_upper is not None and warm_start is not None:
             start = Iterate(Neurons.none(problem, points.shape[1]), (np.zeros((problem.m, problem.N)),), "start")
         elif problem.loss.is_constraint:
-            start = interpolating_start(problem, points, self.seed)
+            start = interpolating_start(problem, points, self.seed, self._step_deadline())
         else:
             start = bias_only(problem, points.shape[1])
         if warm_start is None or start is None:
@@ -334,8 +334,11 @@ class _Run:
         def gap_left() -> float:
             return math.inf if self.upper is None or self.lower is None else self.upper - self.lower
 
+        def too_late(seconds: float) -> bool:
+            return late(deadline - seconds)
+
         neurons = self.scaling.outward(now.neurons)
-        for found in large.moment_bounds(self.problem, space, neurons, gap_left, lambda: late(deadline), self.seed):
+        for found in large.moment_bounds(self.problem, space, neurons, gap_left, too_late, self.seed):
             if self.lower is None or found.value > self.lower:
                 self.dual, self.relaxed, self.proof_seconds = found, True, certifying / CERTIFYING
                 answer = OracleAnswer(space.points[:0], np.zeros(0), found.oracle_bound, found.rung)
@@ -475,6 +478,10 @@ class _Run:
         covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
         if covers or nodes < AHEAD * self.spent:
             nodes = 0
+        while self.relaxed and self.loose < len(LOOSE) - 1:  # nothing looser than what the relaxation has proven
+            if self.lower is None or self._hoped_for(G, LOOSE[self.loose] * top) > self.lower:
+                break
+            self.loose += 1
         limits = Limits(nodes, self._proof_deadline(self._soft_deadline()), self.workers)
         answer = self._attempt(space, G, LOOSE[self.loose] * top, limits)
         self.saved -= answer.nodes

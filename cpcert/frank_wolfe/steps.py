@@ -31,6 +31,7 @@ from cpcert.frank_wolfe.arcs import arc_middles
 from cpcert.frank_wolfe.corrective import correct
 from cpcert.frank_wolfe.interpolation import kinked_neurons
 from cpcert.frank_wolfe.polish import polish, polish_interpolation
+from cpcert.parallel import late
 from cpcert.problem import Problem
 
 # So many points make the conic program slower than a dictionary of directions.
@@ -194,7 +195,7 @@ def simpler_neurons(problem: Problem, points: np.ndarray, neurons: Neurons) -> I
     yield neurons
 
 
-def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iterate | None:
+def interpolating_start(problem: Problem, points: np.ndarray, seed: int, deadline: float = math.inf) -> Iterate | None:
     """A network that fits Y: the conic program on neurons of the data, random ones, and ones with kinks at data points
     (what points that nearly coincide need), more and more of them. In the plane: on all patterns."""
     rng = np.random.default_rng(seed)
@@ -204,6 +205,8 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
     norms = np.linalg.norm(points, axis=1, keepdims=True)
     data = points[norms[:, 0] > 0.0] / norms[norms[:, 0] > 0.0]
     for count in (2 * N, 8 * N):
+        if late(deadline):
+            return None
         random = rng.standard_normal((count, r))
         kinked = kinked_neurons(points, np.arange(count) % N, rng)
         W = np.concatenate([data, -data, random / np.linalg.norm(random, axis=1, keepdims=True), kinked, -kinked])
@@ -215,7 +218,7 @@ def interpolating_start(problem: Problem, points: np.ndarray, seed: int) -> Iter
             columns = Columns(output, np.concatenate([patterns, patterns]), W[:0], patterns[:0]).unique()
         else:
             columns = Columns(np.zeros((0, m)), patterns[:0], W, patterns).unique()
-        found = correct(problem, points, columns)
+        found = correct(problem, points, columns, deadline=deadline)
         if found is not None:
             residual = np.abs(found.neurons.outputs(problem, points) - problem.targets).max()
             if residual <= 1e-6 * np.abs(problem.targets).max(initial=0.0):

@@ -8,6 +8,8 @@ p_i q_i = 0. They are linear in y = (ν, v, w, z), z_i = p_i + q_i = |x_iᵀw|, 
 One output has two kinds of neurons, v = ν and v = −ν: v is then no coordinate of y, but still a row. Let T be the
 triangular matrix with TᵀT = FᵀF: in the coordinates ŷ = Ty the map is an isometry, Y ↦ FT⁻¹YT⁻ᵀFᵀ, too, and the problem is
 well scaled. FᵀF is an arrow (X is given by its singular vectors), so that F̂ = FT⁻¹ and its transpose cost N·r operations per column.
+
+Arrays are those of numpy or of torch, whichever `points` is: both know the functions used here, by the same names.
 """
 
 from __future__ import annotations
@@ -15,11 +17,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 # The share of ρν in z that makes ν and z orthogonal: F has ½ + ½ squares of z from p and q, and one from s.
 SHARE = 2.0 / 3.0
+
+
+def module_of(array: Any) -> ModuleType:
+    """numpy, or torch for a tensor."""
+    if isinstance(array, np.ndarray):
+        return np
+    import torch
+
+    return torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +42,7 @@ class Forms:
     Rows of F are numbered 0: ν, then v (m), w (r), p (N), q (N), s (N).
     """
 
-    points: np.ndarray
+    points: Any
     m: int
     signed: bool
 
@@ -90,61 +103,45 @@ class Forms:
         return slice(1, v), slice(v, v + self.r), slice(v + self.r, self.order)
 
     @cached_property
-    def lengths(self) -> np.ndarray:
+    def lengths(self) -> Any:
         """ρ_i = ‖x_i‖, (N,)."""
-        return np.asarray(np.linalg.norm(self.points, axis=1))
+        return (self.points * self.points).sum(1) ** 0.5
 
     @cached_property
-    def _scales(self) -> tuple[float, np.ndarray, float]:
+    def _scales(self) -> tuple[float, Any, float]:
         """The diagonal of T for ν, w and z."""
         nu = math.sqrt(1.0 + self.signed + (1.0 - SHARE) * float(self.lengths @ self.lengths))
-        w = np.sqrt(1.0 + 0.5 * np.einsum("ij,ij->j", self.points, self.points))
+        w = (1.0 + 0.5 * (self.points * self.points).sum(0)) ** 0.5
         return nu, w, math.sqrt(1.5)
 
     @cached_property
-    def _scaled_points(self) -> np.ndarray:
-        return np.ascontiguousarray(self.points / self._scales[1])
+    def _scaled_points(self) -> Any:
+        return self.points / self._scales[1]
 
-    def apply(self, Y: np.ndarray, sign: float) -> np.ndarray:
+    def apply(self, Y: Any, sign: float) -> Any:
         """F̂ Y, (rows, k), for Y (order, k)."""
         nu_scale, w_scale, z_scale = self._scales
         v, w, z = self.places
-        result = np.empty((self.rows, Y.shape[1]))
-        nu = Y[0] / nu_scale
-        result[0] = nu
-        result[self.v] = sign * nu if self.signed else Y[v]
-        result[self.w] = Y[w] / w_scale[:, np.newaxis]
+        nu = Y[:1] / nu_scale
         values = 0.5 * (self._scaled_points @ Y[w])
-        half = Y[z] * (0.5 / z_scale) + (0.5 * SHARE) * self.lengths[:, np.newaxis] * nu
-        result[self.p] = half + values
-        result[self.q] = half - values
-        result[self.s] = self.lengths[:, np.newaxis] * nu - 2.0 * half
-        return result
+        half = Y[z] * (0.5 / z_scale) + (0.5 * SHARE) * self.lengths[:, None] * nu
+        parts = [nu, sign * nu if self.signed else Y[v], Y[w] / w_scale[:, None], half + values, half - values]
+        return module_of(Y).concatenate([*parts, self.lengths[:, None] * nu - 2.0 * half])
 
-    def transpose(self, M: np.ndarray, sign: float) -> np.ndarray:
+    def transpose(self, M: Any, sign: float) -> Any:
         """F̂ᵀM, (order, k), for M (rows, k)."""
         nu_scale, w_scale, z_scale = self._scales
-        v, w, z = self.places
-        result = np.empty((self.order, M.shape[1]))
         along = 0.5 * (M[self.p] + M[self.q]) - M[self.s]
         nu = M[0] + self.lengths @ (M[self.s] + SHARE * along)
         if self.signed:
             nu = nu + sign * M[1]
-        else:
-            result[v] = M[self.v]
-        result[0] = nu / nu_scale
-        result[w] = M[self.w] / w_scale[:, np.newaxis] + 0.5 * (self._scaled_points.T @ (M[self.p] - M[self.q]))
-        result[z] = along / z_scale
-        return result
+        w = M[self.w] / w_scale[:, None] + 0.5 * (self._scaled_points.T @ (M[self.p] - M[self.q]))
+        parts = [nu[None] / nu_scale, *([] if self.signed else [M[self.v]]), w, along / z_scale]
+        return module_of(M).concatenate(parts)
 
-    def coordinates(self, nu: np.ndarray, V: np.ndarray, W: np.ndarray) -> np.ndarray:
+    def coordinates(self, nu: Any, V: Any, W: Any) -> Any:
         """ŷ (order, k) of k neurons: ν (k,), V (m, k), W (k, r)."""
         nu_scale, w_scale, z_scale = self._scales
-        v, w, z = self.places
-        result = np.empty((self.order, len(nu)))
-        result[0] = nu_scale * nu
-        if not self.signed:
-            result[v] = V
-        result[w] = (W * w_scale).T
-        result[z] = z_scale * (np.abs(self.points @ W.T) - SHARE * np.outer(self.lengths, nu))
-        return result
+        z = abs(self.points @ W.T) - SHARE * self.lengths[:, None] * nu
+        parts = [nu_scale * nu[None], *([] if self.signed else [V]), (W * w_scale).T, z_scale * z]
+        return module_of(nu).concatenate(parts)

@@ -27,7 +27,6 @@ from scipy.linalg import cho_factor, cho_solve
 
 from cpcert.activations import Activation
 from cpcert.moments.relaxation import Candidate, Multipliers
-from cpcert.oracle.spectral import cholesky
 from cpcert.rounding import EPS
 
 # Bits of the largest multiplier; products below this share of it are dropped.
@@ -255,6 +254,8 @@ def estimate(points: np.ndarray, candidate: Candidate, activation: Activation) -
 
 def prove(draft: Draft, activation: Activation) -> MomentProof | None:
     """The proof of a bound a little above the draft's; None if rounding leaves no room."""
+    from cpcert.oracle.spectral import cholesky  # compiled; what is above needs numpy and scipy only
+
     at = draft.at
     N, r = at.points.shape
     m = len(at.G)
