@@ -90,6 +90,7 @@ def separate(A: np.ndarray, seconds: float = 30.0) -> Separation | None:
     stop = time.monotonic() + seconds
     last = -np.inf
     stalled = 0
+    best: Separation | None = None
     while True:
         result = linprog(
             cost,
@@ -102,7 +103,7 @@ def separate(A: np.ndarray, seconds: float = 30.0) -> Separation | None:
             options={"primal_feasibility_tolerance": LP_TOLERANCE, "dual_feasibility_tolerance": LP_TOLERANCE},
         )
         if result.x is None:
-            return None
+            return best  # close to the end HiGHS may find that it cannot go on
         if result.fun > INTERIOR:
             return None
         S = np.zeros((n, n))
@@ -111,9 +112,10 @@ def separate(A: np.ndarray, seconds: float = 30.0) -> Separation | None:
         violated = sorted((p for p in points if p[0] < -LP_TOLERANCE), key=lambda p: p[0])
         stalled = stalled + 1 if result.fun < last + 1e-9 and (not violated or violated[0][0] > -1e-7) else 0
         last = max(last, result.fun)
+        zeros = tuple((support, x) for value, support, x in points if abs(value) < 1e-6)
+        best = Separation(S, float(result.fun), zeros)
         if not violated or stalled >= 3 or time.monotonic() > stop:
-            zeros = tuple((support, x) for value, support, x in points if abs(value) < 1e-6)
-            return Separation(S, float(result.fun), zeros)
+            return best
         for _, support, x in violated[:200]:
             v = np.zeros(n)
             v[list(support)] = x / np.linalg.norm(x)
