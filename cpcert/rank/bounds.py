@@ -26,9 +26,10 @@ from cpcert.rank.cliques import triangle_free
 from cpcert.rank.copositive import LARGEST_ORDER as LARGEST_ENUMERATED
 from cpcert.rank.copositive import copositive_cut, exposed_bounds, exposing_matrix, separate
 from cpcert.rank.exact_linear import rank_modulo
-from cpcert.rank.factorize import factors_and_rest, find_factors, nearby_factorisation
+from cpcert.rank.factorize import factors_and_rest, find_factors
 from cpcert.rank.graphs import adjacency, clique_cover_bound, triangle_free_atoms
 from cpcert.rank.matrices import Rows, exact_rows, float_matrix
+from cpcert.rank.nearby import nearby_factorisation
 from cpcert.rank.proofs import (
     Atom,
     Atoms,

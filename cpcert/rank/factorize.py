@@ -20,17 +20,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim
-from cpcert.rank.exact_linear import solve
-from cpcert.rank.proofs import Atom, Atoms, Column, Nearby, Number, Upper, as_json
+from cpcert.rank.nearby import ZERO, accepted
+from cpcert.rank.proofs import Atom, Atoms, Number
 
-# An entry of a factor below this (A scaled to unit diagonal) is taken for 0.
-ZERO = 1e-6
 FOUND = 1e-10
 # From this relative residual on Gauss-Newton steps are faster.
 NEAR = 1e-6
-# The exact check of an inverse of this order takes half a minute.
-MANY_EQUATIONS = 320
 
 
 def relative_residual(A: np.ndarray, B: np.ndarray) -> float:
@@ -145,130 +140,6 @@ def _corrected(A: np.ndarray, B: np.ndarray, steps: int = 8) -> np.ndarray:
     return B
 
 
-# -- an exact factorisation nearby -----------------------------------------------------------------------------------
-
-
-def nearby_factorisation(A: list[list[Number]], B: np.ndarray) -> Nearby | None:
-    """The proof that A has an exact factorisation near BBᵀ ≈ A with as many atoms, or None if it does not work out."""
-    n = len(B)
-    approximate = np.array([[float(v) for v in row] for row in A])
-    scale = np.sqrt(np.maximum(np.diag(approximate), 0.0))
-    scale[scale == 0.0] = 1.0
-    rows = _independent_rows(approximate / np.outer(scale, scale))
-    r = len(rows)
-    if r * (r + 1) // 2 > min(MANY_EQUATIONS, LARGEST_EQUATIONS):
-        return None
-    zero = scale[:, None] * ZERO >= B
-    bases = _bases(A, rows, zero)
-    if bases is None:
-        return None
-    V = [np.array([[float(v) for v in vector] for vector in basis]).T.reshape(n, len(basis)) for basis in bases]
-    t = [np.linalg.lstsq(V_k, B[:, c], rcond=None)[0] if V_k.size else np.zeros(0) for c, V_k in enumerate(V)]
-    support = np.array([V_k.any(axis=1) for V_k in V]).astype(int)
-    reached = (support.T @ support) > 0
-    equations = [(i, j) for a, i in enumerate(rows) for j in rows[a:] if reached[i, j]]
-    ii, jj = np.array([e[0] for e in equations]), np.array([e[1] for e in equations])
-    unit = 1.0 / (scale[ii] * scale[jj])
-    last = np.inf
-    for _ in range(20):
-        b = [V_k @ t_k for V_k, t_k in zip(V, t, strict=True)]
-        F = (sum(b_k[ii] * b_k[jj] for b_k in b) - approximate[ii, jj]) * unit
-        J = np.hstack([V_k[ii] * b_k[jj, None] + b_k[ii, None] * V_k[jj] for V_k, b_k in zip(V, b, strict=True)])
-        gram = (J * unit[:, None]) @ (J * unit[:, None]).T
-        size = float(np.linalg.norm(F))
-        if not np.isfinite(size) or size >= last / 2:
-            break
-        last = size
-        multipliers = np.linalg.lstsq(gram, -F, rcond=1e-14)[0]
-        step = (J * unit[:, None]).T @ multipliers
-        t = np.split(np.concatenate(t) + step, np.cumsum([len(t_k) for t_k in t])[:-1])
-    if J.shape[1] < len(F) or not np.isfinite(J).all() or np.linalg.cond(gram) > 1e13:
-        return None
-    inverse = np.linalg.inv(gram) * np.outer(unit, unit)
-    M = _dyadic((inverse + inverse.T) / 2)
-    columns = tuple(
-        Column(tuple(tuple(v) for v in basis), tuple(Fraction(float(v)) for v in t_k))
-        for basis, t_k in zip(bases, t, strict=True)
-    )
-    # ρ a few times the residual; the map is a contraction there if anything works at all.
-    b = [V_k @ t_k for V_k, t_k in zip(V, t, strict=True)]
-    residual = float(np.linalg.norm(sum(b_k[ii] * b_k[jj] for b_k in b) - approximate[ii, jj]))
-    for factor in (4.0, 64.0, 4096.0):
-        rho = Fraction(factor * max(residual, 1e-17 * float(abs(approximate).max()))).limit_denominator(2**120)
-        proof = Nearby(tuple(rows), columns, M, rho)
-        if accepted(A, proof):
-            return proof
-    return None
-
-
-def _independent_rows(A: np.ndarray) -> list[int]:
-    """Rows of a principal submatrix of full rank: Cholesky with pivots, rows of A with zeros first.
-
-    An equation of a zero A_ij says nothing when no column reaches it, and is left out; outside I it would still be there,
-    as a linear dependence between the others.
-    """
-    R = A.copy()
-    zeros = (A == 0.0).sum(axis=1)
-    rows: list[int] = []
-    for smallest in (1e-3, 1e-9):
-        for _ in range(len(A)):
-            candidates = np.flatnonzero(R.diagonal() > smallest)
-            if not len(candidates):
-                break
-            i = int(max(candidates, key=lambda i: (zeros[i], R[i, i])))
-            rows.append(i)
-            R = R - np.outer(R[i], R[i]) / R[i, i]
-    return sorted(rows)
-
-
-def _bases(A: list[list[Number]], rows: list[int], zero: np.ndarray) -> list[list[list[Number]]] | None:
-    """For each column of `zero` a rational basis of the vectors in the range of A that vanish where it is true."""
-    n = len(A)
-    if len(rows) == n:
-        return [[[int(i == j) for j in range(n)] for i in range(n) if not column[i]] for column in zero.T]
-    C = solve([[A[i][j] for j in rows] for i in rows], [A[i] for i in rows])
-    if C is None:
-        return None
-    bases: list[list[list[Number]]] = []
-    for column in zero.T:
-        kernel = _kernel([[C[a][i] for a in range(len(rows))] for i in range(n) if column[i]], len(rows))
-        bases.append([
-            [sum((C[a][i] * w[a] for a in range(len(rows))), start=Fraction(0)) for i in range(n)] for w in kernel
-        ])  # fmt: skip
-    return bases
-
-
-def _kernel(rows: list[list[Fraction]], width: int) -> list[list[Fraction]]:
-    """A rational basis of the kernel."""
-    reduced: dict[int, list[Fraction]] = {}
-    for row in rows:
-        for pivot, other in reduced.items():
-            if row[pivot]:
-                row = [v - row[pivot] * w for v, w in zip(row, other, strict=True)]
-        head = next((c for c, v in enumerate(row) if v), None)
-        if head is None:
-            continue
-        row = [v / row[head] for v in row]
-        for place, other in reduced.items():
-            reduced[place] = [v - other[head] * w for v, w in zip(other, row, strict=True)]
-        reduced[head] = row
-    basis = []
-    for free in range(width):
-        if free not in reduced:
-            vector = [Fraction(int(c == free)) for c in range(width)]
-            for pivot, row in reduced.items():
-                vector[pivot] = -row[free]
-            basis.append(vector)
-    return basis
-
-
-def _dyadic(M: np.ndarray) -> tuple[tuple[Fraction, ...], ...]:
-    """Rounded to 44 bits below the largest entry: short common denominators keep the check fast."""
-    unit = 2.0 ** (np.floor(np.log2(abs(M).max())) - 44)
-    factor = Fraction(unit)
-    return tuple(tuple(round(float(v / unit)) * factor for v in row) for row in M)
-
-
 # -- factors and a diagonally dominant rest --------------------------------------------------------------------------
 
 
@@ -315,12 +186,3 @@ def _rest_atoms(A: list[list[Number]], proof: Atoms) -> int:
     n = len(A)
     pairs = sum(1 for i in range(n) for j in range(i) if rest[i][j])
     return pairs + sum(1 for i in range(n) if rest[i][i] != sum(rest[i]) - rest[i][i])
-
-
-def accepted(A: list[list[Number]], proof: Upper) -> bool:
-    """Whether the exact checker accepts the proof that A is completely positive."""
-    try:
-        check_rank_claim({"claim": "completely_positive", "A": as_json(A), "proof": as_json(proof)})
-    except Rejected:
-        return False
-    return True

@@ -58,6 +58,18 @@ class Nearby:
 
 
 @dataclass(frozen=True)
+class Face:
+    """The same where the equations are dependent: those that follow from others are left out."""
+
+    kind: ClassVar[str] = "face"
+    rows: tuple[int, ...]
+    columns: tuple[Column, ...]
+    dependencies: tuple[Combination, ...]
+    inverse: Matrix
+    rho: Number
+
+
+@dataclass(frozen=True)
 class UpperPart:
     indices: tuple[int, ...]
     proof: Upper
@@ -71,7 +83,7 @@ class UpperComponents:
     parts: tuple[UpperPart, ...]
 
 
-Upper = Atoms | Nearby | UpperComponents
+Upper = Atoms | Nearby | Face | UpperComponents
 
 
 # -- not completely positive -------------------------------------------------------------------------------------------
@@ -304,6 +316,17 @@ class LiftedFactors:
 
 
 @dataclass(frozen=True)
+class NearbyNeurons:
+    """There are exact neurons near float ones, with the same signs and zeros."""
+
+    kind: ClassVar[str] = "nearby"
+    columns: tuple[Column, ...]
+    dependencies: tuple[Combination, ...]
+    inverse: Matrix
+    rho: Number
+
+
+@dataclass(frozen=True)
 class SigmaNotCp:
     """K^σ − β²11ᵀ is not completely positive, for σ ≥ 0."""
 
@@ -320,7 +343,7 @@ class PairNotPsd:
 
 NotInS = SigmaNotCp | PairNotPsd | Lifted
 SigmaLower = Trivial | PairRank | CpRankOfSigma | Lifted
-SigmaUpper = Atoms | LiftedFactors
+SigmaUpper = Atoms | LiftedFactors | NearbyNeurons
 
 
 def as_json(value: Any) -> Any:
