@@ -11,16 +11,15 @@ All of it is a proposal to the checker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from cpcert.activations import Activation
 from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim
 from cpcert.rank.exact_linear import pivots_modulo, solve
-from cpcert.rank.proofs import Column, Face, Matrix, Nearby, NearbyNeurons, Number, Upper, as_json
+from cpcert.rank.proofs import Column, Face, Matrix, Nearby, Number, Upper, as_json
 
 Vectors = list[list[Number]]
 
@@ -290,29 +289,6 @@ def nearby_factorisation(A: Vectors, B: np.ndarray, zero: float = ZERO) -> Nearb
     return None
 
 
-def nearby_neurons(K: Vectors, S: Vectors, activation: Activation, X: np.ndarray) -> Iterator[NearbyNeurons]:
-    """Proofs that there are exact neurons near X (k, N) for Σ xxᵀ = K, Σ σ(x)σ(x)ᵀ = S, with the same signs and zeros.
-
-    They differ in the size of the ball; whether one holds is for the checker to say.
-    """
-    N = len(K)
-    approximate = np.array([[float(v) for v in row] for row in K])
-    scale = np.sqrt(np.maximum(np.diag(approximate), 0.0))
-    scale[scale == 0.0] = 1.0
-    rows = independent_rows(approximate / np.outer(scale, scale))
-    bases = bases_in_range(K, rows, (np.abs(X) <= ZERO * scale).T)
-    if bases is None or not all(bases):
-        return
-    V = [np.array([[float(v) for v in vector] for vector in basis]).T.reshape(N, len(basis)) for basis in bases]
-    t = [np.linalg.lstsq(V_k, x, rcond=None)[0] for x, V_k in zip(X, V, strict=True)]
-    slopes = [[Fraction(activation.a_plus if b >= 0 else activation.a_minus) for b in x] for x in X]
-    everything = list(range(N))
-    found = fixed_point([Family(everything, K), Family(everything, S, slopes)], bases, t)
-    if found is not None:
-        for rho in found.radii(float(abs(approximate).max())):
-            yield NearbyNeurons(found.columns(bases), found.dependencies, found.inverse, rho)
-
-
 def independent_rows(A: np.ndarray) -> list[int]:
     """Rows of a principal submatrix of full rank: Cholesky with pivots, rows of A with zeros first.
 
@@ -343,17 +319,18 @@ def bases_in_range(A: Vectors, rows: list[int], zero: np.ndarray) -> list[Vector
         return None
     bases: list[Vectors] = []
     for column in zero.T:
-        kernel = _kernel([[C[a][i] for a in range(len(rows))] for i in range(n) if column[i]], len(rows))
+        kernel = kernel_basis([[C[a][i] for a in range(len(rows))] for i in range(n) if column[i]], len(rows))
         bases.append([
             [sum((C[a][i] * w[a] for a in range(len(rows))), start=Fraction(0)) for i in range(n)] for w in kernel
         ])  # fmt: skip
     return bases
 
 
-def _kernel(rows: list[list[Fraction]], width: int) -> list[list[Fraction]]:
+def kernel_basis(rows: Sequence[Sequence[Number]], width: int) -> list[list[Fraction]]:
     """A rational basis of the kernel."""
     reduced: dict[int, list[Fraction]] = {}
-    for row in rows:
+    for given in rows:
+        row = [Fraction(v) for v in given]
         for pivot, other in reduced.items():
             if row[pivot]:
                 row = [v - row[pivot] * w for v, w in zip(row, other, strict=True)]

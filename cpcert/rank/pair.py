@@ -32,9 +32,9 @@ from cpcert.rank.bounds import LARGEST_RANK_ORDER, PRIME, CpRankBounds, cp_rank_
 from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.graphs import clique_cover_bound
 from cpcert.rank.lifted_systems import System, sigma_system
-from cpcert.rank.nearby import nearby_neurons
 from cpcert.rank.matrices import ExactPair, Rows, exact_rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
+from cpcert.rank.pair_nearby import nearby_neurons
 from cpcert.rank.proofs import (
     Atoms,
     Block,
