@@ -55,6 +55,8 @@ from cpcert.rank.proofs import (
 PRIME = 2**61 - 1
 # Elimination modulo a prime is cubic in pure Python.
 LARGEST_RANK_ORDER = 400
+# Factorisations of the same number of atoms that are tried to be proven.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -236,10 +238,11 @@ def _improve(block: _Block, sdp: bool | None) -> None:
         block.at_least(lower, EdgeCliqueCover(cover))
     if block.closed:
         return
-    # Often as few atoms as the bound asks for are easy to find.
-    _try_atoms(block, max(block.lower, 1), 1e-2, starts=2)
-    if block.closed:
-        return
+    # Often as few atoms as the bound asks for are easy to find, in the interior of the cone or on its boundary.
+    for floor in (1e-2, 0.0):
+        _try_atoms(block, max(block.lower, 1), floor, starts=3)
+        if block.closed:
+            return
     if n <= LARGEST_ENUMERATED:
         _boundary(block)
     else:
@@ -305,15 +308,18 @@ def _factorise(block: _Block) -> None:
 
 
 def _try_atoms(block: _Block, k: int, floor: float, starts: int) -> bool:
-    """Look for a factorisation with k atoms and prove it."""
-    B = find_factors(float_matrix(block.A), k, block.rng, starts, block.seconds(2.0), floor)
-    if B is None:
-        return False
-    if block.floating_upper is None or k < block.floating_upper:
-        block.floating_upper = k
-    proof = nearby_factorisation(block.A, B)
-    # It returns accepted proofs only, one atom for each column.
-    return proof is not None and block.at_most(len(proof.columns), proof, checked=True)
+    """Look for a factorisation with k atoms and prove it; on the boundary of the cone not every one can be."""
+    for _ in range(TRIES):
+        B = find_factors(float_matrix(block.A), k, block.rng, starts, block.seconds(2.0), floor)
+        if B is None:
+            return False
+        if block.floating_upper is None or k < block.floating_upper:
+            block.floating_upper = k
+        proof = nearby_factorisation(block.A, B)
+        # It returns accepted proofs only, one atom for each column.
+        if proof is not None:
+            return block.at_most(len(proof.columns), proof, checked=True)
+    return False
 
 
 def _semidefinite(block: _Block, required_by_user: bool) -> None:

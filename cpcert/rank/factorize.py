@@ -2,9 +2,8 @@
 
 A small residual proves nothing: A may lie just outside the cone. Proofs (`cpcert.certificate.rank_check`):
 
-- `nearby_factorisation`: an exact factorisation with the same k and the same zeros exists near B (Brouwer), whenever
-  the Jacobian of t ↦ BBᵀ has full row rank there. Works for singular A too. The price is an inverse of order r(r +
-  1)/2.
+- an exact factorisation with the same k and the same zeros exists near B (`nearby.py`). Works for singular A too. The
+  price is an inverse of order r(r + 1)/2.
 - `factors_and_rest`: factors of A − εR, R a diagonally dominant matrix with the support of A, are rounded to rationals;
   what is left is a sum of atoms (e_i + e_j)(e_i + e_j)ᵀ and e_i e_iᵀ. Any order, but many atoms, and only for A in the
   interior of the cone relative to its support.
@@ -24,8 +23,8 @@ from cpcert.rank.nearby import ZERO, accepted
 from cpcert.rank.proofs import Atom, Atoms, Number
 
 FOUND = 1e-10
-# From this relative residual on Gauss-Newton steps are faster.
-NEAR = 1e-6
+# Eigenvalues below this part of the largest are 0.
+RANK = 1e-12
 
 
 def relative_residual(A: np.ndarray, B: np.ndarray) -> float:
@@ -51,9 +50,10 @@ def find_factors(
         B[rows] = inner
         return B
     unit = A / np.outer(scale, scale)
+    H = _root(unit)
     stop = time.monotonic() + seconds
     for _ in range(starts):
-        B = _descend(unit, k, rng, floor)
+        B = np.maximum(H @ _descend(H, k, rng, floor), 0.0)
         if relative_residual(unit, B) < 1e-5:
             B = _corrected(unit, B)
             if relative_residual(unit, B) <= FOUND:
@@ -65,50 +65,34 @@ def find_factors(
     return None
 
 
-def _descend(A: np.ndarray, k: int, rng: np.random.Generator, floor: float) -> np.ndarray:
-    """Projected gradients with momentum and restarts while they are fast, then L-BFGS-B if the residual is not small."""
-    n = len(A)
-    B = abs(rng.standard_normal((n, k)))
-    B = np.maximum(B / np.linalg.norm(B, axis=1, keepdims=True), floor)
-    # The Hessian near a solution is at most 3 ‖BᵀB‖ = 3 ‖A‖.
-    length = 1.0 / (3.0 * np.linalg.norm(A, 2))
-    last, momentum, value = B, 1.0, np.inf
-    checkpoint = np.inf
-    for iteration in range(1, 2001):
-        grown = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        point = B + (momentum - 1.0) / grown * (B - last)
-        new = np.maximum(point - length * (point @ point.T - A) @ point, floor)
-        now = float(np.linalg.norm(A - new @ new.T))
-        momentum = grown if now <= value else 1.0
-        last, B, value = B, new, now
-        if value <= NEAR * np.linalg.norm(A):
-            return B
-        if iteration % 100 == 0:
-            if value > checkpoint / 2:
-                break
-            checkpoint = value
-    return _quasi_newton(A, B, floor)
+def _root(A: np.ndarray) -> np.ndarray:
+    """H (n, r) with A = HHᵀ, r the rank in floating point."""
+    values, vectors = np.linalg.eigh(A)
+    positive = values > RANK * values[-1]
+    return vectors[:, positive] * np.sqrt(values[positive])
 
 
-def _quasi_newton(A: np.ndarray, B: np.ndarray, floor: float) -> np.ndarray:
+def _descend(H: np.ndarray, k: int, rng: np.random.Generator, floor: float) -> np.ndarray:
+    """T (r, k) with little of ‖TTᵀ − 1‖²/4 + ‖min(HT − floor, 0)‖²/2, from a random start; by L-BFGS.
+
+    Every factor of A = HHᵀ is HT with TTᵀ = 1. Entries above the floor cost nothing, so inside the cone the minimum 0 is
+    attained on a set with interior, and few steps reach it.
+    """
     from scipy.optimize import minimize
 
-    shape = B.shape
+    r = H.shape[1]
+    start = np.linalg.lstsq(H, np.abs(rng.standard_normal((len(H), k))), rcond=None)[0]
+    U, _, Vt = np.linalg.svd(start, full_matrices=False)
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        B = x.reshape(shape)
-        R = B @ B.T - A
-        return 0.25 * float(np.vdot(R, R)), (R @ B).ravel()
+        T = x.reshape(r, k)
+        G = T @ T.T
+        G[np.diag_indices(r)] -= 1.0
+        below = np.minimum(H @ T - floor, 0.0)
+        return 0.25 * float(np.vdot(G, G)) + 0.5 * float(np.vdot(below, below)), (G @ T + H.T @ below).ravel()
 
-    result = minimize(
-        objective,
-        B.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(floor, None)] * B.size,
-        options={"maxiter": 3000, "maxfun": 6000, "ftol": 0.0, "gtol": 1e-13, "maxcor": 20},
-    )
-    return result.x.reshape(shape)
+    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 0.0, "gtol": 1e-13, "maxcor": 20}
+    return minimize(objective, (U @ Vt).ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(r, k)
 
 
 def _corrected(A: np.ndarray, B: np.ndarray, steps: int = 8) -> np.ndarray:
