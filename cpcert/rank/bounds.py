@@ -239,10 +239,11 @@ def _improve(block: _Block, sdp: bool | None) -> None:
     if block.closed:
         return
     # Often as few atoms as the bound asks for are easy to find, in the interior of the cone or on its boundary.
-    for floor in (1e-2, 0.0):
-        _try_atoms(block, max(block.lower, 1), floor, starts=3)
-        if block.closed:
-            return
+    for k in range(max(block.lower, 1), block.lower + 3):
+        if any(_try_atoms(block, k, floor, starts=3) for floor in (1e-2, 0.0)):
+            break
+    if block.closed:
+        return
     if n <= LARGEST_ENUMERATED:
         _boundary(block)
     else:
@@ -272,7 +273,7 @@ def _boundary(block: _Block) -> None:
     """A copositive matrix with ⟨S, A⟩ ≤ 0, if there is one."""
     A = block.A
     scale = np.sqrt(np.diag(float_matrix(A)))
-    separation = separate(float_matrix(A) / np.outer(scale, scale), block.seconds(20.0))
+    separation = separate(float_matrix(A) / np.outer(scale, scale), block.seconds(20.0 if block.upper is None else 10.0))
     if separation is None:
         return
     if separation.value < -1e-8:

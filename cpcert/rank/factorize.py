@@ -91,7 +91,7 @@ def _descend(H: np.ndarray, k: int, rng: np.random.Generator, floor: float) -> n
         below = np.minimum(H @ T - floor, 0.0)
         return 0.25 * float(np.vdot(G, G)) + 0.5 * float(np.vdot(below, below)), (G @ T + H.T @ below).ravel()
 
-    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 0.0, "gtol": 1e-13, "maxcor": 20}
+    options = {"maxiter": 600, "maxfun": 1000, "ftol": 0.0, "gtol": 1e-13, "maxcor": 20}
     return minimize(objective, (U @ Vt).ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(r, k)
 
 

@@ -18,6 +18,7 @@ from fractions import Fraction
 import numpy as np
 
 from cpcert.certificate.rank_check import LARGEST_EQUATIONS, Rejected, check_rank_claim
+from cpcert.rank.cliques import maximal_cliques
 from cpcert.rank.exact_linear import pivots_modulo, solve
 from cpcert.rank.proofs import Column, Face, Matrix, Nearby, Number, Upper, as_json
 
@@ -32,6 +33,8 @@ CENTER_BITS = 110
 # Numerical rank of a Jacobian: singular values relative to the largest.
 SINGULAR = 1e-9
 PRIME = 2**61 - 1
+# Determined blocks that are looked at.
+MANY_BLOCKS = 200
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,99 @@ def fixed_point(families: list[Family], bases: list[Vectors], t: list[np.ndarray
     return FixedPoint([tuple(c) for c in centers], dependencies, M, residual)
 
 
+def fixed_point_on_face(
+    families: list[Family], bases: list[Vectors], vectors: list[np.ndarray]
+) -> tuple[FixedPoint, list[Vectors]] | None:
+    """`fixed_point` near given vectors V_k t_k; if that fails, with the smaller bases of `_restricted`, which come with it."""
+    for _ in range(3):
+        if not all(bases):
+            return None
+        V = [np.array([[float(v) for v in vector] for vector in basis]).T for basis in bases]
+        t = [np.linalg.lstsq(V_k, b, rcond=None)[0] for b, V_k in zip(vectors, V, strict=True)]
+        found = fixed_point(families, bases, t)
+        if found is not None:
+            return found, bases
+        smaller = _restricted(_Equations(families, bases))
+        if smaller is None:
+            return None
+        bases = smaller
+    return None
+
+
+def _restricted(equations: _Equations) -> list[Vectors] | None:
+    """Bases of fewer vectors; None: no column can be restricted.
+
+    The columns of one basis V and the same slopes have M = Σ ttᵀ, and Σ VMVᵀ over the bases is A: linear equations. Where they
+    determine a principal submatrix of an M and it is singular, t is orthogonal to its kernel.
+    """
+    kinds: list[int] = []  # for each column the first that is like it
+    for k, basis in enumerate(equations.bases):
+        likes = [m for m in range(k) if equations.bases[m] == basis and all(f[m] == f[k] for f in equations.exact)]
+        kinds.append(likes[0] if likes else k)
+    unknowns = [(k, s, r) for k in sorted(set(kinds)) for s in range(len(equations.bases[k])) for r in range(s, len(equations.bases[k]))]
+    columns = [
+        [
+            of_family[k][i][s] * of_family[k][j][r] + (of_family[k][i][r] * of_family[k][j][s] if r != s else 0)
+            for of_family, (f, i, j) in ((equations.exact[f], (f, i, j)) for f, i, j in equations.pairs)
+        ]
+        for k, s, r in unknowns
+    ]
+    values = _determined_values(np.array(columns, dtype=float).T * equations.unit[:, None], columns, equations.right)
+    if values is None:
+        return None
+    known = {unknown: value for unknown, value in zip(unknowns, values, strict=True) if value is not None}
+    orthogonal = {k: list(_kernels(known, k, len(equations.bases[k]))) for k in set(kinds)}
+    if not any(orthogonal.values()):
+        return None
+    bases = []
+    for k, basis in zip(kinds, equations.bases, strict=True):
+        combinations = kernel_basis(orthogonal[k], len(basis))
+        bases.append([
+            [sum((w * v[i] for w, v in zip(t, basis, strict=True) if w), start=Fraction(0)) for i in range(len(basis[0]))]
+            for t in combinations
+        ])  # fmt: skip
+    return bases
+
+
+def _determined_values(
+    G: np.ndarray, columns: list[list[Number]], right: list[Number]
+) -> list[Fraction | None] | None:
+    """The unknowns of Σ x_u columns[u] = right that have one value; G: the columns in float, rows scaled. None: not solvable."""
+    from scipy.linalg import qr
+
+    _, singular, Vt = np.linalg.svd(G)
+    rank = int((singular > SINGULAR * singular[0]).sum())
+    free = np.linalg.norm(Vt[rank:], axis=0) > SINGULAR
+    chosen = [int(u) for u in qr(G, mode="r", pivoting=True)[1][:rank]]
+    rows = [int(e) for e in qr(G[:, chosen].T, mode="r", pivoting=True)[1][:rank]]
+    solution = solve([[columns[u][e] for u in chosen] for e in rows], [[right[e]] for e in rows])
+    if solution is None:
+        return None
+    x = {u: row[0] for u, row in zip(chosen, solution, strict=True)}
+    return [None if free[u] else x.get(u) for u in range(len(columns))]
+
+
+def _kernels(known: dict[tuple[int, int, int], Fraction], k: int, d: int) -> Iterator[list[Fraction]]:
+    """Vectors of length d that are in the kernel of a determined principal submatrix of the M of basis k, and 0 elsewhere."""
+    alive = [s for s in range(d) if (k, s, s) in known]
+    graph = {s: {r for r in alive if r != s and (k, min(s, r), max(s, r)) in known} for s in alive}
+    for block in maximal_cliques(graph, MANY_BLOCKS) or []:
+        M = [[known[k, min(s, r), max(s, r)] for r in block] for s in block]
+        for w in kernel_of(M):
+            place = dict(zip(block, w, strict=True))
+            yield [place.get(s, Fraction(0)) for s in range(d)]
+
+
+def kernel_of(A: Vectors | list[list[Fraction]]) -> list[list[Fraction]]:
+    """A rational basis of the kernel of a positive semidefinite matrix, [] if there is none in floating point."""
+    approximate = np.array([[float(v) for v in row] for row in A])
+    scale = np.sqrt(np.maximum(np.diag(approximate), 0.0))
+    scale[scale == 0.0] = 1.0
+    if len(independent_rows(approximate / np.outer(scale, scale))) == len(A):
+        return []
+    return kernel_basis(A, len(A))
+
+
 def _gauss_newton(equations: _Equations, t: list[np.ndarray]) -> list[np.ndarray]:
     """Steps of least change."""
     last, best = np.inf, t
@@ -215,7 +311,7 @@ def _evaluations(equations: _Equations, reached: list[int], most: int) -> list[l
         wanted = d * (d + 1) // 2
         batch = []
         for _ in range(wanted):
-            t = [int(v) for v in rng.integers(-9, 10, d)]
+            t = [int(v) for v in rng.integers(1, 100, d)]
             b = [
                 [sum(v * s for v, s in zip(row, t, strict=True)) for row in of_family[k]] for of_family in equations.exact
             ]
@@ -272,13 +368,10 @@ def nearby_factorisation(A: Vectors, B: np.ndarray, zero: float = ZERO) -> Nearb
     if r * (r + 1) // 2 > 2 * min(MANY_EQUATIONS, LARGEST_EQUATIONS):
         return None
     bases = bases_in_range(A, rows, scale[:, None] * zero >= B)
-    if bases is None or not all(bases):
+    on_face = None if bases is None else fixed_point_on_face([Family(rows, A)], bases, list(B.T))
+    if on_face is None:
         return None
-    V = [np.array([[float(v) for v in vector] for vector in basis]).T.reshape(n, len(basis)) for basis in bases]
-    t = [np.linalg.lstsq(V_k, B[:, c], rcond=None)[0] for c, V_k in enumerate(V)]
-    found = fixed_point([Family(rows, A)], bases, t)
-    if found is None:
-        return None
+    found, bases = on_face
     columns = found.columns(bases)
     for rho in found.radii(float(abs(approximate).max())):
         proof: Nearby | Face = Nearby(tuple(rows), columns, found.inverse, rho)

@@ -21,11 +21,8 @@ import numpy as np
 
 from cpcert.activations import Activation
 from cpcert.rank.cliques import maximal_cliques
-from cpcert.rank.nearby import ZERO, Family, Vectors, fixed_point, independent_rows, kernel_basis
+from cpcert.rank.nearby import MANY_BLOCKS, ZERO, Family, Vectors, fixed_point_on_face, kernel_basis, kernel_of
 from cpcert.rank.proofs import NearbyNeurons, Number
-
-# Determined blocks that are looked at.
-MANY_BLOCKS = 200
 
 
 def nearby_neurons(K: Vectors, S: Vectors, activation: Activation, X: np.ndarray) -> Iterator[NearbyNeurons]:
@@ -35,32 +32,19 @@ def nearby_neurons(K: Vectors, S: Vectors, activation: Activation, X: np.ndarray
     scale[scale == 0.0] = 1.0
     signs = np.where(np.abs(X) <= ZERO * scale, 0, np.sign(X)).astype(int)
     slopes = [[Fraction(activation.a_plus if s >= 0 else activation.a_minus) for s in x] for x in signs]
-    of_K, of_S, of_blocks = _kernel_of(K), _kernel_of(S), _kernels_of_blocks(K, S, activation, signs)
+    of_K, of_S, of_blocks = kernel_of(K), kernel_of(S), _kernels_of_blocks(K, S, activation, signs)
     bases: list[Vectors] = []
     for x, of_column in zip(signs, slopes, strict=True):
         zeros = [[int(i == j) for j in range(N)] for i in np.flatnonzero(x == 0)]
         sloped = [[v * slope for v, slope in zip(w, of_column, strict=True)] for w in of_S]
         blocks = [[w.get((i, int(s)), 0) for i, s in enumerate(x)] for w in of_blocks]
         bases.append([list(v) for v in kernel_basis([*zeros, *of_K, *sloped, *blocks], N)])
-    if not all(bases):
-        return
-    V = [np.array([[float(v) for v in vector] for vector in basis]).T for basis in bases]
-    t = [np.linalg.lstsq(V_k, x, rcond=None)[0] for x, V_k in zip(X, V, strict=True)]
     everything = list(range(N))
-    found = fixed_point([Family(everything, K), Family(everything, S, slopes)], bases, t)
-    if found is not None:
+    on_face = fixed_point_on_face([Family(everything, K), Family(everything, S, slopes)], bases, list(X))
+    if on_face is not None:
+        found, bases = on_face
         for rho in found.radii(max(float(K[i][i]) for i in range(N))):
             yield NearbyNeurons(found.columns(bases), found.dependencies, found.inverse, rho)
-
-
-def _kernel_of(A: Vectors) -> list[list[Fraction]]:
-    """A rational basis of the kernel, [] if there is none in floating point."""
-    approximate = np.array([[float(v) for v in row] for row in A])
-    scale = np.sqrt(np.maximum(np.diag(approximate), 0.0))
-    scale[scale == 0.0] = 1.0
-    if len(independent_rows(approximate / np.outer(scale, scale))) == len(A):
-        return []
-    return kernel_basis(A, len(A))
 
 
 def _kernels_of_blocks(
@@ -80,7 +64,7 @@ def _kernels_of_blocks(
     kernels = []
     for block in maximal_cliques(graph, MANY_BLOCKS) or []:
         G = [[known[a, b] for b in block] for a in block]
-        kernels += [{parts[a]: v for a, v in zip(block, w, strict=True)} for w in _kernel_of(G)]
+        kernels += [{parts[a]: v for a, v in zip(block, w, strict=True)} for w in kernel_of(G)]
     return kernels
 
 
