@@ -1,4 +1,4 @@
-"""Check claims about complete positivity, cp-rank and Rank_σ. Standard library only; exact integers and rationals.
+"""Check claims about complete positivity, cp-rank, Rank_σ and copositivity. Standard library only; exact integers and rationals.
 
 `check_rank_claim(claim)` takes plain JSON data and returns None, or raises `Rejected(reason)`. An integer stands for
 itself, a string "p/q" or "p" for a rational number; floats are refused. Every object has exactly the keys stated here.
@@ -15,6 +15,16 @@ CLAIMS
         Rank_σ(K, K^σ) is the least number of vectors x_k with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ, where
         σ(s) = a_plus max(s, 0) − a_minus max(−s, 0). It is ∞ if there are none.
     {"claim": "not_in_S", "K", "K_sigma", "beta", "a_plus", "a_minus", "proof": NOT_IN_S}: there are none.
+    {"claim": "copositive", "A", "strictly": b, "minimal_zeros": Z, "proof": COP}: xᵀAx ≥ 0 for all x ≥ 0, if b is true > 0
+        for x ≠ 0. Z is null, or the list of all minimal zeros (COPOSITIVE below), vectors of coprime integers in their order.
+    {"claim": "not_copositive", "A", "x"}: x ≥ 0 and xᵀAx < 0.
+
+COP: a matrix is copositive, perhaps strictly
+    {"kind": "supports"}: all supports are visited (COPOSITIVE below). Strictly if there are no minimal zeros.
+    {"kind": "semidefinite"}: it is positive semidefinite. Strictly if it is positive definite.
+    {"kind": "sum", "N", "rest": COP}: N ≥ 0, and A − N is copositive; strictly if A − N is.
+    {"kind": "blocks", "parts": [{"indices", "proof": COP}, …]}: disjoint blocks are copositive, and entries outside them are
+        nonnegative. Strictly if each block is, and the diagonal is positive outside them.
 
 CP: an upper bound of the cp-rank
     {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c, v > 0. The rest R = A − Σ c vvᵀ is
@@ -203,6 +213,15 @@ def check_rank_claim(claim: Any) -> None:
     elif kind == "not_in_S":
         _keys(claim, "claim", "K", "K_sigma", "beta", "a_plus", "a_minus", "proof")
         _not_in_S(*_pair(claim), claim["proof"])
+    elif kind == "copositive":
+        _keys(claim, "claim", "A", "strictly", "minimal_zeros", "proof")
+        _copositive_claim(_matrix(claim["A"], "A"), claim)
+    elif kind == "not_copositive":
+        _keys(claim, "claim", "A", "x")
+        A = _matrix(claim["A"], "A")
+        x = _vector(claim["x"], "x", len(A))
+        if any(v < 0 for v in x) or _form(A, x) >= 0:
+            raise Rejected("x: an entry is negative, or the form is not")
     else:
         raise Rejected("claim: not an object with a known claim")
 
@@ -378,8 +397,8 @@ def inverse_times(A: Matrix, B: Matrix) -> list[list[Fraction]] | None:
     return [row[n:] for row in T]
 
 
-def positive_semidefinite(A: Matrix) -> bool:
-    """By elimination: each pivot is positive, or 0 with a row of zeros. Fraction-free (Bareiss)."""
+def positive_semidefinite(A: Matrix, definite: bool = False) -> bool:
+    """By elimination: each pivot is positive, or 0 with a row of zeros. Fraction-free (Bareiss). definite: no pivot is 0."""
     T, _ = _integers(A)
     n = len(T)
     bits = n * (max((v.bit_length() for row in T for v in row), default=0) + n.bit_length())
@@ -390,7 +409,7 @@ def positive_semidefinite(A: Matrix) -> bool:
         if head < 0:
             return False
         if head == 0:
-            if any(T[c][c:]):
+            if definite or any(T[c][c:]):
                 return False
             continue
         top = T[c]
@@ -537,7 +556,7 @@ def _pay_for_forms(V: list[Matrix], rows: list[int], bits: int) -> None:
 
 
 def _ball(families: list[_Forms], dependencies: Any, proof: dict[str, Any], bits: int) -> list[Fraction]:
-    """After the check that y ↦ y − F(t) sends the ball into itself: for each column the square of how far t_k can be from its center."""
+    """For each column the square of how far t_k can be from its center, if y ↦ y − F(t) sends the ball into itself."""
     left_out = _dependent(families, dependencies, bits)
     J: list[dict[Pair, Number]] = []
     F: list[Number] = []
@@ -617,9 +636,7 @@ def _spanned_by(A: Matrix, rows: list[int], V: list[Matrix]) -> None:
                 raise Rejected("basis: a vector outside the range of A")
 
 
-def _equation(
-    forms: _Forms, i: int, j: int, value: Number, J: list[dict[Pair, Number]], F: list[Number]
-) -> None:
+def _equation(forms: _Forms, i: int, j: int, value: Number, J: list[dict[Pair, Number]], F: list[Number]) -> None:
     """Add the row {(k, s): ∂F/∂t_ks} of the Jacobian, and the residual F, at the centers."""
     both = forms.both(i, j)
     if not both:
@@ -775,6 +792,59 @@ def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[b
     pivots = iter(rows)
     x = [sign * last if c == free else -sign * next(pivots)[free] for c in range(size)]
     return True, x if min(x) > 0 else None
+
+
+# -- copositive ------------------------------------------------------------------------------------------------------
+
+
+def _copositive_claim(A: Matrix, claim: dict[str, Any]) -> None:
+    strictly, stated = claim["strictly"], claim["minimal_zeros"]
+    if not isinstance(strictly, bool):
+        raise Rejected("strictly: neither true nor false")
+    if stated is not None:
+        _kind(claim["proof"], supports=())
+        zeros = minimal_zeros(A)
+        if [_vector(zero, "minimal_zeros", len(A)) for zero in _list(stated, "minimal_zeros")] != zeros:
+            raise Rejected("minimal_zeros: they are others")
+        if strictly and zeros:
+            raise Rejected("strictly: there are zeros")
+        return
+    _copositive(A, claim["proof"], strictly, 0)
+
+
+def _copositive(A: Matrix, proof: Any, strictly: bool, depth: int) -> None:
+    """Rejected unless A is proven to be copositive, or strictly so."""
+    kind = _kind(proof, supports=(), semidefinite=(), sum=("N", "rest"), blocks=("parts",))
+    if depth > LARGEST_DEPTH:
+        raise Rejected("proof: nested too deeply")
+    n = len(A)
+    if kind == "supports":
+        if minimal_zeros(A) and strictly:
+            raise Rejected("strictly: there are zeros")
+    elif kind == "semidefinite":
+        if not positive_semidefinite(A, strictly):
+            raise Rejected("semidefinite: it is not")
+    elif kind == "sum":
+        N = _matrix(proof["N"], "N", n)
+        if any(v < 0 for row in N for v in row):
+            raise Rejected("N: a negative entry")
+        _spend(_fractions(n * n, _bits(chain.from_iterable(A)) + _bits(chain.from_iterable(N))))
+        rest = [[a - b for a, b in zip(row, other, strict=True)] for row, other in zip(A, N, strict=True)]
+        _copositive(rest, proof["rest"], strictly, depth + 1)
+    else:
+        block: list[int | None] = [None] * n
+        for number, part in enumerate(_list(proof["parts"], "parts")):
+            _keys(part, "indices", "proof")
+            indices = _indices(part["indices"], "indices", n)
+            for i in indices:
+                if block[i] is not None:
+                    raise Rejected("blocks: an index in two blocks")
+                block[i] = number
+            _copositive(_submatrix(A, indices), part["proof"], strictly, depth + 1)
+        for i, row in enumerate(A):
+            outside = [v for j, v in enumerate(row) if block[i] is None or block[j] != block[i]]
+            if any(v < 0 for v in outside) or (strictly and block[i] is None and not row[i]):
+                raise Rejected("blocks: an entry outside them is negative, or 0 on the diagonal")
 
 
 # -- lower bounds ----------------------------------------------------------------------------------------------------
@@ -1340,7 +1410,7 @@ def check(content: bytes) -> dict[str, Any]:
         raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
     finally:
         BUDGET.reset(token)
-    bounds = {key: claim[key] for key in ("lower", "upper") if key in claim}
+    bounds = {key: claim[key] for key in ("lower", "upper", "strictly") if key in claim}
     return {"kind": claim["claim"], "order": len(claim["A"] if "A" in claim else claim["K"]), **bounds}
 
 

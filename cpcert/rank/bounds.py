@@ -112,10 +112,11 @@ class _Block:
     floating_upper: int | None = None
     floating_lower: float | None = None
     notes: list[str] = field(default_factory=list)
+    any_factors: bool = False
 
     @property
     def closed(self) -> bool:
-        return self.negative is not None or self.lower == self.upper
+        return self.negative is not None or self.lower == self.upper or (self.any_factors and self.upper is not None)
 
     def seconds(self, most: float) -> float:
         return max(min(most, self.stop - time.monotonic()), 0.0)
@@ -137,11 +138,15 @@ class _Block:
             self.negative = proof
 
 
-def cp_rank_bounds(A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, sdp: bool | None = None) -> CpRankBounds:
-    """Proven bounds of cp-rank(A) for a symmetric A (n, n): ints, Fractions, "p/q", floats (exactly), or an array of them.
+def cp_rank_bounds(
+    A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, sdp: bool | None = None, any_factors: bool = False
+) -> CpRankBounds:
+    """Proven bounds of cp-rank(A) for a symmetric A (n, n): ints, Fractions, "p/q", floats (exactly), an array or a sympy
+    matrix of them.
 
     Raises InputError if A is anything else, or not symmetric.
     `sdp`: try semidefinite bounds (needs cvxpy); by default if there is still a gap and cvxpy is installed.
+    `any_factors`: stop when it is known whether A is completely positive.
     Stops searching after about `seconds`, or after Ctrl-C; what was proven by then is returned.
     """
     import networkx as nx
@@ -160,7 +165,7 @@ def cp_rank_bounds(A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, s
     interrupted = False
     for number, indices in enumerate(parts):
         share = time.monotonic() + (stop - time.monotonic()) / (len(parts) - number)
-        block = _Block([[A[i][j] for j in indices] for i in indices], share, rng)
+        block = _Block([[A[i][j] for j in indices] for i in indices], share, rng, any_factors=any_factors)
         try:
             if not interrupted:
                 _improve(block, sdp)
@@ -273,7 +278,9 @@ def _boundary(block: _Block) -> None:
     """A copositive matrix with ⟨S, A⟩ ≤ 0, if there is one."""
     A = block.A
     scale = np.sqrt(np.diag(float_matrix(A)))
-    separation = separate(float_matrix(A) / np.outer(scale, scale), block.seconds(20.0 if block.upper is None else 10.0))
+    separation = separate(
+        float_matrix(A) / np.outer(scale, scale), block.seconds(20.0 if block.upper is None else 10.0)
+    )
     if separation is None:
         return
     if separation.value < -1e-8:

@@ -105,10 +105,14 @@ def separate(A: np.ndarray, seconds: float = 30.0) -> Separation | None:
             b_eq=[float(n)],
             bounds=bounds,
             method="highs-ds",
-            options={"primal_feasibility_tolerance": LP_TOLERANCE, "dual_feasibility_tolerance": LP_TOLERANCE},
+            options={
+                "primal_feasibility_tolerance": LP_TOLERANCE,
+                "dual_feasibility_tolerance": LP_TOLERANCE,
+                "time_limit": max(stop - time.monotonic(), 0.1),
+            },
         )
         if result.x is None:
-            break  # close to the end HiGHS may find that it cannot go on
+            break  # close to the end HiGHS may find that it cannot go on, or go round in a circle
         if result.fun > INTERIOR:
             return None
         S = np.zeros((n, n))

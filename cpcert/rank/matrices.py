@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class ExactMatrix:
     notes: tuple[str, ...] = ()
 
 
-def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
-    """Read MATRIX. `symmetrise`: take (A + Aᵀ)/2 of a matrix that is symmetric but for rounding.
+def load_matrix(path: str, symmetrise: bool = False, gram: bool = True) -> ExactMatrix:
+    """Read MATRIX. `symmetrise`: take (A + Aᵀ)/2 of a matrix that is symmetric but for rounding. `gram`: it should be A = BᵀB.
 
     Raises InputError: not readable, not square, not symmetric, a negative diagonal, not a number.
     """
@@ -72,7 +73,7 @@ def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
         values, last_place, notes = read_matrix(file)
     rows, floats, moved = exact_rows(_bounded(values, "A"), "A", symmetrise)
     for i, row in enumerate(rows):
-        if row[i] < 0:
+        if gram and row[i] < 0:
             raise InputError(f"A: the diagonal entry {i} is negative; a Gram matrix has none")
     rounding = max(last_place, float_rounding(rows)) if floats else Fraction(0)
     return ExactMatrix(file.stem, rows, floats, rounding, (*notes, *symmetrised("A", moved)))
@@ -189,12 +190,15 @@ def _asymmetry(rows: Rows, values: list[list[Any]], name: str, symmetrise: bool)
 
 
 def _lists(values: Any, name: str) -> Any:
-    """Arrays and tuples as lists of rows of Python's numbers, exactly."""
+    """Arrays, tuples and matrices of sympy as lists of rows of Python's numbers, exactly."""
     if isinstance(values, np.ndarray):
-        if values.ndim != 2 or values.dtype.kind not in "iuf" or values.dtype.itemsize > 8:
+        small = values.dtype.kind == "O" or (values.dtype.kind in "iuf" and values.dtype.itemsize <= 8)
+        if values.ndim != 2 or not small:
             form = f"an array of shape {values.shape} and type {values.dtype}"
-            raise InputError(f"{name}: is {form}; give a square one of integers or of float64")
-        return values.tolist()
+            raise InputError(f"{name}: is {form}; give a square one of integers, Fractions or float64")
+        return _lists(values.tolist(), name)
+    if callable(getattr(values, "tolist", None)):  # sympy
+        values = values.tolist()
     if isinstance(values, list | tuple):
         return [_list(row) if isinstance(row, list | tuple | np.ndarray) else row for row in values]
     return values
@@ -203,7 +207,15 @@ def _lists(values: Any, name: str) -> Any:
 def _list(row: Any) -> list[Any]:
     if set(map(type, row)) <= {int, float, str, Fraction}:
         return list(row)
-    return [v.item() if isinstance(v, np.integer | np.floating) and v.itemsize <= 8 else v for v in row]
+    return [_entry(v) for v in row]
+
+
+def _entry(v: Any) -> Any:
+    if isinstance(v, np.integer | np.floating) and v.itemsize <= 8:
+        return v.item()
+    if isinstance(v, Rational) and not isinstance(v, int | Fraction):  # sympy's, for one
+        return Fraction(int(v.numerator), int(v.denominator))
+    return v
 
 
 def exact_number(value: Any, name: str) -> Number:

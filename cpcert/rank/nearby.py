@@ -97,7 +97,9 @@ class _Equations:
         self.reached = np.array([(touched[f][:, i] * touched[f][:, j]).any() for f, i, j in self.pairs])
         self.right = [families[f].A[i][j] for f, i, j in self.pairs]
         self.target = np.array([float(v) for v in self.right])
-        diagonal = [np.sqrt(np.maximum([float(family.A[i][i]) for i in range(len(family.A))], 0.0)) for family in families]
+        diagonal = [
+            np.sqrt(np.maximum([float(family.A[i][i]) for i in range(len(family.A))], 0.0)) for family in families
+        ]
         for scale in diagonal:
             scale[scale == 0.0] = 1.0
         self.unit = np.array([1.0 / (diagonal[f][i] * diagonal[f][j]) for f, i, j in self.pairs])
@@ -187,7 +189,12 @@ def _restricted(equations: _Equations) -> list[Vectors] | None:
     for k, basis in enumerate(equations.bases):
         likes = [m for m in range(k) if equations.bases[m] == basis and all(f[m] == f[k] for f in equations.exact)]
         kinds.append(likes[0] if likes else k)
-    unknowns = [(k, s, r) for k in sorted(set(kinds)) for s in range(len(equations.bases[k])) for r in range(s, len(equations.bases[k]))]
+    unknowns = [
+        (k, s, r)
+        for k in sorted(set(kinds))
+        for s in range(len(equations.bases[k]))
+        for r in range(s, len(equations.bases[k]))
+    ]
     columns = [
         [
             of_family[k][i][s] * of_family[k][j][r] + (of_family[k][i][r] * of_family[k][j][s] if r != s else 0)
@@ -212,9 +219,7 @@ def _restricted(equations: _Equations) -> list[Vectors] | None:
     return bases
 
 
-def _determined_values(
-    G: np.ndarray, columns: list[list[Number]], right: list[Number]
-) -> list[Fraction | None] | None:
+def _determined_values(G: np.ndarray, columns: list[list[Number]], right: list[Number]) -> list[Fraction | None] | None:
     """The unknowns of Σ x_u columns[u] = right that have one value; G: the columns in float, rows scaled. None: not solvable."""
     from scipy.linalg import qr
 
@@ -313,7 +318,8 @@ def _evaluations(equations: _Equations, reached: list[int], most: int) -> list[l
         for _ in range(wanted):
             t = [int(v) for v in rng.integers(1, 100, d)]
             b = [
-                [sum(v * s for v, s in zip(row, t, strict=True)) for row in of_family[k]] for of_family in equations.exact
+                [sum(v * s for v, s in zip(row, t, strict=True)) for row in of_family[k]]
+                for of_family in equations.exact
             ]
             batch.append([b[f][i] * b[f][j] for f, i, j in (equations.pairs[e] for e in reached)])
         together = points + batch
@@ -327,7 +333,9 @@ def _refined(
     equations: _Equations, t: list[np.ndarray], J: np.ndarray, M: np.ndarray, kept: list[int]
 ) -> list[list[Fraction]]:
     """Centers with an exact residual far below rounding: Newton steps of the float inverse, residuals in rationals."""
-    unit = Fraction(2) ** (int(np.floor(np.log2(max(float(abs(t_k).max(initial=0.0)) for t_k in t) or 1.0))) - CENTER_BITS)
+    unit = Fraction(2) ** (
+        int(np.floor(np.log2(max(float(abs(t_k).max(initial=0.0)) for t_k in t) or 1.0))) - CENTER_BITS
+    )
     centers = [[round(Fraction(float(v)) / unit) * unit for v in t_k] for t_k in t]
     last = None
     for _ in range(4):

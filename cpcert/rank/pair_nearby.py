@@ -56,7 +56,9 @@ def _kernels_of_blocks(
     known: dict[tuple[int, int], Number] = {}
     for a, (i, s) in enumerate(parts):
         for b, (j, t) in enumerate(parts[a:], start=a):
-            value = _determined(K[i][j], S[i][j], slope, {(int(x[i]), int(x[j])) for x in signs if x[i] and x[j]}, (s, t))
+            value = _determined(
+                K[i][j], S[i][j], slope, {(int(x[i]), int(x[j])) for x in signs if x[i] and x[j]}, (s, t)
+            )
             if value is not None:
                 known[a, b] = known[b, a] = value
     alive = [a for a in range(len(parts)) if (a, a) in known]

@@ -1,4 +1,4 @@
-"""Proofs about cp-rank and Rank_σ as frozen dataclasses with exact fields.
+"""Proofs about cp-rank, Rank_σ and copositivity as frozen dataclasses with exact fields.
 
 What each one means and how it is checked is stated in `cpcert.certificate.rank_check`, whose names are used here: a
 proof is written out by `as_json` and counts only after `check_rank_claim` has accepted it. Matrices are tuples of rows
@@ -346,8 +346,51 @@ SigmaLower = Trivial | PairRank | CpRankOfSigma | Lifted
 SigmaUpper = Atoms | LiftedFactors | NearbyNeurons
 
 
+# -- copositive --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Supports:
+    """All supports of minimisers over the simplex are visited."""
+
+    kind: ClassVar[str] = "supports"
+
+
+@dataclass(frozen=True)
+class Semidefinite:
+    kind: ClassVar[str] = "semidefinite"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The matrix is N ≥ 0 plus a copositive one."""
+
+    kind: ClassVar[str] = "sum"
+    N: Matrix
+    rest: Copositive
+
+
+@dataclass(frozen=True)
+class BlockPart:
+    indices: tuple[int, ...]
+    proof: Copositive
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Copositive blocks; entries outside them are nonnegative."""
+
+    kind: ClassVar[str] = "blocks"
+    parts: tuple[BlockPart, ...]
+
+
+Copositive = Supports | Semidefinite | Sum | Blocks
+
+
 def as_json(value: Any) -> Any:
     """Plain JSON data: integers, "p/q" strings, lists, objects."""
+    if isinstance(value, bool) or value is None:
+        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, Fraction):
