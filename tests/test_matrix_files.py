@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+import sympy
 
 from cpcert.cli import main
 from cpcert.errors import InputError
@@ -174,6 +175,8 @@ def test_matrices_from_python():
         np.array([[2.0, 1.0], [1.0, 2.0]]),
         ((2, 1), (1, 2)),
         [["2", "1"], [1, 2.0]],
+        np.array([[Fraction(2), 1], [1, 2]], dtype=object),
+        sympy.Matrix([[2, 1], [1, sympy.Rational(4, 2)]]),
     ):
         bounds = cp_rank_bounds(good)
         assert bounds.lower == bounds.upper == 2 and bounds.A == [[2, 1], [1, 2]]
@@ -190,5 +193,5 @@ def test_matrices_from_python():
     ):
         with pytest.raises(InputError, match="A"):
             cp_rank_bounds(bad)
-    with pytest.raises(InputError, match="object"):
-        cp_rank_bounds(np.array([[2, 1], [1, 2]], dtype=object))
+    with pytest.raises(InputError, match="complex"):
+        cp_rank_bounds(np.array([[2, 1], [1, 2]], dtype=complex))

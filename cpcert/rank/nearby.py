@@ -189,12 +189,8 @@ def _restricted(equations: _Equations) -> list[Vectors] | None:
     for k, basis in enumerate(equations.bases):
         likes = [m for m in range(k) if equations.bases[m] == basis and all(f[m] == f[k] for f in equations.exact)]
         kinds.append(likes[0] if likes else k)
-    unknowns = [
-        (k, s, r)
-        for k in sorted(set(kinds))
-        for s in range(len(equations.bases[k]))
-        for r in range(s, len(equations.bases[k]))
-    ]
+    sizes = {k: len(equations.bases[k]) for k in kinds}
+    unknowns = [(k, s, r) for k, size in sizes.items() for s in range(size) for r in range(s, size)]
     columns = [
         [
             of_family[k][i][s] * of_family[k][j][r] + (of_family[k][i][r] * of_family[k][j][s] if r != s else 0)
@@ -209,7 +205,7 @@ def _restricted(equations: _Equations) -> list[Vectors] | None:
     orthogonal = {k: list(_kernels(known, k, len(equations.bases[k]))) for k in set(kinds)}
     if not any(orthogonal.values()):
         return None
-    bases = []
+    bases: list[Vectors] = []
     for k, basis in zip(kinds, equations.bases, strict=True):
         combinations = kernel_basis(orthogonal[k], len(basis))
         bases.append([
@@ -367,7 +363,6 @@ def nearby_factorisation(A: Vectors, B: np.ndarray, zero: float = ZERO) -> Nearb
 
     zero: entries of B below it, relative to the root of the diagonal of A, are 0.
     """
-    n = len(B)
     approximate = np.array([[float(v) for v in row] for row in A])
     scale = np.sqrt(np.maximum(np.diag(approximate), 0.0))
     scale[scale == 0.0] = 1.0

@@ -31,7 +31,9 @@ def nearby_neurons(K: Vectors, S: Vectors, activation: Activation, X: np.ndarray
     scale = np.sqrt(np.maximum([float(K[i][i]) for i in range(N)], 0.0))
     scale[scale == 0.0] = 1.0
     signs = np.where(np.abs(X) <= ZERO * scale, 0, np.sign(X)).astype(int)
-    slopes = [[Fraction(activation.a_plus if s >= 0 else activation.a_minus) for s in x] for x in signs]
+    slopes: list[list[Number]] = [
+        [Fraction(activation.a_plus if s >= 0 else activation.a_minus) for s in x] for x in signs
+    ]
     of_K, of_S, of_blocks = kernel_of(K), kernel_of(S), _kernels_of_blocks(K, S, activation, signs)
     bases: list[Vectors] = []
     for x, of_column in zip(signs, slopes, strict=True):
@@ -63,7 +65,7 @@ def _kernels_of_blocks(
                 known[a, b] = known[b, a] = value
     alive = [a for a in range(len(parts)) if (a, a) in known]
     graph = {a: {b for b in alive if b != a and (a, b) in known} for a in alive}
-    kernels = []
+    kernels: list[dict[tuple[int, int], Number]] = []
     for block in maximal_cliques(graph, MANY_BLOCKS) or []:
         G = [[known[a, b] for b in block] for a in block]
         kernels += [{parts[a]: v for a, v in zip(block, w, strict=True)} for w in kernel_of(G)]
