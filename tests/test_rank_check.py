@@ -134,7 +134,13 @@ def pair_claim(K, K_sigma, upper, proof, slopes=(1, 0)):
 def neurons(*x, dependencies=(), inverse=None, rho=Fraction(1, 10**30)):
     """Neurons of order 1: Σ x² = K and the sum of σ(x)²."""
     columns = [{"basis": [[1]], "center": [v]} for v in x]
-    return {"kind": "nearby", "columns": columns, "dependencies": list(dependencies), "inverse": inverse, "rho": str(rho)}
+    return {
+        "kind": "nearby",
+        "columns": columns,
+        "dependencies": list(dependencies),
+        "inverse": inverse,
+        "rho": str(rho),
+    }
 
 
 def test_neurons_nearby():
@@ -162,6 +168,8 @@ def test_neurons_nearby():
     pair_claim([[1]], [[4]], 1, neurons(1, dependencies=[[[1, 1], [0, -4]]], inverse=[["1/4"]]), (2, 0))
     # x = −1: nothing positive, so the second equation is 0 = 0.
     pair_claim([[1]], [[0]], 1, neurons(-1, inverse=[["1/4"]], dependencies=[[[1, 1]]]))
+    # A neuron that is 0 counts as one that is positive.
+    pair_claim([[1]], [[1]], 2, neurons(1, 0, dependencies=[[[1, 1], [0, -1]]], inverse=[["1/4"]]))
     rejects("itself|hold", pair_claim, [[1]], [["1/9"]], 1, neurons(-1, inverse=[["1/4"]], dependencies=[[[1, 1]]]))
 
 
@@ -194,6 +202,60 @@ def test_an_entry_that_no_column_reaches():
     proof |= {"inverse": [["1/4", 0], [0, "1/4"]], "rho": f"1/{10**30}"}
     positive([[1, 0], [0, 1]], proof)
     rejects("no column can reach", positive, [[1, "1/2"], ["1/2", 1]], proof)
+
+
+def test_the_ball_to_the_last_digit():
+    """x² = 1 + f near −1 with R = 1/2: ρ ≥ ‖F‖ + ‖1 − JR‖ρ + ρ²/4, roots rounded up to multiples of 2⁻²⁰⁰."""
+    unit = Fraction(1, 2**200)
+    for f, accept in ((Fraction(3, 4) - 2 * unit, True), (Fraction(3, 4) - unit, False)):
+        proof = neurons(-1, inverse=[["1/4"]], dependencies=[[[1, 1]]], rho=1)
+        if accept:
+            pair_claim([[1 + f]], [[0]], 1, proof)
+        else:
+            rejects("itself", pair_claim, [[1 + f]], [[0]], 1, proof)
+    root = Fraction(100251257867, 10**13)  # a little less than 2 − 2√0.99, from where on ρ is large enough
+    proof = neurons(-1, inverse=[["1/4"]], dependencies=[[[1, 1]]])
+    rejects("itself", pair_claim, [["101/100"]], [[0]], 1, proof | {"rho": str(root)})
+    pair_claim([["101/100"]], [[0]], 1, proof | {"rho": str(root + Fraction(1, 10**10))})
+
+
+def test_a_column_that_is_zero_counts():
+    columns = [{"basis": [[1]], "center": [1]}, {"basis": [[1]], "center": [0]}]
+    proof = {"kind": "nearby", "rows": [0], "columns": columns, "inverse": [["1/4"]], "rho": f"1/{10**30}"}
+    claim = {"claim": "cp_rank", "A": [[1]], "lower": 0, "lower_proof": {"kind": "trivial"}, "upper_proof": proof}
+    check_rank_claim(claim | {"upper": 2})
+    rejects("1 is stated and 2", check_rank_claim, claim | {"upper": 1})
+
+
+def test_too_many_equations():
+    n = 32
+    column = {"basis": [[int(i == j) for j in range(n)] for i in range(n)], "center": [1] * n}
+    proof = {"kind": "nearby", "rows": list(range(n)), "columns": [column], "inverse": [], "rho": 1}
+    rejects("528 equations", positive, [[1] * n for _ in range(n)], proof)
+
+
+def test_how_deep_components_may_be_nested():
+    proof = {"kind": "atoms", "atoms": []}
+    for depth in range(63):
+        if depth <= 61:
+            positive([[1]], proof)
+        else:
+            rejects("deeply", positive, [[1]], proof)
+        proof = {"kind": "components", "parts": [{"indices": [0], "proof": proof}]}
+
+
+def test_claims_have_their_keys():
+    atoms, semidefinite = {"kind": "atoms", "atoms": []}, {"kind": "semidefinite"}
+    for claim in (
+        {"claim": "completely_positive", "A": [[1]], "proof": atoms},
+        {"claim": "not_completely_positive", "A": [[-1]], "proof": {"kind": "negative_entry", "i": 0, "j": 0}},
+        {"claim": "copositive", "A": [[1]], "strictly": True, "minimal_zeros": None, "proof": semidefinite},
+        {"claim": "not_copositive", "A": [[-1]], "x": [1]},
+    ):
+        check_rank_claim(claim)
+        rejects("keys", check_rank_claim, claim | {"more": 0})
+        for key in set(claim) - {"claim"}:
+            rejects("keys", check_rank_claim, {k: v for k, v in claim.items() if k != key})
 
 
 def test_fooling_sets():
@@ -410,14 +472,19 @@ def test_copositive_sums_and_blocks():
     copositive(larger, True, None, blocks([0, 2]))
     rejects("outside", copositive, A, False, None, blocks([0, 1], proof={"kind": "supports"}))
     rejects("two blocks", copositive, A, False, None, blocks([0, 2], [2, 1], proof={"kind": "supports"}))
+    rejects("outside", copositive, [[1, -1], [-1, 1]], False, None, blocks([0], [1]))
     hole = [[1, 0], [0, 0]]
     copositive(hole, False, None, blocks([0]))
     rejects("outside", copositive, hole, True, None, blocks([0]))
     rejects("outside", copositive, [[1, 0], [0, -1]], False, None, blocks([0]))
-    deep = rest
-    for _ in range(70):
-        deep = {"kind": "blocks", "parts": [{"indices": [0], "proof": deep}]}
-    rejects("deeply", copositive, [[1]], False, None, deep)
+    in_block = {"kind": "blocks", "parts": [{"indices": [0], "proof": None}]}
+    for wrap in (lambda inner: in_block | {"parts": [{"indices": [0], "proof": inner}]},
+                 lambda inner: {"kind": "sum", "N": [[0]], "rest": inner}):  # fmt: skip
+        deep = rest
+        for _ in range(60):
+            deep = wrap(deep)
+        copositive([[1]], False, None, deep)
+        rejects("deeply", copositive, [[1]], False, None, wrap(deep))
 
 
 def test_not_copositive():

@@ -613,7 +613,7 @@ def _dependent(families: list[_Forms], dependencies: Any, bits: int) -> set[int]
                 _spend(_fractions(count, bits + _bits([weight])), _storage(count, bits))
                 for s, v in terms_of_form[0]:
                     for t, w in terms_of_form[1]:
-                        pair = (s, t) if s <= t else (t, s)
+                        pair = min(s, t), max(s, t)
                         total[pair] = total.get(pair, 0) + weight * v * w
             if any(total.values()):
                 raise Rejected("dependency: it does not hold for a column")
@@ -843,7 +843,7 @@ def _copositive(A: Matrix, proof: Any, strictly: bool, depth: int) -> None:
             _copositive(_submatrix(A, indices), part["proof"], strictly, depth + 1)
         for i, row in enumerate(A):
             outside = [v for j, v in enumerate(row) if block[i] is None or block[j] != block[i]]
-            if any(v < 0 for v in outside) or (strictly and block[i] is None and not row[i]):
+            if any(v < 0 for v in outside) or (strictly and not row[i]):
                 raise Rejected("blocks: an entry outside them is negative, or 0 on the diagonal")
 
 
