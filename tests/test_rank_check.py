@@ -100,6 +100,8 @@ def test_dependencies_on_a_face():
     rejects("in another", positive, ones, diagonal([[1, 1], [0, -1]], [[1, 1], [0, -1]]))
     for empty in ([], [[1, 0]], [[1, 1], [0, -2], [0, 1]], [[1, 1], [0, -1], [2, 0]]):
         rejects("empty", positive, ones, diagonal(empty, both[1]))
+    for empty in ([[2, 1], [0, -2], [0, 1]], [[2, 1], [0, -1], [1, 0]]):
+        rejects("empty", positive, ones, diagonal([[1, 1], [0, -1]], empty))
     rejects("in range", positive, ones, diagonal([[1, 1], [3, -1]], both[1]))
     rejects("inverse", positive, ones, diagonal(both[0]))
     # Two columns: what holds for one of them only is no dependency.
@@ -118,6 +120,10 @@ def test_dependencies_that_mix_the_unknowns():
     proof = {"kind": "face", "rows": [0, 1, 2], "columns": [column], "dependencies": terms, "rho": "1/1000"}
     proof |= {"inverse": [[1 if i == j else 0 for j in range(3)] for i in range(3)]}
     rejects("itself", positive, A, proof)
+    # t = s: F_00 = F_02 = F_22 holds for the matrix, and not for the column.
+    same = proof | {"columns": [column | {"center": [1, 1]}]}
+    for pair in ([[2, 1], [0, -1]], [[2, 1], [5, -1]]):
+        rejects("hold for a column", positive, [[1, 2, 1], [2, 4, 2], [1, 2, 1]], same | {"dependencies": [pair]})
     wrong = [terms[0], [[3, 1], [0, -1], [2, -1], [5, -1]], terms[2]]
     rejects("hold for the matrix", positive, A, proof | {"dependencies": wrong})
     moved = [row[:] for row in A]
@@ -213,10 +219,45 @@ def test_the_ball_to_the_last_digit():
             pair_claim([[1 + f]], [[0]], 1, proof)
         else:
             rejects("itself", pair_claim, [[1 + f]], [[0]], 1, proof)
+    # R = −1/4 and JR = 1/2: ρ ≥ 1/10 + ρ/2 + ρ²/16 from 4 − √14.4 = 0.2052668078 on.
+    proof = neurons(-1, inverse=[["1/8"]], dependencies=[[[1, 1]]])
+    rejects("itself", pair_claim, [["11/10"]], [[0]], 1, proof | {"rho": "20526680/100000000"})
+    pair_claim([["11/10"]], [[0]], 1, proof | {"rho": "20526681/100000000"})
     root = Fraction(100251257867, 10**13)  # a little less than 2 − 2√0.99, from where on ρ is large enough
     proof = neurons(-1, inverse=[["1/4"]], dependencies=[[[1, 1]]])
     rejects("itself", pair_claim, [["101/100"]], [[0]], 1, proof | {"rho": str(root)})
     pair_claim([["101/100"]], [[0]], 1, proof | {"rho": str(root + Fraction(1, 10**10))})
+
+
+def test_the_longest_basis_counts():
+    """16t² + s² = 17.05 near (1, 1): ‖R‖² = 1/1028, and 100 ≥ 1/20 + ρ²/1028 would do, but not with 16 times as much."""
+    columns = [{"basis": [[4]], "center": [1]}, {"basis": [[1]], "center": [1]}]
+    proof = {"kind": "nearby", "rows": [0], "columns": columns, "inverse": [["1/1028"]]}
+    rejects("itself", positive, [["341/20"]], proof | {"rho": 100})
+    rejects("itself", positive, [["341/20"]], proof | {"rho": 100, "columns": columns[::-1]})
+    positive([["341/20"]], proof | {"rho": "1/10"})
+
+
+def test_neurons_by_atoms_and_by_the_lifted_matrix():
+    atoms = [{"weight": 2, "entries": [[0, 1]]}, {"weight": -1, "entries": [[0, 1]]}]
+    rejects("not positive", pair_claim, [[1]], [[1]], 2, {"kind": "atoms", "atoms": atoms})
+    zero = [{"weight": 1, "entries": [[0, 1]]}, {"weight": 0, "entries": [[0, 1]]}]
+    rejects("not positive", pair_claim, [[1]], [[1]], 2, {"kind": "atoms", "atoms": zero})
+    rejects("keys", pair_claim, [[1]], [[1]], 1, {"kind": "atoms", "atoms": [zero[0] | {"more": 0}]})
+    # x = (1, −2), t = (p, q) = (1, 0, 0, 2); leaky with slope 1/2: σ(x) = (1, −1).
+    M = [[1, 0, 0, 2], [0, 0, 0, 0], [0, 0, 0, 0], [2, 0, 0, 4]]
+    factor = {"kind": "atoms", "atoms": [{"weight": 1, "entries": [[0, 1], [3, 2]]}]}
+    K, S = [[1, -2], [-2, 4]], [[1, -1], [-1, 1]]
+    lifted = {"kind": "lifted", "M": M, "proof": factor}
+    pair_claim(K, S, 1, lifted, (1, "1/2"))
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        for changed, other in ((K, S), (S, K)):
+            moved = [row[:] for row in changed]
+            moved[i][j] = moved[j][i] = moved[i][j] + 1
+            pairs = (moved, other) if changed is K else (other, moved)
+            rejects("equations", pair_claim, *pairs, 1, lifted, (1, "1/2"))
+    both = [[1, 1], [1, 1]]
+    rejects("complementary", pair_claim, [[0]], [[0]], 1, lifted | {"M": both}, (1, 1))
 
 
 def test_a_column_that_is_zero_counts():
@@ -256,6 +297,13 @@ def test_claims_have_their_keys():
         rejects("keys", check_rank_claim, claim | {"more": 0})
         for key in set(claim) - {"claim"}:
             rejects("keys", check_rank_claim, {k: v for k, v in claim.items() if k != key})
+        rejects("known claim", check_rank_claim, claim | {"claim": "positive"})
+    for proof, check in (
+        (atoms, lambda parts: positive([[1]], {"kind": "components", "parts": parts})),
+        (semidefinite, lambda parts: copositive([[1]], False, None, {"kind": "blocks", "parts": parts})),
+    ):
+        check([{"indices": [0], "proof": proof}])
+        rejects("keys", check, [{"indices": [0], "proof": proof, "more": 0}])
 
 
 def test_fooling_sets():

@@ -525,13 +525,13 @@ def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
         unknowns, entries = sum(map(len, center)), _bits(v for V_k in V for row in V_k for v in row)
         _spend(_fractions(n * len(rows) * (n + unknowns), len(rows) * _bits(chain.from_iterable(A)) + entries))
         _spanned_by(A, rows, V)
-    _pay_for_forms(V, rows, bits)
+    _pay_for_forms(V, n, rows, bits)
     forms = _Forms(V, center, rows, A)
     reach = _ball([forms], proof.get("dependencies", []), proof, bits)
     for k, V_k in enumerate(V):
         for i in range(n):
             b = forms.b[k][i]
-            if forms.touches[k][i] and (b < 0 or b**2 < sum(v * v for v in V_k[i]) * reach[k]):
+            if b < 0 or b**2 < sum(v * v for v in V_k[i]) * reach[k]:
                 raise Rejected(f"nearby: entry {i} of column {k} may be negative")
     return len(V)
 
@@ -549,8 +549,8 @@ def _columns(value: Any, n: int, *matrices: Matrix) -> tuple[list[Matrix], list[
     return V, center, bits + sum(_bits(chain.from_iterable(A)) for A in matrices)
 
 
-def _pay_for_forms(V: list[Matrix], rows: list[int], bits: int) -> None:
-    n, unknowns = len(V[0]) if V else 0, sum(len(V_k[0]) for V_k in V)
+def _pay_for_forms(V: list[Matrix], n: int, rows: list[int], bits: int) -> None:
+    unknowns = sum(len(V_k[0]) for V_k in V)
     _spend(_fractions(3 * n * unknowns + len(rows) ** 2 * (unknowns + len(V)), bits), _storage(n * len(V), bits))
     _spend(0, len(rows) ** 2 // 2 * (unknowns * (200 + bits // 7) + 200))
 
@@ -581,10 +581,10 @@ def _ball(families: list[_Forms], dependencies: Any, proof: dict[str, Any], bits
     moved = _root_above(sum(f * f for f in F)) + _root_above(defect) * rho
     if moved + V_squared * sum(R_squared.values()) * rho * rho > rho:
         raise Rejected("nearby: the map does not send the ball into itself")
-    return [
-        sum((R_squared.get((k, s), Fraction(0)) for s in range(len(V_k[0]))), start=Fraction(0)) * rho * rho
-        for k, V_k in enumerate(V)
-    ]
+    reach = [Fraction(0) for _ in V]
+    for (k, _), square in R_squared.items():
+        reach[k] += square * rho * rho
+    return reach
 
 
 def _dependent(families: list[_Forms], dependencies: Any, bits: int) -> set[int]:
@@ -1375,7 +1375,7 @@ def _nearby_pair(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
     V, center, bits = _columns(proof["columns"], N, K, K_sigma)
     bits += 4 * _bits([a_plus, a_minus])
     for _ in range(2):
-        _pay_for_forms(V, list(range(N)), bits)
+        _pay_for_forms(V, N, list(range(N)), bits)
     forms = _Forms(V, center, list(range(N)), K)
     slopes = [[a_plus if b >= 0 else a_minus for b in entries] for entries in forms.b]
     W = [

@@ -201,9 +201,9 @@ def _of_neurons(
         best = _improved(best, rational_neurons(X))
         for proof in nearby_neurons(pair.K, sigma, pair.activation, X):
             best = _improved(best, proof)
-            if best.upper == k:
+            if best.upper is not None and best.upper <= k:
                 break
-        if best.upper == k or time.monotonic() > stop:
+        if (best.upper is not None and best.upper <= k) or time.monotonic() > stop:
             break
         best = _improved(best, basic_neurons(pair.K, sigma, pair.activation, X, rng))
     return best

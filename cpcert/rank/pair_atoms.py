@@ -176,7 +176,7 @@ def basic_neurons(K: Rows, S: Rows, activation: Activation, X: np.ndarray, rng: 
     from scipy.optimize import linprog
 
     N = len(K)
-    if N > LARGEST_ORDER or not len(X):
+    if N > LARGEST_ORDER or not X.any():
         return None
     unit = np.exp2(np.round(np.log2(np.abs(X).max(axis=0, initial=1e-300))))
     many = np.repeat(X / unit, -(-VECTORS * N * (N + 1) // len(X)), axis=0)
