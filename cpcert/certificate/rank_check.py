@@ -552,7 +552,7 @@ def _columns(value: Any, n: int, *matrices: Matrix) -> tuple[list[Matrix], list[
 def _pay_for_forms(V: list[Matrix], n: int, rows: list[int], bits: int) -> None:
     unknowns = sum(len(V_k[0]) for V_k in V)
     _spend(_fractions(3 * n * unknowns + len(rows) ** 2 * (unknowns + len(V)), bits), _storage(n * len(V), bits))
-    _spend(0, len(rows) ** 2 // 2 * (unknowns * (200 + bits // 7) + 200))
+    _spend(0, len(rows) ** 2 // 2 * (unknowns * (200 + bits // 7) + 500))
 
 
 def _ball(families: list[_Forms], dependencies: Any, proof: dict[str, Any], bits: int) -> list[Fraction]:
@@ -604,6 +604,7 @@ def _dependent(families: list[_Forms], dependencies: Any, bits: int) -> set[int]
         if sum((weight * equations[e][3] for e, weight in y.items()), start=0):
             raise Rejected("dependency: it does not hold for the matrix")
         for k in range(len(families[0].V)):
+            _spend(1000 + 1500 * len(y))
             total: dict[Pair, Number] = {}
             for e, weight in y.items():
                 forms, i, j, _ = equations[e]
@@ -833,6 +834,7 @@ def _copositive(A: Matrix, proof: Any, strictly: bool, depth: int) -> None:
         _copositive(rest, proof["rest"], strictly, depth + 1)
     else:
         block: list[int | None] = [None] * n
+        _spend(100 * n * n)
         for number, part in enumerate(_list(proof["parts"], "parts")):
             _keys(part, "indices", "proof")
             indices = _indices(part["indices"], "indices", n)
