@@ -244,6 +244,7 @@ def test_neurons_by_atoms_and_by_the_lifted_matrix():
     zero = [{"weight": 1, "entries": [[0, 1]]}, {"weight": 0, "entries": [[0, 1]]}]
     rejects("not positive", pair_claim, [[1]], [[1]], 2, {"kind": "atoms", "atoms": zero})
     rejects("keys", pair_claim, [[1]], [[1]], 1, {"kind": "atoms", "atoms": [zero[0] | {"more": 0}]})
+    pair_claim([["1/2"]], [["1/2"]], 1, {"kind": "atoms", "atoms": [{"weight": "1/2", "entries": [[0, 1]]}]})
     # x = (1, −2), t = (p, q) = (1, 0, 0, 2); leaky with slope 1/2: σ(x) = (1, −1).
     M = [[1, 0, 0, 2], [0, 0, 0, 0], [0, 0, 0, 0], [2, 0, 0, 4]]
     factor = {"kind": "atoms", "atoms": [{"weight": 1, "entries": [[0, 1], [3, 2]]}]}
@@ -388,6 +389,7 @@ def test_exposing_matrices():
     # A contradiction proves any bound: (2, 1) is no multiple of (1, 1).
     other = [[4, 2], [2, 1]]
     rejects("is not 0", cp_rank, other, 9, exposing(S, [], {"infeasible": [[0, -1], [2, 1]]}))
+    cp_rank([[4, 2], [2, 0]], 9, exposing(S, [], {"infeasible": [[0, -1], [1, 1]]}))
     # With S = 0 every vector is a zero, and M = A: a pair that is not zero is not removed.
     zero = [[0, 0], [0, 0]]
     rejects("value that is not 0", cp_rank, A, 9, exposing(zero, [{"zero": [[1, 1]]}], end))
