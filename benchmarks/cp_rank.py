@@ -131,10 +131,10 @@ def exposed_matrix(n: int, rng: np.random.Generator) -> tuple[Rows, int]:
             A[start + i][start : start + len(block)] = row
         start += len(block)
     if kind == 2:
-        second = len(rows(blocks[0]))
+        second, weight = len(rows(blocks[0])), A[0][0] / 2
         for i in (0, second):
             for j in (0, second):
-                A[i][j] += A[0][0] / 2
+                A[i][j] += weight
     return moved_about(A, rng), sum(CASES[name]["cp_rank"] for name in blocks) + (kind == 2)
 
 

@@ -27,9 +27,9 @@ from cpcert.rank.copositive import LARGEST_ORDER as LARGEST_ENUMERATED
 from cpcert.rank.copositive import copositive_cut, exposed_bounds, exposing_matrix, separate
 from cpcert.rank.exact_linear import rank_modulo
 from cpcert.rank.factorize import factors_and_rest, find_factors
-from cpcert.rank.graphs import adjacency, clique_cover_bound, triangle_free_atoms
+from cpcert.rank.graphs import adjacency, clique_cover_bound, edge_factors, triangle_free_atoms
 from cpcert.rank.matrices import Rows, exact_rows, float_matrix
-from cpcert.rank.nearby import nearby_factorisation
+from cpcert.rank.nearby import MANY_EQUATIONS, nearby_factorisation
 from cpcert.rank.proofs import (
     Atom,
     Atoms,
@@ -268,6 +268,12 @@ def _triangle_free_bounds(block: _Block) -> None:
     proof = triangle_free_atoms(A)
     if proof is not None:
         block.at_most(len(proof.atoms), proof)
+        # One atom for each edge will do unless the graph is a tree, but these are irrational.
+        small = len(A) + edges <= MANY_EQUATIONS
+        B = edge_factors(A) if small and not block.closed else None
+        nearby = None if B is None else nearby_factorisation(A, B)
+        if nearby is not None:
+            block.at_most(len(nearby.columns), nearby, checked=True)
     elif len(A) <= LARGEST_RANK_ORDER:
         F = float_matrix(A)
         comparison = 2 * np.diag(np.diag(F)) - F
