@@ -27,13 +27,17 @@ from cpcert.compiled import njit
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.polish import polish
 from cpcert.parallel import late
-from cpcert.problem import Problem
+from cpcert.problem import Problem, unchecked
 
 # Neurons and steps of the training that fills the dictionary first, and steps of a move of all neurons.
 WIDTH, TRAINING_STEPS, MOVING_STEPS = 40, 300, 60
+# The directions of a network that was trained on so many points are as good as any to begin with.
+TRAINED_ON = 2000
 ROUNDS, CYCLES, NEWTON = 100, 60, 12
 # Operations of a Newton step on all neurons that are worth their time.
 POLISHED = 4e7
+# Up to this rank new directions alone, when nearly all local maxima are among them, are faster than moves of all.
+SMALL_RANK = 7
 MERGE_ANGLES = (0.1, 0.01, 1e-4)
 
 
@@ -212,8 +216,11 @@ def as_neurons(points: np.ndarray, w: np.ndarray, v: np.ndarray, b: np.ndarray) 
 
 
 def trained(problem: Problem, points: np.ndarray, seed: int, deadline: float = math.inf) -> Neurons:
-    """A network of WIDTH neurons trained from random directions."""
+    """A network of WIDTH neurons trained from random directions, on at most TRAINED_ON of the points."""
     rng = np.random.default_rng(seed)
+    if problem.N > TRAINED_ON:
+        some = rng.permutation(problem.N)[:TRAINED_ON]
+        problem, points = unchecked(problem, X=problem.X[some], Y=problem.Y[some]), points[some]
     size = max(float(np.sqrt(np.mean(np.sum(points * points, axis=1)))), 1e-300)
     w = rng.standard_normal((WIDTH, points.shape[1])) / np.sqrt(points.shape[1])
     v = rng.standard_normal((WIDTH, problem.m)) * float(np.abs(problem.targets).mean()) / (size * np.sqrt(WIDTH))
@@ -249,7 +256,7 @@ def improved(
     """`best_on`, then moves of all its neurons that lower the objective; and which steps helped."""
     neurons, name = best_on(problem, points, neurons, W, deadline), "D"
     value = neurons.objective(problem, points)
-    if not len(neurons.W) or late(deadline):
+    if not len(neurons.W) or points.shape[1] <= SMALL_RANK or late(deadline):
         return neurons, name
     extra = []
     roots = np.sqrt(neurons.masses)[:, np.newaxis]

@@ -41,6 +41,7 @@ from cpcert.frank_wolfe.steps import (
     classical_step,
     corrective_step,
     interpolating_start,
+    many_points,
     objective,
     require_method,
     simpler_neurons,
@@ -57,17 +58,17 @@ from cpcert.problem import Problem
 from cpcert.rounding import round_up
 from cpcert.status import Status, message, notes_of
 
-# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer.
-STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
-NEW_NEURONS = 20
-# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. At most so many
-# values of points are computed in a step of all.
-MANY_STARTS, MANY_VALUES = 1000, 300_000
+# Starts of the search in an iteration, and the most neurons that are added (to a conic program, to a dictionary).
+STARTS = 60
+NEW_NEURONS, NEW_DIRECTIONS = 20, 60
+# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. Where that takes
+# more than so many values of points: fewer, but some.
+MANY_STARTS, MANY_VALUES, FEWEST_STARTS = 1000, 3_000_000, 120
 # Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
 # the last are there. Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more.
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
-SAVED_CONES, SAVED_SHARE_OF_CONES = 5000, 0.25
+SAVED_CONES, SAVED_SHARE_OF_CONES, GROWTH_OF_CONES = 20000, 0.25, 1.6
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
@@ -249,7 +250,7 @@ class _Run:
             G, found = self._best_dual(space, now)
             top = float(found.values[0]) if len(found.values) else 0.0
             self.step_seconds = time.monotonic() - began
-            answer, full, in_time = self._prove(space, G, top)
+            answer, full, in_time = self._prove(space, now, G, top)
             self._remember(G, max(top, float(answer.values.max(initial=0.0))))
             stopped = self._record(now, answer, top)
             if self._closed():
@@ -388,10 +389,8 @@ class _Run:
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
             G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
-            starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
-            found = find_neurons(
-                space, G, problem.activation, now.neurons.W, starts, self.seed + 7919 * (self.iteration + 1)
-            )
+            seed = self.seed + 7919 * (self.iteration + 1)
+            found = find_neurons(space, G, problem.activation, now.neurons.W, STARTS, seed)
             top = float(found.values[0]) if len(found.values) else 0.0
             scale = best_scale(problem, G, 2.0 * problem.lam / top if top > 0.0 else math.inf)
             value = dual_value(problem, scale * G)
@@ -416,11 +415,11 @@ class _Run:
         goal = self.upper - 0.9 * self.gap * abs(self.upper) if self.upper is not None else -math.inf
         return needed_oracle_bound(self.problem, G, goal)
 
-    def _prove(self, space: Coordinates, G: np.ndarray, top: float) -> tuple[OracleAnswer, bool, bool]:
+    def _prove(self, space: Coordinates, now: Iterate, G: np.ndarray, top: float) -> tuple[OracleAnswer, bool, bool]:
         """Prove as much as is useful now; the flags say whether it was the full proof that would end the run, and whether it
         had the time it wanted."""
         needed = self._needed(G)
-        missed = self._look_again(space, G, needed) if top <= needed else None
+        missed = self._look_again(space, now, G, needed) if top <= needed else None
         if missed is None and top > needed:
             return self._prove_loosely(space, G, top), False, True
         if missed is not None:
@@ -431,16 +430,15 @@ class _Run:
         answer = self._attempt(space, G, needed, limits)
         return answer, True, answer.complete or not late(limits.deadline)
 
-    def _look_again(self, space: Coordinates, G: np.ndarray, needed: float) -> OracleAnswer | None:
+    def _look_again(self, space: Coordinates, now: Iterate, G: np.ndarray, needed: float) -> OracleAnswer | None:
         """Neurons above the bound that a full proof would have to prove, from many more starts; None if there are none."""
-        starts = min(MANY_STARTS, MANY_VALUES // self.problem.N)
-        # Not where all local maxima are known, where norms prove γ(G), and where the search before has had as many starts.
-        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0 or starts <= STARTS:
+        # Not where all local maxima are known, and where norms prove γ(G).
+        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0:
             return None
-        none = np.zeros((0, space.points.shape[1]))
-        found = find_neurons(
-            space, G, self.problem.activation, none, starts, self.seed + 15485863 * (self.iteration + 1)
-        )
+        starts = max(min(MANY_STARTS, MANY_VALUES // self.problem.N), FEWEST_STARTS)
+        warm = now.neurons.W if many_points(self.problem, space.points) else now.neurons.W[:0]
+        seed = self.seed + 15485863 * (self.iteration + 1)
+        found = find_neurons(space, G, self.problem.activation, warm, starts, seed)
         above = found.values > needed
         return OracleAnswer(found.W[above], found.values[above], None, "ascent") if above.any() else None
 
@@ -454,6 +452,9 @@ class _Run:
         covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
         if covers or nodes < AHEAD * self.spent:
             nodes = 0
+        elif cones and self.spent:  # as many cutoffs further as are saved for
+            ahead = int(math.log(nodes / self.spent) / math.log(GROWTH_OF_CONES))
+            self.loose = min(self.loose + max(ahead - 1, 0), len(LOOSE) - 1)
         limits = Limits(nodes, self._proof_deadline(self._soft_deadline()), self.workers)
         answer = self._attempt(space, G, LOOSE[self.loose] * top, limits)
         self.saved -= answer.nodes
@@ -543,6 +544,7 @@ class _Run:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Neurons worth adding: above 2λ, one per activation pattern and output direction, best first."""
         problem, points = self.problem, space.points
+        most = NEW_DIRECTIONS if many_points(problem, points) else NEW_NEURONS
         W = found.W
         if len(answer.W):
             W = np.concatenate([find_neurons(space, G, problem.activation, answer.W, 4, self.seed).W, answer.W, W])
@@ -557,7 +559,7 @@ class _Run:
             if key not in seen:
                 seen.add(key)
                 chosen.append(int(k))
-            if len(chosen) == NEW_NEURONS:
+            if len(chosen) == most:
                 break
         return W[chosen], features[chosen] / values[chosen, np.newaxis]
 
