@@ -66,9 +66,13 @@ NEW_NEURONS, NEW_DIRECTIONS = 20, 60
 MANY_STARTS, MANY_VALUES, FEWEST_STARTS = 1000, 3_000_000, 120
 # Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
-# the last are there. Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more.
+# the last are there.
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
-SAVED_CONES, SAVED_SHARE_OF_CONES, GROWTH_OF_CONES = 20000, 0.25, 1.6
+# Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more (for 1000 points; a node takes time in
+# proportion to them), at first, in each iteration and as a share. A tree grows by less than this from one cutoff to the next.
+FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES, GROWTH_OF_CONES = 60_000, 20_000, 0.25, 1.6
+# As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
+EARLY = 1.5
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
@@ -445,12 +449,14 @@ class _Run:
     def _prove_loosely(self, space: Coordinates, G: np.ndarray, top: float) -> OracleAnswer:
         """The next loose cutoff, if enough nodes are saved for it; else what norms prove."""
         cones = cones_pay(space.points)
-        least, share = (SAVED_CONES, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
-        self.saved += max(least, share * self.nodes)
+        size = 1000.0 / max(self.problem.N, 1000)
+        least, share = (SAVED_CONES * size, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
+        self.saved += max(least, share * self.nodes) + (FIRST_CONES * size if cones and self.iteration == 0 else 0.0)
         left = self._nodes_left()
         nodes = int(self.saved if left is None else min(self.saved, left))
         covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
-        if covers or nodes < AHEAD * self.spent:
+        early = cones and top > EARLY * 2.0 * self.problem.lam
+        if covers or early or nodes < AHEAD * self.spent:
             nodes = 0
         elif cones and self.spent:  # as many cutoffs further as are saved for
             ahead = int(math.log(nodes / self.spent) / math.log(GROWTH_OF_CONES))
