@@ -63,17 +63,20 @@ STARTS = 60
 NEW_NEURONS, NEW_DIRECTIONS = 20, 60
 # Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. Where that takes
 # more than so many values of points: fewer, but some.
-MANY_STARTS, MANY_VALUES, FEWEST_STARTS = 1000, 3_000_000, 120
+MANY_STARTS, MANY_VALUES, FEWEST_STARTS = 1000, 5_000_000, 180
 # Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
 # the last are there.
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
-# Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more (for 1000 points; a node takes time in
-# proportion to them), at first, in each iteration and as a share. A tree grows by less than this from one cutoff to the next.
+# Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more (for 1000 points, and for more points,
+# whose nodes take longer, in proportion to 1/√N), at first, in each iteration and as a share. A tree grows by less than this from one
+# cutoff to the next.
 FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES, GROWTH_OF_CONES = 60_000, 20_000, 0.25, 1.6
 # As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
 EARLY = 1.5
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
+# A full proof by cones waits for dual points whose values exceed 2λ by at most this share of what it may, so many iterations in all.
+WAITING, PATIENCE = 0.5, 3
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
 # Share of the time limit that is kept for a proof when none has ended yet.
@@ -221,6 +224,7 @@ class _Run:
     loose: int = 0
     saved: float = 0.0
     spent: int = 0
+    waited: int = 0
     promising: tuple[float, np.ndarray, float] | None = None
     relaxed: bool = False
     step_seconds: float = 0.0
@@ -423,6 +427,8 @@ class _Run:
         """Prove as much as is useful now; the flags say whether it was the full proof that would end the run, and whether it
         had the time it wanted."""
         needed = self._needed(G)
+        if top <= needed and self._may_wait(space, top, needed):
+            return self._prove_loosely(space, G, top), False, True
         missed = self._look_again(space, now, G, needed) if top <= needed else None
         if missed is None and top > needed:
             return self._prove_loosely(space, G, top), False, True
@@ -433,6 +439,15 @@ class _Run:
         limits = Limits(self._nodes_left(), self._proof_deadline(self._soft_deadline()), self.workers)
         answer = self._attempt(space, G, needed, limits)
         return answer, True, answer.complete or not late(limits.deadline)
+
+    def _may_wait(self, space: Coordinates, top: float, needed: float) -> bool:
+        """Whether a few more steps may be worth their time before a full proof by cones: what it has to prove is not far above the
+        best value found, and the tree grows with the inverse."""
+        two_lam = 2.0 * self.problem.lam
+        if not cones_pay(space.points) or top - two_lam <= WAITING * (needed - two_lam) or self.waited == PATIENCE:
+            return False
+        self.waited += 1
+        return True
 
     def _look_again(self, space: Coordinates, now: Iterate, G: np.ndarray, needed: float) -> OracleAnswer | None:
         """Neurons above the bound that a full proof would have to prove, from many more starts; None if there are none."""
@@ -449,7 +464,7 @@ class _Run:
     def _prove_loosely(self, space: Coordinates, G: np.ndarray, top: float) -> OracleAnswer:
         """The next loose cutoff, if enough nodes are saved for it; else what norms prove."""
         cones = cones_pay(space.points)
-        size = 1000.0 / max(self.problem.N, 1000)
+        size = math.sqrt(1000.0 / max(self.problem.N, 1000))
         least, share = (SAVED_CONES * size, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
         self.saved += max(least, share * self.nodes) + (FIRST_CONES * size if cones and self.iteration == 0 else 0.0)
         left = self._nodes_left()

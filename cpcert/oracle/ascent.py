@@ -197,7 +197,9 @@ def ascend_near(
 def _workspace(points: np.ndarray) -> Workspace:
     # Free coordinates of a least-norm problem are at most as many as points, but its equations at most r.
     size = points.shape[1] + 2
-    return Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(len(points) + 2), np.zeros(len(points) + 2, np.int64))
+    return Workspace(
+        np.zeros((size, size)), np.zeros(size), np.zeros(len(points) + 2), np.zeros(len(points) + 2, np.int64)
+    )
 
 
 def _best_first(W: np.ndarray, U: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

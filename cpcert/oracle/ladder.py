@@ -124,7 +124,14 @@ def compile_kernels(several_outputs: bool) -> None:
         G = np.eye(m, 4) - 0.3
         find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
         prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
-    find_neurons(coordinates(np.resize(space.points.T, (3, SAMPLED_FROM))), np.ones((1, SAMPLED_FROM)), relu, np.zeros((0, 3)), 1, 0)
+    find_neurons(
+        coordinates(np.resize(space.points.T, (3, SAMPLED_FROM))),
+        np.ones((1, SAMPLED_FROM)),
+        relu,
+        np.zeros((0, 3)),
+        1,
+        0,
+    )
     branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
     question = Question(frame_of(space, np.ones((1, 4))), space, np.ones((1, 4)), relu, 10.0, 0)
     _spatial(question, Limits(nodes=1000))

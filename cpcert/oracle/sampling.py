@@ -19,8 +19,9 @@ BLOCK, CHUNK = 1000, 200_000
 CLIMBS = 25
 # Relative gain below which a climb has ended, and cosines from which two maxima, and two output directions, are one.
 GAIN, SAME, SAME_OUTPUT = 1e-9, 1.0 - 1e-6, 0.9
-# How far from the neurons that are there neighbours are sampled (radians), and how far from a maximum kinks are seen first.
-AROUND, SEEN = (0.3, 0.1, 0.03, 0.01), 0.05
+# How far from the neurons that are there neighbours are sampled (radians), how many at most at each distance, and how far from a
+# maximum kinks are seen first.
+AROUND, NEIGHBOURS, SEEN = (0.3, 0.1, 0.03, 0.01), 4, 0.05
 
 
 def sampled_maxima(
@@ -28,12 +29,12 @@ def sampled_maxima(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Local maxima of ‖Gσ(X̃ᵀw)‖ over unit w, best first, at most `most`: (W (k, r), values (k,)). Heuristic.
 
-    points (N, r), G (m, N), warm (q, r): neurons that are there. samples: random directions; for each BLOCK of them every
-    neuron of `warm` gets a neighbour at each distance of AROUND.
+    points (N, r), G (m, N), warm (q, r): neurons that are there. samples: random directions; for each of the first
+    blocks of them every neuron of `warm` gets a neighbour at each distance of AROUND.
     """
     rng = np.random.default_rng(seed)
     r = points.shape[1]
-    # A row for each point times its weight: for one output both signs are one problem with the better sign of each start.
+
     landing_W, landing_U = [], []
     best_W, best_U, best_F = np.zeros((0, r)), np.zeros((0, len(G))), np.zeros(0)
     for first in range(0, max(samples, 1), BLOCK):
@@ -47,7 +48,7 @@ def sampled_maxima(
         best_W, best_U, best_F = distinct(
             np.concatenate([best_W, W]), np.concatenate([best_U, U]), np.concatenate([best_F, F]), most
         )
-        for angle in AROUND if len(warm) else ():
+        for angle in AROUND if len(warm) and first < NEIGHBOURS * BLOCK else ():
             W = unit_rows(warm + (angle / np.sqrt(r)) * rng.standard_normal(warm.shape))
             landing_W.append(W)
             landing_U.append(evaluate(points, G, activation, W)[1])
