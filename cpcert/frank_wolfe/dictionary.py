@@ -35,6 +35,8 @@ WIDTH, TRAINING_STEPS, TRAINED, MOVING_STEPS = 50, 1500, 1e-6, 60
 # The directions of a network that was trained on so many points are as good as any to begin with.
 TRAINED_ON = 2000
 ROUNDS, CYCLES, NEWTON = 100, 60, 12
+# Relative decreases of the objective in a round that end a lasso: far from the optimum, as long as a step lowers it by SLOW; and then.
+ROUGH, SLOW, FINE = 1e-4, 1e-3, 1e-15
 # Operations of a Newton step on all neurons that are worth their time.
 POLISHED = 4e7
 # Up to this rank new directions alone, when nearly all local maxima are among them, are faster than moves of all.
@@ -83,7 +85,8 @@ def descend(A, B, V, penalty, ridge, cycles, tolerance):
 
 
 def _newton(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: float) -> np.ndarray:
-    """A Newton step of (1) on the blocks that are not 0, cut where the first of them would turn around."""
+    """The better of two Newton steps of (1) on the blocks that are not 0: whole, the blocks that would turn around 0, or cut where the
+    first of them would."""
     K, m = V.shape
     norms = np.linalg.norm(V, axis=1)
     bias = np.arange(K) == K - 1 if ridge >= 0.0 else np.zeros(K, bool)
@@ -103,14 +106,15 @@ def _newton(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: 
     except np.linalg.LinAlgError:
         return V
     along = np.einsum("ko,ko->k", v, step) / size**2
-    turning = (along < 0.0) & ~bias[on]
-    length = min(1.0, float((-1.0 / along[turning]).min(initial=np.inf)))
-    result = V.copy()
-    moved = v + length * step
-    gone = turning & (-1.0 / np.where(turning, along, -1.0) <= length)
-    moved[gone] = 0.0
-    result[on] = moved
-    return result
+    room = np.where((along < 0.0) & ~bias[on], -1.0 / np.minimum(along, -1e-300), np.inf)
+    steps = []
+    for length in {1.0, min(1.0, float(room.min(initial=np.inf)))}:
+        moved = v + length * step
+        moved[room <= length] = 0.0
+        result = V.copy()
+        result[on] = moved
+        steps.append(result)
+    return min(steps, key=lambda V: _model(A, B, V, penalty, ridge))
 
 
 def _model(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: float) -> float:
@@ -125,7 +129,7 @@ def lasso(
     V: np.ndarray,
     b: np.ndarray,
     deadline: float = math.inf,
-    decrease: float = 1e-15,
+    decrease: float = FINE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The minimiser (V (m, K), b (m,)) of (1) for fixed features (K, N), from a start; or the last iterate by the deadline, or when
     a round of cycles and Newton steps lowers it by less than `decrease`, relative."""
@@ -241,7 +245,7 @@ def best_on(
     neurons: Neurons,
     W: np.ndarray,
     deadline: float = math.inf,
-    decrease: float = 1e-15,
+    decrease: float = FINE,
 ) -> Neurons:
     """The best network on the directions of `neurons` and W (k, r); see `lasso`."""
     directions = np.concatenate([neurons.W, W])
@@ -264,10 +268,14 @@ def simpler(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[
 
 
 def improved(
-    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, deadline: float, decrease: float
+    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, far: bool, deadline: float = math.inf
 ) -> tuple[Neurons, str]:
-    """`best_on`, then, where the rank is large, moves of all its neurons that lower the objective; and which steps helped."""
-    neurons, name = best_on(problem, points, neurons, W, deadline, decrease), "D"
+    """`best_on`, roughly where that is `far` from the optimum, then, where the rank is large, moves of all its neurons that lower
+    the objective; and which steps helped."""
+    before, name = neurons.objective(problem, points), "D"
+    neurons = best_on(problem, points, neurons, W, deadline, ROUGH if far else FINE)
+    if far and neurons.objective(problem, points) > before * (1.0 - SLOW):
+        neurons = best_on(problem, points, neurons, W[:0], deadline, FINE)
     value = neurons.objective(problem, points)
     if not len(neurons.W) or points.shape[1] <= SMALL_RANK or late(deadline):
         return neurons, name

@@ -78,7 +78,8 @@ def peaks(W: np.ndarray, U: np.ndarray, values: np.ndarray) -> np.ndarray:
     count = min(2 * W.shape[1] + 1, len(W))
     closeness = np.where(U @ U.T > 0.5, W @ W.T, -2.0)
     near = np.argpartition(-closeness, count - 1, axis=1)[:, :count]
-    return values >= values[near].max(axis=1)
+    alike = np.take_along_axis(closeness, near, axis=1) > -2.0
+    return values >= np.where(alike, values[near], 0.0).max(axis=1)
 
 
 def distinct(
