@@ -182,7 +182,7 @@ def shown(record: dict[str, Any]) -> list[str]:
     return [
         record["problem"], f"{record['N']} x {record['features']}, {record['outputs']}", f"{record['gap_asked']:g}",
         number("gap", ".1e"), number("cpu_seconds", ".1f"), number("target_seconds", "g"), number("gap_at_a_third", ".2g"),
-        number("nodes", "d"), number("bytes", ".0f", 1e-3), number("check_cpu_seconds", ".1f"), number("gap_before", ".2g"),
+        number("nodes", ".0f"), number("bytes", ".0f", 1e-3), number("check_cpu_seconds", ".1f"), number("gap_before", ".2g"),
         "-" if above is None else f"{above:.1e}",
     ]  # fmt: skip
 
