@@ -50,7 +50,7 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons, prove, samples_pay
 from cpcert.oracle.rung import Limits
 from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.printing import whole
@@ -58,12 +58,14 @@ from cpcert.problem import Problem
 from cpcert.rounding import round_up
 from cpcert.status import Status, message, notes_of
 
-# Starts of the search in an iteration, and the most neurons that are added (to a conic program, to a dictionary).
-STARTS = 60
+# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer. Where directions are sampled it is STARTS.
+STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
+# The most neurons that are added to a conic program, and to a dictionary.
 NEW_NEURONS, NEW_DIRECTIONS = 20, 60
-# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. Where that takes
-# more than so many values of points: fewer, but some.
-MANY_STARTS, MANY_VALUES, FEWEST_STARTS = 1000, 5_000_000, 180
+# Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. At most so many
+# values of points are computed in a step of all. Where directions are sampled a start takes far less.
+MANY_STARTS, MANY_VALUES = 1000, 300_000
+MANY_VALUES_SAMPLED, LEAST_SAMPLED = 5_000_000, 180
 # Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
 # the last are there.
@@ -397,8 +399,11 @@ class _Run:
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
             G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
+            starts = STARTS
+            if not samples_pay(space.points, problem.activation):
+                starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
             seed = self.seed + 7919 * (self.iteration + 1)
-            found = find_neurons(space, G, problem.activation, now.neurons.W, STARTS, seed)
+            found = find_neurons(space, G, problem.activation, now.neurons.W, starts, seed)
             top = float(found.values[0]) if len(found.values) else 0.0
             scale = best_scale(problem, G, 2.0 * problem.lam / top if top > 0.0 else math.inf)
             value = dual_value(problem, scale * G)
@@ -451,11 +456,14 @@ class _Run:
 
     def _look_again(self, space: Coordinates, now: Iterate, G: np.ndarray, needed: float) -> OracleAnswer | None:
         """Neurons above the bound that a full proof would have to prove, from many more starts; None if there are none."""
-        # Not where all local maxima are known, and where norms prove γ(G).
-        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0:
+        N, points = self.problem.N, space.points
+        if samples_pay(points, self.problem.activation):
+            starts, warm = max(min(MANY_STARTS, MANY_VALUES_SAMPLED // N), LEAST_SAMPLED), now.neurons.W
+        else:
+            starts, warm = min(MANY_STARTS, MANY_VALUES // N), now.neurons.W[:0]
+        # Not where all local maxima are known, where norms prove γ(G), and where the search before has had as many starts.
+        if points.shape[1] <= 2 or self.problem.activation.kink == 0.0 or starts <= STARTS:
             return None
-        starts = max(min(MANY_STARTS, MANY_VALUES // self.problem.N), FEWEST_STARTS)
-        warm = now.neurons.W if many_points(self.problem, space.points) else now.neurons.W[:0]
         seed = self.seed + 15485863 * (self.iteration + 1)
         found = find_neurons(space, G, self.problem.activation, warm, starts, seed)
         above = found.values > needed

@@ -36,8 +36,9 @@ from cpcert.oracle.spectral import spectral_bound
 
 # Cones are the rung for points of rank r from so many on (benchmarks/points.py).
 CONES_FROM = {3: 60, 4: 50, 5: 60, 6: 200, 7: 1000}
-# From so many points on neurons are searched by sampling (sampling.py): directions for each start, and the most that are returned.
-SAMPLED_FROM, SAMPLES, MOST_SAMPLED = 300, 16, 60
+# From so many points on, of at most such a rank, neurons are searched by sampling (sampling.py): directions for each start, and the
+# most that are returned. At larger rank random directions are too far from everything.
+SAMPLED_FROM, SAMPLED_RANK, SAMPLES, MOST_SAMPLED = 300, 8, 16, 60
 # One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
 FEW_CELLS = 300
 # Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.
@@ -75,6 +76,11 @@ def cones_pay(points: np.ndarray) -> bool:
     """Whether the rung `spatial` is for points (N, r)."""
     N, r = points.shape
     return CONES_FROM.get(r, math.inf) <= N
+
+
+def samples_pay(points: np.ndarray, activation: Activation) -> bool:
+    """Whether `find_neurons` samples directions."""
+    return len(points) >= SAMPLED_FROM and 2 < points.shape[1] <= SAMPLED_RANK and activation.kink != 0.0
 
 
 def _one(question: Question) -> bool:
@@ -153,7 +159,7 @@ def find_neurons(
     if points.shape[1] <= 2:
         found = plane.plane_oracle(points, G, activation, 0.0)
         return OracleAnswer(found.W, found.values, None, "plane")
-    if len(points) >= SAMPLED_FROM and activation.kink != 0.0:
+    if samples_pay(points, activation):
         W, values = sampled_maxima(points, G, activation, warm, SAMPLES * starts, MOST_SAMPLED, seed)
         return OracleAnswer(W, values, None, "ascent")
     W, U = starting_points(points, G, starts, seed)
