@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.certificate import check, deep_check, rank_check
+from cpcert.certificate import check, deep_check, rank_check, width_check
 from cpcert.errors import InputError
 from cpcert.outcomes import Spoken
 
@@ -27,14 +27,18 @@ class ClaimKind(Spoken):
     CP_RANK = "cp_rank", "the cp-rank of the {matrix} is"
     RANK_SIGMA = "rank_sigma", "Rank_σ of the {pair} is"
     NOT_IN_S = "not_in_S", "the {pair} is not in S"
+    LEAST_WIDTH = "least_width", "the least width of a network for {problem} with a loss of at most {loss!r} is"
 
 
 MINIMA = (ClaimKind.MINIMUM, ClaimKind.DEEP_MINIMUM)
+NUMBERS = (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA, ClaimKind.LEAST_WIDTH)
+# The checkers of certificates, by the first bytes of their files; proofs about matrices are JSON.
+CHECKERS = {module.MAGIC: module for module in (check, deep_check, width_check)}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What an accepted file proves. said: by its checker. lower, upper: of a minimum or a rank; None: not claimed."""
+    """What an accepted file proves. said: by its checker. lower, upper: of a minimum, a rank or a width; None: not claimed."""
 
     kind: ClaimKind
     said: dict[str, Any]
@@ -62,10 +66,11 @@ class Claim:
         about = self.kind.sentence.format(
             problem=f"problem {(self.sha256 or '')[:16]}…",
             depth=self.said.get("depth"),
+            loss=self.said.get("loss"),
             matrix=f"matrix of order {order} in the file",
             pair=f"pair of order {order} in the file",
         )
-        if self.kind in (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA):
+        if self.kind in NUMBERS:
             return f"{about} at least {self.lower}" + ("" if self.upper is None else f", at most {self.upper}")
         if self.kind not in MINIMA:
             return about
@@ -77,8 +82,8 @@ class Claim:
 
 
 def read_claim(path: Path) -> Claim:
-    """What a certificate of `solve` (check.py, deep_check.py) or a proof about a matrix (rank_check.py) proves, as its
-    checker says it.
+    """What a certificate of `solve` or `width` (check.py, deep_check.py, width_check.py) or a proof about a matrix
+    (rank_check.py) proves, as its checker says it.
 
     Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
     file is read than its first bytes, if they are those of no kind.
@@ -88,19 +93,17 @@ def read_claim(path: Path) -> Claim:
             if os.fstat(file.fileno()).st_size >= check.FILE_BYTES:
                 raise check.Rejected("the file is too long")
             content = file.read(1 << 12)
-            certificate = content.startswith((check.MAGIC, deep_check.MAGIC))
-            if not certificate and not content.lstrip().startswith(b"{"):
-                raise check.Rejected("it is neither a certificate of `solve` nor a proof in JSON")
+            checker = CHECKERS.get(content[: len(check.MAGIC)])
+            if checker is None and not content.lstrip().startswith(b"{"):
+                raise check.Rejected("it is neither a certificate nor a proof in JSON")
             content += file.read(check.FILE_BYTES - len(content))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise check.Rejected("memory ran out") from None
     try:
-        if content.startswith(deep_check.MAGIC):
-            return Claim.of(deep_check.check(content))
-        return Claim.of((check if certificate else rank_check).check(content))
-    except (deep_check.Rejected, rank_check.Rejected) as error:
+        return Claim.of((checker or rank_check).check(content))
+    except (deep_check.Rejected, width_check.Rejected, rank_check.Rejected) as error:
         raise check.Rejected(str(error)) from None
 
 

@@ -716,7 +716,7 @@ class Outside:
         while nodes:
             weights, vertices = nodes.pop()
             count, numbers = len(weights), self.held(len(weights))
-            spend((len(vertices) + self.frame.m) * count * (400 + (self.bits >> 3)) + 20 * numbers)
+            spend((len(vertices) + self.frame.m) * count * (400 + (self.bits >> 3)) + 5 * numbers)
             weights, vertices = self.settled(weights, vertices)
             code = self.proof.index(2 + len(self.edges))
             if code < 2:

@@ -251,8 +251,8 @@ def verify(
 ) -> int:
     """Check a certificate in exact arithmetic and say what it proves.
 
-    The checkers are cpcert/certificate/check.py, deep_check.py for networks of depth 3 and more, and rank_check.py for
-    claims about matrices: each is one file that needs nothing but Python. Exit codes:
+    The checkers are cpcert/certificate/check.py, deep_check.py for networks of depth 3 and more, width_check.py for least
+    widths, and rank_check.py for claims about matrices: each is one file that needs nothing but Python. Exit codes:
     0  accepted: the claim is true
     1  rejected: the file proves nothing, and why
     2  the file cannot be read
@@ -260,7 +260,7 @@ def verify(
     Parameters
     ----------
     certificate
-        The certificate: NAME.cpcert of `solve`, or the proof (JSON) of `cprank`, `rank` or `bipartite`.
+        The certificate: NAME.cpcert of `solve`, NAME-width.cpcert of `width`, or the proof (JSON) of `cprank`, `rank` or `bipartite`.
     instance
         An instance file: reject the certificate unless it is about exactly this problem.
     as_json
@@ -387,10 +387,11 @@ def width(
     time_limit: float | None = None,
     max_iterations: int | None = None,
     seed: int | None = None,
+    certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
 ) -> int:
     """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
 
-    Solves the instance first. Exit codes:
+    Solves the instance first. What is proven goes into the certificate NAME-width.cpcert. Exit codes:
     0  the least width with a loss of at most the proven upper bound is known
     1  it lies between two bounds, or the gap is not proven
     2  the input is wrong
@@ -402,15 +403,17 @@ def width(
     as_json
         Print one JSON object instead of a sentence.
     out
-        Write the result and the network into this folder.
+        Write the result, the network and the certificate into this folder.
     gap
         The relative gap to prove first (1e-9, or solve.gap in the file if that is smaller).
     time_limit
-        Seconds to try for the solution, and as many for the width (instead of solve.time_limit; 60 by default).
+        Seconds to try for the solution, as many for the width, and as many for the certificate (instead of solve.time_limit; 60 by default).
     max_iterations
         Frank-Wolfe iterations to try for the solution (instead of solve.max_iterations; 1000 by default).
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
+    certificate
+        Write the certificate into the folder of --out or the current one. --no-certificate: do not.
     """
     from cpcert.instance import load_instance
 
@@ -419,8 +422,8 @@ def width(
     settings = settings_from_options(
         loaded, gap=smallest_gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed
     )
-    if out is not None:
-        prepare_folder(out)
+    if out is not None or certificate:
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
 
     from cpcert.width.answers import WidthOutcome
@@ -436,10 +439,16 @@ def width(
             print(json.dumps(nothing))
         return NO
     bounds = width_bounds(problem, result, settings.time_limit, settings.gap)
+    proof = None
+    if certificate:
+        from cpcert.width.certificate import certified_width
+
+        print("writing and checking the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
+        bounds, proof = certified_width(problem, bounds, settings.time_limit)
     outcome = WidthOutcome(problem.name, bounds, time.monotonic() - start)
 
     def save() -> WidthOutcome:
-        return outcome if out is None else outcome.write(out)
+        return outcome.write(out or Path(), proof, everything=out is not None)
 
     code = DONE if bounds.lower == bounds.upper and result.status == Status.OPTIMAL else NO
     return deliver(code, outcome, as_json, save)

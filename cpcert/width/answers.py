@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cpcert.output import write_json
+from cpcert.output import write_file, write_json
 from cpcert.printing import rounded_up, whole
 from cpcert.width.bounds import WidthBounds, WidthProof
+
+if TYPE_CHECKING:
+    from cpcert.width.certificate import WidthCertificate
 
 
 @dataclass(frozen=True, eq=False)
 class WidthOutcome:
-    """The bounds for an instance, and the file of the network that has `upper` neurons, if it was written."""
+    """The bounds for an instance, and the files of the network that has `upper` neurons and of the certificate, if written."""
 
     instance: str
     bounds: WidthBounds
     seconds: float
     model: Path | None = None
+    certificate: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert width`."""
@@ -36,6 +40,7 @@ class WidthOutcome:
             "note": bounds.note or None,
             "seconds": self.seconds,
             **({} if self.model is None else {"model": str(self.model)}),
+            **({} if self.certificate is None else {"certificate": str(self.certificate)}),
         }
 
     def sentence(self) -> str:
@@ -60,10 +65,19 @@ class WidthOutcome:
             f"lower: {proof}{note}"
         )
 
-    def write(self, folder: Path) -> WidthOutcome:
-        """Write NAME.safetensors and NAME-width.json; returns the outcome with the path. Raises OSError when the disk refuses."""
-        model = folder / f"{self.instance}.safetensors"
-        self.bounds.network.save(model)
-        written = replace(self, model=model)
-        write_json(folder / f"{self.instance}-width.json", written.as_json())
+    def write(self, folder: Path, certificate: WidthCertificate | None, *, everything: bool) -> WidthOutcome:
+        """Write NAME-width.cpcert (if there is a certificate), and if `everything` NAME.safetensors and NAME-width.json.
+
+        Returns the outcome with the paths. Raises OSError when the disk refuses.
+        """
+        written = self
+        if certificate is not None:
+            path = folder / f"{self.instance}-width.cpcert"
+            write_file(path, certificate.content)
+            written = replace(written, certificate=path)
+        if everything:
+            model = folder / f"{self.instance}.safetensors"
+            self.bounds.network.save(model)
+            written = replace(written, model=model)
+            write_json(folder / f"{self.instance}-width.json", written.as_json())
         return written

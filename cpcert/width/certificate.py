@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +21,7 @@ from cpcert.frank_wolfe.bounds import best_scale, needed_oracle_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.problem import Problem
 from cpcert.rounding import round_down
-from cpcert.width.bounds import Needed, WidthBounds
+from cpcert.width.bounds import Needed, WidthBounds, WidthProof
 from cpcert.width.cover import COVERED, cover
 from cpcert.width.hitting import refutation, smallest_hitting_set
 
@@ -116,6 +116,33 @@ def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.i
     except width_check.Rejected:
         return None
     return WidthCertificate(content, said["lower"], said["upper"])
+
+
+def certified_width(
+    problem: Problem, bounds: WidthBounds, seconds: float = math.inf
+) -> tuple[WidthBounds, WidthCertificate | None]:
+    """The bounds that the certificate proves, and the certificate; without one, those of the search, which say so.
+
+    A bound by rank (bounds.py, (3)) is not in the certificate; it stays, and that is said.
+    """
+    if problem.loss.is_constraint:
+        return bounds, None
+    try:
+        found = certify_width(problem, bounds, seconds)
+    except KeyboardInterrupt:
+        found = None
+    notes = [bounds.note] if bounds.note else []
+    if found is None:
+        notes.append("no certificate was written, the bounds are proven by the search alone")
+        return replace(bounds, note="; ".join(notes)), None
+    lower = bounds.lower
+    if found.lower < lower and bounds.proof is WidthProof.RANK:
+        notes.append(f"the certificate proves a width of at least {found.lower}, the search alone the bound by rank")
+    elif found.lower < lower:
+        notes.append(f"the search proved a width of at least {lower}, the certificate proves less")
+        lower = found.lower
+    proof = bounds.proof if lower else WidthProof.NONE
+    return replace(bounds, lower=lower, proof=proof, note="; ".join(notes)), found
 
 
 def write(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
