@@ -647,6 +647,24 @@ FINE, SCALE = 64, 24
 Vertex = tuple[Vector, int, Vector, Vector, Vector]
 
 
+# The same for all vertices of a cone times one power of two: (u, the linear part, x̂_iᵀu, a_kᵀu).
+Corner = tuple[Vector, Vector, Vector, Vector]
+
+
+def scaled(vertices: list[Vertex]) -> list[Corner]:
+    """The vertices over one power of two."""
+    top = max(vertex[1] for vertex in vertices)
+    return [
+        (
+            [v << (top - e) for v in u],
+            [v << (top - e) for v in fold],
+            [v << (top - e) for v in values],
+            [v << (top - e) for v in heights],
+        )
+        for u, e, fold, values, heights in vertices
+    ]
+
+
 class Outside:
     """The proof that ‖f̂‖ ≤ û‖w‖ for the w in caps that are not `chosen`, for one sign."""
 
@@ -716,7 +734,7 @@ class Outside:
         while nodes:
             weights, vertices = nodes.pop()
             count, numbers = len(weights), self.held(len(weights))
-            spend((len(vertices) + self.frame.m) * count * (400 + (self.bits >> 3)) + 5 * numbers)
+            spend(len(vertices) * (1 + self.frame.m) * count * (400 + (self.bits >> 3)) + 5 * numbers)
             weights, vertices = self.settled(weights, vertices)
             code = self.proof.index(2 + len(self.edges))
             if code < 2:
@@ -724,26 +742,19 @@ class Outside:
                 self.leaf(weights, vertices, code == 1)
             else:
                 a, b = self.edges[code - 2]
-                spend(0, 2 * numbers)
+                spend(0, 2 * self.held(len(weights)))
                 middle = self.middle(vertices[a], vertices[b])
                 for out in (a, b):  # the cone without b is visited first
                     nodes.append((weights, [*vertices[:out], middle, *vertices[out + 1 :]]))
             spend(0, -numbers)
-            # The children have fewer open points than were paid for.
-            if code >= 2:
-                spend(0, 2 * (self.held(len(weights)) - numbers))
 
     def leaf(self, weights: Matrix, vertices: list[Vertex], caps: bool) -> None:
         """A leaf: for all w, or with caps = True for those in the caps outside."""
-        top = max(vertex[1] for vertex in vertices)
-        vertices = [
-            (*([v << (top - e) for v in part] for part in (u, fold, values, heights)), 0)  # type: ignore[misc]
-            for u, e, fold, values, heights in vertices
-        ]
+        corners = scaled(vertices)
         if not caps:
-            self.bounded(weights, vertices, [0] * len(vertices))
+            self.bounded(weights, corners, [0] * len(corners))
             return
-        heights = [vertex[3] for vertex in vertices]
+        heights = [corner[3] for corner in corners]
         spend(len(self.others) * (len(self.chosen) * len(vertices) * 200 + 500))
         listed: dict[int, int] = {}
         at = -1
@@ -760,41 +771,41 @@ class Outside:
             spend(self.price + (1 + self.frame.m) * self.held(len(weights)))
             M = self.mu.take()
             require(M >= 0, "trees: a multiplier is negative")
-            self.bounded(weights, vertices, [M * (h[k] - h[j]) for h in heights])
+            self.bounded(weights, corners, [M * (h[k] - h[j]) for h in heights])
 
-    def bounded(self, weights: Matrix, vertices: list[Any], pull: Vector) -> None:
-        """‖w‖F_i ≤ û(wᵀu_i − ‖w‖pull_i/2**SCALE) for all i; vertices (u, fold, values, heights, 0) over one power of two."""
-        theta = [self.theta.take() for _ in vertices]
+    def bounded(self, weights: Matrix, corners: list[Corner], pull: Vector) -> None:
+        """‖w‖F_i ≤ û(wᵀu_i − ‖w‖pull_i/2**SCALE) for all i."""
+        theta = [self.theta.take() for _ in corners]
         require(all(0 <= t <= THETA for t in theta), "trees: theta is out of its range")
-        w = [dot(theta, axis) for axis in zip(*(vertex[0] for vertex in vertices), strict=True)]
+        w = [dot(theta, axis) for axis in zip(*(corner[0] for corner in corners), strict=True)]
         size = root_up(dot(w, w) << 2 * FINE)
         require(size > 0, "trees: theta is 0")
-        F = self.one_output(weights, vertices, theta) if self.frame.m == 1 else self.outputs(weights, vertices)
+        F = self.one_output(weights, corners, theta) if self.frame.m == 1 else self.outputs(weights, corners)
         num, den = self.frame.bound.numerator, self.frame.bound.denominator
-        for f, p, vertex in zip(F, pull, vertices, strict=True):
-            room = 2 * num * ((dot(w, vertex[0]) << (FINE + SCALE)) - p * size)
+        for f, p, corner in zip(F, pull, corners, strict=True):
+            room = 2 * num * ((dot(w, corner[0]) << (FINE + SCALE)) - p * size)
             require(den * size * f << SCALE <= room, "trees: a cone is not below the bound")
 
-    def one_output(self, weights: Matrix, vertices: list[Any], theta: Vector) -> Vector:
+    def one_output(self, weights: Matrix, corners: list[Corner], theta: Vector) -> Vector:
         """2F_i."""
-        values = [vertex[2] for vertex in vertices]
+        values = [corner[2] for corner in corners]
         on = [dot(theta, s) > 0 for s in zip(*values, strict=True)]
         return [
             2
             * (fold[0] + sum((max(v, 0) if h[0] > 0 else -v * live) for h, v, live in zip(weights, s, on, strict=True)))
-            for _, fold, s, _, _ in vertices
+            for _, fold, s, _ in corners
         ]
 
-    def outputs(self, weights: Matrix, vertices: list[Any]) -> Vector:
+    def outputs(self, weights: Matrix, corners: list[Corner]) -> Vector:
         """2F_i, rounded up."""
         shift, spread = [0] * self.frame.m, 0
-        for h, s in zip(weights, zip(*(vertex[2] for vertex in vertices), strict=True), strict=True):
+        for h, s in zip(weights, zip(*(corner[2] for corner in corners), strict=True), strict=True):
             p, q = max(s), -min(s)
             e = -(-p * q // (p + q))
             shift = [a + e * b for a, b in zip(shift, h, strict=True)]
             spread += e * root_up(dot(h, h))
         F = []
-        for _, fold, s, _, _ in vertices:
+        for _, fold, s, _ in corners:
             on = [max(v, 0) for v in s]
             rest = [
                 2 * (f + sum(h[k] * v for h, v in zip(weights, on, strict=True))) - shift[k] for k, f in enumerate(fold)

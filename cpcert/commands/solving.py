@@ -407,7 +407,8 @@ def width(
     gap
         The relative gap to prove first (1e-9, or solve.gap in the file if that is smaller).
     time_limit
-        Seconds to try for the solution, as many for the width, and as many for the certificate (instead of solve.time_limit; 60 by default).
+        Seconds to try for the solution, as many for the width, and as many for the certificate (instead of
+        solve.time_limit; 60 by default).
     max_iterations
         Frank-Wolfe iterations to try for the solution (instead of solve.max_iterations; 1000 by default).
     seed
