@@ -237,14 +237,19 @@ class PathOutcome:
         widths = [max(least, *(len(row[k]) for row in rows)) for k, least in enumerate((10, 18, 18, 8, 5))]
         return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
-    def write(self, folder: Path) -> PathOutcome:
-        """Write NAME-path.json and the networks NAME-path-0.safetensors, … into `folder`; returns the outcome with their paths."""
+    def write(self, folder: Path, proofs: Sequence[Certificate | None]) -> PathOutcome:
+        """Write NAME-path.json, which names for each λ what is proven and the files, into `folder`, and these: the networks
+        NAME-path-0.safetensors, …, the certificates NAME-path-0.cpcert, …; returns the outcome with their paths."""
         steps = []
-        for k, step in enumerate(self.steps):
-            model = folder / f"{step.result.problem.name}-path-{k}.safetensors"
+        for k, (step, proof) in enumerate(zip(self.steps, proofs, strict=True)):
+            model = certificate = None
             if step.result.network is not None:
+                model = folder / f"{step.result.problem.name}-path-{k}.safetensors"
                 step.result.network.save(model)
-            steps.append(replace(step, model=model))
+            if proof is not None:
+                certificate = folder / f"{step.result.problem.name}-path-{k}.cpcert"
+                write_file(certificate, proof.content)
+            steps.append(replace(step, model=model, certificate=certificate))
         written = PathOutcome(tuple(steps)).as_json()
         write_json(folder / f"{written['instance']}-path.json", written)
         return PathOutcome(tuple(steps))

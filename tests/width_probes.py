@@ -11,6 +11,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+from hostile_files import problem_of
 from width_files import KEPT, by_hand, false_files, floats, hostile_files, integers
 
 # Where a file is only made to cost much, the first steps are enough.
@@ -82,6 +83,21 @@ def variants(m):
         file = by_hand()
         file.arrays |= arrays
         found.append(answer(m, file.content()))
+    # A leaf that is just below the bound, for all w.
+    file = by_hand()
+    file.header |= {"loss": 0.5, "network": False}
+    file.header["needed"][0] |= {"scale": 0.5, "bound": 1.5, "inner": 1.5}
+    file.arrays = {name: values for name, values in file.arrays.items() if name not in ("W1", "W2")}
+    file.arrays |= {"proof": integers(0, 0, 0, 0), "theta": integers(1, 1, 1, 1)}
+    found.append(answer(m, file.content()))
+    assert found[-1][0]["lower"] == 1
+    # Targets finer than the outputs.
+    file = by_hand()
+    fine = floats(1.0000000000000002)
+    file.header["problem"] = problem_of("mse", (1.0, 0.0), 0.0, (1, 1, 1), floats(1.0), fine)
+    file.header["loss"] = 2.0000000000000004
+    file.arrays |= {"Y": fine, "W1": floats(1.0), "W2": floats(1.0)}
+    found.append(answer(m, file.content()))
     return found
 
 

@@ -799,12 +799,12 @@ class Outside:
     def outputs(self, weights: Matrix, corners: list[Corner]) -> Vector:
         """2F_i, rounded up."""
         shift, spread = [0] * self.frame.m, 0
-        for h, s in zip(weights, zip(*(corner[2] for corner in corners), strict=True), strict=True):
-            p, q = max(s), -min(s)
+        for h, values in zip(weights, zip(*(corner[2] for corner in corners), strict=True), strict=True):
+            p, q = max(values), -min(values)
             e = -(-p * q // (p + q))
             shift = [a + e * b for a, b in zip(shift, h, strict=True)]
             spread += e * root_up(dot(h, h))
-        F = []
+        F: Vector = []
         for _, fold, s, _ in corners:
             on = [max(v, 0) for v in s]
             rest = [
@@ -839,7 +839,12 @@ def read_space(problem: Problem, wrapped: Any, arrays: dict[str, Any]) -> tuple[
 
 
 def check_needed(
-    problem: Problem, U: float, header: dict[str, Any], sites: Matrix, places: tuple[Any, ...], arrays: dict[str, Any]
+    problem: Problem,
+    U: float,
+    header: dict[str, Any],
+    sites: Matrix,
+    places: tuple[Space, Fraction, Vector, int],
+    arrays: dict[str, Any],
 ) -> Vector:
     """The needed sets, as bits; each is proven to be one. places: of read_space."""
     space, stretch, errors, low = places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -69,7 +70,8 @@ def check(
     as_json
         Print one JSON object instead of a sentence.
     out
-        Write the result into this folder.
+        Write the result into this folder, and without --certificate the certificate of the interval, NAME-check.cpcert, which
+        the verdict then rests on.
     """
     from cpcert.instance import load_instance
 
@@ -87,18 +89,17 @@ def check(
 
     network = read_and_say(model, problem, layers)
     require_checkable(problem, network)
-    lower, upper = None, None
+    lower, upper, proof = None, None, None
     if certificate is not None:
         from cpcert.certificate.reading import certified_interval
 
         lower, upper = certified_interval(certificate, problem)
     elif problem.depth == 2:
-        result = solve_and_show(problem, settings)
-        lower, upper = result.lower, result.upper
+        lower, upper, proof = _interval(problem, settings, out is not None)
     else:
-        lower, upper = _deep_interval(problem, network, settings)
+        lower, upper, proof = _deep_interval(problem, network, settings)
     found = check_network(problem, network, lower, upper, settings.gap)
-    outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)))
+    outcome = CheckOutcome(problem.name, found, tuple(neuron_table(problem, network)), certificate=certificate)
     if improve is not None:
         better = improve_network(problem, network)
         after = check_network(problem, better, lower, upper, settings.gap)
@@ -111,18 +112,34 @@ def check(
     if not as_json:
         print_neurons(found, outcome.neurons)
     code = DONE if found.verdict is Verdict.OPTIMAL else NO
-    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
+    return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out, proof))
 
 
-def _deep_interval(problem: Problem, network: Network, settings: SolveSettings) -> tuple[float | None, float | None]:
-    """The proven interval of the global minimum at depth ≥ 3; the network is one of the starts."""
+def _interval(
+    problem: Problem, settings: SolveSettings, certificate: bool
+) -> tuple[float | None, float | None, bytes | None]:
+    """The proven interval of the global minimum; with certificate = True what its certificate proves, and that file."""
+    result = solve_and_show(problem, settings)
+    if not certificate:
+        return result.lower, result.upper, None
+    from cpcert.certificate.downgrade import certified
+
+    result, proof = certified(result, time.monotonic() + max(settings.time_limit, 10.0))
+    return result.lower, result.upper, None if proof is None else proof.content
+
+
+def _deep_interval(
+    problem: Problem, network: Network, settings: SolveSettings
+) -> tuple[float | None, float | None, bytes | None]:
+    """The proven interval of the global minimum at depth ≥ 3, and its certificate; the network is one of the starts."""
     from cpcert.deep.bound.solve import solve_global
     from cpcert.deep.report import show_progress
 
     announce_compilation()
     given = settings.model_dump(exclude={"method"})
     result = solve_global(problem, warm_start=network, callback=show_progress(problem), **given)
-    return result.lower, result.upper
+    proof = result.certificate
+    return result.lower, result.upper, None if proof is None else proof.content
 
 
 def reduce(

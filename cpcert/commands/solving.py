@@ -326,7 +326,8 @@ def path(
     as_json
         Print one JSON object instead of a table.
     out
-        Write the result and the networks into this folder.
+        Write the result, and the network and the certificate of each lambda, into this folder. What is printed is then what
+        the certificates prove.
     gap
         The relative gap to prove (instead of solve.gap in the file).
     time_limit
@@ -356,9 +357,16 @@ def path(
         lambdas = geometric_lambdas(last, first, count)
     except InputError as error:
         raise InputError(f"--{error}") from None
-    results = []
-    for result in lambda_path(problem, lambdas, **settings.model_dump()):
+    results: list[SolveResult] = []
+    proofs: list[Certificate | None] = []
+    for found in lambda_path(problem, lambdas, **settings.model_dump()):
+        result, proof = found, None
+        if out is not None:
+            from cpcert.certificate.downgrade import certified
+
+            result, proof = certified(found, time.monotonic() + max(settings.time_limit, 10.0))
         results.append(result)
+        proofs.append(proof)
         line = f"lambda = {whole(result.problem.lam)}: {report.closing_line(result)}"
         print(line, file=sys.stderr, flush=True)
         if result.status == Status.INTERRUPTED:
@@ -366,7 +374,7 @@ def path(
     outcome = report.PathOutcome(tuple(map(_outcome, results)))
 
     def save() -> PathOutcome:
-        written = outcome if out is None else outcome.write(out)
+        written = outcome if out is None else outcome.write(out, proofs)
         if plot:
             from cpcert.plots.solving import plot_path
 

@@ -168,7 +168,8 @@ def plateau(
     as_json
         Print one JSON object instead of a table.
     out
-        Write a table (CSV), the best network of each width and checkpoints into this folder.
+        Write a table (CSV), the best network of each width, checkpoints, and the certificates of the floors and of the least
+        widths into this folder. What is printed is then what the certificates prove.
     plot
         Draw the figure, into the folder of --out or the current one.
     """
@@ -185,7 +186,7 @@ def plateau(
         if not sweep.results:
             print("cpcert: interrupted before a network was trained", file=sys.stderr)
             return NO
-        outcome, proven = _plateau(sweep, settings, tolerance, crew)
+        outcome, proven = _plateau(sweep, settings, tolerance, crew, out is not None)
 
     def save() -> Plateau:
         written = outcome if out is None else outcome.write(out)
@@ -199,18 +200,26 @@ def plateau(
     return deliver(DONE if sweep.complete and proven else NO, outcome, as_json, save)
 
 
-def _plateau(sweep: Sweep, settings: SolveSettings, tolerance: float, crew: Workers) -> tuple[Plateau, bool]:
+def _plateau(
+    sweep: Sweep, settings: SolveSettings, tolerance: float, crew: Workers, certificates: bool
+) -> tuple[Plateau, bool]:
     """The curve of each λ of the sweep, and whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
     from cpcert.training.plateau import Plateau, curve
 
     start, proven, curves = time.monotonic(), True, []
     for lam in sweep.lambdas:
-        problem, solved = replace(sweep.problem, lam=lam), None
+        problem, solved, floor = replace(sweep.problem, lam=lam), None, None
         if problem.depth == 2:
             solved = solve_and_show(problem, settings, workers=crew)
+            if certificates:
+                from cpcert.certificate.downgrade import certified
+
+                solved, proof = certified(solved, time.monotonic() + max(settings.time_limit, 10.0))
+                floor = None if proof is None else proof.content
             proven &= solved.status == Status.OPTIMAL
         with _progress() as show:
-            curves.append(curve(problem, sweep.of(lam), solved, tolerance, settings.time_limit, show))
+            one = curve(problem, sweep.of(lam), solved, tolerance, settings.time_limit, show, certificates, floor)
+            curves.append(one)
     seconds = sweep.seconds + time.monotonic() - start
     return Plateau(sweep, tuple(curves), tolerance, seconds), proven
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cpcert.networks.verdict import CheckResult, DescentNeuron, NeuronRow, Verdict
-from cpcert.output import write_json
+from cpcert.output import write_file, write_json
 from cpcert.printing import about, at_most, finite, or_dash, plural, rounded_down, rounded_up
 
 
@@ -24,12 +24,14 @@ class Improved:
 
 @dataclass(frozen=True, eq=False)
 class CheckOutcome:
-    """The verdict about the network of an instance, the table of its neurons, and the network that --improve made of it."""
+    """The verdict about the network of an instance, the table of its neurons, the network that --improve made of it, and the
+    certificate of the interval that the verdict rests on."""
 
     instance: str
     result: CheckResult
     neurons: tuple[NeuronRow, ...]
     improved: Improved | None = None
+    certificate: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert check`."""
@@ -45,6 +47,7 @@ class CheckOutcome:
             "descent_neuron": None if result.descent is None else _descent(result.descent),
             "layers": [{"layer": k, **asdict(layer)} for k, layer in enumerate(result.layers, start=1)],
             "neurons": [asdict(neuron) for neuron in self.neurons],
+            "certificate": None if self.certificate is None else str(self.certificate),
         }
         return (
             written if improved is None else written | {"improved": asdict(improved) | {"model": str(improved.model)}}
@@ -72,10 +75,17 @@ class CheckOutcome:
             line += f"{better.width} {plural(better.width, 'neuron')}, in {better.model}"
         return line
 
-    def write(self, folder: Path) -> CheckOutcome:
-        """Write NAME-check.json. Raises OSError when the disk refuses."""
-        write_json(folder / f"{self.instance}-check.json", self.as_json())
-        return self
+    def write(self, folder: Path, proof: bytes | None) -> CheckOutcome:
+        """Write NAME-check.json, and NAME-check.cpcert if there is a new certificate; returns the outcome with its path.
+
+        Raises OSError when the disk refuses.
+        """
+        written = self
+        if proof is not None:
+            written = replace(self, certificate=folder / f"{self.instance}-check.cpcert")
+            write_file(folder / f"{self.instance}-check.cpcert", proof)
+        write_json(folder / f"{self.instance}-check.json", written.as_json())
+        return written
 
 
 def _descent(found: DescentNeuron) -> dict[str, Any]:

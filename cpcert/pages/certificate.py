@@ -162,7 +162,7 @@ def _network(header: dict[str, Any], arrays: dict[str, Any], activation: Activat
         columns = problem["n0"] + bias
         widths = [len(arrays["W1"]) // columns if columns else 0]
     else:
-        widths = list(upper["widths"])
+        widths = list(header["upper"]["widths"])
     sizes = [problem["n0"], *widths, problem["m"]]
     weights = [
         np.asarray(arrays[f"W{layer}"], dtype=float).reshape(sizes[layer], sizes[layer - 1] + bias)
