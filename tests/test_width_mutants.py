@@ -25,6 +25,7 @@ LEAST = 0.99
 
 EQUIVALENT: dict[str, str] = {
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
+    r"^check_needed: 1 → 2 in sets\.append": "each cap has a bit of its own, whichever",
     r", MEMORY_BYTES = ": "the memory of the decompressor",
     r" 1100 → 1101 in ARRAYS, EXPONENT": "a limit on exponents, there to keep integers short",
     r"^: .* in sys\.exit\(main": "the file as a program, which test_certificate_limits.py runs",

@@ -225,13 +225,15 @@ def spaces(m):
     for basis, coordinates in (((1.0, 0.0), (2.0, 3.0)), ((1.0, 0.5), (2.0, 3.25)), ((0.6, 0.8), (1e-3, 1e3))):
         space, stretch, errors, low = _read_space(m, basis, coordinates, [[8, 0], [12, 1]], 2)
         found.append((space.points, space.x, stretch, errors, low))
-    budget = m.Budget(1 << 60, 1 << 60)
-    token = m.BUDGET.set(budget)
-    try:
-        _read_space(m, (0.6, 0.8), (1e-3, 1e3), [[8, 0], [12, 1]], 2)
-    finally:
-        m.BUDGET.reset(token)
-    return [*found, budget.work, budget.memory]
+    for X in ([[8, 0], [12, 1]], [[1 << 3000, 0], [12, 1]]):
+        budget = m.Budget(1 << 60, 1 << 60)
+        token = m.BUDGET.set(budget)
+        try:
+            _read_space(m, (0.6, 0.8), (1e-3, 1e3), X, 2)
+        finally:
+            m.BUDGET.reset(token)
+        found.append((budget.work, budget.memory))
+    return found
 
 
 PROBES = (limits, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)

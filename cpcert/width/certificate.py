@@ -29,8 +29,8 @@ from cpcert.width.hitting import refutation, smallest_hitting_set
 AIMS = (1e-12, 1e-10, 1e-8, 1e-6)
 # The frame's rounding to integers may add 2^−FRAME of the bound.
 FRAME = 36
-# Cones of one tree at most, and how many are visited before the clock is looked at again.
-CONES = 300_000
+# Cones of one tree at most, and how many of them a second allows for.
+CONES, CONES_PER_SECOND = 300_000, 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +207,13 @@ def _prove(
     numbers = _floats(frame, space.points.shape[1])
     parts = []
     for sign in (1.0, -1.0) if problem.m == 1 else (1.0,):
-        if time.monotonic() >= deadline:
+        left = min(CONES / CONES_PER_SECOND, deadline - time.monotonic())
+        if left <= 0.0:
             return None
         x_hat, h_hat, L_hat, u_hat = numbers
-        ended, *streams = cover(x_hat, sign * h_hat, sign * L_hat, u_hat, sites.astype(float), chosen, CONES)
+        ended, *streams = cover(
+            x_hat, sign * h_hat, sign * L_hat, u_hat, sites.astype(float), chosen, int(left * CONES_PER_SECOND)
+        )
         if ended != COVERED:
             return None
         parts.append(streams)
