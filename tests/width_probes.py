@@ -91,6 +91,11 @@ def variants(m):
     file.arrays |= {"proof": integers(0, 0, 0, 0), "theta": integers(1, 1, 1, 1)}
     found.append(answer(m, file.content()))
     assert found[-1][0]["lower"] == 1
+    # One cap of all directions.
+    file = by_hand()
+    file.arrays |= {"sites": integers(1), "proof": integers(1, 0) * 4, "theta": integers()}
+    found.append(answer(m, file.content()))
+    assert found[-1][0]["lower"] == 1
     # Targets finer than the outputs.
     file = by_hand()
     fine = floats(1.0000000000000002)

@@ -909,7 +909,7 @@ def hitting_number(sets: Vector, stream: Stream) -> int:
             continue
         count = stream.take()
         require(count >= 1, "hitting: a node without a set")
-        at, apart, rest = -1, 0, 0
+        at, apart = -1, 0
         for _ in range(count):
             spend(20 * size)
             gap = stream.take()
