@@ -126,6 +126,8 @@ FALSE: list[tuple[str, str, Callable[[File], None], str]] = [
     ("caps", "hand", _entry(caps=[True]), "list of numbers"),
     ("caps", "hand", _entry(caps=[0, True]), "list of numbers"),
     ("caps", "hand", _entry(caps=[2]), "not in order, or not there"),
+    ("theta", "arcs", _put("theta", 0, 256), "out of its range"),
+    ("caps", "hand", _entry(caps=[0, 2]), "not in order, or not there"),
     ("caps", "hand", _entry(caps=[-1]), "not in order, or not there"),
     ("caps", "hand", _entry(caps=[0, 0]), "not in order, or not there"),
     ("caps", "hand", _entry(caps=[1]), "forgotten"),

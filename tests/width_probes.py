@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from fractions import Fraction
+from math import isqrt
 from types import SimpleNamespace
 from typing import Any
 
@@ -160,6 +161,21 @@ def tight(m):
     return found
 
 
+def roots(m):
+    """‖w‖ is rounded up: 2**64·√2 units, of which the integer below would do for a bound that is too small."""
+    frame = SimpleNamespace(n=2, m=1, points=[], weights=[], linear=[[1, 1]], bound=Fraction(1))
+    outside = m.Outside(frame, 1, [[1, 1]], [0], [m.Stream([]) for _ in range(3)])
+    corners = m.scaled(outside.root([1, 1]))
+    for more in (0, 1):
+        outside.frame.bound = Fraction(isqrt(2 << 128) + more, 1 << 64)
+        outside.theta = m.Stream([1, 1])
+        try:
+            outside.bounded([], corners, [0, 0])
+            assert more
+        except m.Rejected:
+            assert not more
+
+
 def leaves(m):
     """A leaf whose caps outside are away, or touch, or are listed."""
     found = []
@@ -241,4 +257,4 @@ def spaces(m):
     return found
 
 
-PROBES = (limits, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)
+PROBES = (limits, roots, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)
