@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from cpcert.status import Status
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
+    from cpcert.certificate.stored import Stored
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
     from cpcert.problem import Columns, Problem
@@ -229,9 +231,10 @@ def closing_line(result: SolveResult) -> str:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PathOutcome(Outcome):
-    """The outcome for each λ of a path."""
+    """The outcome for each λ of a path; proofs: the certificate of each, if they were asked for."""
 
     steps: tuple[SolveOutcome, ...]
+    proofs: tuple[Stored | None, ...] = ()
 
     @property
     def results(self) -> list[SolveResult]:
@@ -262,16 +265,21 @@ class PathOutcome(Outcome):
         return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
     def write(self, folder: Path) -> PathOutcome:
-        """Write NAME-path.json and the networks NAME-path-0.safetensors, … into `folder`; returns the outcome with their paths."""
+        """Write NAME-path.json, which names for each λ what is proven and the files, into `folder`, and these: the networks
+        NAME-path-0.safetensors, …, the certificates NAME-path-0.cpcert, …; returns the outcome with their paths."""
         steps = []
-        for k, step in enumerate(self.steps):
-            model = folder / f"{step.result.problem.name}-path-{k}.safetensors"
+        for k, (step, proof) in enumerate(zip_longest(self.steps, self.proofs)):
+            model = certificate = None
             if step.result.network is not None:
+                model = folder / f"{step.result.problem.name}-path-{k}.safetensors"
                 step.result.network.save(model)
-            steps.append(replace(step, model=model))
-        written = PathOutcome(tuple(steps)).as_json()
-        write_json(folder / f"{written['instance']}-path.json", written)
-        return PathOutcome(tuple(steps))
+            if proof is not None:
+                certificate = folder / f"{step.result.problem.name}-path-{k}.cpcert"
+                write_file(certificate, proof.content)
+            steps.append(replace(step, model=model, certificate=certificate))
+        written = replace(self, steps=tuple(steps))
+        write_json(folder / f"{self.steps[0].result.problem.name}-path.json", written.as_json())
+        return written
 
 
 def _trace_columns(trace: list[TraceRecord]) -> dict[str, list[Any]]:

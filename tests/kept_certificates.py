@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cpcert.certificate import check, deep_check
+from cpcert.certificate.reading import CHECKERS
 
 FOLDER = Path(__file__).parent / "files" / "certificates"
 ANSWERS: dict[str, Any] = json.loads((FOLDER / "answers" / "claims.json").read_text())
 # The same for networks of depth ≥ 3.
 DEEP: dict[str, Any] = json.loads((FOLDER / "answers" / "deep.json").read_text())
+# Least widths.
+WIDTH: dict[str, Any] = json.loads((FOLDER / "answers" / "width.json").read_text())
 
 
 def spent(module, content: bytes) -> list[int]:
@@ -19,7 +21,7 @@ def spent(module, content: bytes) -> list[int]:
     budget = module.Budget(1 << 60, 1 << 60)
     token = module.BUDGET.set(budget)
     try:
-        if content.startswith((check.MAGIC, deep_check.MAGIC)):
+        if content[:8] in CHECKERS:
             module._claim(content)
         else:
             module.check_rank_claim(json.loads(content))

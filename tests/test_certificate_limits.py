@@ -11,10 +11,11 @@ from pathlib import Path
 
 import hostile_files
 import pytest
-from kept_certificates import ANSWERS, DEEP, spent
+from kept_certificates import ANSWERS, DEEP, WIDTH, spent
 from kept_certificates import FOLDER as KEPT
 
-from cpcert.certificate import check, deep_check, rank_check
+from cpcert.certificate import check, deep_check, rank_check, width_check
+from cpcert.certificate.reading import CHECKERS
 from cpcert.cli import main
 
 HERE = Path(__file__).parent
@@ -22,7 +23,7 @@ FOLDER = Path(check.__file__).parent
 
 
 def checker_of(content):
-    return {check.MAGIC: check, deep_check.MAGIC: deep_check}.get(content[:8], rank_check)
+    return CHECKERS.get(content[:8], rank_check)
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
@@ -32,22 +33,23 @@ def test_files_of_earlier_versions(name):
     assert checker_of(content).check(content) == ANSWERS[name]["claim"]
 
 
-@pytest.mark.parametrize("name", sorted(DEEP))
-def test_files_of_earlier_versions_at_depth_three_and_more(name):
-    assert deep_check.check((KEPT / name).read_bytes()) == DEEP[name]["claim"]
+@pytest.mark.parametrize("name", sorted(DEEP | WIDTH))
+def test_files_of_earlier_versions_of_other_claims(name):
+    content = (KEPT / name).read_bytes()
+    assert checker_of(content).check(content) == (DEEP | WIDTH)[name]["claim"]
 
 
 def test_nothing_that_was_kept_is_forgotten():
-    assert {path.name for path in KEPT.glob("*.*")} == {*ANSWERS, *DEEP}
+    assert {path.name for path in KEPT.glob("*.*")} == {*ANSWERS, *DEEP, *WIDTH}
 
 
-@pytest.mark.parametrize("name", sorted(ANSWERS | DEEP))
+@pytest.mark.parametrize("name", sorted(ANSWERS | DEEP | WIDTH))
 def test_costs_are_as_recorded(name):
     """A step that is no longer paid for, or counted wrongly, changes them; proofs that are meant stay far below the limits."""
     content = (KEPT / name).read_bytes()
     checker = checker_of(content)
     work, memory = spent(checker, content)
-    assert [work, memory] == (ANSWERS | DEEP)[name]["cost"]
+    assert [work, memory] == (ANSWERS | DEEP | WIDTH)[name]["cost"]
     size = len(content)
     assert work < 0.02 * (checker.WORK + checker.WORK_RATE * size**2)
     assert 0 <= memory < 0.02 * (checker.MEMORY + checker.MEMORY_RATE * size)
@@ -266,6 +268,7 @@ def strange_files(folder):
         "version": (b"cpcert\x00\x02" + bytes(100), neither), "twice": (b'{"claim": 1, "claim": 2}', "given twice"),
         "upper": (b'{"claim": ["cp_rank"]}', "known claim"), "header": (check.MAGIC + b"\xff" * 8, "header"),
         "three": (deep_check.MAGIC, "header"), "four": (deep_check.MAGIC + b"\xff" * 8, "header"),
+        "six": (width_check.MAGIC + b"\x02" + bytes(7) + b"{}", "no list of arrays"),
         "five": (deep_check.MAGIC + b"\x02" + bytes(7) + b"{}", "no list of arrays"),
     }  # fmt: skip
     for name, (content, sentence) in contents.items():
@@ -287,7 +290,7 @@ def test_every_other_file_gets_one_sentence(tmp_path, capsys):
         assert said.startswith("rejected: ") and sentence in said and said.count("\n") == 1, (path, said)
         assert main(["verify", str(path), "--json"]) == 1
         assert json.loads(capsys.readouterr().out)["accepted"] is False
-        for program in (check, deep_check, rank_check):
+        for program in (check, deep_check, rank_check, width_check):
             assert program.main([str(path)]) == 1, path
             said = capsys.readouterr()
             assert said.out.startswith("rejected: ") and said.out.count("\n") == 1 and not said.err
@@ -295,7 +298,7 @@ def test_every_other_file_gets_one_sentence(tmp_path, capsys):
     for command in (["verify"], ["verify", "--json"]):
         assert main([*command, str(tmp_path / "folder")]) == 2
         assert "cannot be read (Is a directory)" in "".join(capsys.readouterr())
-    for program in (check, deep_check, rank_check):
+    for program in (check, deep_check, rank_check, width_check):
         assert program.main([str(tmp_path / "folder")]) == 2
         assert "Is a directory" in capsys.readouterr().err
     for kept in ("plane.cpcert", "cp_rank-rank.json"):

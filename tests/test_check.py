@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cpcert import InputError, Network, Problem, read_model, solve
+from cpcert.certificate.reading import read_claim
 from cpcert.cli import main
 from cpcert.formulations.duals import backpropagated_duals
 from cpcert.network import layer_features, loss_upper
@@ -226,8 +227,14 @@ def test_command(tmp_path, capsys):
     poor = tmp_path / "poor.safetensors"
     worse(read_model(solved["model"], p)).save(poor)
     better = tmp_path / "new" / "better.safetensors"
-    assert main(["check", str(poor), str(instance), "--json", "--improve", str(better)]) == 1
+    resting = tmp_path / "resting"
+    assert main(["check", str(poor), str(instance), "--json", "--improve", str(better), "--out", str(resting)]) == 1
     written = json.loads(capsys.readouterr().out)
+    # The verdict rests on a certificate with both sides: "suboptimal by at least δ" is true of the network given.
+    assert written == json.loads((resting / "small-check.json").read_text())
+    claim = read_claim(Path(written["certificate"]))
+    assert (claim.lower, claim.upper, claim.sha256) == (written["lower"], written["upper"], p.sha256)
+    assert claim.upper + written["suboptimality"]["lower"] <= exact_loss(p, read_model(poor, p))[0]
     assert written["verdict"] == "suboptimal"
     assert solved["lower"] <= written["improved"]["loss"] < written["loss"]
     assert Network.load(better).loss(p) == pytest.approx(written["improved"]["loss"], rel=1e-12)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import cpcert
+from cpcert.certificate import check
 from cpcert.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -339,6 +340,11 @@ def test_a_path_of_proven_intervals(small, tmp_path, capsys):
         assert less["lower"] <= less["upper"] < more["lower"] <= more["upper"]
         assert less["gap"] <= 1e-6 and less["status"] == "optimal"
     assert cpcert.Network.load(results[-1]["model"]).width == results[-1]["width"]
+    for result in results:  # each bound is that of a certificate
+        claim = check.check(Path(result["certificate"]).read_bytes())
+        assert (claim["lower"], claim["upper"], claim["sha256"]) == tuple(
+            result[k] for k in ("lower", "upper", "sha256")
+        )
     assert (tmp_path / "path" / "small-path.png").read_bytes()[:4] == b"\x89PNG"
     assert main(arguments[:-2]) == 0
     captured = capsys.readouterr()

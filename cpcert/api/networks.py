@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cpcert.api.given import Given, given, require_choice, require_integer, require_numbers
-from cpcert.api.solving import solve
+from cpcert.api.solving import solve, with_certificate
 from cpcert.certificate.reading import certified_interval
 from cpcert.errors import InputError
 from cpcert.formulations.forces import KINK_TOLERANCE, RCOND, ForcesOutcome, check_parameters, layer_forces
@@ -28,6 +28,7 @@ def check(
     gap: float | None = None,
     time_limit: float | None = None,
     improve: bool = False,
+    certify: bool = False,
     layers: Sequence[str] | str | None = None,
     callback: Callable[[Any], bool | None] | None = None,
     **problem: Any,
@@ -38,7 +39,8 @@ def check(
     with `layers`. X, y: the data it was trained on; `problem` has lam or weight_decay, loss, activation, …, or X is a Problem or an
     Instance. The penalty counts weights and biases alike: a network trained without it on the biases is judged by another loss.
     certificate: of this problem (a path, or what `certify` returned) instead of solving it, in time_limit seconds. gap: the relative
-    distance that counts as optimal (1e-6). improve: also add neurons that lower the loss and train on. callback: as in `solve`.
+    distance that counts as optimal (1e-6). improve: also add neurons that lower the loss and train on. certify: the verdict rests on
+    what a new certificate proves, `proof` of the outcome. callback: as in `solve`.
 
     The verdict of the outcome is optimal or suboptimal, both proven, or undecided. Raises InputError, naming what does not fit.
     """
@@ -47,7 +49,7 @@ def check(
     reading = read(model, what.problem, layers)
     network = reading.network
     require_checkable(what.problem, network)
-    lower, upper = None, None
+    lower, upper, proof, source = None, None, None, None
     if certificate is not None:
         source = Path(certificate) if isinstance(certificate, str | os.PathLike) else certificate
         lower, upper = certified_interval(source, what.problem)
@@ -55,6 +57,8 @@ def check(
         if what.problem.depth > 2:
             settings |= {"method": None, "warm_start": network}
         result = solve(what.problem, callback=callback, **settings)
+        if certify:
+            result, proof = with_certificate(result, settings["time_limit"])
         lower, upper = result.lower, result.upper
     found = check_network(what.problem, network, lower, upper, settings["gap"])
     improved = None
@@ -63,7 +67,10 @@ def check(
         after = check_network(what.problem, better, lower, upper, settings["gap"])
         improved = Improved(better, after.loss, after.verdict)
     notes = tuple(note for note in (reading.assumed, what.conversion) if note)
-    return CheckOutcome(what.problem.name, found, tuple(neuron_table(what.problem, network)), improved, notes=notes)
+    return CheckOutcome(
+        what.problem.name, found, tuple(neuron_table(what.problem, network)), improved, notes,
+        None if proof is None else proof.content, source if isinstance(source, Path) else None,
+    )  # fmt: skip
 
 
 def reduce(

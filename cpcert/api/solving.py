@@ -18,6 +18,7 @@ from cpcert.api.given import (
 )
 from cpcert.certificate import build
 from cpcert.certificate.build import Certificate
+from cpcert.certificate.downgrade import certified
 from cpcert.deep.bound.certificate import DeepCertificate
 from cpcert.deep.solve import DeepResult, solve_deep
 from cpcert.errors import InputError
@@ -33,9 +34,12 @@ from cpcert.report import PathOutcome, SolveOutcome
 from cpcert.status import Status
 from cpcert.width.answers import WidthOutcome
 from cpcert.width.bounds import width_bounds
+from cpcert.width.certificate import certified_width
 
 # The gap from which the width is bounded, unless a smaller one is asked for.
 WIDTH_GAP = 1e-9
+# A certificate is given so much time at least, however short that of the search is.
+LEAST_SECONDS = 10.0
 
 
 def solve(
@@ -128,14 +132,17 @@ def path(
     time_limit: float | None = None,
     max_iterations: int | None = None,
     seed: int | None = None,
+    certify: bool = False,
     callback: Callable[[SolveResult], object] | None = None,
     **problem: Any,
 ) -> PathOutcome:
     """Solve for one λ after another, each started from the network before: a proven interval, a gap and a width for each.
 
     lambdas: the values, in this order; by default `count` of them with a constant ratio from `largest` (ten times λ) down to
-    `smallest` (a hundredth of it). callback: called with each result. The rest as in `solve`; time_limit is for each λ. Ctrl-C ends
-    the path with what there is. Raises InputError, also for `interpolate`, which has no λ, and for depth ≥ 3.
+    `smallest` (a hundredth of it). certify: each result claims what its certificate proves, and `proofs` has these; writing and
+    checking one takes at most as long again as time_limit. callback: called with each result. The rest as in `solve`; time_limit
+    is for each λ. Ctrl-C ends the path with what there is. Raises InputError, also for `interpolate`, which has no λ, and for
+    depth ≥ 3.
     """
     what = given(X, y, problem, needs_lambda=lambdas is None)
     require_depth_two(what.problem, "path")
@@ -151,14 +158,30 @@ def path(
         raise InputError("lambdas: are given, so smallest and largest say nothing; leave these out")
     else:
         values = numbers_of("lambdas", lambdas)
-    results = []
-    for result in lambda_path(what.problem, values, **settings):
+    results: list[SolveResult] = []
+    proofs: list[Certificate | None] = []
+    for found in lambda_path(what.problem, values, **settings):
+        result, proof = (
+            certified(found, time.monotonic() + max(settings["time_limit"], LEAST_SECONDS))
+            if certify
+            else (found, None)
+        )
         results.append(result)
+        proofs.append(proof)
         if callback is not None:
             callback(result)
         if result.status == Status.INTERRUPTED:
             break
-    return PathOutcome(tuple(map(with_rank, results)))
+    return PathOutcome(tuple(map(with_rank, results)), tuple(proofs))
+
+
+def with_certificate(
+    result: SolveResult | DeepResult, seconds: float
+) -> tuple[SolveResult | DeepResult, Certificate | DeepCertificate | None]:
+    """The result as its certificate proves it, and the certificate: written and checked in about that time, or in ten seconds."""
+    if isinstance(result, DeepResult):  # a global one has it already
+        return result, result.certificate
+    return certified(result, time.monotonic() + max(seconds, LEAST_SECONDS))
 
 
 def with_rank(result: SolveResult) -> SolveOutcome:
@@ -179,13 +202,15 @@ def least_width(
     max_iterations: int | None = None,
     seed: int | None = None,
     tolerance: float | None = None,
+    certify: bool = False,
     callback: Callable[[TraceRecord], bool | None] | None = None,
     **problem: Any,
 ) -> WidthOutcome:
     """How many neurons does an optimal network need? Proven bounds of the least width whose loss is at most the proven upper bound.
 
     Solves first, to `gap` (1e-9, or that of the instance if it is smaller), in at most time_limit seconds, and has as many for the
-    width. tolerance: how far above the proven lower bound a loss may be, relatively, to count (the gap by default). The rest as in
+    width. tolerance: how far above the proven lower bound a loss may be, relatively, to count (the gap by default). certify: the
+    bounds are those that a certificate proves, `proof` of the outcome, for which there is the same time again. The rest as in
     `solve`. lower and upper are None where the solution proves nothing. Raises InputError; depth 2 only.
     """
     what = given(X, y, problem)
@@ -202,4 +227,7 @@ def least_width(
     bounds = width_bounds(
         what.problem, result, settings["time_limit"], settings["gap"] if tolerance is None else tolerance
     )
-    return WidthOutcome(what.problem.name, bounds, time.monotonic() - start, result)
+    proof = None
+    if certify:
+        bounds, proof = certified_width(what.problem, bounds, settings["time_limit"])
+    return WidthOutcome(what.problem.name, bounds, time.monotonic() - start, result, proof)

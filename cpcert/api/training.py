@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from cpcert.api.given import Given, given, is_number, numbers_of, plain
+from cpcert.api.solving import LEAST_SECONDS
+from cpcert.certificate.downgrade import certified
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.solve import solve
 from cpcert.instance import override_settings
@@ -155,16 +157,22 @@ def plateau_of(
     workers: Workers,
     watching: Callable[[Problem], AbstractContextManager[Any]],
     progress: Callable[[], AbstractContextManager[Progress]],
+    certify: bool = False,
 ) -> Plateau:
     """The curve of each λ of the sweep. watching, progress: with blocks that give the callback of `solve` for the problem with that
     λ, and what shows how the rest goes on."""
     start, curves, endings = time.monotonic(), [], []
     for lam in sweep.lambdas:
-        problem, solved = replace(sweep.problem, lam=lam), None
+        problem, solved, proof = replace(sweep.problem, lam=lam), None, None
         if problem.depth == 2:
             with watching(problem) as callback:
                 solved = solve(problem, callback=callback, workers=workers, **settings)
+            if certify:
+                solved, proof = certified(solved, time.monotonic() + max(settings["time_limit"], LEAST_SECONDS))
             endings.append(solved.status)
         with progress() as show:
-            curves.append(curve(problem, sweep.of(lam), solved, tolerance, settings["time_limit"], show))
+            floor = None if proof is None else proof.content
+            curves.append(
+                curve(problem, sweep.of(lam), solved, tolerance, settings["time_limit"], show, certify, floor)
+            )
     return Plateau(sweep, tuple(curves), tolerance, sweep.seconds + time.monotonic() - start, tuple(endings))

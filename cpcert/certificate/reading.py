@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.certificate import check, deep_check, rank_check
+from cpcert.certificate import check, deep_check, rank_check, width_check
 from cpcert.certificate.shares import checked
 from cpcert.certificate.stored import Stored
 from cpcert.errors import InputError
@@ -32,14 +32,18 @@ class ClaimKind(Spoken):
     NOT_IN_S = "not_in_S", "the {pair} is not in S"
     COPOSITIVE = "copositive", "the {matrix} is {strictly}copositive"
     NOT_COPOSITIVE = "not_copositive", "the {matrix} is not copositive"
+    LEAST_WIDTH = "least_width", "the least width of a network for {problem} with a loss of at most {loss!r} is"
 
 
 MINIMA = (ClaimKind.MINIMUM, ClaimKind.DEEP_MINIMUM)
+NUMBERS = (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA, ClaimKind.LEAST_WIDTH)
+# The checkers of certificates, by the first bytes of their files; proofs about matrices are JSON.
+CHECKERS = {module.MAGIC: module for module in (check, deep_check, width_check)}
 
 
 @dataclass(frozen=True, repr=False)
 class Claim(Outcome):
-    """What an accepted file proves. said: by its checker. lower, upper: of a minimum or a rank; None: not claimed."""
+    """What an accepted file proves. said: by its checker. lower, upper: of a minimum, a rank or a width; None: not claimed."""
 
     kind: ClaimKind
     said: dict[str, Any]
@@ -67,11 +71,12 @@ class Claim(Outcome):
         about = self.kind.sentence.format(
             problem=f"problem {(self.sha256 or '')[:16]}…",
             depth=self.said.get("depth"),
+            loss=self.said.get("loss"),
             matrix=f"matrix of order {order} in the file",
             pair=f"pair of order {order} in the file",
             strictly="strictly " if self.said.get("strictly") else "",
         )
-        if self.kind in (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA):
+        if self.kind in NUMBERS:
             return f"{about} at least {self.lower}" + ("" if self.upper is None else f", at most {self.upper}")
         if self.kind not in MINIMA:
             return about
@@ -83,8 +88,8 @@ class Claim(Outcome):
 
 
 def read_claim(path: Path, workers: Workers = HERE) -> Claim:
-    """What a certificate of `solve` (check.py, deep_check.py) or a proof about a matrix (rank_check.py) proves, as its
-    checker says it. workers: for the trees of check.py; the answer does not depend on them.
+    """What a certificate of `solve` or `width` (check.py, deep_check.py, width_check.py) or a proof about a matrix
+    (rank_check.py) proves, as its checker says it. workers: for the trees of check.py; the answer does not depend on them.
 
     Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
     file is read than its first bytes, if they are those of no kind.
@@ -94,9 +99,9 @@ def read_claim(path: Path, workers: Workers = HERE) -> Claim:
             if os.fstat(file.fileno()).st_size >= check.FILE_BYTES:
                 raise check.Rejected("the file is too long")
             content = file.read(1 << 12)
-            certificate = content.startswith((check.MAGIC, deep_check.MAGIC))
-            if not certificate and not content.lstrip().startswith(b"{"):
-                raise check.Rejected("it is neither a certificate of `solve` nor a proof in JSON")
+            checker = CHECKERS.get(content[: len(check.MAGIC)])
+            if checker is None and not content.lstrip().startswith(b"{"):
+                raise check.Rejected("it is neither a certificate nor a proof in JSON")
             content += file.read(check.FILE_BYTES - len(content))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -110,12 +115,11 @@ def claim_of(content: bytes, workers: Workers = HERE) -> Claim:
     if len(content) >= check.FILE_BYTES:
         raise check.Rejected("the file is too long")
     try:
-        if content.startswith(deep_check.MAGIC):
-            return Claim.of(deep_check.check(content))
         if content.startswith(check.MAGIC):
             return Claim.of(checked(content, workers))
-        return Claim.of(rank_check.check(content))
-    except (deep_check.Rejected, rank_check.Rejected) as error:
+        checker = next((one for magic, one in CHECKERS.items() if content.startswith(magic)), rank_check)
+        return Claim.of(checker.check(content))
+    except (deep_check.Rejected, width_check.Rejected, rank_check.Rejected) as error:
         raise check.Rejected(str(error)) from None
 
 

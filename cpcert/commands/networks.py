@@ -68,7 +68,8 @@ def check(
     as_json
         Print one JSON object instead of a sentence.
     out
-        Write the result into this folder.
+        Write the result into this folder, and without --certificate the certificate of the interval, NAME-check.cpcert, which
+        the verdict then rests on.
     """
     from cpcert.instance import load_instance
 
@@ -93,7 +94,7 @@ def check(
             callback = until_the_end.enter_context(_watching(problem))
         outcome = check_model(
             network, stated(loaded, problem), certificate=certificate, gap=gap, time_limit=time_limit,
-            improve=improve is not None, callback=callback,
+            improve=improve is not None, certify=out is not None, callback=callback,
         )  # fmt: skip
     found = outcome.result
     if improve is not None and outcome.improved is not None:

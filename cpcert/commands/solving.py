@@ -263,8 +263,8 @@ def verify(
 ) -> int:
     """Check a certificate in exact arithmetic and say what it proves.
 
-    The checkers are cpcert/certificate/check.py, deep_check.py for networks of depth 3 and more, and rank_check.py for
-    claims about matrices: each is one file that needs nothing but Python. Exit codes:
+    The checkers are cpcert/certificate/check.py, deep_check.py for networks of depth 3 and more, width_check.py for least
+    widths, and rank_check.py for claims about matrices: each is one file that needs nothing but Python. Exit codes:
     0  accepted: the claim is true
     1  rejected: the file proves nothing, and why
     2  the file cannot be read
@@ -272,7 +272,8 @@ def verify(
     Parameters
     ----------
     certificate
-        The certificate: NAME.cpcert of `solve`, or the proof (JSON) of `cprank`, `copositive`, `rank` or `bipartite`.
+        The certificate: NAME.cpcert of `solve`, NAME-width.cpcert of `width`, or the proof (JSON) of `cprank`, `copositive`,
+        `rank` or `bipartite`.
     instance
         An instance file: reject the certificate unless it is about exactly this problem.
     workers
@@ -338,7 +339,8 @@ def path(
     as_json
         Print one JSON object instead of a table.
     out
-        Write the result and the networks into this folder.
+        Write the result, and the network and the certificate of each lambda, into this folder. What is printed is then what
+        the certificates prove.
     gap
         The relative gap to prove (instead of solve.gap in the file).
     time_limit
@@ -367,8 +369,9 @@ def path(
     given = settings.model_dump(include={"gap", "time_limit", "max_iterations", "seed"})
     with naming_options("smallest", "largest", "count"):
         outcome = solve_path(
-            stated(loaded, problem), smallest=smallest, largest=largest, count=count, callback=show, **given
-        )
+            stated(loaded, problem), smallest=smallest, largest=largest, count=count, certify=out is not None, callback=show,
+            **given,
+        )  # fmt: skip
     results = outcome.results
 
     def save() -> PathOutcome:
@@ -394,10 +397,11 @@ def width(
     time_limit: float | None = None,
     max_iterations: int | None = None,
     seed: int | None = None,
+    certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
 ) -> int:
     """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
 
-    Solves the instance first. Exit codes:
+    Solves the instance first. What is proven goes into the certificate NAME-width.cpcert. Exit codes:
     0  the least width with a loss of at most the proven upper bound is known
     1  it lies between two bounds, or the gap is not proven
     2  the input is wrong
@@ -409,23 +413,26 @@ def width(
     as_json
         Print one JSON object instead of a sentence.
     out
-        Write the result and the network into this folder.
+        Write the result, the network and the certificate into this folder.
     gap
         The relative gap to prove first (1e-9, or solve.gap in the file if that is smaller).
     time_limit
-        Seconds to try for the solution, and as many for the width (instead of solve.time_limit; 60 by default).
+        Seconds to try for the solution, as many for the width, and as many for the certificate (instead of
+        solve.time_limit; 60 by default).
     max_iterations
         Frank-Wolfe iterations to try for the solution (instead of solve.max_iterations; 1000 by default).
     seed
         The seed of the heuristics (instead of solve.seed; 0 by default).
+    certificate
+        Write the certificate into the folder of --out or the current one. --no-certificate: do not.
     """
     from cpcert.instance import load_instance
 
     loaded = load_instance(instance)
     options: dict[str, Any] = {"gap": gap, "time_limit": time_limit, "max_iterations": max_iterations, "seed": seed}
     settings_from_options(loaded, **options)  # says what is wrong with them
-    if out is not None:
-        prepare_folder(out)
+    if out is not None or certificate:
+        prepare_folder(out or Path())
     problem = problem_of(loaded)
 
     from cpcert.api.solving import least_width
@@ -433,7 +440,7 @@ def width(
 
     announce_compilation()
     with running_trace(problem) as callback:
-        outcome = least_width(stated(loaded, problem), callback=callback, **options)
+        outcome = least_width(stated(loaded, problem), certify=certificate, callback=callback, **options)
     if outcome.bounds is None:
         print(f"cpcert: {outcome.sentence()}", file=sys.stderr)
         if as_json:
@@ -441,7 +448,7 @@ def width(
         return NO
 
     def save() -> WidthOutcome:
-        return outcome if out is None else outcome.write(out)
+        return outcome.write(out or Path(), everything=out is not None)
 
     exact = outcome.lower == outcome.upper and outcome.result.status == Status.OPTIMAL
     return deliver(DONE if exact else NO, outcome, as_json, save)

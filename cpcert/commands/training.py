@@ -181,7 +181,8 @@ def plateau(
     as_json
         Print one JSON object instead of a table.
     out
-        Write a table (CSV), the best network of each width and checkpoints into this folder.
+        Write a table (CSV), the best network of each width, checkpoints, and the certificates of the floors and of the least
+        widths into this folder. What is printed is then what the certificates prove.
     plot
         Draw the figure, into the folder of --out or the current one.
     """
@@ -201,7 +202,9 @@ def plateau(
             return NO
         if sweep.problem.depth == 2:
             announce_compilation()
-        outcome = plateau_of(sweep, settings.model_dump(), tolerance, crew, running_trace, _progress)
+        outcome = plateau_of(
+            sweep, settings.model_dump(), tolerance, crew, running_trace, _progress, certify=out is not None
+        )
 
     def save() -> Plateau:
         written = outcome if out is None else outcome.write(out)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cpcert.network import Network
 from cpcert.networks.verdict import CheckResult, DescentNeuron, NeuronRow, Verdict
 from cpcert.outcomes import Outcome
-from cpcert.output import write_json
+from cpcert.output import write_file, write_json
 from cpcert.printing import about, at_most, finite, or_dash, plural, rounded_down, rounded_up
 
 
@@ -37,13 +37,16 @@ class Improved:
 @dataclass(frozen=True, eq=False, repr=False)
 class CheckOutcome(Outcome):
     """The verdict about the network of an instance, the table of its neurons, and a better network, if that was asked for. notes:
-    what had to be assumed, for people."""
+    what had to be assumed, for people. proof: a new certificate of the interval that the verdict rests on; certificate: its file,
+    or the one that was given."""
 
     instance: str
     result: CheckResult
     neurons: tuple[NeuronRow, ...]
     improved: Improved | None = None
     notes: tuple[str, ...] = ()
+    proof: bytes | None = None
+    certificate: Path | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -64,6 +67,7 @@ class CheckOutcome(Outcome):
             "descent_neuron": None if result.descent is None else _descent(result.descent),
             "layers": [{"layer": k, **asdict(layer)} for k, layer in enumerate(result.layers, start=1)],
             "neurons": [asdict(neuron) for neuron in self.neurons],
+            "certificate": None if self.certificate is None else str(self.certificate),
         }
         return written if improved is None else written | {"improved": improved.as_json()}
 
@@ -91,9 +95,16 @@ class CheckOutcome(Outcome):
         return "\n".join([line, *self.notes])
 
     def write(self, folder: Path) -> CheckOutcome:
-        """Write NAME-check.json. Raises OSError when the disk refuses."""
-        write_json(folder / f"{self.instance}-check.json", self.as_json())
-        return self
+        """Write NAME-check.json, and NAME-check.cpcert if there is a new certificate; returns the outcome with its path.
+
+        Raises OSError when the disk refuses.
+        """
+        written = self
+        if self.proof is not None:
+            written = replace(self, certificate=folder / f"{self.instance}-check.cpcert")
+            write_file(folder / f"{self.instance}-check.cpcert", self.proof)
+        write_json(folder / f"{self.instance}-check.json", written.as_json())
+        return written
 
 
 def _descent(found: DescentNeuron) -> dict[str, Any]:

@@ -17,15 +17,14 @@ import numpy as np
 
 from cpcert import __version__
 from cpcert.activations import Activation
-from cpcert.certificate import check, deep_check
-from cpcert.certificate.reading import MINIMA, Claim, ClaimKind, read_claim
+from cpcert.certificate import check
+from cpcert.certificate.reading import CHECKERS, MINIMA, Claim, ClaimKind, read_claim
 from cpcert.losses import LOSSES
 from cpcert.network import Network
 from cpcert.pages import pictures
 from cpcert.pages.leaves import leaf_depths
 from cpcert.printing import about, enclosure, rounded_up, whole
 
-CHECKERS = {ClaimKind.MINIMUM: "check.py", ClaimKind.INFEASIBLE: "check.py", ClaimKind.DEEP_MINIMUM: "deep_check.py"}
 MOST_NEURONS, MOST_FEATURES, MOST_ORDER = 200, 12, 24
 PROOFS = {
     "spectral": "products of norms",
@@ -56,8 +55,8 @@ def certificate_page(path: Path) -> str:
     content = path.read_bytes()
     sections = [Section("What is proven", _claim(claim))]
     created_by = None
-    if claim.kind in CHECKERS:
-        module = deep_check if claim.kind == ClaimKind.DEEP_MINIMUM else check
+    module = CHECKERS.get(content[: len(check.MAGIC)])
+    if module is not None:
         header, arrays = module.parse(content)
         created_by = header["created_by"]
         sections += _solution(claim, header, arrays)
@@ -156,14 +155,14 @@ def _count(number: int, what: str) -> str:
 
 def _network(header: dict[str, Any], arrays: dict[str, Any], activation: Activation) -> Network | None:
     problem, upper = header["problem"], header.get("upper")
-    if upper is None:
+    if upper is None and not header.get("network"):
         return None
     bias = int(problem["beta"] != 0.0)
     if problem["depth"] == 2:
         columns = problem["n0"] + bias
         widths = [len(arrays["W1"]) // columns if columns else 0]
     else:
-        widths = list(upper["widths"])
+        widths = list(header["upper"]["widths"])
     sizes = [problem["n0"], *widths, problem["m"]]
     weights = [
         np.asarray(arrays[f"W{layer}"], dtype=float).reshape(sizes[layer], sizes[layer - 1] + bias)
@@ -284,7 +283,8 @@ def _matrices(claim: dict[str, Any]) -> list[Section]:
 
 
 def _verification(claim: Claim, name: str, content: bytes, created_by: str | None) -> str:
-    checker = CHECKERS.get(claim.kind, "rank_check.py")
+    module = CHECKERS.get(content[: len(check.MAGIC)])
+    checker = "rank_check.py" if module is None else f"{module.__name__.rpartition('.')[2]}.py"
     commands = (
         f"cpcert verify {name}\npython {checker} {name}        # the checker alone: one file, Python and nothing else"
     )

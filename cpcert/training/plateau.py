@@ -19,12 +19,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpcert.network import loss_upper
 from cpcert.outcomes import Outcome, Spoken
+from cpcert.output import write_file
 from cpcert.printing import enclosure, whole
 from cpcert.problem import Problem
 from cpcert.status import Status
@@ -63,7 +64,8 @@ class Verdict:
 @dataclass(frozen=True, eq=False)
 class Curve:
     """All about one λ. lower, upper: proven or None. floor: what the target is measured from. observed: a width or None.
-    proven: (lower, upper) bounds of the least width that reaches the target, or None."""
+    proven: (lower, upper) bounds of the least width that reaches the target, or None. proofs: the certificates of both
+    ("floor", "width"), as far as there are any; certificates: their files, once they are written."""
 
     lam: float
     results: list[Result]
@@ -74,6 +76,8 @@ class Curve:
     observed: int | None
     proven: tuple[int, int] | None
     note: str
+    proofs: dict[str, bytes] = field(default_factory=dict)
+    certificates: dict[str, str] = field(default_factory=dict)
 
     def count(self, kind: TrialKind) -> int:
         """How many trainings came to this."""
@@ -87,12 +91,16 @@ def curve(
     tolerance: float,
     seconds: float,
     progress: Callable[[float, str], None],
+    certificates: bool = False,
+    floor_proof: bytes | None = None,
 ) -> Curve:
     """The curve of the results of one λ, which is that of `problem`. solved: of `solve`, None for depth ≥ 3.
 
+    With `certificates` the bounds of the width are those that a certificate proves. floor_proof: the certificate of `solved`.
+
     `seconds` each, about: to bound the width, to examine failed trials, and to add neurons to them, the best first.
     """
-    results = list(results)
+    results, proofs = list(results), {} if floor_proof is None else {"floor": floor_proof}
     lower, upper = (None, None) if solved is None else (solved.lower, solved.upper)
     floor = min(result.loss for result in results) if upper is None or not math.isfinite(upper) else upper
     target = floor + tolerance * abs(floor)
@@ -103,14 +111,23 @@ def curve(
         from cpcert.width.bounds import width_bounds
 
         bounds = width_bounds(problem, replace(solved, upper=target), seconds)
-        widths = [result.trial.width for result in reached if loss_upper(result.network, problem) <= target]
+        networks = [(result.trial.width, result.network) for result in reached]
+        networks = [(width, network) for width, network in networks if loss_upper(network, problem) <= target]
         if bounds.loss <= target:
-            widths.append(bounds.upper)
-        if widths:
-            proven = (bounds.lower, min(widths))
+            networks.append((bounds.upper, bounds.network))
+        if networks:
+            narrowest, network = min(networks, key=lambda pair: pair[0])
+            if certificates:
+                from cpcert.width.certificate import certified_width
+
+                bounds, width_proof = certified_width(
+                    problem, replace(bounds, upper=narrowest, network=network, loss=target), seconds
+                )
+                proofs |= {} if width_proof is None else {"width": width_proof.content}
+            proven = (bounds.lower, narrowest)
         note = bounds.note
     return Curve(problem.lam, results, _verdicts(problem, results, target, seconds, progress), lower, upper, target,
-                 observed, proven, note)  # fmt: skip
+                 observed, proven, note, proofs)  # fmt: skip
 
 
 def _verdicts(
@@ -204,9 +221,17 @@ class Plateau(Outcome):
         return "\n".join([*lines, f"{device_name(self.sweep.device)}, {self.seconds:.1f} s{ended}"])
 
     def write(self, folder: Path) -> Plateau:
-        """Write the best network of each width, NAME-plateau.csv and NAME-plateau.json. Raises OSError when the disk refuses."""
+        """Write the best network of each width, NAME-plateau.csv, NAME-plateau.json, and for each λ the certificates
+        NAME-plateau-0-floor.cpcert and NAME-plateau-0-width.cpcert, …, that the JSON names. Raises OSError when the disk refuses.
+        """
         stem = f"{self.sweep.problem.name}-plateau"
-        written = replace(self, sweep=self.sweep.with_models(folder, stem))
+        curves = []
+        for k, one in enumerate(self.curves):
+            files = {what: folder / f"{stem}-{k}-{what}.cpcert" for what in one.proofs}
+            for what, path in files.items():
+                write_file(path, one.proofs[what])
+            curves.append(replace(one, certificates={what: str(path) for what, path in files.items()}))
+        written = replace(self, sweep=self.sweep.with_models(folder, stem), curves=tuple(curves))
         write_tables(written.as_json(), folder, stem)
         return written
 
@@ -221,6 +246,7 @@ def _curve_object(one: Curve) -> dict[str, Any]:
         "plateau_start": {"observed": one.observed, "proven": proven},
         "trials": {kind: one.count(kind) for kind in TrialKind},
         "note": one.note or None,
+        "certificates": one.certificates,
     }
 
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cpcert.frank_wolfe.solve import SolveResult
 from cpcert.network import Network
 from cpcert.outcomes import Outcome
-from cpcert.output import write_json
+from cpcert.output import write_file, write_json
 from cpcert.printing import rounded_up, whole
 from cpcert.width.bounds import WidthBounds, WidthProof
+
+if TYPE_CHECKING:
+    from cpcert.width.certificate import WidthCertificate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WidthOutcome(Outcome):
-    """The bounds for an instance (None: nothing is proven about it), the result of `solve` that they start from, and the file of the
-    network that has `upper` neurons, if it was written."""
+    """The bounds for an instance (None: nothing is proven about it), the result of `solve` that they start from, the certificate, and
+    the files of the network that has `upper` neurons and of the certificate, if they were written."""
 
     instance: str
     bounds: WidthBounds | None
     seconds: float
     result: SolveResult
+    proof: WidthCertificate | None = None
     model: Path | None = None
+    certificate: Path | None = None
 
     @property
     def lower(self) -> int | None:
@@ -60,6 +65,7 @@ class WidthOutcome(Outcome):
             "note": bounds.note or None,
             "seconds": self.seconds,
             **({} if self.model is None else {"model": str(self.model)}),
+            **({} if self.certificate is None else {"certificate": str(self.certificate)}),
         }
 
     def sentence(self) -> str:
@@ -86,12 +92,20 @@ class WidthOutcome(Outcome):
             f"lower: {proof}{note}"
         )
 
-    def write(self, folder: Path) -> WidthOutcome:
-        """Write NAME.safetensors and NAME-width.json; returns the outcome with the path. Raises OSError when the disk refuses."""
-        model = None
-        if self.network is not None:
-            model = folder / f"{self.instance}.safetensors"
-            self.network.save(model)
-        written = replace(self, model=model)
-        write_json(folder / f"{self.instance}-width.json", written.as_json())
+    def write(self, folder: Path, *, everything: bool = True) -> WidthOutcome:
+        """Write NAME-width.cpcert (if there is a certificate), and if `everything` NAME.safetensors and NAME-width.json.
+
+        Returns the outcome with the paths. Raises OSError when the disk refuses.
+        """
+        written = self
+        if self.proof is not None:
+            path = folder / f"{self.instance}-width.cpcert"
+            write_file(path, self.proof.content)
+            written = replace(written, certificate=path)
+        if everything:
+            if self.network is not None:
+                model = folder / f"{self.instance}.safetensors"
+                self.network.save(model)
+                written = replace(written, model=model)
+            write_json(folder / f"{self.instance}-width.json", written.as_json())
         return written

@@ -44,6 +44,7 @@ from cpcert.oracle.spectral import operator_norm
 from cpcert.problem import Problem
 from cpcert.rounding import EPS
 from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
+from cpcert.width.hitting import smallest_hitting_set
 
 ROUNDS = 20
 # Relative excess of the best loss on the allowed arcs over U below which no proof is expected, and its growth by round.
@@ -56,8 +57,6 @@ CONTACT = 1.0 - 1e-4
 STARTS = 200
 # Nodes that the oracle on one cap may cost.
 CAP_NODES = 50_000
-# Nodes of one search for a hitting set.
-HITTING_NODES = 100_000
 # Of (3) and of the products it is computed from, relative; far above their rounding.
 RANK_ALLOWANCE = 1e-11
 
@@ -68,12 +67,14 @@ class WidthProof(StrEnum):
     CAPS, RANK, NONE = "caps", "rank", "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Needed:
-    """Every network with a loss ≤ U has a neuron in one of these caps (numbers); without, the loss is at least lower > U."""
+    """Every network with a loss ≤ U has a neuron in one of these caps (numbers); without, the loss is at least lower > U, by the
+    dual point G (m, N)."""
 
     caps: tuple[int, ...]
     lower: float
+    G: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,14 @@ def _narrower(
 # -- needed sets of caps -----------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Without:
+    """A proven lower bound > U of the loss of networks without neurons in some caps, and its dual point G (m, N)."""
+
+    lower: float
+    G: np.ndarray
+
+
 class _Search:
     """The search for needed sets of caps (bit sets); run() returns the bound (2) and the sets.
 
@@ -190,7 +199,7 @@ class _Search:
         self, problem: Problem, space: Coordinates, caps: Arcs | Cones | None, upper: float, deadline: float
     ) -> None:
         self.problem, self.space, self.caps, self.upper, self.deadline = problem, space, caps, upper, deadline
-        self.needed: list[tuple[int, float]] = []
+        self.needed: list[tuple[int, Without]] = []
         self.complete = False
         self.best: Neurons | None = None
         self.pool = np.zeros((0, space.points.shape[1] if caps is None else caps.points.shape[1]))
@@ -201,8 +210,8 @@ class _Search:
             self._collect(count)
         except KeyboardInterrupt:
             self.complete = False
-        sets = [(tuple(k for k in range(count) if s >> k & 1), loss) for s, loss in self.needed]
-        return smallest_hitting_set(self._sets())[0], tuple(Needed(*each) for each in sets)
+        sets = [(tuple(k for k in range(count) if s >> k & 1), without) for s, without in self.needed]
+        return smallest_hitting_set(self._sets())[0], tuple(Needed(caps, one.lower, one.G) for caps, one in sets)
 
     def _sets(self) -> list[int]:
         return [s for s, _ in self.needed]
@@ -239,7 +248,7 @@ class _Search:
                     groups += [group[: len(group) // 2], group[len(group) // 2 :]]
             self.needed.append((every & ~allowed, loss))
 
-    def lower_within(self, allowed: int, impatience: float = IMPATIENCE) -> tuple[float | None, Neurons | None]:
+    def lower_within(self, allowed: int, impatience: float = IMPATIENCE) -> tuple[Without | None, Neurons | None]:
         """(a proven lower bound > U of the loss of networks with neurons in the caps of the bit set `allowed` only, or None;
         the neurons of the best network found there, or None)."""
         problem, caps = self.problem, self.caps
@@ -273,7 +282,7 @@ class _Search:
             W, self.pool = np.concatenate([W, new]), np.concatenate([self.pool, new])
         return None, best
 
-    def _bound(self, G: np.ndarray, bound: float) -> float | None:
+    def _bound(self, G: np.ndarray, bound: float) -> Without | None:
         """D(sG) of (1) if it exceeds U; bound: of ‖Gσ(X̂ᵀw)‖ for the unit w in the coordinates that are allowed."""
         problem, space = self.problem, self.space
         bound = space.upper_bound(bound, G, problem.activation.lipschitz)
@@ -283,47 +292,7 @@ class _Search:
         if not math.isfinite(bound):
             return None
         value = dual_lower_bound(problem, G, bound, "caps", None, None).value
-        return value if value > self.upper else None
-
-
-def smallest_hitting_set(sets: list[int], at_least: int = 0) -> tuple[int, int | None]:
-    """(size, hitting): a smallest bit set that meets every one of `sets`, none of them empty, whose size is at least `at_least`.
-
-    By iterated deepening, complete; when nodes run out, (a proven lower bound of the size, None).
-    """
-    nodes = HITTING_NODES
-
-    def search(chosen: int, banned: int, left: int) -> int | None:
-        nonlocal nodes
-        nodes -= 1
-        rest = sorted((s & ~banned for s in sets if not s & chosen), key=int.bit_count)
-        if not rest:
-            return chosen
-        apart, count = 0, 0
-        for s in rest:
-            if not s & apart:
-                apart |= s
-                count += 1
-        if count > left or not rest[0] or nodes < 0:
-            return None
-        first = rest[0]
-        while first:
-            bit = first & -first
-            first ^= bit
-            found = search(chosen | bit, banned, left - 1)
-            if found is not None:
-                return found
-            banned |= bit  # from here on sets without it
-        return None
-
-    size = at_least
-    while True:
-        found = search(0, 0, size)
-        if nodes < 0:
-            return size, found
-        if found is not None:
-            return size, found
-        size += 1
+        return Without(value, G) if value > self.upper else None
 
 
 # -- rank --------------------------------------------------------------------------------------------------------------

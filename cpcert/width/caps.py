@@ -42,8 +42,8 @@ MOST_CONES = 60
 OPPOSITE = 0.2
 # Arcs of an angle up to this (radians) are one step, longer ones several.
 STEP = 1.5
-# Sites are multiples of this.
-GRID = 2.0**-20
+# Sites are multiples of 2^−GRID; on the circle, where they may be close, of 2^−ARC_GRID.
+GRID, ARC_GRID = 20, 40
 # M_j‖h_j‖ of (2) as a multiple of Σ|κ_i|‖x_i‖ + ‖c‖, the largest slope of f.
 PENALTY = 4.0
 # Random starts of the local search in each cap, after a proof has failed, and the steps of each with several outputs.
@@ -75,12 +75,15 @@ class Peaks:
 @dataclass(frozen=True, eq=False)
 class Arcs:
     """A division of the circle: steps from cuts[j] to cuts[j + 1] (the last back to the first), counterclockwise, each less than
-    a half turn, once around; arc[j] is the number of the arc that step j belongs to."""
+    a half turn, once around; arc[j] is the number of the arc that step j belongs to. The arcs are the caps (1) of the `sites`
+    (K, 2), multiples of 2^−fine, and their ends have a_kᵀw = a_{k+1}ᵀw exactly."""
 
     points: np.ndarray
     activation: Activation
     cuts: np.ndarray
     arc: np.ndarray
+    sites: np.ndarray
+    fine: int = ARC_GRID
 
     @property
     def count(self) -> int:
@@ -95,6 +98,7 @@ class Arcs:
     def starts(self, allowed: int) -> np.ndarray:
         """Directions (k, 2) to start from: the ends and the middle of each allowed step."""
         first, last = self.steps(allowed)
+        first, last = (ends / np.linalg.norm(ends, axis=1, keepdims=True) for ends in (first, last))
         W = np.concatenate([first, last, first + last])
         return W / np.linalg.norm(W, axis=1, keepdims=True)
 
@@ -140,11 +144,18 @@ def arcs(points: np.ndarray, activation: Activation, directions: np.ndarray) -> 
 
 def arcs_around(points: np.ndarray, activation: Activation, angles: np.ndarray) -> Arcs | None:
     """Arcs around two or more different sorted angles, cut half way; points (N, 2)."""
+    sites = np.ldexp(np.rint(np.ldexp(np.column_stack([np.cos(angles), np.sin(angles)]), ARC_GRID)), -ARC_GRID)
+    onward = np.roll(sites, -1, axis=0) - sites
+    borders = np.column_stack([onward[:, 1], -onward[:, 0]])  # exact: from arc k to arc k + 1
     ends = 0.5 * (angles + np.append(angles[1:], angles[0] + 2.0 * math.pi))
     starts = np.append(ends[-1] - 2.0 * math.pi, ends[:-1])
-    steps = [max(1, math.ceil((end - start) / STEP)) for start, end in zip(starts, ends, strict=True)]
-    angle = np.concatenate([np.linspace(a, b, k, endpoint=False) for a, b, k in zip(starts, ends, steps, strict=True)])
-    cuts = np.column_stack([np.cos(angle), np.sin(angle)])
+    pieces, steps = [], []
+    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        count = max(1, math.ceil((end - start) / STEP))
+        inner = start + (end - start) * np.arange(1, count) / count
+        pieces += [borders[k - 1 : k] if k else borders[-1:], np.column_stack([np.cos(inner), np.sin(inner)])]
+        steps.append(count)
+    cuts = np.concatenate(pieces)
     following = np.roll(cuts, -1, axis=0)
     # Each step turns left by less than π, exactly; so they add up to a multiple of 2π, and by their computed sum to 2π itself.
     left = all(cross_signs(a, b[np.newaxis])[0] > 0 for a, b in zip(cuts, following, strict=True))
@@ -152,7 +163,7 @@ def arcs_around(points: np.ndarray, activation: Activation, angles: np.ndarray) 
     turn = float(np.arctan2(cross, np.einsum("ck,ck->c", cuts, following)).sum())
     if not left or abs(turn - 2.0 * math.pi) > 0.1:
         return None
-    return Arcs(points, activation, cuts, np.repeat(np.arange(len(angles)), steps))
+    return Arcs(points, activation, cuts, np.repeat(np.arange(len(angles)), steps), sites)
 
 
 # -- cones -------------------------------------------------------------------------------------------------------------
@@ -165,6 +176,7 @@ class Cones:
     points: np.ndarray
     activation: Activation
     sites: np.ndarray
+    fine: int = GRID
     _normals: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -335,7 +347,7 @@ def cones(points: np.ndarray, activation: Activation, directions: np.ndarray) ->
             kept.append(w)
     if not 2 <= len(kept) <= MOST_CONES:
         return None
-    sites = np.rint(np.array(kept) / GRID) * GRID
+    sites = np.ldexp(np.rint(np.ldexp(np.array(kept), GRID)), -GRID)
     return Cones(points, activation, sites)
 
 

@@ -1,0 +1,254 @@
+"""From needed sets of caps (bounds.py) to a certificate of the least width: the numbers of WIDTH.md, believed only after the check.
+
+Everything exact is computed by the checker's own functions, and the whole file is checked before it is returned. A set whose tree
+is not found, or not accepted, is left out; what the others prove is claimed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from cpcert import __version__
+from cpcert.certificate import check, file, width_check
+from cpcert.certificate.file import problem_header
+from cpcert.frank_wolfe.bounds import best_scale, needed_oracle_bound
+from cpcert.oracle.coordinates import Coordinates, coordinates
+from cpcert.problem import Problem
+from cpcert.rounding import round_down
+from cpcert.width.bounds import Needed, WidthBounds, WidthProof
+from cpcert.width.cover import COVERED, cover
+from cpcert.width.hitting import refutation, smallest_hitting_set
+
+# How far above U, relatively, the dual value of a set is aimed, the bound of the oracle being as large as that allows.
+AIMS = (1e-12, 1e-10, 1e-8, 1e-6)
+# The frame's rounding to integers may add 2^−FRAME of the bound.
+FRAME = 36
+# Cones of one tree at most, and how many of them a second allows for.
+CONES, CONES_PER_SECOND = 300_000, 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class WidthCertificate:
+    """A certificate that the checker accepts. content: the file; lower ≤ w(U) ≤ upper (None: not claimed)."""
+
+    content: bytes
+    lower: int
+    upper: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Proof:
+    """A needed set as the file has it."""
+
+    caps: tuple[int, ...]
+    entry: dict[str, Any]
+    G: np.ndarray
+    streams: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.inf) -> WidthCertificate | None:
+    """The certificate of what bounds.needed and bounds.network prove about w(U), U = bounds.loss.
+
+    Of the sets, those that a refutation of fewer neurons needs; where one cannot be proven in time, the bound of the others. None for
+    `interpolate`, or if nothing can be certified.
+    """
+    if problem.loss.is_constraint:
+        return None
+    deadline = time.monotonic() + seconds
+    space = coordinates(problem.X_tilde)
+    arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
+    header = {
+        "claim": "least_width",
+        "created_by": f"cpcert {__version__}",
+        "problem": problem_header(problem),
+        "loss": bounds.loss,
+    }
+    exact = width_check.Problem(header["problem"], as_arrays(arrays))
+    weights = {"W1": bounds.network.weights[0].ravel(), "W2": bounds.network.weights[1].ravel()}
+    try:
+        upper = width_check.network_loss(exact, as_arrays(weights))[0] <= Fraction(bounds.loss)
+    except width_check.Rejected:
+        upper = False
+    arrays |= weights if upper else {}
+    wrapped = space.points.shape[1] < problem.n
+    if wrapped:
+        arrays |= {"basis": space.basis.ravel(), "coordinates": space.points.ravel()}
+    sites = _sites(bounds, space.points.shape[1])
+    proofs: dict[tuple[int, ...], _Proof] = {}
+    usable = list(bounds.needed)
+    while True:
+        sets = [sum(1 << k for k in needed.caps) for needed in usable]
+        least = smallest_hitting_set(sets)[0]
+        used, stream = refutation(sets, least)
+        failed = []
+        for place in used:
+            needed = usable[place]
+            if needed.caps not in proofs:
+                proof = _prove(problem, exact, space, bounds.loss, needed, sites, deadline)
+                if proof is None:
+                    failed.append(needed)
+                else:
+                    proofs[needed.caps] = proof
+        if not failed:
+            break
+        usable = [needed for needed in usable if needed not in failed]
+    chosen = [proofs[usable[place].caps] for place in used]
+    columns = zip(*(proof.streams for proof in chosen), strict=True) if chosen else ([], [], [])
+    arrays |= {
+        "sites": sites.ravel(),
+        "G": np.concatenate([np.zeros(0), *(proof.G.ravel() for proof in chosen)]),
+        **{
+            name: np.concatenate([np.zeros(0, np.int64), *parts])
+            for name, parts in zip(("proof", "theta", "mu"), columns, strict=True)
+        },
+        "hitting": np.array([least, *stream], np.int64),
+    }
+    header |= {"network": upper, "coordinates": wrapped, "needed": [proof.entry for proof in chosen]}
+    content = write(header, arrays)
+    try:
+        said = width_check.check(content)
+    except width_check.Rejected:
+        return None
+    return WidthCertificate(content, said["lower"], said["upper"])
+
+
+def certified_width(
+    problem: Problem, bounds: WidthBounds, seconds: float = math.inf
+) -> tuple[WidthBounds, WidthCertificate | None]:
+    """The bounds that the certificate proves, and the certificate; without one, those of the search, which say so.
+
+    A bound by rank (bounds.py, (3)) is not in the certificate; it stays, and that is said.
+    """
+    if problem.loss.is_constraint:
+        return bounds, None
+    try:
+        found = certify_width(problem, bounds, seconds)
+    except KeyboardInterrupt:
+        found = None
+    notes = [bounds.note] if bounds.note else []
+    if found is None:
+        notes.append("no certificate was written, the bounds are proven by the search alone")
+        return replace(bounds, note="; ".join(notes)), None
+    lower = bounds.lower
+    if found.lower < lower and bounds.proof is WidthProof.RANK:
+        notes.append(f"the certificate proves a width of at least {found.lower}, the search alone the bound by rank")
+    elif found.lower < lower:
+        notes.append(f"the search proved a width of at least {lower}, the certificate proves less")
+        lower = found.lower
+    proof = bounds.proof if lower else WidthProof.NONE
+    return replace(bounds, lower=lower, proof=proof, note="; ".join(notes)), found
+
+
+def write(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
+    """The bytes of a certificate."""
+    content = file.write(header, arrays)
+    return width_check.MAGIC + content[len(check.MAGIC) :]
+
+
+def as_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Arrays as the checker reads them."""
+    return width_check.parse(write({}, arrays))[1]
+
+
+def _sites(bounds: WidthBounds, r: int) -> np.ndarray:
+    """The sites as integers (K, r); one cap of all directions without a division."""
+    if bounds.caps is None:
+        return np.ones((1, r), np.int64)
+    return np.ldexp(bounds.caps.sites[:, :r], bounds.caps.fine).astype(np.int64)
+
+
+def _prove(
+    problem: Problem,
+    exact: width_check.Problem,
+    space: Coordinates,
+    U: float,
+    needed: Needed,
+    sites: np.ndarray,
+    deadline: float,
+) -> _Proof | None:
+    """The tree of one needed set, accepted by the checker; None if there is none."""
+    flat = needed.G.ravel()
+    G, g = width_check.matrix(flat.tolist(), problem.m, problem.N, "G")
+    G = problem.loss.exact_dual(G)
+    for aim in AIMS:
+        bound = needed_oracle_bound(problem, needed.G, U + aim * abs(U))
+        if bound == 0.0:
+            return None
+        scale = best_scale(problem, needed.G, round_down(2 * Fraction(problem.lam) / Fraction(bound)))
+        try:
+            if width_check.dual_value(exact, G, g, Fraction(scale)) > Fraction(U):
+                break
+        except width_check.Rejected:
+            continue
+    else:
+        return None
+    wrapped = space.points.shape[1] < problem.n
+    inner = _inside(problem, space, needed.G, bound) if wrapped else bound
+    if inner <= 0.0:
+        return None
+    bits = _bits(problem, space.points, needed.G, inner)
+    entry = {"caps": list(needed.caps), "scale": scale, "bound": bound, "inner": inner, "bits": bits}
+    points = as_arrays({"points": space.points.ravel()})["points"]
+    rows, x = width_check.matrix(points, problem.N, space.points.shape[1], "points")
+    if not wrapped:
+        rows, x = exact.X, exact.x
+    try:
+        frame = width_check.Frame(exact, width_check.Space(rows, x), G, g, Fraction(inner), bits)
+    except width_check.Rejected:
+        return None
+    chosen = np.zeros(len(sites), bool)
+    chosen[list(needed.caps)] = True
+    numbers = _floats(frame, space.points.shape[1])
+    parts = []
+    for sign in (1.0, -1.0) if problem.m == 1 else (1.0,):
+        left = min(CONES / CONES_PER_SECOND, deadline - time.monotonic())
+        if left <= 0.0:
+            return None
+        x_hat, h_hat, L_hat, u_hat = numbers
+        ended, *streams = cover(
+            x_hat, sign * h_hat, sign * L_hat, u_hat, sites.astype(float), chosen, int(left * CONES_PER_SECOND)
+        )
+        if ended != COVERED:
+            return None
+        parts.append(streams)
+    proof, theta, mu = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Proof(needed.caps, entry, needed.G, (proof, theta, mu))
+
+
+def _inside(problem: Problem, space: Coordinates, G: np.ndarray, bound: float) -> float:
+    """The largest bound for x̂_i from which `bound` follows for the points themselves."""
+    rest = float(np.linalg.norm(G, axis=0) @ space.residual) * problem.activation.lipschitz * (1.0 + 1e-9)
+    return (bound - rest) / space.stretch * (1.0 - 2.0**-48)
+
+
+def _bits(problem: Problem, points: np.ndarray, G: np.ndarray, bound: float) -> list[int]:
+    """[p, q] of a frame whose rounding adds about 2^−FRAME of the bound."""
+    N, r = points.shape
+    m = len(G)
+    h = np.linalg.norm(problem.activation.kink * G, axis=0)
+    if m == 1:
+        return [FRAME + _exponent(N * math.sqrt(r) / bound), 0]
+    sizes = np.ldexp(h, np.frexp(np.abs(points).max(axis=1))[1])
+    return [
+        FRAME + _exponent(float(sizes.sum()) * math.sqrt(r) / bound),
+        FRAME + _exponent(N * math.sqrt(r * m) / bound),
+    ]
+
+
+def _exponent(value: float) -> int:
+    return math.frexp(value)[1] if 0.0 < value < math.inf else 0
+
+
+def _floats(frame: width_check.Frame, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """The frame's points (n, r), weights (n, m), linear part (m, r) and bound as floats, the bound being 1."""
+    unit = max(math.frexp(float(frame.bound))[1], 1)
+    points = np.array([[float(v) for v in row] for row in frame.points], float).reshape(-1, r)
+    weights = np.array([[float(v) for v in row] for row in frame.weights], float).reshape(-1, frame.m)
+    linear = np.array([[float(v) for v in row] for row in frame.linear], float)
+    return np.ldexp(points, -unit), weights, np.ldexp(linear, -unit), math.ldexp(float(frame.bound), -unit)

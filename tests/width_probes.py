@@ -1,0 +1,260 @@
+"""Numbers that the functions of width_check.py compute, for mutants of it: each probe takes the module and gives what it saw.
+
+What they must be is tested in test_width_certificate.py; here they are compared with those of the module itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from fractions import Fraction
+from math import isqrt
+from types import SimpleNamespace
+from typing import Any
+
+from hostile_files import problem_of
+from width_files import KEPT, by_hand, false_files, floats, hostile_files, integers
+
+# Where a file is only made to cost much, the first steps are enough.
+WORK = 2 * 10**8
+
+
+def answer(m, content: bytes, work: int = 1 << 60) -> tuple[Any, ...]:
+    """What a check says, and what is left of a budget."""
+    budget = m.Budget(work, 1 << 40)
+    token = m.BUDGET.set(budget)
+    try:
+        said = m._claim(content)
+    except m.Rejected as error:
+        said = str(error)
+    except StopIteration:
+        said = "cut off"
+    finally:
+        m.BUDGET.reset(token)
+    return said, budget.work, budget.memory
+
+
+def limits(m):
+    assert (m.WORK, m.WORK_RATE, m.MEMORY, m.MEMORY_RATE, m.MEMORY_MOST) == (2 * 10**10, 8, 1 << 26, 1 << 13, 1 << 33)
+    assert (m.FILE_BYTES, m.HEADER_BYTES, m.FLOAT_BYTES, m.INT_BYTES) == (1 << 29, 1 << 26, 1 << 26, 1 << 29)
+    assert (m.ARRAYS, m.HEADER_DIGITS, m.RANK, m.SITES, m.HALVINGS, m.THETA) == (64, 400, 8, 4096, 64, 255)
+    assert (m.FINE, m.SCALE, m.LOSSES) == (64, 24, ("mse", "cross_entropy", "logistic"))
+
+
+def kept_files(m):
+    return [answer(m, content) for content in KEPT.values()]
+
+
+def false(m):
+    return [answer(m, content) for _, content, _ in false_files()]
+
+
+def costly(m):
+    return [answer(m, content, WORK) for content in hostile_files().values()]
+
+
+def variants(m):
+    """What is at the edge of being true."""
+    found = []
+    for header in (
+        {"loss": 0.9375}, {"loss": 0.9374999999999999}, {"loss": 0.68359375}, {"loss": 0.6835937499999999},
+    ):  # fmt: skip
+        file = by_hand()
+        file.header |= header
+        found.append(answer(m, file.content()))
+    for entry in (
+        {"scale": 1.0000000000000002}, {"bound": 0.8750000000000001}, {"bound": 0.0, "inner": 0.0, "scale": 1.0},
+        {"bound": 0.8750000000000001, "inner": 0.8750000000000001, "scale": 0.9999999999999998}, {"inner": -1.0},
+        {"bound": 0.5, "inner": 0.5000000000000001}, {"bound": 0.5, "inner": 0.5}, {"scale": 0.0},
+    ):  # fmt: skip
+        file = by_hand()
+        file.header["needed"][0] |= entry
+        found.append(answer(m, file.content()))
+    for arrays in (
+        {"theta": integers(255, 255, 255)}, {"theta": integers(1, 0, 1)}, {"sites": integers(1, 0)}, {"sites": integers(0, 0)},
+        {"sites": integers(1, 1)}, {"sites": integers(3, 1)}, {"hitting": integers(0)}, {"hitting": integers(1, 1, 0, 0, 1, 0)},
+        {"hitting": integers(1, 1, 0)}, {"sites": integers(1, -1) * 2048}, {"sites": integers(1, -1) * 2049},
+        {"proof": integers(1, 1, 0, 0, 0, 0, 0), "theta": integers(1, 1, 1, 1), "mu": integers(1 << 24)},
+        {"proof": integers(1, 1, 0, 0, 0, 0, 0), "theta": integers(1, 1, 1, 1), "mu": integers(1 << 23)},
+        # 2F = 3 must be at most û·2(1 + 2M/2^24): 1.5 = 0.875 + 0.625, so M ≥ 0.3571…·2^24.
+        {"proof": integers(1, 1, 0, 0, 0, 0, 0), "theta": integers(1, 1, 1, 1), "mu": integers(5991863)},
+        {"proof": integers(1, 1, 0, 0, 0, 0, 0), "theta": integers(1, 1, 1, 1), "mu": integers(5991862)},
+        {"X": floats(1.0), "W1": floats(), "W2": floats()},
+    ):  # fmt: skip
+        file = by_hand()
+        file.arrays |= arrays
+        found.append(answer(m, file.content()))
+    # A leaf that is just below the bound, for all w.
+    file = by_hand()
+    file.header |= {"loss": 0.5, "network": False}
+    file.header["needed"][0] |= {"scale": 0.5, "bound": 1.5, "inner": 1.5}
+    file.arrays = {name: values for name, values in file.arrays.items() if name not in ("W1", "W2")}
+    file.arrays |= {"proof": integers(0, 0, 0, 0), "theta": integers(1, 1, 1, 1)}
+    found.append(answer(m, file.content()))
+    assert found[-1][0]["lower"] == 1
+    # One cap of all directions.
+    file = by_hand()
+    file.arrays |= {"sites": integers(1), "proof": integers(1, 0) * 4, "theta": integers()}
+    found.append(answer(m, file.content()))
+    assert found[-1][0]["lower"] == 1
+    # Targets finer than the outputs.
+    file = by_hand()
+    fine = floats(1.0000000000000002)
+    file.header["problem"] = problem_of("mse", (1.0, 0.0), 0.0, (1, 1, 1), floats(1.0), fine)
+    file.header["loss"] = 2.0000000000000004
+    file.arrays |= {"Y": fine, "W1": floats(1.0), "W2": floats(1.0)}
+    found.append(answer(m, file.content()))
+    return found
+
+
+def _cones(m, rng, n, outputs, count, sites, sign=1, bound=Fraction(10**4)):
+    points = [[rng.randrange(-9, 10) for _ in range(n)] for _ in range(count)]
+    weights = [[rng.choice((1, -1)) if outputs == 1 else rng.randrange(-9, 10) for _ in range(outputs)] for _ in points]
+    linear = [[rng.randrange(-9, 10) for _ in range(n)] for _ in range(outputs)]
+    frame = SimpleNamespace(n=n, m=outputs, points=points, weights=weights, linear=linear, bound=bound)
+    places = [[rng.randrange(-5, 6) for _ in range(n)] for _ in range(sites)]
+    return m.Outside(frame, sign, places, [0], [m.Stream([]) for _ in range(3)])
+
+
+def cones(m):
+    """Vertices, open points, F and what a node is said to hold."""
+    rng = random.Random(0)
+    found: list[Any] = []
+    for n, outputs in itertools.product((1, 2, 4), (1, 3)):
+        for sign in (1, -1):
+            outside = _cones(m, rng, n, outputs, 7, 3, sign)
+            signs = [rng.choice((1, -1)) for _ in range(n)]
+            vertices = outside.root(signs)
+            found += [outside.edges, outside.bits, outside.price, outside.others, outside.held(5), vertices]
+            for _ in range(3 if n > 1 else 0):
+                a, b = rng.sample(range(n), 2)
+                vertices[a] = outside.middle(vertices[a], vertices[b])
+            weights, vertices = outside.settled(outside.weights, vertices)
+            corners = m.scaled(vertices)
+            theta = [rng.randrange(1, 9) for _ in vertices]
+            found += [
+                weights,
+                vertices,
+                outside.outputs(weights, corners) if outputs > 1 else outside.one_output(weights, corners, theta),
+            ]
+    return found
+
+
+def tight(m):
+    """The least bound at which a leaf is accepted, in steps, with and without a multiplier."""
+    rng = random.Random(1)
+    found = []
+    for n, outputs, M in itertools.product((2, 3), (1, 2), (0, 3 << 22)):
+        outside = _cones(m, rng, n, outputs, 5, 2)
+        weights, vertices = outside.settled(outside.weights, outside.root([1] * n))
+        least = None
+        for tenths in range(1, 4000):
+            outside.frame.bound = Fraction(tenths, 7)
+            outside.theta = m.Stream([3, 2, 1][:n])
+            try:
+                outside.bounded(weights, m.scaled(vertices), [M * (v[4][1] - v[4][0]) for v in vertices])
+            except m.Rejected:
+                continue
+            least = tenths
+            break
+        found.append(least)
+    return found
+
+
+def roots(m):
+    """‖w‖ is rounded up: 2**64·√2 units, of which the integer below would do for a bound that is too small."""
+    frame = SimpleNamespace(n=2, m=1, points=[], weights=[], linear=[[1, 1]], bound=Fraction(1))
+    outside = m.Outside(frame, 1, [[1, 1]], [0], [m.Stream([]) for _ in range(3)])
+    corners = m.scaled(outside.root([1, 1]))
+    for more in (0, 1):
+        outside.frame.bound = Fraction(isqrt(2 << 128) + more, 1 << 64)
+        outside.theta = m.Stream([1, 1])
+        try:
+            outside.bounded([], corners, [0, 0])
+            assert more
+        except m.Rejected:
+            assert not more
+
+
+def leaves(m):
+    """A leaf whose caps outside are away, or touch, or are listed."""
+    found = []
+    for sites, proof in itertools.product(([[1, 1], [0, 0]], [[1, 0], [0, 0]], [[1, 1], [0, 0], [2, 0]], [[1, 1], [-1, 2]]), (
+        [0], [1, 0, 0], [1, 1, 0], [2, 0, 0, 0, 0], [1, 2, 0],
+    )):  # fmt: skip
+        outside = _cones(m, random.Random(2), 2, 1, 3, 2)
+        outside.sites, outside.others = sites, list(range(1, len(sites)))
+        outside.proof, outside.theta, outside.mu = m.Stream(proof), m.Stream([1] * 8), m.Stream([1] * 4)
+        budget = m.Budget(1 << 60, 1 << 60)
+        token = m.BUDGET.set(budget)
+        try:
+            outside.leaf(outside.weights, outside.root([1, 1]), True)
+            said = "accepted"
+        except m.Rejected as error:
+            said = str(error)
+        except StopIteration:
+            said = "cut off"
+        finally:
+            m.BUDGET.reset(token)
+        found.append((said, budget.work, budget.memory))
+    return found
+
+
+def hitting(m):
+    """Trees of all kinds, right and wrong."""
+    rng = random.Random(3)
+    found = []
+    sets = [0b011, 0b101, 0b110, 0b1000, 0b11000]
+    streams = [
+        [3, 1, 0, 0, 2, 2, 0, 0, 2, 1, 0],
+        [2, 1, 0, 0, 1, 2, 0, 1, 1],
+        [2, 0, 2, 0, 2],
+        [3, 1, 1, 0, 2, 1, 0, 0, 2, 0, 1],
+    ]
+    streams += [[rng.randrange(0, 4) for _ in range(12)] for _ in range(400)]
+    streams += [
+        [least, 1, a, 0, q, *gaps] * 3
+        for least in (1, 2, 3)
+        for a in range(4)
+        for q in (1, 2)
+        for gaps in ([0, 0], [1, 1], [2, 0])
+    ]
+    for stream in streams:
+        budget = m.Budget(1 << 60, 1 << 60)
+        token = m.BUDGET.set(budget)
+        read = m.Stream(stream)
+        try:
+            said: Any = m.hitting_number(sets, read), next(iter(read.take, None), None)
+        except m.Rejected as error:
+            said = str(error)
+        except StopIteration:
+            said = "cut off"
+        finally:
+            m.BUDGET.reset(token)
+        found.append((said, budget.work, budget.memory))
+    return found
+
+
+def _read_space(m, basis, coordinates, X, n):
+    problem = SimpleNamespace(X=X, x=-2, N=len(X), n=n)
+    return m.read_space(problem, True, {"basis": floats(*basis), "coordinates": floats(*coordinates)})
+
+
+def spaces(m):
+    """Coordinates that fit exactly, and that do not."""
+    found = []
+    for basis, coordinates in (((1.0, 0.0), (2.0, 3.0)), ((1.0, 0.5), (2.0, 3.25)), ((0.6, 0.8), (1e-3, 1e3))):
+        space, stretch, errors, low = _read_space(m, basis, coordinates, [[8, 0], [12, 1]], 2)
+        found.append((space.points, space.x, stretch, errors, low))
+    for X in ([[8, 0], [12, 1]], [[1 << 3000, 0], [12, 1]]):
+        budget = m.Budget(1 << 60, 1 << 60)
+        token = m.BUDGET.set(budget)
+        try:
+            _read_space(m, (0.6, 0.8), (1e-3, 1e3), X, 2)
+        finally:
+            m.BUDGET.reset(token)
+        found.append((budget.work, budget.memory))
+    return found
+
+
+PROBES = (limits, roots, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)
