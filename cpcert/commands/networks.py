@@ -78,7 +78,7 @@ def check(
     if out is not None:
         prepare_folder(out)
     if improve is not None:
-        prepare_folder(improve.parent)
+        prepare_folder(improve.parent, "--improve")
 
     from cpcert.api.networks import check as check_model
     from cpcert.networks.answers import print_neurons
@@ -162,7 +162,7 @@ def reduce(
 
     loaded = load_instance(instance)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     problem = problem_of(loaded)
     network = read_and_say(model, problem, layers)
     if plot and problem.n0 != 1:

@@ -129,7 +129,7 @@ def solve(
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, **asdict(options))
     if out is not None or plot or certificate:
-        prepare_folder(out or Path())
+        prepare_folder(out, instead="--out FOLDER" if plot else "--out FOLDER, or --no-certificate")
     problem = problem_of(loaded)
     if problem.depth == 2 and scope == "blockwise":
         raise InputError(
@@ -355,7 +355,7 @@ def path(
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     problem = problem_of(loaded)
 
     from cpcert.api.solving import path as solve_path

@@ -256,7 +256,7 @@ def _sweep(
         choose_device(options.device)
     problem = _problem(loaded)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     folder = None if out is None else out / f"{problem.name}-checkpoints"
     widths, lambdas = given.pop("widths"), given.pop("lambdas")
     with _progress() as show:
