@@ -96,7 +96,9 @@ for command in (
     app.command(command)
 # One file is the instance, two are model and instance, which no signature says.
 app.command(forces.forces, usage="cpcert forces [OPTIONS] [MODEL] INSTANCE")
-app.register_install_completion_command(help="Set up the shell (bash, zsh, fish, PowerShell) to complete commands and options.")
+app.register_install_completion_command(
+    help="Set up the shell (bash, zsh, fish, PowerShell) to complete commands and options."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,7 +27,9 @@ def prepare_folder(folder: Path | None, option: str = "--out", instead: str = "-
         reason = error.strerror or error
         if folder is None:
             raise InputError(f"cannot write into the current folder ({reason}); give {instead}") from None
-        raise InputError(f"{option}: cannot write into {folder} ({reason}); give a folder that can be written") from None
+        raise InputError(
+            f"{option}: cannot write into {folder} ({reason}); give a folder that can be written"
+        ) from None
 
 
 def write_file(path: Path, content: bytes) -> None:

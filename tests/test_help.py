@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 from rich.console import Console
@@ -65,10 +66,10 @@ def test_lines_are_filled_and_fit(command, width):
     assert "Usage: cpcert" in text
     assert max(map(len, text.splitlines())) <= width
     for group in paragraphs(text):
-        for line, following in zip(group, group[1:], strict=False):
+        for line, following in pairwise(group):
             assert not wraps_too_early(line, following, width), f"{line}|{following}"
     for cell, room in cells(text):
-        for line, following in zip(cell, cell[1:], strict=False):
+        for line, following in pairwise(cell):
             assert not wraps_too_early(line, following, room), f"{line}|{following}"
 
 

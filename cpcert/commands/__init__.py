@@ -17,7 +17,6 @@ from cpcert.errors import InputError
 
 if TYPE_CHECKING:
     from cpcert.api.given import Given
-    from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import Instance, SolveSettings
     from cpcert.network import Network
     from cpcert.outcomes import Outcome
@@ -69,19 +68,6 @@ def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
     if reading.assumed:
         print(reading.assumed, file=sys.stderr, flush=True)
     return reading.network
-
-
-def solve_and_show(problem: Problem, settings: SolveSettings, **more: Any) -> SolveResult:
-    """What `solve` finds; its running trace goes to stderr."""
-    from cpcert.api.solving import solve
-    from cpcert.frank_wolfe.solve import SolveResult
-    from cpcert.report import running_trace
-
-    announce_compilation()
-    with running_trace(problem) as callback:
-        result = solve(problem, callback=callback, **settings.model_dump(), **more)
-    assert isinstance(result, SolveResult)  # depth 2
-    return result
 
 
 def announce_compilation() -> None:

@@ -22,9 +22,9 @@ from cpcert.commands import (
     problem_of,
     read_and_say,
     settings_from_options,
-    solve_and_show,
     stated,
 )  # fmt: skip
+from cpcert.commands.tracing import AS_USUAL, Log, Trace, TraceOptions, tracing, watching
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
 from cpcert.printing import about
@@ -88,6 +88,7 @@ def solve(
     plot: Flag = False,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
     check: Literal["now", "later"] = "now",
+    trace: Trace = AS_USUAL,
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
@@ -147,21 +148,24 @@ def solve(
 
     from cpcert.parallel import workers as start_workers
 
-    with start_workers(workers, dask) as crew:
-        deadline = _deadline(problem, settings.time_limit, entered, certificate)
-        more = {"workers": crew, "warm_start": start}
+    with tracing(trace) as log, start_workers(workers, dask) as crew:
+        deadline = _deadline(problem, settings.time_limit, entered, certificate, trace)
+        more: dict[str, Any] = {"workers": crew, "warm_start": start}
         if problem.depth > 2:
-            return _solve_deep(problem, settings, more, scope, as_json, out, certificate, deadline)
+            with watching(problem, trace, log) as callback:
+                more["callback"] = callback
+                return _solve_deep(problem, settings, more, scope, as_json, out, certificate, deadline, trace)
         by = deadline if certificate and check == "now" else None
-        result = solve_and_show(problem, settings, certify_by=by, **more)
+        result = _solve_and_show(problem, settings, trace, log, certify_by=by, **more)
         proof = None
         if certificate:
             from cpcert.certificate.build import Checking
             from cpcert.certificate.downgrade import certified
 
             what = "writing and checking" if check == "now" else "writing"
-            print(f"{what} the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
-            result, proof = certified(result, deadline, Checking(crew, check == "later", _announce_check))
+            trace.say(f"{what} the certificate (Ctrl-C: go without)")
+            announce = None if trace.quiet else _announce_check
+            result, proof = certified(result, deadline, Checking(crew, check == "later", announce))
     from cpcert.api.solving import with_rank
 
     outcome, folder = with_rank(result), out or Path()
@@ -182,6 +186,19 @@ def solve(
     return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
 
 
+def _solve_and_show(
+    problem: Problem, settings: SolveSettings, trace: TraceOptions, log: Log, **more: Any
+) -> SolveResult:
+    """What `solve` finds at depth 2, its trace shown and logged."""
+    from cpcert.api.solving import solve as solve_problem
+    from cpcert.frank_wolfe.solve import SolveResult
+
+    with watching(problem, trace, log) as callback:
+        result = solve_problem(problem, callback=callback, **settings.model_dump(), **more)
+    assert isinstance(result, SolveResult)  # depth 2
+    return result
+
+
 def _announce_check(seconds: float) -> None:
     """Say how long a check takes, if it is long."""
     if seconds >= LONG_CHECK:
@@ -197,7 +214,7 @@ def _warm_start(model: str, problem: Problem) -> Network:
         raise InputError(f"--warm-start: {error}") from None
 
 
-def _deadline(problem: Problem, time_limit: float, entered: float, certificate: bool) -> float:
+def _deadline(problem: Problem, time_limit: float, entered: float, certificate: bool, trace: TraceOptions) -> float:
     """The `time.monotonic()` by which a `solve` that began at `entered` ends, its certificate included.
 
     1.2 times the limit and two seconds after the beginning, which is now if kernels had to be compiled. A start that took long
@@ -206,7 +223,8 @@ def _deadline(problem: Problem, time_limit: float, entered: float, certificate: 
     from cpcert.oracle.ladder import compile_kernels, kernels_are_compiled
 
     compiled = kernels_are_compiled()
-    announce_compilation()
+    if not trace.quiet:
+        announce_compilation()
     compile_kernels(problem.m > 1 or problem.depth > 2)
     if certificate:
         from cpcert.certificate.trees import compile_writing_kernels
@@ -225,15 +243,16 @@ def _solve_deep(
     out: Path | None,
     certificate: bool,
     deadline: float,
+    trace: TraceOptions,
 ) -> int:
     """`solve` for depth ≥ 3."""
     from cpcert.api.solving import solve as solve_problem
-    from cpcert.deep.report import DeepOutcome, show_progress
+    from cpcert.deep.report import DeepOutcome
     from cpcert.deep.solve import DeepResult
 
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
-    given = settings.model_dump() | more | {"callback": show_progress(problem), "scope": scope}
+    given = settings.model_dump() | more | {"scope": scope}
     result = solve_problem(problem, certify_by=deadline, **given)
     assert isinstance(result, DeepResult)
     interval = result.certificate if certificate else None
@@ -241,7 +260,7 @@ def _solve_deep(
     if certificate and scope == "blockwise":
         from cpcert.deep.certificates import certified_layers
 
-        print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
+        trace.say("writing and checking the certificates (Ctrl-C: go without)")
         result, proofs = certified_layers(result, deadline)
     outcome = DeepOutcome(result)
 
@@ -317,6 +336,7 @@ def path(
     max_iterations: int | None = None,
     seed: int | None = None,
     plot: Flag = False,
+    trace: Trace = AS_USUAL,
 ) -> int:
     """Solve an instance for a range of lambda: a proven interval, a gap and a width for each.
 
@@ -361,11 +381,13 @@ def path(
     from cpcert.api.solving import path as solve_path
     from cpcert.printing import whole
 
-    def show(result: SolveResult) -> None:
-        print(f"lambda = {whole(result.problem.lam)}: {result.sentence()}", file=sys.stderr, flush=True)
-
     given = settings.model_dump(include={"gap", "time_limit", "max_iterations", "seed"})
-    with naming_options("smallest", "largest", "count"):
+    with tracing(trace) as log, naming_options("smallest", "largest", "count"):
+
+        def show(result: SolveResult) -> None:
+            trace.say(f"lambda = {whole(result.problem.lam)}: {result.sentence()}")
+            log.write({"lambda": result.problem.lam, **result.as_json()})
+
         outcome = solve_path(
             stated(loaded, problem), smallest=smallest, largest=largest, count=count, callback=show, **given
         )
@@ -394,6 +416,7 @@ def width(
     time_limit: float | None = None,
     max_iterations: int | None = None,
     seed: int | None = None,
+    trace: Trace = AS_USUAL,
 ) -> int:
     """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
 
@@ -429,10 +452,10 @@ def width(
     problem = problem_of(loaded)
 
     from cpcert.api.solving import least_width
-    from cpcert.report import running_trace
 
-    announce_compilation()
-    with running_trace(problem) as callback:
+    if not trace.quiet:
+        announce_compilation()
+    with tracing(trace) as log, watching(problem, trace, log) as callback:
         outcome = least_width(stated(loaded, problem), callback=callback, **options)
     if outcome.bounds is None:
         print(f"cpcert: {outcome.sentence()}", file=sys.stderr)
