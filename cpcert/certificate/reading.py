@@ -83,8 +83,15 @@ def read_claim(path: Path, workers: Workers = HERE) -> Claim:
     """What a certificate of `solve` (check.py, deep_check.py) or a proof about a matrix (rank_check.py) proves, as its
     checker says it. workers: for the trees of check.py; the answer does not depend on them.
 
-    Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
-    file is read than its first bytes, if they are those of no kind.
+    Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read.
+    """
+    return claim_of(certificate_bytes(path), workers)
+
+
+def certificate_bytes(path: Path) -> bytes:
+    """The bytes of a file that may be a certificate. No more is read than the first, if they are those of no kind.
+
+    Raises check.Rejected for a file that is none, and InputError if it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -94,12 +101,11 @@ def read_claim(path: Path, workers: Workers = HERE) -> Claim:
             certificate = content.startswith((check.MAGIC, deep_check.MAGIC))
             if not certificate and not content.lstrip().startswith(b"{"):
                 raise check.Rejected("it is neither a certificate of `solve` nor a proof in JSON")
-            content += file.read(check.FILE_BYTES - len(content))
+            return content + file.read(check.FILE_BYTES - len(content))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise check.Rejected("memory ran out") from None
-    return claim_of(content, workers)
 
 
 def claim_of(content: bytes, workers: Workers = HERE) -> Claim:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import SolveSettings
     from cpcert.network import Network
+    from cpcert.parallel import Workers
     from cpcert.problem import Problem
     from cpcert.report import PathOutcome, SolveOutcome
     from cpcert.width.answers import WidthOutcome
@@ -89,6 +90,7 @@ def solve(
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
     check: Literal["now", "later"] = "now",
     trace: Trace = AS_USUAL,
+    resume: Path | None = None,
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
@@ -123,6 +125,9 @@ def solve(
     check
         now, or later: write the certificate unchecked. Nothing is proven then until `cpcert verify` accepts it, and the exit
         code is 1.
+    resume
+        The certificate of an earlier run of this instance (or its .json or .safetensors, with the certificate beside it): it is
+        checked, the search starts from its network, and what it proves stays proven. Depth 2.
     """
     entered = time.monotonic()
     from cpcert.instance import load_instance
@@ -131,7 +136,7 @@ def solve(
     settings = settings_from_options(loaded, **asdict(options))
     if out is not None or plot or certificate:
         prepare_folder(out, instead="--out FOLDER" if plot else "--out FOLDER, or --no-certificate")
-    problem = problem_of(loaded)
+    problem, folder = problem_of(loaded), out or Path()
     if problem.depth == 2 and scope == "blockwise":
         raise InputError(
             "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
@@ -145,6 +150,8 @@ def solve(
     if problem.depth > 2 and plot:
         raise InputError("--plot: draws the result of depth 2 only; leave it out")
     start = None if warm_start is None else _warm_start(warm_start, problem)
+    if resume is not None:
+        _require_resumable(problem, warm_start, check)
 
     from cpcert.parallel import workers as start_workers
 
@@ -155,20 +162,17 @@ def solve(
             with watching(problem, trace, log) as callback:
                 more["callback"] = callback
                 return _solve_deep(problem, settings, more, scope, as_json, out, certificate, deadline, trace)
-        by = deadline if certificate and check == "now" else None
-        result = _solve_and_show(problem, settings, trace, log, certify_by=by, **more)
-        proof = None
-        if certificate:
-            from cpcert.certificate.build import Checking
-            from cpcert.certificate.downgrade import certified
-
-            what = "writing and checking" if check == "now" else "writing"
-            trace.say(f"{what} the certificate (Ctrl-C: go without)")
-            announce = None if trace.quiet else _announce_check
-            result, proof = certified(result, deadline, Checking(crew, check == "later", announce))
+        if resume is not None:
+            target = folder / f"{problem.name}.cpcert" if certificate else None
+            result, proof = _resume(resume, problem, settings, more, trace, log, deadline, target)
+        else:
+            by = deadline if certificate and check == "now" else None
+            result, proof = _solve_and_show(problem, settings, trace, log, certify_by=by, **more), None
+            if certificate:
+                result, proof = _certified(result, deadline, crew, trace, check == "later")
     from cpcert.api.solving import with_rank
 
-    outcome, folder = with_rank(result), out or Path()
+    outcome = with_rank(result)
 
     def save() -> SolveOutcome:
         written = outcome
@@ -190,13 +194,85 @@ def _solve_and_show(
     problem: Problem, settings: SolveSettings, trace: TraceOptions, log: Log, **more: Any
 ) -> SolveResult:
     """What `solve` finds at depth 2, its trace shown and logged."""
-    from cpcert.api.solving import solve as solve_problem
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.solve import solve as solve_problem
 
+    by = more.pop("certify_by")
     with watching(problem, trace, log) as callback:
-        result = solve_problem(problem, callback=callback, **settings.model_dump(), **more)
-    assert isinstance(result, SolveResult)  # depth 2
-    return result
+        return solve_problem(problem, callback=callback, certificate_by=by, **settings.model_dump(), **more)
+
+
+def _certified(
+    result: SolveResult, deadline: float, crew: Workers, trace: TraceOptions, later: bool = False
+) -> tuple[SolveResult, Certificate | None]:
+    """The result as its certificate proves it, and the certificate."""
+    from cpcert.certificate.build import Checking
+    from cpcert.certificate.downgrade import certified
+
+    trace.say(f"{'writing' if later else 'writing and checking'} the certificate (Ctrl-C: go without)")
+    return certified(result, deadline, Checking(crew, later, None if trace.quiet else _announce_check))
+
+
+def _require_resumable(problem: Problem, warm_start: str | None, check: str) -> None:
+    if problem.depth > 2:
+        raise InputError("--resume: is for depth 2; give the network of the earlier run with --warm-start")
+    if warm_start is not None:
+        raise InputError("--resume: starts from the network of the certificate; leave out --warm-start")
+    if check == "later":
+        raise InputError("--check: later proves nothing now, and --resume keeps what is proven; leave one of them out")
+
+
+def _resume(
+    path: Path,
+    problem: Problem,
+    settings: SolveSettings,
+    more: dict[str, Any],
+    trace: TraceOptions,
+    log: Log,
+    deadline: float,
+    target: Path | None,
+) -> tuple[SolveResult, Certificate | None]:
+    """`solve` with the certificate of an earlier run: the better sides of both, in one certificate where that can be checked in time.
+
+    target: where the certificate is going to be written (None: nowhere). A file that proves more is never replaced by one that
+    proves less: else what is returned is no certificate, and the message of the result says what rests on which.
+    """
+    from cpcert.certificate import kept as earlier
+    from cpcert.frank_wolfe.solve import solve as solve_problem
+    from cpcert.printing import enclosure
+
+    crew = more["workers"]
+    try:
+        kept = earlier.read_kept(path, problem, crew)
+    except InputError as error:
+        raise InputError(f"--resume: {error}") from None
+    old = kept.certificate
+    trace.say(f"{kept.path}: accepted, the global minimum is {enclosure(old.lower, old.upper)}")
+    done = earlier.already(kept, problem, settings.gap)
+    if done is not None:
+        return done, None if target is None else old
+    # The check was part of the time that was given.
+    settings = settings.model_copy(
+        update={"time_limit": max(settings.time_limit - kept.seconds, 0.1 * settings.time_limit)}
+    )
+    with watching(problem, trace, log) as shown:
+        callback = earlier.until_closed(kept, settings.gap, shown)
+        by = None if target is None else deadline
+        start = more | {"warm_start": kept.network}
+        result = solve_problem(problem, callback=callback, certificate_by=by, **settings.model_dump(), **start)
+    if target is None:
+        return earlier.continued(result, kept, None), None
+    result, found = _certified(result, deadline, crew, trace)
+    try:
+        proof = earlier.joined(kept, found, crew, deadline)
+    except KeyboardInterrupt:
+        proof = None
+    if proof is not None:
+        return earlier.continued(result, kept, proof), proof
+    if found is None or target.resolve() == kept.path.resolve():
+        note = f"{kept.path} is kept; what is better than in it is proven by the search alone"
+        return earlier.continued(result, kept, None, note), None
+    note = f"{kept.path} proves one side and {target} the other; there was no time to check both in one file"
+    return earlier.continued(result, kept, None, note), found
 
 
 def _announce_check(seconds: float) -> None:
