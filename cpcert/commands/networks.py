@@ -107,7 +107,7 @@ def check(
         except OSError as error:
             raise InputError(f"--improve: {error}") from None
 
-    if not as_json:
+    if not as_json and not trace.quiet:
         print_neurons(found, outcome.neurons)
     code = DONE if found.verdict is Verdict.OPTIMAL else NO
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
