@@ -10,11 +10,14 @@ import pytest
 
 from cpcert.certificate import check
 from cpcert.certificate.build import certify
-from cpcert.certificate.kept import Kept, joined, read_kept
+from cpcert.certificate.kept import Kept, joined, read_kept, until_closed
 from cpcert.cli import main
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.solve import solve
+from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.instance import load_instance
+from cpcert.models.read import read_model
+from cpcert.network import loss_upper
 
 INSTANCE = """
 name: small
@@ -45,6 +48,8 @@ def test_a_run_goes_on_where_another_ended(small, tmp_path, capsys):
     assert after["lower"] >= before["lower"] and after["upper"] < before["upper"]
     claim = check.check((second / "small.cpcert").read_bytes())
     assert (claim["lower"], claim["upper"]) == (after["lower"], after["upper"])
+    network = read_model(second / "small.safetensors", load_instance(small).problem())
+    assert loss_upper(network, load_instance(small).problem()) <= after["upper"] * (1.0 + 1e-12) < before["upper"]
     assert main(["solve", small, "--resume", str(second / "small.safetensors"), "--out", str(second), "--json"]) == 0
     assert said(capsys)["status"] == "optimal"
     # Nothing is left to do.
@@ -67,6 +72,16 @@ def halves(tmp_path_factory):
 def kept(path, certificate, problem):
     path.write_bytes(certificate.content)
     return read_kept(path, problem)
+
+
+def test_the_better_bounds_end_the_search(halves, tmp_path):
+    problem, low, high = halves
+    old, seen = kept(tmp_path / "old.cpcert", low, problem), []
+    step = until_closed(old, 1e-3, seen.append)
+    record = TraceRecord(0, "C", low.upper, high.lower, 1.0, 1.0, "branch", 0, 1, 0.0)
+    assert step(record) is False
+    assert step(replace(record, upper=high.upper)) is True
+    assert [(one.lower, one.upper) for one in seen] == [(low.lower, low.upper), (low.lower, high.upper)]
 
 
 @pytest.mark.parametrize("turned", [False, True])
