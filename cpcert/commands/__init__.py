@@ -93,7 +93,7 @@ def deliver(
     try:
         outcome = save()
     except OSError as error:
-        print(f"cpcert: {error}; the result is on stdout only", file=sys.stderr)
+        print(f"cpcert: the files cannot be written ({error}); the result is on stdout only", file=sys.stderr)
         code = BAD_INPUT
     print(outcome.to_json() if as_json else outcome.sentence(), flush=True)
     return code

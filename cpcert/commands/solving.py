@@ -137,21 +137,10 @@ def solve(
     if out is not None or plot or certificate:
         prepare_folder(out, instead="--out FOLDER" if plot else "--out FOLDER, or --no-certificate")
     problem, folder = problem_of(loaded), out or Path()
-    if problem.depth == 2 and scope == "blockwise":
-        raise InputError(
-            "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
-        )
-    if problem.depth > 2 and check == "later":
-        raise InputError(
-            "--check: later is for depth 2; the certificates of deeper networks take no time, leave it out"
-        )
-    if check == "later" and not certificate:
-        raise InputError("--check: later writes a certificate; leave out --no-certificate")
-    if problem.depth > 2 and plot:
-        raise InputError("--plot: draws the result of depth 2 only; leave it out")
-    start = None if warm_start is None else _warm_start(warm_start, problem)
+    _refuse_what_does_not_go_together(problem, scope, check, certificate, plot)
     if resume is not None:
         _require_resumable(problem, warm_start, check)
+    start = None if warm_start is None else _warm_start(warm_start, problem)
 
     from cpcert.parallel import workers as start_workers
 
@@ -210,6 +199,22 @@ def _certified(
 
     trace.say(f"{'writing' if later else 'writing and checking'} the certificate (Ctrl-C: go without)")
     return certified(result, deadline, Checking(crew, later, None if trace.quiet else _announce_check))
+
+
+def _refuse_what_does_not_go_together(problem: Problem, scope: str, check: str, certificate: bool, plot: bool) -> None:
+    """Raise InputError for options that the depth or the others leave without a meaning."""
+    if problem.depth == 2 and scope == "blockwise":
+        raise InputError(
+            "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
+        )
+    if problem.depth > 2 and check == "later":
+        raise InputError(
+            "--check: later is for depth 2; the certificates of deeper networks take no time, leave it out"
+        )
+    if check == "later" and not certificate:
+        raise InputError("--check: later writes a certificate; leave out --no-certificate")
+    if problem.depth > 2 and plot:
+        raise InputError("--plot: draws the result of depth 2 only; leave it out")
 
 
 def _require_resumable(problem: Problem, warm_start: str | None, check: str) -> None:
