@@ -8,19 +8,29 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
+from cyclopts.help import DefaultFormatter
 
 from cpcert import __version__
 from cpcert.commands import BAD_INPUT, BUG, DONE, NO, forces, instances, matrices, networks, pages, solving, training
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float, parse_integer
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
+# The beginning of a line of a list of exit codes.
+EXIT_CODE = re.compile(r"\d+  ")
 
 
 def _option(kind: Any, tokens: Sequence[Token]) -> Any:
@@ -35,23 +45,60 @@ def _option(kind: Any, tokens: Sequence[Token]) -> Any:
     return convert(kind, tokens)
 
 
+class _Help(DefaultFormatter):
+    """Help in lines as wide as the terminal: docstrings have their own breaks, which are undone first."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        for entry in panel.entries:
+            text = getattr(entry.description, "primary_renderable", None)
+            if text is not None:
+                text.plain = " ".join(text.plain.split())
+        super().__call__(console, options, panel)
+
+    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
+        text = getattr(description, "primary_renderable", None)
+        if text is None or not text.plain.strip():
+            return
+        console.print("\n\n".join(_filled(one, console.width) for one in text.plain.strip().split("\n\n")) + "\n",
+                      markup=False, highlight=False, soft_wrap=True)  # fmt: skip
+
+
+def _filled(paragraph: str, width: int) -> str:
+    """The paragraph in lines of at most `width`; exit codes begin lines of their own, and hang."""
+    pieces: list[str] = []
+    for line in paragraph.splitlines():
+        if pieces and not EXIT_CODE.match(line):
+            pieces[-1] += f" {line.strip()}"
+        else:
+            pieces.append(line.strip())
+    how: dict[str, Any] = {"width": width, "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(
+        textwrap.fill(piece, subsequent_indent="   " if EXIT_CODE.match(piece) else "", **how) for piece in pieces
+    )
+
+
 app = App(
     name="cpcert",
     help="Proven global minima of L2-regularised neural networks.",
     version=f"cpcert {__version__}",
     help_format="plaintext",
+    help_formatter=_Help(),
     suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(converter=_option),
+    default_parameter=Parameter(converter=_option, negative_iterable=()),
 )
 for command in (
     solving.solve, solving.verify, pages.report, solving.path, solving.width,
     networks.check, networks.reduce,
     training.train, training.plateau,
-    forces.forces,
     matrices.cprank, matrices.copositive, matrices.rank, matrices.bipartite,
     instances.instances, instances.demo,
 ):  # fmt: skip
     app.command(command)
+# One file is the instance, two are model and instance, which no signature says.
+app.command(forces.forces, usage="cpcert forces [OPTIONS] [MODEL] INSTANCE")
+app.register_install_completion_command(
+    help="Set up the shell (bash, zsh, fish, PowerShell) to complete commands and options."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,16 +12,24 @@ from typing import Any
 from cpcert.errors import InputError
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make `folder` and see that files can be written there. Raises InputError: better before the work than after."""
+def prepare_folder(folder: Path | None, option: str = "--out", instead: str = "--out FOLDER") -> None:
+    """Make `folder` (None: the current one) and see that files can be written there: better before the work than after.
+
+    Raises InputError: about `option`, or, for the current folder, which nobody named, with what to give `instead`.
+    """
+    where = Path() if folder is None else folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".cpcert-{os.getpid()}.tmp"
+        where.mkdir(parents=True, exist_ok=True)
+        probe = where / f".cpcert-{os.getpid()}.tmp"
         probe.touch()
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"--out: cannot write into {folder} ({reason}); give a folder that can be written") from None
+        if folder is None:
+            raise InputError(f"cannot write into the current folder ({reason}); give {instead}") from None
+        raise InputError(
+            f"{option}: cannot write into {folder} ({reason}); give a folder that can be written"
+        ) from None
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 # -- the running trace -----------------------------------------------------------------------------------------------
 
 _COLUMNS = (
-    # heading, width, cell, also on a terminal of 80 columns
-    ("iter", 4, lambda r: str(r.iteration), True),
-    ("step", 10, lambda r: r.step, False),
-    ("upper", 12, lambda r: or_dash(r.upper, at_most, 9), True),
-    ("lower", 12, lambda r: or_dash(r.lower, at_least, 9), True),
-    ("gap", 8, lambda r: or_dash(r.gap, rounded_up), True),
-    ("oracle/2λ", 12, lambda r: or_dash(r.oracle_ratio, about, 9), False),
-    ("rung", 12, lambda r: r.rung or "-", True),
-    ("nodes", 8, lambda r: str(r.nodes), True),
-    ("active", 6, lambda r: str(r.active), False),
-    ("seconds", 8, lambda r: f"{r.seconds:.2f}", True),
+    # heading, width, cell, the width of the terminal from which it is shown
+    ("iter", 4, lambda r: str(r.iteration), 0),
+    ("step", 10, lambda r: r.step, 112),
+    ("upper", 12, lambda r: or_dash(r.upper, at_most, 9), 0),
+    ("lower", 12, lambda r: or_dash(r.lower, at_least, 9), 0),
+    ("gap", 8, lambda r: or_dash(r.gap, rounded_up), 0),
+    ("oracle/2λ", 12, lambda r: or_dash(r.oracle_ratio, about, 9), 112),
+    ("rung", 12, lambda r: r.rung or "-", 78),
+    ("nodes", 8, lambda r: str(r.nodes), 78),
+    ("active", 6, lambda r: str(r.active), 112),
+    ("seconds", 8, lambda r: f"{r.seconds:.2f}", 0),
 )
 _GAP_BETWEEN_COLUMNS = 2
 
@@ -87,10 +87,9 @@ def _live_table() -> Iterator[Callable[[TraceRecord], None]]:
 
     console = Console(file=sys.stderr)
     records: list[TraceRecord] = []
-    full_width = sum(width + _GAP_BETWEEN_COLUMNS for _, width, *_ in _COLUMNS)
 
     def table() -> Table:
-        columns = [c for c in _COLUMNS if c[3] or console.width >= full_width]
+        columns = [c for c in _COLUMNS if console.width >= c[3]]
         grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP_BETWEEN_COLUMNS, 0, 0))
         for heading, width, *_ in columns:
             grid.add_column(heading, justify="right", min_width=width, no_wrap=True)

@@ -89,13 +89,18 @@ def _mathml(self: Any, node: nodes.Node, display: str) -> None:
 
 
 def _schemas(app: Sphinx) -> None:
-    """What pydantic says of instance files, as JSON schema, for the page on formats."""
+    """What pydantic says of instance files and of what commands print, as JSON schemas, for the page on formats."""
+    from cpcert.commands.results import RESULTS
     from cpcert.instance import Instance
 
     folder = Path(app.srcdir) / "generated"
     folder.mkdir(exist_ok=True)
-    text = json.dumps(Instance.model_json_schema(), indent=2, ensure_ascii=False)
-    (folder / "instance.schema.json").write_text(text + "\n", encoding="utf-8")
+    names = {title: re.sub(r"\W+", "-", title) for title in RESULTS}
+    results = {title: model.model_json_schema(mode="serialization", by_alias=True) for title, model in RESULTS.items()}
+    schemas = {"instance": Instance.model_json_schema(), **{names[title]: schema for title, schema in results.items()}}
+    for name, schema in schemas.items():
+        text = json.dumps(schema, indent=2, ensure_ascii=False)
+        (folder / f"{name}.schema.json").write_text(text + "\n", encoding="utf-8")
 
 
 # -- links -------------------------------------------------------------------------------------------------------------------

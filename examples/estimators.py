@@ -1,10 +1,11 @@
-# %% [markdown]
-# # Estimators with a proven training loss
-#
-# Diabetes patients: predict the progression of the disease. Run it cell by cell in an editor that knows `# %%`, or as a
-# script: `python examples/estimators.py`. It needs the extra `sklearn` and takes about half a minute.
+"""
+Estimators with a proven training loss
+======================================
 
-# %%
+Diabetes patients: predict the progression of the disease. Run it cell by cell in an editor that knows ``# %%``, or as a
+script: ``python examples/estimators.py``. It needs the extra ``sklearn`` and takes about half a minute.
+"""
+
 import warnings
 
 from sklearn.exceptions import ConvergenceWarning
@@ -21,25 +22,22 @@ raw = load_instance("instances/diabetes-40.yaml").data.model_copy(
 X, y = raw.arrays(None)
 X_train, X_test, y_train, y_test = train_test_split(X, y[:, 0], random_state=0)
 
-# %% [markdown]
+# %%
 # One fit: the loss of the network is the global minimum over networks of *any* width, up to the gap. How many neurons it has is a
 # result, not a parameter.
 
-# %%
 model = CertifiedMLPRegressor(lam=3e-2, gap=1e-2, time_limit=20, certificate=True).fit(X_train, y_train)
 print(f"minimum in [{model.bounds_[0]:.6f}, {model.bounds_[1]:.6f}], gap {model.gap_:.1e}, {model.width_} neurons")
 print(f"R² on other patients: {model.score(X_test, y_test):.2f}")
 
-# %% [markdown]
+# %%
 # The certificate can be checked by anyone, without this library's solver.
 
-# %%
 print(verify(model.certificate_).sentence())
 
-# %% [markdown]
+# %%
 # λ by cross-validation. Loose gaps will do while searching; fits that run out of time say so.
 
-# %%
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
     search = GridSearchCV(
@@ -49,18 +47,16 @@ with warnings.catch_warnings():
     ).fit(X_train, y_train)
 print(search.best_params_, f"R² {search.score(X_test, y_test):.2f}")
 
-# %% [markdown]
+# %%
 # Classification, with labels of any type.
 
-# %%
 severe = CertifiedMLPClassifier(lam=3e-2, gap=0.05, time_limit=10).fit(
     X_train, ["severe" if t > 150 else "mild" for t in y_train]
 )
 print(severe.classes_, severe.predict(X_test[:4]), severe.predict_proba(X_test[:2]).round(2))
 print(f"minimum in [{severe.bounds_[0]:.4f}, {severe.bounds_[1]:.4f}]")
 
-# %% [markdown]
+# %%
 # The network as a torch module, in the units of the data.
 
-# %%
 print(model.network_, "->", model.network_.to_torch())

@@ -25,8 +25,8 @@ PAGES = [
     *sorted((ROOT / "cpcert").rglob("*.md")),
 ]
 COMMANDS = [name for name in app if not name.startswith("-")]
-# Options of other programs that the pages name.
-OTHERS = {"--large", "--figure2", "--check", "--fix"}
+# Options of other programs that the pages name, and those of cpcert that belong to no command.
+OTHERS = {"--large", "--figure2", "--check", "--fix", "--help", "--install-completion", "--shell"}
 
 
 def texts():

@@ -8,7 +8,9 @@ written and checked before a deadline, the norms of spectral.py, which cost next
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -35,6 +37,8 @@ from cpcert.oracle.spectral import SpectralProof, spectral_bound
 from cpcert.parallel import HERE, Workers
 from cpcert.problem import Problem
 from cpcert.rounding import round_down, round_up
+
+log = logging.getLogger(__name__)
 
 # Parts of the best scale that are tried: rounding may have put it a little outside the domain; D(0) ≥ 0 is always there.
 PARTS = (1.0, 1.0 - 2.0**-50, 1.0 - 2.0**-40, 0.5, 0.0)
@@ -190,11 +194,14 @@ def _lower(task: Task, attempt: Attempt) -> dict[str, Any] | None:
 
 
 def _accepted(content: bytes, workers: Workers = HERE) -> bool:
+    began, why = time.monotonic(), None
     try:
         checked(content, workers)
-    except check.Rejected:
-        return False
-    return True
+    except check.Rejected as error:
+        why = error
+    answer = "accepted" if why is None else f"rejected ({why})"
+    log.debug("certificate of %d bytes %s, %.3f s", len(content), answer, time.monotonic() - began)
+    return why is None
 
 
 def _upper(

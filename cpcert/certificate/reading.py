@@ -91,8 +91,15 @@ def read_claim(path: Path, workers: Workers = HERE) -> Claim:
     """What a certificate of `solve` or `width` (check.py, deep_check.py, width_check.py) or a proof about a matrix
     (rank_check.py) proves, as its checker says it. workers: for the trees of check.py; the answer does not depend on them.
 
-    Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read. No more of a
-    file is read than its first bytes, if they are those of no kind.
+    Raises check.Rejected with the reason if it proves nothing, and InputError if the file cannot be read.
+    """
+    return claim_of(certificate_bytes(path), workers)
+
+
+def certificate_bytes(path: Path) -> bytes:
+    """The bytes of a file that may be a certificate. No more is read than the first, if they are those of no kind.
+
+    Raises check.Rejected for a file that is none, and InputError if it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -102,12 +109,11 @@ def read_claim(path: Path, workers: Workers = HERE) -> Claim:
             checker = CHECKERS.get(content[: len(check.MAGIC)])
             if checker is None and not content.lstrip().startswith(b"{"):
                 raise check.Rejected("it is neither a certificate nor a proof in JSON")
-            content += file.read(check.FILE_BYTES - len(content))
+            return content + file.read(check.FILE_BYTES - len(content))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     except MemoryError:
         raise check.Rejected("memory ran out") from None
-    return claim_of(content, workers)
 
 
 def claim_of(content: bytes, workers: Workers = HERE) -> Claim:
@@ -117,7 +123,7 @@ def claim_of(content: bytes, workers: Workers = HERE) -> Claim:
     try:
         if content.startswith(check.MAGIC):
             return Claim.of(checked(content, workers))
-        checker = next((one for magic, one in CHECKERS.items() if content.startswith(magic)), rank_check)
+        checker = CHECKERS.get(content[: len(check.MAGIC)], rank_check)
         return Claim.of(checker.check(content))
     except (deep_check.Rejected, width_check.Rejected, rank_check.Rejected) as error:
         raise check.Rejected(str(error)) from None

@@ -17,7 +17,6 @@ from cpcert.errors import InputError
 
 if TYPE_CHECKING:
     from cpcert.api.given import Given
-    from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import Instance, SolveSettings
     from cpcert.network import Network
     from cpcert.outcomes import Outcome
@@ -71,19 +70,6 @@ def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
     return reading.network
 
 
-def solve_and_show(problem: Problem, settings: SolveSettings, **more: Any) -> SolveResult:
-    """What `solve` finds; its running trace goes to stderr."""
-    from cpcert.api.solving import solve
-    from cpcert.frank_wolfe.solve import SolveResult
-    from cpcert.report import running_trace
-
-    announce_compilation()
-    with running_trace(problem) as callback:
-        result = solve(problem, callback=callback, **settings.model_dump(), **more)
-    assert isinstance(result, SolveResult)  # depth 2
-    return result
-
-
 def announce_compilation() -> None:
     """Say that the first run takes longer, if this is one. (Without a cache every run does: compiled.py says so.)"""
     from cpcert.compiled import in_memory
@@ -107,7 +93,7 @@ def deliver(
     try:
         outcome = save()
     except OSError as error:
-        print(f"cpcert: --out: {error}; the result is on stdout only", file=sys.stderr)
+        print(f"cpcert: the files cannot be written ({error}); the result is on stdout only", file=sys.stderr)
         code = BAD_INPUT
     print(outcome.to_json() if as_json else outcome.sentence(), flush=True)
     return code

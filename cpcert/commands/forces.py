@@ -41,7 +41,7 @@ class ForceOptions:
 
 
 def forces(
-    model: str,
+    model: str | None = None,
     instance: str | None = None,
     /,
     *,
@@ -72,7 +72,7 @@ def forces(
         checkpoint of Linear layers (.pt, .pth, .bin, .ckpt, .pth.tar), or .onnx (extra onnx). Leave it out to train
         one, as the section `train` of the instance says.
     instance
-        The instance file (YAML) with the data.
+        The instance file (YAML) with the data; it is always needed.
     checkpoints
         For --animate: model files, or folders of them, in the order of the frames (a folder in the order of the numbers
         in the names). Without a model and without this, the training that is run is drawn.
@@ -96,11 +96,13 @@ def forces(
     """
     from cpcert.instance import load_instance
 
+    if model is None:
+        raise InputError("INSTANCE: is missing; give an instance file, after the model if there is one")
     given = None if instance is None else model
     loaded = load_instance(model if instance is None else instance)
     _refuse_what_does_not_go_together(given is not None, checkpoints, width, layers, animate)
     if out is not None or plot or animate:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     problem = problem_of(loaded)
 
     from cpcert.api.networks import forces as forces_at

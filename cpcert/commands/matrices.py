@@ -220,7 +220,7 @@ def bipartite(
         with naming_options("N"):
             api.require_vertices(N)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     with naming_options("time_limit", "seed", "graph"):
         if path:
             steps = api.bipartite_path(N or 0, time_limit=time_limit, seed=seed)

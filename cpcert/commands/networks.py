@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cpcert.commands import (
     DONE,
@@ -19,12 +19,12 @@ from cpcert.commands import (
     settings_from_options,
     stated,
 )
+from cpcert.commands.tracing import AS_USUAL, Trace, tracing, watching
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
 
 if TYPE_CHECKING:
     from cpcert.networks.reduce import ReductionOutcome
-    from cpcert.problem import Problem
 
 
 def check(
@@ -39,6 +39,7 @@ def check(
     layers: str | None = None,
     as_json: AsJson = False,
     out: Path | None = None,
+    trace: Trace = AS_USUAL,
 ) -> int:
     """Say whether a trained network is globally optimal, and how far it is from it at most and at least.
 
@@ -79,7 +80,7 @@ def check(
     if out is not None:
         prepare_folder(out)
     if improve is not None:
-        prepare_folder(improve.parent)
+        prepare_folder(improve.parent, "--improve")
 
     from cpcert.api.networks import check as check_model
     from cpcert.networks.answers import print_neurons
@@ -89,9 +90,11 @@ def check(
     require_checkable(problem, network)
     with ExitStack() as until_the_end:
         callback = None
+        log = until_the_end.enter_context(tracing(trace))
         if certificate is None:
-            announce_compilation()
-            callback = until_the_end.enter_context(_watching(problem))
+            if not trace.quiet:
+                announce_compilation()
+            callback = until_the_end.enter_context(watching(problem, trace, log))
         outcome = check_model(
             network, stated(loaded, problem), certificate=certificate, gap=gap, time_limit=time_limit,
             improve=improve is not None, certify=out is not None, callback=callback,
@@ -105,21 +108,10 @@ def check(
         except OSError as error:
             raise InputError(f"--improve: {error}") from None
 
-    if not as_json:
+    if not as_json and not trace.quiet:
         print_neurons(found, outcome.neurons)
     code = DONE if found.verdict is Verdict.OPTIMAL else NO
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
-
-
-def _watching(problem: Problem) -> AbstractContextManager[Any]:
-    """Shows how `solve` goes on, at any depth."""
-    if problem.depth == 2:
-        from cpcert.report import running_trace
-
-        return running_trace(problem)
-    from cpcert.deep.report import show_progress
-
-    return nullcontext(show_progress(problem))
 
 
 def reduce(
@@ -163,7 +155,7 @@ def reduce(
 
     loaded = load_instance(instance)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     problem = problem_of(loaded)
     network = read_and_say(model, problem, layers)
     if plot and problem.n0 != 1:

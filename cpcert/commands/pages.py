@@ -27,14 +27,13 @@ def report(certificate: Path, /, *, out: Path | None = None) -> int:
     from cpcert.certificate.check import Rejected
     from cpcert.pages.certificate import certificate_page
 
-    folder = out or Path()
-    prepare_folder(folder)
+    prepare_folder(out)
     try:
         page = certificate_page(certificate)
     except Rejected as error:
         print(f"rejected: {error}")
         return NO
-    path = folder / f"{certificate.stem}.html"
+    path = (out or Path()) / f"{certificate.stem}.html"
     write_file(path, page.encode())
     print(path)
     print("open it in any browser", file=sys.stderr)

@@ -22,9 +22,9 @@ from cpcert.commands import (
     problem_of,
     read_and_say,
     settings_from_options,
-    solve_and_show,
     stated,
 )  # fmt: skip
+from cpcert.commands.tracing import AS_USUAL, Log, Trace, TraceOptions, tracing, watching
 from cpcert.errors import InputError
 from cpcert.output import prepare_folder
 from cpcert.printing import about
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.instance import SolveSettings
     from cpcert.network import Network
+    from cpcert.parallel import Workers
     from cpcert.problem import Problem
     from cpcert.report import PathOutcome, SolveOutcome
     from cpcert.width.answers import WidthOutcome
@@ -88,6 +89,8 @@ def solve(
     plot: Flag = False,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
     check: Literal["now", "later"] = "now",
+    trace: Trace = AS_USUAL,
+    resume: Path | None = None,
 ) -> int:
     """Enclose the global minimum of a network's loss in a proven interval.
 
@@ -122,6 +125,9 @@ def solve(
     check
         now, or later: write the certificate unchecked. Nothing is proven then until `cpcert verify` accepts it, and the exit
         code is 1.
+    resume
+        The certificate of an earlier run of this instance (or its .json or .safetensors, with the certificate beside it): it is
+        checked, the search starts from its network, and what it proves stays proven. Depth 2.
     """
     entered = time.monotonic()
     from cpcert.instance import load_instance
@@ -129,42 +135,33 @@ def solve(
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, **asdict(options))
     if out is not None or plot or certificate:
-        prepare_folder(out or Path())
-    problem = problem_of(loaded)
-    if problem.depth == 2 and scope == "blockwise":
-        raise InputError(
-            "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
-        )
-    if problem.depth > 2 and check == "later":
-        raise InputError(
-            "--check: later is for depth 2; the certificates of deeper networks take no time, leave it out"
-        )
-    if check == "later" and not certificate:
-        raise InputError("--check: later writes a certificate; leave out --no-certificate")
-    if problem.depth > 2 and plot:
-        raise InputError("--plot: draws the result of depth 2 only; leave it out")
+        prepare_folder(out, instead="--out FOLDER" if plot else "--out FOLDER, or --no-certificate")
+    problem, folder = problem_of(loaded), out or Path()
+    _refuse_what_does_not_go_together(problem, scope, check, certificate, plot)
+    if resume is not None:
+        _require_resumable(problem, warm_start, check)
     start = None if warm_start is None else _warm_start(warm_start, problem)
 
     from cpcert.parallel import workers as start_workers
 
-    with start_workers(workers, dask) as crew:
-        deadline = _deadline(problem, settings.time_limit, entered, certificate)
-        more = {"workers": crew, "warm_start": start}
+    with tracing(trace) as log, start_workers(workers, dask) as crew:
+        deadline = _deadline(problem, settings.time_limit, entered, certificate, trace)
+        more: dict[str, Any] = {"workers": crew, "warm_start": start}
         if problem.depth > 2:
-            return _solve_deep(problem, settings, more, scope, as_json, out, certificate, deadline)
-        by = deadline if certificate and check == "now" else None
-        result = solve_and_show(problem, settings, certify_by=by, **more)
-        proof = None
-        if certificate:
-            from cpcert.certificate.build import Checking
-            from cpcert.certificate.downgrade import certified
-
-            what = "writing and checking" if check == "now" else "writing"
-            print(f"{what} the certificate (Ctrl-C: go without)", file=sys.stderr, flush=True)
-            result, proof = certified(result, deadline, Checking(crew, check == "later", _announce_check))
+            with watching(problem, trace, log) as callback:
+                more["callback"] = callback
+                return _solve_deep(problem, settings, more, scope, as_json, out, certificate, deadline, trace)
+        if resume is not None:
+            target = folder / f"{problem.name}.cpcert" if certificate else None
+            result, proof = _resume(resume, problem, settings, more, trace, log, deadline, target)
+        else:
+            by = deadline if certificate and check == "now" else None
+            result, proof = _solve_and_show(problem, settings, trace, log, certify_by=by, **more), None
+            if certificate:
+                result, proof = _certified(result, deadline, crew, trace, check == "later")
     from cpcert.api.solving import with_rank
 
-    outcome, folder = with_rank(result), out or Path()
+    outcome = with_rank(result)
 
     def save() -> SolveOutcome:
         written = outcome
@@ -182,6 +179,107 @@ def solve(
     return deliver(DONE if result.status == Status.OPTIMAL else NO, outcome, as_json, save)
 
 
+def _solve_and_show(
+    problem: Problem, settings: SolveSettings, trace: TraceOptions, log: Log, **more: Any
+) -> SolveResult:
+    """What `solve` finds at depth 2, its trace shown and logged."""
+    from cpcert.frank_wolfe.solve import solve as solve_problem
+
+    by = more.pop("certify_by")
+    with watching(problem, trace, log) as callback:
+        return solve_problem(problem, callback=callback, certificate_by=by, **settings.model_dump(), **more)
+
+
+def _certified(
+    result: SolveResult, deadline: float, crew: Workers, trace: TraceOptions, later: bool = False
+) -> tuple[SolveResult, Certificate | None]:
+    """The result as its certificate proves it, and the certificate."""
+    from cpcert.certificate.build import Checking
+    from cpcert.certificate.downgrade import certified
+
+    trace.say(f"{'writing' if later else 'writing and checking'} the certificate (Ctrl-C: go without)")
+    return certified(result, deadline, Checking(crew, later, None if trace.quiet else _announce_check))
+
+
+def _refuse_what_does_not_go_together(problem: Problem, scope: str, check: str, certificate: bool, plot: bool) -> None:
+    """Raise InputError for options that the depth or the others leave without a meaning."""
+    if problem.depth == 2 and scope == "blockwise":
+        raise InputError(
+            "--scope: blockwise is for depth >= 3; at depth 2 there is one hidden layer, and its bounds are global"
+        )
+    if problem.depth > 2 and check == "later":
+        raise InputError(
+            "--check: later is for depth 2; the certificates of deeper networks take no time, leave it out"
+        )
+    if check == "later" and not certificate:
+        raise InputError("--check: later writes a certificate; leave out --no-certificate")
+    if problem.depth > 2 and plot:
+        raise InputError("--plot: draws the result of depth 2 only; leave it out")
+
+
+def _require_resumable(problem: Problem, warm_start: str | None, check: str) -> None:
+    if problem.depth > 2:
+        raise InputError("--resume: is for depth 2; give the network of the earlier run with --warm-start")
+    if warm_start is not None:
+        raise InputError("--resume: starts from the network of the certificate; leave out --warm-start")
+    if check == "later":
+        raise InputError("--check: later proves nothing now, and --resume keeps what is proven; leave one of them out")
+
+
+def _resume(
+    path: Path,
+    problem: Problem,
+    settings: SolveSettings,
+    more: dict[str, Any],
+    trace: TraceOptions,
+    log: Log,
+    deadline: float,
+    target: Path | None,
+) -> tuple[SolveResult, Certificate | None]:
+    """`solve` with the certificate of an earlier run: the better sides of both, in one certificate where that can be checked in time.
+
+    target: where the certificate is going to be written (None: nowhere). A file that proves more is never replaced by one that
+    proves less: else what is returned is no certificate, and the message of the result says what rests on which.
+    """
+    from cpcert.certificate import kept as earlier
+    from cpcert.frank_wolfe.solve import solve as solve_problem
+    from cpcert.printing import enclosure
+
+    crew = more["workers"]
+    try:
+        kept = earlier.read_kept(path, problem, crew)
+    except InputError as error:
+        raise InputError(f"--resume: {error}") from None
+    old = kept.certificate
+    trace.say(f"{kept.path}: accepted, the global minimum is {enclosure(old.lower, old.upper)}")
+    done = earlier.already(kept, problem, settings.gap)
+    if done is not None:
+        return done, None if target is None else old
+    # The check was part of the time that was given.
+    settings = settings.model_copy(
+        update={"time_limit": max(settings.time_limit - kept.seconds, 0.1 * settings.time_limit)}
+    )
+    with watching(problem, trace, log) as shown:
+        callback = earlier.until_closed(kept, settings.gap, shown)
+        by = None if target is None else deadline
+        start = more | {"warm_start": kept.network}
+        result = solve_problem(problem, callback=callback, certificate_by=by, **settings.model_dump(), **start)
+    if target is None:
+        return earlier.continued(result, kept, None), None
+    result, found = _certified(result, deadline, crew, trace)
+    try:
+        proof = earlier.joined(kept, found, crew, deadline)
+    except KeyboardInterrupt:
+        proof = None
+    if proof is not None:
+        return earlier.continued(result, kept, proof), proof
+    if found is None or target.resolve() == kept.path.resolve():
+        note = f"{kept.path} is kept; what is better than in it is proven by the search alone"
+        return earlier.continued(result, kept, None, note), None
+    note = f"{kept.path} proves one side and {target} the other; there was no time to check both in one file"
+    return earlier.continued(result, kept, None, note), found
+
+
 def _announce_check(seconds: float) -> None:
     """Say how long a check takes, if it is long."""
     if seconds >= LONG_CHECK:
@@ -197,7 +295,7 @@ def _warm_start(model: str, problem: Problem) -> Network:
         raise InputError(f"--warm-start: {error}") from None
 
 
-def _deadline(problem: Problem, time_limit: float, entered: float, certificate: bool) -> float:
+def _deadline(problem: Problem, time_limit: float, entered: float, certificate: bool, trace: TraceOptions) -> float:
     """The `time.monotonic()` by which a `solve` that began at `entered` ends, its certificate included.
 
     1.2 times the limit and two seconds after the beginning, which is now if kernels had to be compiled. A start that took long
@@ -206,7 +304,8 @@ def _deadline(problem: Problem, time_limit: float, entered: float, certificate: 
     from cpcert.oracle.ladder import compile_kernels, kernels_are_compiled
 
     compiled = kernels_are_compiled()
-    announce_compilation()
+    if not trace.quiet:
+        announce_compilation()
     compile_kernels(problem.m > 1 or problem.depth > 2)
     if certificate:
         from cpcert.certificate.trees import compile_writing_kernels
@@ -225,15 +324,16 @@ def _solve_deep(
     out: Path | None,
     certificate: bool,
     deadline: float,
+    trace: TraceOptions,
 ) -> int:
     """`solve` for depth ≥ 3."""
     from cpcert.api.solving import solve as solve_problem
-    from cpcert.deep.report import DeepOutcome, show_progress
+    from cpcert.deep.report import DeepOutcome
     from cpcert.deep.solve import DeepResult
 
     if settings.method != "corrective":
         raise InputError(f"solve.method: is {settings.method}; depth >= 3 has only corrective")
-    given = settings.model_dump() | more | {"callback": show_progress(problem), "scope": scope}
+    given = settings.model_dump() | more | {"scope": scope}
     result = solve_problem(problem, certify_by=deadline, **given)
     assert isinstance(result, DeepResult)
     interval = result.certificate if certificate else None
@@ -241,7 +341,7 @@ def _solve_deep(
     if certificate and scope == "blockwise":
         from cpcert.deep.certificates import certified_layers
 
-        print("writing and checking the certificates (Ctrl-C: go without)", file=sys.stderr, flush=True)
+        trace.say("writing and checking the certificates (Ctrl-C: go without)")
         result, proofs = certified_layers(result, deadline)
     outcome = DeepOutcome(result)
 
@@ -318,6 +418,7 @@ def path(
     max_iterations: int | None = None,
     seed: int | None = None,
     plot: Flag = False,
+    trace: Trace = AS_USUAL,
 ) -> int:
     """Solve an instance for a range of lambda: a proven interval, a gap and a width for each.
 
@@ -357,17 +458,19 @@ def path(
     loaded = load_instance(instance)
     settings = settings_from_options(loaded, gap=gap, time_limit=time_limit, max_iterations=max_iterations, seed=seed)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     problem = problem_of(loaded)
 
     from cpcert.api.solving import path as solve_path
     from cpcert.printing import whole
 
-    def show(result: SolveResult) -> None:
-        print(f"lambda = {whole(result.problem.lam)}: {result.sentence()}", file=sys.stderr, flush=True)
-
     given = settings.model_dump(include={"gap", "time_limit", "max_iterations", "seed"})
-    with naming_options("smallest", "largest", "count"):
+    with tracing(trace) as log, naming_options("smallest", "largest", "count"):
+
+        def show(result: SolveResult) -> None:
+            trace.say(f"lambda = {whole(result.problem.lam)}: {result.sentence()}")
+            log.write({"lambda": result.problem.lam, **result.as_json()})
+
         outcome = solve_path(
             stated(loaded, problem), smallest=smallest, largest=largest, count=count, certify=out is not None, callback=show,
             **given,
@@ -398,6 +501,7 @@ def width(
     max_iterations: int | None = None,
     seed: int | None = None,
     certificate: Annotated[bool, Parameter(negative="--no-certificate", show_default=False)] = True,
+    trace: Trace = AS_USUAL,
 ) -> int:
     """How many neurons does an optimal network need? Proven bounds of the least width that reaches the minimum.
 
@@ -436,10 +540,10 @@ def width(
     problem = problem_of(loaded)
 
     from cpcert.api.solving import least_width
-    from cpcert.report import running_trace
 
-    announce_compilation()
-    with running_trace(problem) as callback:
+    if not trace.quiet:
+        announce_compilation()
+    with tracing(trace) as log, watching(problem, trace, log) as callback:
         outcome = least_width(stated(loaded, problem), certify=certificate, callback=callback, **options)
     if outcome.bounds is None:
         print(f"cpcert: {outcome.sentence()}", file=sys.stderr)

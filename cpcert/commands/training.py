@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -23,6 +23,7 @@ from cpcert.commands import (
     settings_from_options,
     stated,
 )
+from cpcert.commands.tracing import AS_USUAL, Trace, tracing, watching
 from cpcert.errors import InputError
 from cpcert.numbers import parse_float
 from cpcert.output import prepare_folder
@@ -151,6 +152,7 @@ def plateau(
     as_json: AsJson = False,
     out: Path | None = None,
     plot: Flag = False,
+    trace: Trace = AS_USUAL,
 ) -> int:
     """Where does the loss stop falling with the width? Trained losses beside the proven floor, and why some are above it.
 
@@ -191,19 +193,29 @@ def plateau(
 
     from cpcert.api.training import plateau_of, require_tolerance
     from cpcert.parallel import workers as start_workers
-    from cpcert.report import running_trace
 
     with naming_options("tolerance"):
         require_tolerance(tolerance)
-    with start_workers(workers, dask) as crew:
-        sweep = _sweep(loaded, options, resume, crew, out, plot, tested=True)
+    with tracing(trace) as log, start_workers(workers, dask) as crew:
+
+        def watched(problem: Problem) -> AbstractContextManager[Callable[[Any], None]]:
+            return watching(problem, trace, log, **{"lambda": problem.lam})
+
+        progress = nullcontext(lambda share, words: None) if trace.quiet else None
+        sweep = _sweep(loaded, options, resume, crew, out, plot, tested=True, progress=progress)
         if not sweep.results:
             print("cpcert: interrupted before a network was trained", file=sys.stderr)
             return NO
-        if sweep.problem.depth == 2:
+        if sweep.problem.depth == 2 and not trace.quiet:
             announce_compilation()
         outcome = plateau_of(
-            sweep, settings.model_dump(), tolerance, crew, running_trace, _progress, certify=out is not None
+            sweep,
+            settings.model_dump(),
+            tolerance,
+            crew,
+            watched,
+            lambda: progress or _progress(),
+            certify=out is not None,
         )
 
     def save() -> Plateau:
@@ -236,10 +248,11 @@ def _sweep(
     plot: bool,
     *,
     tested: bool,
+    progress: AbstractContextManager[Callable[[float, str], None]] | None = None,
 ) -> Sweep:
     """Train what the instance and the options say. Raises InputError, naming the option, before any work.
 
-    tested: also report the loss on the held-out points of the instance.
+    tested: also report the loss on the held-out points of the instance. progress: what shows it, a bar by default.
     """
     from cpcert.api.training import sweep_of
     from cpcert.instance import override_settings
@@ -259,10 +272,10 @@ def _sweep(
         choose_device(options.device)
     problem = _problem(loaded)
     if out is not None or plot:
-        prepare_folder(out or Path())
+        prepare_folder(out)
     folder = None if out is None else out / f"{problem.name}-checkpoints"
     widths, lambdas = given.pop("widths"), given.pop("lambdas")
-    with _progress() as show:
+    with progress or _progress() as show:
         return sweep_of(
             stated(loaded, problem),
             widths,

@@ -15,6 +15,7 @@ program). Nothing a search finds is ever reported as a bound; see bounds.py for 
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -61,6 +62,8 @@ from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.rounding import round_up
 from cpcert.status import Status, message, notes_of
+
+log = logging.getLogger(__name__)
 
 # Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer. Where directions are sampled it is STARTS.
 STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
@@ -281,6 +284,7 @@ class _Run:
             G, found = self._best_dual(space, now)
             top = float(found.values[0]) if len(found.values) else 0.0
             self.step_seconds = time.monotonic() - began
+            log.debug("step %s and search: %.3f s", now.step, self.step_seconds)
             answer, full, in_time = self._prove(space, now, G, top)
             self._remember(G, max(top, float(answer.values.max(initial=0.0))))
             stopped = self._record(now, answer, top)

@@ -16,7 +16,9 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from cpcert.oracle.frame import frame_of
 from cpcert.oracle.rung import Limits, Question, Rung
 from cpcert.oracle.sampling import sampled_maxima
 from cpcert.oracle.spectral import spectral_bound
+
+log = logging.getLogger(__name__)
 
 # Cones are the rung for points of rank r from so many on (benchmarks/points.py).
 CONES_FROM = {3: 60, 4: 80, 5: 130, 6: 150, 7: 1000}
@@ -125,6 +129,14 @@ def kernels_are_compiled() -> bool:
 def compile_kernels(several_outputs: bool) -> None:
     """Compile, or load from the cache, what the rungs run on: on a tiny problem, so that no time limit pays for it."""
     relu = Activation("relu", 1.0, 0.0)
+    log.disabled = True  # these proofs are about nothing
+    try:
+        _run_kernels(several_outputs, relu)
+    finally:
+        log.disabled = False
+
+
+def _run_kernels(several_outputs: bool, relu: Activation) -> None:
     space = coordinates(np.array([[1.0, 0.5, -0.3, 0.2], [0.2, -1.0, 0.7, 0.9], [0.3, 0.1, 1.0, -0.4]]))
     for m in (1, 2, 4) if several_outputs else (1,):
         G = np.eye(m, 4) - 0.3
@@ -194,9 +206,13 @@ def prove(
             continue
         if rung.share is not None and any(other.applies(question) for other in LADDER[place + 1 :]):
             left = left.at_most(rung.share)
+        began = time.monotonic()
         found = rung.prove(question, left)
         used += found.nodes
         bound = math.inf if found.upper_bound is None else question.lifted(found.upper_bound)
+        wanted = bound / question.cutoff if question.cutoff > 0.0 else math.inf
+        seconds = time.monotonic() - began
+        log.debug("%s: a bound %.9g times the one wanted, %d nodes, %.3f s", rung.name, wanted, found.nodes, seconds)
         if not bound < best_bound:
             found = replace(found, rung=best.rung, proof=best.proof)
             bound = best_bound

@@ -12,7 +12,7 @@ squares plus multipliers of 0 ≤ x_i ≤ √A_ii, x_i x_j ≤ A_ij and xxᵀ �
 
 What a conic solver calls optimal is close to feasible, no more: its values were seen below rank A, where theory forbids
 it. So the dual point is rounded, moved inside by a little, and counts only as the exact check accepts it; the ceiling
-of its exact value is the bound. The solver is Clarabel, or SCS or MOSEK on request.
+of its exact value is the bound. The solver is Clarabel.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ def available() -> bool:
     return importlib.util.find_spec("cvxpy") is not None
 
 
-def semidefinite_bounds(A: Rows, seconds: float = 60.0, solver: str = "CLARABEL") -> Iterator[SemidefiniteBound]:
+def semidefinite_bounds(A: Rows, seconds: float = 60.0) -> Iterator[SemidefiniteBound]:
     """The semidefinite bounds of a connected A ≥ 0 (n, n), cheapest first, until the time is spent."""
     stop = time.monotonic() + seconds
     n = len(A)
     cliques = maximal_cliques(adjacency(A), MANY_CLIQUES) if n <= LARGEST_SPARSE_ORDER else None
     if cliques is not None and len(cliques) > 1:
-        found = ideal_sparse(A, cliques, solver)
+        found = ideal_sparse(A, cliques)
         if found is not None:
             yield found
     if n <= LARGEST_TAU_ORDER and time.monotonic() < stop:
-        found = tau_sos(A, solver)
+        found = tau_sos(A)
         if found is not None:
             yield found
 
@@ -78,13 +78,13 @@ def _scaling(A: Rows) -> list[Fraction]:
     return [Fraction(2) ** round(-np.log2(float(row[i])) / 2) for i, row in enumerate(A)]
 
 
-def _solve(problem: Any, solver: str) -> bool:
+def _solve(problem: Any) -> bool:
     import cvxpy as cp
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            problem.solve(solver=solver)
+            problem.solve(solver="CLARABEL")
         except (cp.SolverError, ArithmeticError, ValueError):
             return False
     return problem.status in ("optimal", "optimal_inaccurate") and problem.value is not None
@@ -110,7 +110,7 @@ def _tuples(M: np.ndarray) -> tuple[tuple[Fraction, ...], ...]:
 # -- τ_cp^sos --------------------------------------------------------------------------------------------------------
 
 
-def tau_sos(A: Rows, solver: str = "CLARABEL") -> SemidefiniteBound | None:
+def tau_sos(A: Rows) -> SemidefiniteBound | None:
     """The bound τ_cp^sos(A), its ceiling proven if the exact check of a rounded dual point succeeds."""
     import cvxpy as cp
 
@@ -136,7 +136,7 @@ def tau_sos(A: Rows, solver: str = "CLARABEL") -> SemidefiniteBound | None:
         cp.Maximize(-2 * a @ P[0, 1:] - (a**2) @ D - cp.sum(cp.multiply(T, Omega))),
         [P[0, 0] == 1, collect @ cp.vec(difference, order="C") == 0],
     )
-    if not _solve(problem, solver):
+    if not _solve(problem):
         return None
     value = float(np.real(problem.value))
     linear, W0 = -_value(P)[0, 1:], _value(P)[1:, 1:]
@@ -175,7 +175,7 @@ def tau_sos(A: Rows, solver: str = "CLARABEL") -> SemidefiniteBound | None:
 # -- ideal-sparse, level 1 -------------------------------------------------------------------------------------------
 
 
-def ideal_sparse(A: Rows, cliques: Sequence[Sequence[int]], solver: str = "CLARABEL") -> SemidefiniteBound | None:
+def ideal_sparse(A: Rows, cliques: Sequence[Sequence[int]]) -> SemidefiniteBound | None:
     """The ideal-sparse bound of level 1 over the maximal cliques given, its ceiling proven as above."""
     import cvxpy as cp
 
@@ -198,7 +198,7 @@ def ideal_sparse(A: Rows, cliques: Sequence[Sequence[int]], solver: str = "CLARA
         ]
         variables.append((V, s, multipliers, Omega))
     problem: Any = cp.Problem(cp.Maximize(cp.sum(cp.multiply(F, Y))), constraints)
-    if not _solve(problem, solver):
+    if not _solve(problem):
         return None
     value = float(np.real(problem.value))
     weight = np.array(d, dtype=object)
