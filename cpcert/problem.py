@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -63,6 +64,7 @@ class Problem:
     beta: the weight β of the biases, of any sign; 0 means no biases.
     sample_weight: (N,), numbers > 0, one for each point: C = (1/N) Σ ω_i c(z_i, y_i) with ω = N·sample_weight/Σ sample_weight in
     float64, so that an integer k means k copies of its point; the loss keeps ω. Only for depth 2. Biases are always penalised.
+    class_weight: "balanced", or weights by class (1 where there is none), times sample_weight: for targets that are single classes.
     depth: the number L ≥ 2 of weight matrices. name: what reports call the problem.
     columns: the names of the features and targets, for reports. units: those of the data, if they were standardized; predictions
     are in them.
@@ -97,6 +99,7 @@ class Problem:
         *,
         weight_decay: float | None = None,
         sample_weight: ArrayLike | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         values: dict[str, Any] = {
             "loss": loss if isinstance(loss, Loss) else loss_by_name(loss),
@@ -108,8 +111,11 @@ class Problem:
             "columns": _frame_names(X, Y) if columns is None else columns,
             "units": units,
         }
-        values["loss"] = _weighted(values["loss"], sample_weight, values["X"].shape[0], values["depth"])
         values["Y"] = _targets(Y, values["X"], values["loss"])
+        if class_weight is not None:
+            names = values["columns"].classes if values["columns"] is not None else None
+            sample_weight = by_class(class_weight, values["Y"], values["loss"], names, sample_weight)
+        values["loss"] = _weighted(values["loss"], sample_weight, len(values["X"]), values["depth"])
         values["lam"] = _lam(lam, weight_decay, values["loss"], values["Y"].shape[1])
         for field, value in values.items():
             object.__setattr__(self, field, value)
@@ -223,10 +229,8 @@ def _lam(lam: float | None, weight_decay: float | None, loss: Loss, m: int) -> f
     return value
 
 
-def weights_of(given: ArrayLike | None, N: int) -> np.ndarray | None:
-    """ω = N·given/Σ given, float64 (N,); None where all are the same. Raises InputError unless there are N numbers > 0."""
-    if given is None:
-        return None
+def positive_weights(given: ArrayLike, N: int) -> np.ndarray:
+    """The weights given, float64 (N,). Raises InputError unless there are N numbers > 0."""
     right = "give one number > 0 for each point"
     weights = _finite_array("sample_weight", given)
     if weights.shape != (N,):
@@ -236,6 +240,52 @@ def weights_of(given: ArrayLike | None, N: int) -> np.ndarray | None:
         value = float(weights[wrong[0]])
         hint = "leave out a point of weight 0" if value == 0.0 else right
         raise InputError(f"sample_weight: entry {wrong[0]} is {value!r}; {hint}")
+    return weights
+
+
+def by_class(
+    given: str | Mapping[Any, float],
+    Y: np.ndarray,
+    loss: Loss,
+    classes: tuple[str, ...] | None,
+    sample_weight: ArrayLike | None,
+) -> np.ndarray:
+    """sample_weight (N,), or 1, times the weight of the point's class; balanced: all classes get the same sum."""
+    found = loss.classes_of(Y)
+    if found is None:
+        raise InputError(
+            f"class_weight: is for one class at each point, and {loss.name} has other targets here; leave it out"
+        )
+    labels, own = found
+    names = own if classes is None else tuple((name,) for name in classes)
+    weights = np.ones(len(Y)) if sample_weight is None else positive_weights(sample_weight, len(Y))
+    if isinstance(given, str):
+        if given != "balanced":
+            raise InputError(f"class_weight: is {given!r}; use balanced, or give a weight > 0 for each class")
+        sums = np.bincount(labels, weights, len(names))
+        return weights * (weights.sum() / np.count_nonzero(sums) / sums[labels])
+    if not isinstance(given, Mapping):
+        raise InputError(f"class_weight: is {_kind(given)}; use balanced, or give a weight > 0 for each class")
+    factors = np.ones(len(names))
+    for key, value in given.items():
+        whole = isinstance(key, (float, np.floating)) and float(key).is_integer()
+        text = str(int(key)) if whole else str(key)
+        places = [k for k, each in enumerate(names) if text in each]
+        if not places:
+            known = ", ".join(each[0] for each in names)
+            raise InputError(f"class_weight: {text!r} is no class; the classes are {known}")
+        factor = _number(f"class_weight.{text}", value, "give a number > 0")
+        if factor <= 0.0:
+            raise InputError(f"class_weight.{text}: is {factor!r}; give a number > 0")
+        factors[places[0]] = factor
+    return weights * factors[labels]
+
+
+def _weights_of(given: ArrayLike | None, N: int) -> np.ndarray | None:
+    """ω = N·given/Σ given, float64 (N,); None where all are the same. Raises InputError unless there are N numbers > 0."""
+    if given is None:
+        return None
+    weights = positive_weights(given, N)
     if np.all(weights == weights[0]):
         return None
     scaled = weights * (N / math.fsum(weights))
@@ -253,8 +303,8 @@ def _weighted(loss: Loss, given: ArrayLike | None, N: int, depth: int) -> Loss:
     if given is not None:
         if loss.weights is not None:
             raise InputError("sample_weight: the loss has weights already; leave one of them out")
-        weights = weights_of(given, N)
-        loss.weighted(np.ones(N))  # says if weights mean nothing here
+        weights = _weights_of(given, N)
+        loss.weighted([1.0] * N)  # says if weights mean nothing here
         loss = loss if weights is None else loss.weighted(weights.tolist())
     if loss.weights is not None:
         if depth != 2:

@@ -141,6 +141,10 @@ class Loss(ABC):
         """
         raise ValueError(f"{self.name} takes numbers, not labels")
 
+    def classes_of(self, Y: np.ndarray) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]] | None:
+        """(labels (N,), indices; by what names each class may be called) for targets Y (N, m); None if they are no single classes."""
+        return None
+
     def target_unit(self, Y: np.ndarray) -> float:
         """The size of the targets where they have a scale, else 1."""
         return 1.0 if self.degree is None else float(np.abs(Y).max()) or 1.0

@@ -97,6 +97,11 @@ class CrossEntropy(Loss):
         Y = (labels[:, np.newaxis] == np.arange(len(classes))).astype(np.float64)
         return Y, f"{name} has {len(classes)} classes, one output each: {shown_classes(classes)}"
 
+    def classes_of(self, Y: np.ndarray) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]] | None:
+        """One class for each output, by its number, unless labels are soft."""
+        single = np.all(np.count_nonzero(Y, axis=1) == 1)
+        return (Y.argmax(axis=1), tuple((str(j),) for j in range(Y.shape[1]))) if single else None
+
     def value(self, Z: np.ndarray, Y: np.ndarray) -> float:
         # S_i(log Σ exp(z − top)) + Σ y (top − z): every term is ≥ 0, so nothing cancels.
         Y = self.by_weight(Y)

@@ -83,6 +83,10 @@ class Logistic(Loss):
         Y = np.where(labels == 1, 1.0, -1.0)[:, np.newaxis]
         return Y, f"{name} is -1 for {classes[0]} and +1 for {classes[1]}"
 
+    def classes_of(self, Y: np.ndarray) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]] | None:
+        """−1 (or 0) and 1, of one output."""
+        return ((Y[:, 0] > 0.0).astype(np.int64), (("-1", "0"), ("1",))) if Y.shape[1] == 1 else None
+
     def value(self, Z: np.ndarray, Y: np.ndarray) -> float:
         return float(np.sum(self.by_weight(np.logaddexp(0.0, -Y * Z)))) / Y.shape[1]
 
