@@ -7,6 +7,8 @@
     depth: 2
     beta: 1.0
     lambda: 1.0e-2               # required, except for interpolate, which has none
+    sample_weight: [1, 2, …]     # how much each point counts, by default the same; or data.weights, a column of a table
+    class_weight: balanced       # or {class: weight}; by default all the same
     solve: {gap: 1.0e-6, time_limit: 60}
     train: {widths: 1:64, seeds: 5}   # for the commands train and plateau
 
@@ -137,6 +139,9 @@ class Instance(BaseModel):
         """The Problem of this instance. Reads the files it names; raises InputError naming the key."""
         try:
             X, Y, columns = self.read(self.data)
+            column = self.data.sample_weight(self._folder) if isinstance(self.data, File) else None
+            if column is not None and self.sample_weight is not None:
+                raise InputError("sample_weight: data.weights says the same; leave one of them out")
             problem = Problem(
                 X,
                 Y,
@@ -148,7 +153,7 @@ class Instance(BaseModel):
                 depth=self.depth,
                 name=self.name,
                 columns=columns,
-                sample_weight=self.sample_weight,
+                sample_weight=self.sample_weight if column is None else column,
                 class_weight=self.class_weight,
             )
             units = self._units()
