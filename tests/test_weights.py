@@ -217,3 +217,19 @@ def test_estimators_take_weights():
     for wrong, message in ((-weights, "holds a number that is not >= 0"), (0 * weights, "every weight is zero")):
         with pytest.raises(InputError, match=message):
             CertifiedMLPRegressor().fit(X, y, wrong)
+
+
+@pytest.mark.parametrize("loss", TARGETS)
+def test_a_network_is_judged_and_trained_by_its_weights(loss):
+    """The verdict is that about the repeated points, and tensors train the same loss."""
+    Y = TARGETS[loss]
+    weighted = Problem(X, Y, 0.03, loss, sample_weight=COPIES)
+    repeated = Problem(X.repeat(COPIES, axis=0), Y.repeat(COPIES, axis=0), 0.03, loss)
+    best = cpcert.solve(weighted, gap=1e-5)
+    other = cpcert.solve(Problem(X, Y, 0.03, loss), gap=1e-5).network
+    for network, verdict in ((best.network, "optimal"), (other, "suboptimal")):
+        assert [cpcert.check(network, problem, gap=1e-4).verdict for problem in (weighted, repeated)] == [verdict] * 2
+    trained = [cpcert.train(p, widths="3", seeds=2, epochs=100, polish=50) for p in (weighted, repeated)]
+    losses = [[result.loss for result in sweep.results] for sweep in trained]
+    assert min(losses[0]) >= best.lower
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-2)
