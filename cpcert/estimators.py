@@ -15,8 +15,9 @@ import numpy as np
 
 from cpcert.api.solving import certify, solve
 from cpcert.errors import InputError
+from cpcert.losses import LOSSES
 from cpcert.network import attained
-from cpcert.problem import Problem
+from cpcert.problem import Problem, by_class, real_array
 from cpcert.units import Units
 
 try:
@@ -71,7 +72,7 @@ class _CertifiedMLP(BaseEstimator):
     certificate_: Certificate | DeepCertificate | None
     n_features_in_: int
 
-    def _solve(self, X: np.ndarray, Y: np.ndarray, loss: str, units: Units) -> None:
+    def _solve(self, X: np.ndarray, Y: np.ndarray, loss: str, units: Units, weights: np.ndarray | None) -> None:
         """Solve for raw points X (N, n0) and targets Y (N, m), as the units say; sets result_ and certificate_."""
         if isinstance(self.lam, bool | np.bool_) or not isinstance(self.lam, Real):
             raise InputError(f"lam: is {self.lam!r}; give the weight of the penalty, a finite number > 0")
@@ -79,7 +80,7 @@ class _CertifiedMLP(BaseEstimator):
             raise InputError(f"standardize: is {self.standardize!r}; give True or False")
         problem = Problem(
             units.inputs(X), (Y - units.y_mean) / units.y_size, float(self.lam), loss, self.activation, self.slope,
-            beta=self.beta, depth=self.depth, name=type(self).__name__, units=units,
+            beta=self.beta, depth=self.depth, name=type(self).__name__, units=units, sample_weight=weights,
         )  # fmt: skip
         result = solve(
             problem, gap=self.gap, time_limit=self.time_limit, max_iterations=self.max_iterations, seed=self._seed()
@@ -132,6 +133,11 @@ class _CertifiedMLP(BaseEstimator):
         return self.network_.width
 
 
+_LAST = """        The seed of the heuristics; None is 0: a fit that ends by itself is deterministic.
+"""
+_CLASS_WEIGHT = """    class_weight : "balanced" or dict {label: weight > 0}, default=None
+        Times the sample_weight of `fit`; a label that is not in it counts 1.
+"""
 _PARAMETERS = """
     Parameters
     ----------
@@ -169,14 +175,30 @@ _PARAMETERS = """
 """
 
 
+def _counted(sample_weight: Any, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """X, y and the weights without the points of weight 0; None where no weights are given."""
+    if sample_weight is None:
+        return X, y, None
+    weights = real_array("sample_weight", sample_weight)
+    if weights.shape != (len(X),):
+        raise InputError(
+            f"sample_weight: has shape {weights.shape}, and X has {len(X)} points; give one number >= 0 each"
+        )
+    if not np.all(weights >= 0.0):
+        raise InputError("sample_weight: holds a number that is not >= 0; give one number >= 0 for each point")
+    if not weights.any():
+        raise InputError("sample_weight: every weight is zero; give at least one point a weight > 0")
+    return X[weights > 0.0], y[weights > 0.0], weights[weights > 0.0]
+
+
 class CertifiedMLPRegressor(RegressorMixin, _CertifiedMLP):
     __doc__ = f"""Ridge-regularised ReLU regression, globally optimal up to a proven gap.
 
     Minimises (1/N) Σ‖f(x_i) − y_i‖² + λΣ‖W_ℓ‖² over networks of any width. With m outputs the squares are summed.
 {_PARAMETERS}"""
 
-    def fit(self, X: Any, y: Any) -> CertifiedMLPRegressor:
-        """Fit to points X (N, n0) and targets y (N,) or (N, m). Returns self. Raises ValueError for wrong input."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CertifiedMLPRegressor:
+        """Fit to points X (N, n0) and targets y (N,) or (N, m), of weights (N,). Returns self. Raises ValueError for wrong input."""
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         Y = np.asarray(y, np.float64)
         if Y.ndim == 2 and Y.shape[1] == 1:
@@ -189,7 +211,9 @@ class CertifiedMLPRegressor(RegressorMixin, _CertifiedMLP):
         self._one = Y.ndim == 1
         Y = Y.reshape(len(X), -1)
         self.n_outputs_ = Y.shape[1]
-        self._solve(X, Y, "mse", Units.of(X, Y, bool(self.standardize), bool(self.standardize)))
+        X, Y, weights = _counted(sample_weight, X, Y)
+        units = Units.of(X, Y, bool(self.standardize), bool(self.standardize), weights)
+        self._solve(X, Y, "mse", units, weights)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -203,13 +227,36 @@ class CertifiedMLPClassifier(ClassifierMixin, _CertifiedMLP):
 
     Minimises the mean logistic loss (two classes) or softmax cross-entropy (more) plus λΣ‖W_ℓ‖² over networks of any width. Labels
     are of any type that can be sorted.
-{_PARAMETERS}    classes_ : the labels, sorted
+{_PARAMETERS.replace(_LAST, _LAST + _CLASS_WEIGHT)}    classes_ : the labels, sorted
 """
 
-    def fit(self, X: Any, y: Any) -> CertifiedMLPClassifier:
-        """Fit to points X (N, n0) and labels y (N,). Returns self. Raises ValueError for wrong input."""
+    def __init__(
+        self,
+        lam: float = 1e-2,
+        *,
+        activation: str = "relu",
+        slope: float | None = None,
+        beta: float = 1.0,
+        depth: int = 2,
+        standardize: bool = True,
+        gap: float = 1e-2,
+        time_limit: float = 10.0,
+        max_iterations: int = 1000,
+        certificate: bool = False,
+        random_state: Any = None,
+        class_weight: Any = None,
+    ) -> None:
+        super().__init__(
+            lam, activation=activation, slope=slope, beta=beta, depth=depth, standardize=standardize, gap=gap,
+            time_limit=time_limit, max_iterations=max_iterations, certificate=certificate, random_state=random_state,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CertifiedMLPClassifier:
+        """Fit to points X (N, n0) and labels y (N,), of weights (N,). Returns self. Raises ValueError for wrong input."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
+        X, y, weights = _counted(sample_weight, X, y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         count = len(self.classes_)
         if count < 2:
@@ -218,7 +265,10 @@ class CertifiedMLPClassifier(ClassifierMixin, _CertifiedMLP):
             Y, loss = 2.0 * labels[:, np.newaxis] - 1.0, "logistic"
         else:
             Y, loss = np.eye(count)[labels], "cross_entropy"
-        self._solve(X, Y, loss, Units.of(X, Y, bool(self.standardize), False))
+        if self.class_weight is not None:
+            classes = tuple(map(str, self.classes_.tolist()))
+            weights = by_class(self.class_weight, Y, LOSSES[loss], classes, weights)
+        self._solve(X, Y, loss, Units.of(X, Y, bool(self.standardize), False, weights), weights)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:

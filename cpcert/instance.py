@@ -7,6 +7,8 @@
     depth: 2
     beta: 1.0
     lambda: 1.0e-2               # required, except for interpolate, which has none
+    sample_weight: [1, 2, …]     # how much each point counts, by default the same; or data.weights, a column of a table
+    class_weight: balanced       # or {class: weight}; by default all the same
     solve: {gap: 1.0e-6, time_limit: 60}
     train: {widths: 1:64, seeds: 5}   # for the commands train and plateau
 
@@ -100,6 +102,14 @@ class Instance(BaseModel):
     lam: Annotated[
         float | None, Field(alias="lambda", gt=0, description="give the weight of the penalty, a finite number > 0")
     ] = None
+    sample_weight: Annotated[
+        list[Annotated[float, Field(gt=0)]] | None,
+        Field(description="give a list of one number > 0 for each point"),
+    ] = None
+    class_weight: Annotated[
+        Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None,
+        Field(description="use balanced, or give a weight > 0 for each class, such as {setosa: 2}"),
+    ] = None
     solve: Annotated[SolveSettings, Field(description="give settings such as {gap: 1e-6, time_limit: 60}")] = (
         SolveSettings()
     )
@@ -129,6 +139,9 @@ class Instance(BaseModel):
         """The Problem of this instance. Reads the files it names; raises InputError naming the key."""
         try:
             X, Y, columns = self.read(self.data)
+            column = self.data.sample_weight(self._folder) if isinstance(self.data, File) else None
+            if column is not None and self.sample_weight is not None:
+                raise InputError("sample_weight: data.weights says the same; leave one of them out")
             problem = Problem(
                 X,
                 Y,
@@ -140,6 +153,8 @@ class Instance(BaseModel):
                 depth=self.depth,
                 name=self.name,
                 columns=columns,
+                sample_weight=self.sample_weight if column is None else column,
+                class_weight=self.class_weight,
             )
             units = self._units()
             return problem if units is None else unchecked(problem, units=units)
@@ -159,7 +174,8 @@ class Instance(BaseModel):
         if not any(wanted.values()):
             return None
         raw = self.data.model_copy(update={key: False for key in keys if wanted[key]})
-        return Units.of(*self.read(raw)[:2], *wanted.values())
+        X, Y, _ = self.read(raw)
+        return Units.of(X, Y, wanted["standardize"], wanted["standardize_targets"])
 
     @property
     def _folder(self) -> Path:
@@ -366,11 +382,17 @@ _PENALTIES = {
 }
 
 
+# What asks for biases without a penalty: another loss, of which nothing would be proven.
+_BIASES = ("penalise_bias", "penalize_bias", "penalise_biases", "penalize_biases")
+
+
 def unknown_key(where: str, key: str, known: Sequence[str]) -> str:
     """What is wrong with a key that is none, and which was perhaps meant."""
     inside = f" of {where}" if where else ""
     if key in _PENALTIES:
         return f"{where}{'.' if where else ''}{key}: is not a key{inside}; the penalty is lambda. {_PENALTIES[key]}"
+    if key in _BIASES:
+        return f"{where}{'.' if where else ''}{key}: biases are always penalised here, at the output too; leave it out"
     closest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
     full = f"{where}.{key}" if where else key
     return f"{full}: is not a key{inside}; did you mean {closest}? (the keys are {', '.join(known)})"

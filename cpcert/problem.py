@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,8 @@ __all__ = ["InputError", "Problem"]
 # underflow to 0, and a norm that underflows is no upper bound.
 SMALLEST_NUMBER = 1e-60
 LARGEST_NUMBER = 1e60
+# Of a weight relative to the mean: with a smaller one, a slope of the loss is lost in the rounding of the others.
+SMALLEST_WEIGHT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Problem:
     activation: "relu", "leaky_relu" (with `slope` in (−1, 1)), "abs", "linear", or an Activation; afterwards an
     Activation.
     beta: the weight β of the biases, of any sign; 0 means no biases.
+    sample_weight: (N,), numbers > 0, one for each point: C = (1/N) Σ ω_i c(z_i, y_i) with ω = N·sample_weight/Σ sample_weight in
+    float64, so that an integer k means k copies of its point; the loss keeps ω. Only for depth 2. Biases are always penalised.
+    class_weight: "balanced", or weights by class (1 where there is none), times sample_weight: for targets that are single classes.
     depth: the number L ≥ 2 of weight matrices. name: what reports call the problem.
     columns: the names of the features and targets, for reports. units: those of the data, if they were standardized; predictions
     are in them.
@@ -92,6 +98,8 @@ class Problem:
         units: Units | None = None,
         *,
         weight_decay: float | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         values: dict[str, Any] = {
             "loss": loss if isinstance(loss, Loss) else loss_by_name(loss),
@@ -104,6 +112,10 @@ class Problem:
             "units": units,
         }
         values["Y"] = _targets(Y, values["X"], values["loss"])
+        if class_weight is not None:
+            names = values["columns"].classes if values["columns"] is not None else None
+            sample_weight = by_class(class_weight, values["Y"], values["loss"], names, sample_weight)
+        values["loss"] = _weighted(values["loss"], sample_weight, len(values["X"]), values["depth"])
         values["lam"] = _lam(lam, weight_decay, values["loss"], values["Y"].shape[1])
         for field, value in values.items():
             object.__setattr__(self, field, value)
@@ -150,7 +162,8 @@ class Problem:
         """The SHA-256, in hex, of everything that defines the mathematical problem (all but the names).
 
         The bytes hashed are the words below in ASCII with one space between them, then a newline, then the entries of
-        X and of Y as little-endian float64, row by row. <hex> is the exact notation of `float.hex`.
+        X and of Y as little-endian float64, row by row. <hex> is the exact notation of `float.hex`. Where the points have weights
+        ω_i, the word weights=N stands last, and the ω_i follow Y.
 
             cpcert-problem 1 loss=<name> a_plus=<hex> a_minus=<hex> lambda=<hex> beta=<hex>
             depth=<integer> N=<integer> n0=<integer> m=<integer>
@@ -158,11 +171,15 @@ class Problem:
         header = (
             f"cpcert-problem 1 loss={self.loss.name} "
             f"a_plus={self.activation.a_plus.hex()} a_minus={self.activation.a_minus.hex()} "
-            f"lambda={self.lam.hex()} beta={self.beta.hex()} depth={self.depth} N={self.N} n0={self.n0} m={self.m}\n"
+            f"lambda={self.lam.hex()} beta={self.beta.hex()} depth={self.depth} N={self.N} n0={self.n0} m={self.m}"
         )
+        weights = self.loss.weights
+        header += "\n" if weights is None else f" weights={len(weights)}\n"
         digest = hashlib.sha256(header.encode("ascii"))
         digest.update(self.X.astype("<f8").tobytes())
         digest.update(self.Y.astype("<f8").tobytes())
+        if weights is not None:
+            digest.update(np.array(weights, dtype="<f8").tobytes())
         return digest.hexdigest()
 
 
@@ -210,6 +227,92 @@ def _lam(lam: float | None, weight_decay: float | None, loss: Loss, m: int) -> f
     if value <= 0.0:
         raise InputError(f"lambda: is {value!r}; {right}")
     return value
+
+
+def positive_weights(given: ArrayLike, N: int) -> np.ndarray:
+    """The weights given, float64 (N,). Raises InputError unless there are N numbers > 0."""
+    right = "give one number > 0 for each point"
+    weights = _finite_array("sample_weight", given)
+    if weights.shape != (N,):
+        raise InputError(f"sample_weight: has shape {weights.shape}, and X has {N} points; {right}")
+    wrong = np.flatnonzero(weights <= 0.0)
+    if wrong.size:
+        value = float(weights[wrong[0]])
+        hint = "leave out a point of weight 0" if value == 0.0 else right
+        raise InputError(f"sample_weight: entry {wrong[0]} is {value!r}; {hint}")
+    return weights
+
+
+def by_class(
+    given: str | Mapping[Any, float],
+    Y: np.ndarray,
+    loss: Loss,
+    classes: tuple[str, ...] | None,
+    sample_weight: ArrayLike | None,
+) -> np.ndarray:
+    """sample_weight (N,), or 1, times the weight of the point's class; balanced: all classes get the same sum."""
+    found = loss.classes_of(Y)
+    if found is None:
+        raise InputError(
+            f"class_weight: is for one class at each point, and {loss.name} has other targets here; leave it out"
+        )
+    labels, own = found
+    names = own if classes is None else tuple((name,) for name in classes)
+    weights = np.ones(len(Y)) if sample_weight is None else positive_weights(sample_weight, len(Y))
+    if isinstance(given, str):
+        if given != "balanced":
+            raise InputError(f"class_weight: is {given!r}; use balanced, or give a weight > 0 for each class")
+        sums = np.bincount(labels, weights, len(names))
+        return weights * (weights.sum() / np.count_nonzero(sums) / sums[labels])
+    if not isinstance(given, Mapping):
+        raise InputError(f"class_weight: is {_kind(given)}; use balanced, or give a weight > 0 for each class")
+    factors = np.ones(len(names))
+    for key, value in given.items():
+        whole = isinstance(key, (float, np.floating)) and float(key).is_integer()
+        text = str(int(key)) if whole else str(key)
+        places = [k for k, each in enumerate(names) if text in each]
+        if not places:
+            known = ", ".join(each[0] for each in names)
+            raise InputError(f"class_weight: {text!r} is no class; the classes are {known}")
+        factor = _number(f"class_weight.{text}", value, "give a number > 0")
+        if factor <= 0.0:
+            raise InputError(f"class_weight.{text}: is {factor!r}; give a number > 0")
+        factors[places[0]] = factor
+    return weights * factors[labels]
+
+
+def _weights_of(given: ArrayLike | None, N: int) -> np.ndarray | None:
+    """ω = N·given/Σ given, float64 (N,); None where all are the same. Raises InputError unless there are N numbers > 0."""
+    if given is None:
+        return None
+    weights = positive_weights(given, N)
+    if np.all(weights == weights[0]):
+        return None
+    scaled = weights * (N / math.fsum(weights))
+    if scaled.min() < SMALLEST_WEIGHT:
+        entry = int(np.argmin(scaled))
+        raise InputError(
+            f"sample_weight: entry {entry} is {float(weights[entry])!r}, less than {SMALLEST_WEIGHT} of the mean; "
+            "leave out a point that counts so little"
+        )
+    return scaled
+
+
+def _weighted(loss: Loss, given: ArrayLike | None, N: int, depth: int) -> Loss:
+    """The loss with the weights given, or else with its own."""
+    if given is not None:
+        if loss.weights is not None:
+            raise InputError("sample_weight: the loss has weights already; leave one of them out")
+        weights = _weights_of(given, N)
+        loss.weighted([1.0] * N)  # says if weights mean nothing here
+        loss = loss if weights is None else loss.weighted(weights.tolist())
+    if loss.weights is not None:
+        if depth != 2:
+            raise InputError(f"sample_weight: is for depth 2, and depth is {depth}; leave it out")
+        given_weights = np.array(loss.weights)
+        if given_weights.shape != (N,) or not np.all((given_weights >= SMALLEST_WEIGHT) & (given_weights <= N * 1.001)):
+            raise InputError(f"loss: its weights do not fit {N} points; give sample_weight instead")
+    return loss
 
 
 def _depth(depth: int) -> int:

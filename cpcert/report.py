@@ -112,7 +112,11 @@ def describe(problem: Problem) -> str:
     penalty = "" if problem.loss.is_constraint else f", lambda = {whole(problem.lam)}"
     shape = ", ".join(
         f"{count} {plural(count, noun)}"
-        for count, noun in ((problem.N, "point"), (problem.n0, "feature"), (problem.m, "output"))
+        for count, noun in (
+            (problem.N, "point" if problem.loss.weights is None else "weighted point"),
+            (problem.n0, "feature"),
+            (problem.m, "output"),
+        )
     )
     return (
         f"{problem.name}: {shape}; {problem.loss.name}, {problem.activation.name}{slope}, "

@@ -22,10 +22,15 @@ class Units:
     y_size: np.ndarray
 
     @classmethod
-    def of(cls, X: np.ndarray, Y: np.ndarray, features: bool, targets: bool) -> Units:
-        """The units of X (N, n0), where the `features` are standardized, and of Y (N, m), where the `targets` are."""
+    def of(
+        cls, X: np.ndarray, Y: np.ndarray, features: bool, targets: bool, weights: np.ndarray | None = None
+    ) -> Units:
+        """The units of X (N, n0), where the `features` are standardized, and of Y (N, m), where the `targets` are.
+
+        weights: (N,), > 0, if points count that often in means and variances.
+        """
         X, Y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
-        return cls(*_mean_and_size(X, features), *_mean_and_size(Y, targets))
+        return cls(*_mean_and_size(X, features, weights), *_mean_and_size(Y, targets, weights))
 
     def inputs(self, X: np.ndarray) -> np.ndarray:
         """Raw points (N, n0) as the problem has them."""
@@ -58,22 +63,23 @@ def standardized(A: np.ndarray) -> np.ndarray:
     return np.column_stack([_column(column)[0] for column in A.T]) if A.size else A
 
 
-def _mean_and_size(A: np.ndarray, wanted: bool) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_size(A: np.ndarray, wanted: bool, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """What `standardized` subtracts and divides by; 0 and 1 where nothing is standardized."""
     if not wanted:
         return np.zeros(A.shape[1]), np.ones(A.shape[1])
-    columns = [_column(column) for column in A.T]
+    columns = [_column(column, weights) for column in A.T]
     return np.array([mean for _, mean, _ in columns]), np.array([size for _, _, size in columns])
 
 
-def _column(column: np.ndarray) -> tuple[np.ndarray, float, float]:
+def _column(column: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, float, float]:
     """The column with mean 0 and variance 1 (with 1/N), its mean and its deviation; a constant one is 0 with the size 1."""
     # Compared, not computed: the rounded mean of equal numbers may differ from them.
     if np.all(column == column[0]):
         return np.zeros(len(column)), float(column[0]), 1.0
-    mean = math.fsum(column) / len(column)
+    shares = np.ones(len(column)) if weights is None else weights * (len(column) / math.fsum(weights))
+    mean = math.fsum(shares * column) / len(column)
     centered = column - mean
     largest = float(np.abs(centered).max())
     centered /= largest  # squares of tiny differences would underflow
-    deviation = math.sqrt(math.fsum(centered * centered) / len(column))
+    deviation = math.sqrt(math.fsum(shares * (centered * centered)) / len(column))
     return centered / deviation, mean, largest * deviation

@@ -23,15 +23,16 @@ TINY = Fraction(1, 1 << 300)
 SLOPES = ((1, 0), (1, -1), (-1, 0), (-3, -1), (1, 0.25), (0, -1), (2, 2))
 
 
-def problem_of(m, X, Y, loss="mse", lam=1.0, a=(1.0, 0.0), beta=0.0):
+def problem_of(m, X, Y, loss="mse", lam=1.0, a=(1.0, 0.0), beta=0.0, weights=None):
     """The checker's problem with these rows of points and of targets."""
     X, Y = np.array(X, dtype=float), np.array(Y, dtype=float)
     header = {
         "loss": loss, "a_plus": float(a[0]), "a_minus": float(a[1]), "lambda": lam, "beta": beta, "depth": 2,
         "N": len(X), "n0": X.shape[1], "m": Y.shape[1],
     }  # fmt: skip
-    rehash({"problem": header}, {"X": X, "Y": Y})
-    return m.Problem(header, {"X": floats(X), "Y": floats(Y)})
+    arrays = {"X": X, "Y": Y, **({} if weights is None else {"weights": np.array(weights)})}
+    rehash({"problem": header}, arrays)
+    return m.Problem(header, {name: floats(values) for name, values in arrays.items()})
 
 
 def floats(values):
@@ -181,6 +182,96 @@ def losses(m):
                 total -= decimal(sum(p * q for p, q in zip(z, labels, strict=True)))
         true = total / 3 + decimal(cost)
         value = m.network_loss(problem, "network", [], {"W1": floats(first), "W2": floats(second)})
+        assert _near(value, true) and decimal(value) >= true - abs(true) * Decimal("1e-75")
+
+
+def weighted(m):
+    """What weights change: values of losses and of duals, domains, the hash; and what cannot be weights."""
+    X, W = [[1.0, -0.5], [0.1, 2.0], [-3.0, 0.25]], [0.75, 3.0, 0.1]
+    omega = [Fraction(w) for w in W]
+    G, s = [[0.3, -1.25, 0.0625], [2.0, 0.125, -3.0]], Fraction(3, 7)
+    Y = [[0.1, 2.0], [3.0, -1.5], [0.25, 7.0]]
+    problem = problem_of(m, X, Y, weights=W)
+    assert [w * m.power(problem.w) for w in problem.weights] == omega
+    parts = []
+    for i, w in enumerate(omega):
+        g = [Fraction(row[i]) for row in G]
+        parts.append(s * sum(a * Fraction(y) for a, y in zip(g, Y[i], strict=True)))
+        parts.append(-s * s * Fraction(3, 4) * sum(a * a for a in g) / w)
+    value = m.conjugate_lower(problem, *dual(m, G), s)
+    assert 0 < sum(parts) - value < Fraction(1, 2**100)
+    network = {"W1": [1.0, 0.5], "W2": [2.0, -1.0]}
+    pre = [max(Fraction(x[0]) + Fraction(x[1]) / 2, Fraction(0)) for x in X]
+    outputs = [[2 * v, -v] for v in pre]
+    with localcontext(PRECISE):
+        _weighted_losses(m, X, W, network, outputs)
+        # Logistic: p in [0, ω], both ends included.
+        Y, s = [[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]], Fraction(1, 3)
+        G = [[0.75, -3.0, 0.0], [-0.25, 0.125, 0.0625]]
+        problem = problem_of(m, X, Y, "logistic", weights=W)
+        total = Decimal(0)
+        for row, labels in zip(G, zip(*Y, strict=True), strict=True):
+            for g, y, w in zip(row, labels, omega, strict=True):
+                p = 3 * s * Fraction(g) * int(y)
+                total += sum((decimal(q) * _log(w / q) for q in (p, w - p) if q), Decimal(0))
+        value = m.conjugate_lower(problem, *dual(m, G), s)
+        assert _near(value, total / 3) and decimal(value) <= total / 3
+        assert rejected(m, m.conjugate_lower, problem, *dual(m, G), s + TINY)
+        # Cross-entropy: the labels count ω times.
+        Y, G = [[0.5, 0.5], [0.0, 1.0], [1.0, 0.0]], [[0.25, -2.0, 0.0625], [-0.25, 2.0, -0.0625]]
+        problem = problem_of(m, X, Y, "cross_entropy", weights=W)
+        total = Decimal(0)
+        for i, w in enumerate(omega):
+            for j in range(2):
+                p = w * Fraction(Y[i][j]) - Fraction(G[j][i])
+                assert p >= 0
+                total += decimal(p) * _log(w / p) if p else 0
+        value = m.conjugate_lower(problem, *dual(m, G), s)
+        assert _near(value, total / 3) and decimal(value) <= total / 3
+        assert rejected(m, m.conjugate_lower, problem, *dual(m, [[0.25, -3.5, 0.0], [-0.25, 3.5, 0.0]]), s)
+    for wrong in ([1.0, 0.0, 1.0], [1.0, 2.0, -1.0], [1.0, 2.0], [1.0, 2.0, 3.0, 4.0]):
+        says(m, "weights must be N numbers > 0", lambda: problem_of(m, X, Y, weights=wrong))  # noqa: B023
+    says(m, "no weights", lambda: problem_of(m, X, Y, "interpolate", weights=W))
+    arrays = {"X": np.array(X), "Y": np.array(Y)}
+    header = {
+        "loss": "mse",
+        "a_plus": 1.0,
+        "a_minus": 0.0,
+        "lambda": 1.0,
+        "beta": 0.0,
+        "depth": 2,
+        "N": 3,
+        "n0": 2,
+        "m": 2,
+    }
+    rehash({"problem": header}, {**arrays, "weights": np.array(W)})
+    for other in ([0.75, 3.0, 0.125], None):  # other weights, or none, under the hash of these
+        given = arrays if other is None else {**arrays, "weights": np.array(other)}
+        says(m, "the hash", lambda: m.Problem(header, {name: floats(v) for name, v in given.items()}))  # noqa: B023
+
+
+def _weighted_losses(m, X, W, network, outputs):
+    """A point counts by its weight, in all losses."""
+    weights = {name: floats(values) for name, values in network.items()}
+    cost = 1 + Fraction(1, 4) + 4 + 1
+    for loss, Y in (
+        ("mse", [[0.1, 1.0], [2.0, -3.0], [0.0, 0.7]]),
+        ("logistic", [[1.0, -1.0], [-1.0, -1.0], [1.0, 1.0]]),
+        ("cross_entropy", [[0.5, 0.25], [0.0, 3.0], [1.0, 0.0]]),
+    ):
+        problem, total = problem_of(m, X, Y, loss, weights=W), Decimal(0)
+        for w, z, y in zip(W, outputs, Y, strict=True):
+            labels = [Fraction(v) for v in y]
+            if loss == "mse":
+                own = decimal(sum((p - q) ** 2 for p, q in zip(z, labels, strict=True)))
+            elif loss == "logistic":
+                own = sum((PRECISE.ln(1 + _exp(-p * q)) for p, q in zip(z, labels, strict=True)), Decimal(0))
+            else:
+                own = decimal(sum(labels)) * PRECISE.ln(sum((_exp(p) for p in z), Decimal(0)))
+                own -= decimal(sum(p * q for p, q in zip(z, labels, strict=True)))
+            total += decimal(Fraction(w)) * own
+        true = total / 3 + decimal(cost)
+        value = m.network_loss(problem, "network", [], dict(weights))
         assert _near(value, true) and decimal(value) >= true - abs(true) * Decimal("1e-75")
 
 
@@ -544,4 +635,4 @@ def cells(m):
         assert accepted(m, lambda: check(15, 2, 1, 2, 1, *ends, *ends, *ends, planes=[2.0] * number)) == good  # noqa: B023
 
 
-PROBES = [interpolating, repairs, cells, arcs, spectral, coordinates, with_logarithms]
+PROBES = [weighted, interpolating, repairs, cells, arcs, spectral, coordinates, with_logarithms]

@@ -10,7 +10,7 @@ EQUIVALENT: dict[str, str] = {
     r"in (FILE_BYTES, HEADER_BYTES|ARRAYS, EXPONENT|OPEN, RANK|PIECE|WORK, |MEMORY, |CHUNK).*=": (
         "a limit, or how much is done at once: others would do"
     ),
-    r"in (T, CAP, BEYOND|FINE|BITS) =": "a precision: all that is computed with it is rounded to the safe side, whatever it is",
+    r"in (T, CAP, BEYOND|FINE|BITS|QUOTIENT) =": "a precision: what is computed with it is rounded to the safe side, whatever it is",
     r"EXPONENT, '|EXPONENT → abs\(e\) < EXPONENT in ": "a limit on exponents, there to keep integers short",
     r"len\(nodes\) \* size [<→]|len\(nodes\) \* size <= OPEN →|→ len\(node\.path\) < size in": "a limit of memory",
     r"others \* tree\.N [<→]|others \* tree\.N <= OPEN →|→ depth < tree\.N in": "a limit of memory",

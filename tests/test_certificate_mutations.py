@@ -57,9 +57,9 @@ def rehash(header, arrays):
     words = (
         f"cpcert-problem 1 loss={p['loss']} a_plus={float(p['a_plus']).hex()} a_minus={float(p['a_minus']).hex()} "
         f"lambda={float(p['lambda']).hex()} beta={float(p['beta']).hex()} depth={p['depth']} N={p['N']} n0={p['n0']} "
-        f"m={p['m']}\n"
+        f"m={p['m']}" + (f" weights={p['N']}\n" if "weights" in arrays else "\n")
     )
-    data = arrays["X"].astype("<f8").tobytes() + arrays["Y"].astype("<f8").tobytes()
+    data = b"".join(arrays[name].astype("<f8").tobytes() for name in ("X", "Y", "weights") if name in arrays)
     p["sha256"] = hashlib.sha256(words.encode() + data).hexdigest()
 
 

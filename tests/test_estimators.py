@@ -30,6 +30,13 @@ SLOW = {
     "check_regressors_no_decision_function",
     "check_regressors_int",
 }
+# Not for estimators that are told to take other arrays; and predictions to 7 digits, which a gap does not fix: test_weights.py has
+# what is promised instead, that the intervals of the minimum agree. And one with series of pandas.
+NOT_PROMISED = {
+    "check_array_api_input",
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weights_pandas_series",
+}
 # Gaps that are reached long before the time is over: results do not depend on the machine.
 TRIED = (
     CertifiedMLPRegressor(lam=0.3, gap=0.3, time_limit=60),
@@ -41,7 +48,7 @@ def checks():
     for estimator in TRIED:
         for one, check in estimator_checks_generator(estimator, mark="skip"):
             name = getattr(check, "func", check).__name__
-            if name != "check_array_api_input":  # which is for estimators that are told to take other arrays
+            if name not in NOT_PROMISED:
                 marks = [pytest.mark.campaign] if name in SLOW else []
                 yield pytest.param(one, check, id=f"{type(estimator).__name__}-{name}", marks=marks)
 

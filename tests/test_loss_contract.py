@@ -14,8 +14,16 @@ from cpcert.errors import InputError
 from cpcert.losses import LOSSES
 from cpcert.problem import Problem
 
-ALL = [pytest.param(each, id=name) for name, each in LOSSES.items()]
-SMOOTH = [pytest.param(each, id=name) for name, each in LOSSES.items() if not each.is_constraint]
+PLAIN = [pytest.param(each, id=name) for name, each in LOSSES.items()]
+# Of four points, far apart in size.
+WEIGHTS = (0.3, 0.0125, 1.7, 2.0)
+WEIGHTED = [
+    pytest.param(each.weighted(WEIGHTS), id=f"weighted-{name}")
+    for name, each in LOSSES.items()
+    if not each.is_constraint
+]
+ALL = PLAIN + WEIGHTED
+SMOOTH = [each for each in ALL if not each.values[0].is_constraint]
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -69,7 +77,7 @@ def test_its_own_targets_are_targets(C, seed):
     _, Y, _ = case(C, seed)
     np.testing.assert_array_equal(C.check_targets(Y.T), Y.T)
     lam = None if C.is_constraint else 0.1
-    assert Problem(np.arange(8.0).reshape(4, 2), Y.T, lam=lam, loss=C.name).loss is C
+    assert Problem(np.arange(8.0).reshape(4, 2), Y.T, lam=lam, loss=C).loss is C
     for wrong in (math.nan, math.inf):
         with pytest.raises(InputError, match="Y: row 0, column 0"):
             C.check_targets(np.where(np.arange(Y.size).reshape(Y.T.shape) == 0, wrong, Y.T))
@@ -144,7 +152,7 @@ def test_targets_scale_as_it_says(C, seed):
 @settings(max_examples=20)
 @given(seed=seeds)
 def test_the_conic_form_is_the_loss_its_gradient_and_its_conjugate(C, seed):
-    rng, Y, Z = case(C, seed, N=3)
+    rng, Y, Z = case(C, seed)
     form = C.conic_form(Y)
     value, multiplier = minimum(form, Y, Z=Z)
     assert value == pytest.approx(C.value(Z, Y), rel=1e-7, abs=1e-7)

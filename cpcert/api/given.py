@@ -17,7 +17,18 @@ from cpcert.losses import loss as loss_by_name
 from cpcert.problem import Columns, Problem
 
 # The keywords that stand for the instance where arrays are given.
-OPTIONS = ("lam", "weight_decay", "loss", "activation", "slope", "beta", "depth", "name")
+OPTIONS = (
+    "lam",
+    "weight_decay",
+    "loss",
+    "activation",
+    "slope",
+    "beta",
+    "depth",
+    "name",
+    "sample_weight",
+    "class_weight",
+)
 RIGHT = "give arrays X and y, a Problem, or what cpcert.load_instance returns"
 
 

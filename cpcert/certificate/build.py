@@ -21,7 +21,7 @@ import numpy as np
 from cpcert import __version__
 from cpcert.certificate import check
 from cpcert.certificate.clock import NO_PROOF, NOT_TRIMMED, Clock, Late, check_seconds, network_seconds
-from cpcert.certificate.file import as_arrays, exact_problem, problem_header, rational_text, write
+from cpcert.certificate.file import as_arrays, exact_problem, problem_arrays, problem_header, rational_text, write
 from cpcert.certificate.proofs import WRITERS
 from cpcert.certificate.shares import checked
 from cpcert.certificate.stored import Stored
@@ -97,7 +97,7 @@ def certify(result: SolveResult, deadline: float | None = None, checking: Checki
     """
     problem = result.problem
     clock = Clock(deadline)
-    arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
+    arrays: dict[str, Any] = problem_arrays(problem)
     header: dict[str, Any] = {"created_by": f"cpcert {__version__}", "problem": problem_header(problem)}
     if result.infeasibility is not None:
         relation = [[i, rational_text(c)] for i, c in enumerate(result.infeasibility.relation) if c]

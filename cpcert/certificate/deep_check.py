@@ -424,6 +424,7 @@ class Problem:
         self.X, self.x = matrix(array("d", chain.from_iterable(rows)), N, self.n, "X")
         columns, self.y = matrix(Y, N, m, "Y")
         self.Y = [list(row) for row in zip(*columns, strict=True)]
+        self.weights, self.w = [1] * N, 0
         self._check_targets()
 
     def _check_targets(self) -> None:
@@ -462,24 +463,27 @@ def _little_endian(values: array[float]) -> bytes:
 def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
     """A rational ≥ C(Z); exact for mse. Z and Y over 2**e."""
     N, unit = problem.N, power(e)
-    pairs = [list(zip(p, q, strict=True)) for p, q in zip(Z, Y, strict=True)]
+    bits, heavy = max(width(Z), width(Y)), width([problem.weights])
+    spend(multiplications(N * problem.m, 2 * bits, heavy))
+    pairs = [list(zip(p, q, problem.weights, strict=True)) for p, q in zip(Z, Y, strict=True)]
+    scale = power(problem.w) / N
     if problem.loss == "mse":
-        return sum((a - b) ** 2 for row in pairs for a, b in row) * unit * unit / N
-    spend(N * problem.m * logarithm(max(width(Z), width(Y)) + abs(e)))
+        return sum(weight * (a - b) ** 2 for row in pairs for a, b, weight in row) * unit * unit * scale
+    spend(N * problem.m * logarithm(bits + abs(e) + heavy))
     total = Fraction(0)
     if problem.loss == "logistic":
         for row in pairs:
-            for z, y in row:
+            for z, y, weight in row:
                 t = z if y > 0 else -z  # log(1 + e**−t) = max(−t, 0) + log(1 + e**−|t|)
-                total += max(-t, 0) * unit + log_bounds(ONE + exp_bounds(-abs(t) * unit)[1], ONE)[1]
-        return total / N
+                total += weight * (max(-t, 0) * unit + log_bounds(ONE + exp_bounds(-abs(t) * unit)[1], ONE)[1])
+        return total * scale
     for column in zip(*pairs, strict=True):
-        top = max(z for z, _ in column)
-        labels = sum(y for _, y in column)
-        exponentials = sum(exp_bounds((z - top) * unit)[1] for z, _ in column)
+        top = max(z for z, _, _ in column)
+        labels = sum(weight * y for _, y, weight in column)
+        exponentials = sum(exp_bounds((z - top) * unit)[1] for z, _, _ in column)
         total += labels * unit * log_bounds(exponentials, ONE)[1]
-        total += sum(y * (top - z) for z, y in column) * unit * unit
-    return total / N
+        total += sum(weight * y * (top - z) for z, y, weight in column) * unit * unit
+    return total * scale
 
 
 def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:

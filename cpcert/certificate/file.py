@@ -89,7 +89,14 @@ def problem_header(problem: Problem) -> dict[str, Any]:
 
 def exact_problem(problem: Problem) -> check.Problem:
     """The problem as the checker sees it: integers over powers of two."""
-    return check.Problem(problem_header(problem), as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel()}))
+    return check.Problem(problem_header(problem), as_arrays(problem_arrays(problem)))
+
+
+def problem_arrays(problem: Problem) -> dict[str, np.ndarray]:
+    """The problem's arrays."""
+    weights = problem.loss.weights
+    more = {} if weights is None else {"weights": np.array(weights)}
+    return {"X": problem.X.ravel(), "Y": problem.Y.ravel(), **more}
 
 
 def rational_text(value: Fraction) -> str:

@@ -40,16 +40,19 @@ def arrays_of(
     features: int | list[int] | list[str] | None,
     decimal: str | None,
     loss: str,
+    weights: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Columns]:
     """X (N, n0), Y (N, m) and what the columns are. Columns not in use may hold anything.
 
     features: names, or indices (or a number of columns) among those that are neither targets nor an index.
     decimal: "point" or "comma"; None: as the table shows. loss: decides what labels become.
+    weights: a column that is no feature.
     """
     names = [name for name in features or () if isinstance(name, str)] if isinstance(features, list) else []
     _check_names(table, targets, names)
-    left_out, notes = _index(table, {*targets, *names})
-    rest = [name for name in table.names if name not in targets and name not in left_out]
+    apart = {weights} if weights is not None else set()
+    left_out, notes = _index(table, {*targets, *names, *apart})
+    rest = [name for name in table.names if name not in targets and name not in left_out and name not in apart]
     if not names and not rest:
         raise InputError(f"data.targets: takes every column of {table.path}; leave at least one as a feature")
     chosen = names or [rest[j] for j in chosen_features(len(rest), features)]
@@ -68,6 +71,13 @@ def arrays_of(
     if mark == ",":
         notes.append("numbers have decimal commas")
     return X, Y, Columns(tuple(chosen), tuple(targets), classes, (*table.notes, *notes, *encoding))
+
+
+def weights_of(table: Table, name: str, decimal: str | None) -> np.ndarray:
+    """The column called name as numbers (N,). Raises InputError."""
+    if name not in table.names:
+        raise InputError(f"data.weights: {table.path} has no column {name!r}; its columns are {', '.join(table.names)}")
+    return _numbers(table, name, _decimal_mark(table, [name], decimal))
 
 
 def chosen_features(available: int, features: int | list[int] | list[str] | None) -> list[int]:

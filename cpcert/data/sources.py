@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cpcert.data.columns import arrays_of, chosen_features
+from cpcert.data.columns import arrays_of, chosen_features, weights_of
 from cpcert.data.files import read_idx_images, read_npz, read_shipped
 from cpcert.data.tables import PARQUET, TEXT, read_table, suffix_of
 from cpcert.errors import InputError
@@ -287,6 +287,9 @@ class File(Source):
         Literal["point", "comma"] | None,
         Field(description="give point or comma, the decimal mark of the numbers in a .csv or .tsv"),
     ] = None
+    weights: Annotated[
+        str | None, Field(min_length=1, description="give the column of a table that says how much each point counts")
+    ] = None
     points: Points = None
     seed: Seed = 0
     standardize: Standardize = False
@@ -294,6 +297,19 @@ class File(Source):
 
     def arrays(self, folder: Path, loss: str = "mse") -> Arrays:
         return self.read(folder, loss)[:2]
+
+    def sample_weight(self, folder: Path) -> np.ndarray | None:
+        """The column of weights at the chosen points (N,), if there is one."""
+        if self.weights is None:
+            return None
+        path = folder / Path(self.path).expanduser()
+        if suffix_of(path) not in (*TEXT, *PARQUET):
+            raise InputError(f"data.weights: is about the columns of a table, and {path.name} has no columns")
+        for role, names in (("target", self.targets or []), ("feature", self._names())):
+            if self.weights in names:
+                raise InputError(f"data.weights: is the column {self.weights!r}, a {role}; take it for one of both")
+        column = weights_of(read_table(path, [self.weights]), self.weights, self.decimal)
+        return column[chosen_rows(len(column), self.points, self.seed, path.name)]
 
     def read(self, folder: Path, loss: str) -> tuple[np.ndarray, np.ndarray, Columns | None]:
         """X, Y and what the columns are (None for an .npz). The loss decides what labels become."""
@@ -304,7 +320,7 @@ class File(Source):
             if self.targets is None:
                 raise InputError(f"data.targets: is missing, and a {suffix} needs it; {_right(File, 'targets')}")
             table = read_table(path, [*self.targets, *self._names()])
-            X, Y, columns = arrays_of(table, self.targets, self.features, self.decimal, loss)
+            X, Y, columns = arrays_of(table, self.targets, self.features, self.decimal, loss, self.weights)
             if columns.classes and self.standardize_targets:
                 raise InputError("data.standardize_targets: is true, and the targets are classes; leave it out")
         elif path.suffix == ".npz":

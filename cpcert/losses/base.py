@@ -4,7 +4,8 @@ Z, Y, G, S are (m, N): columns are points. The dual of the depth-2 problem needs
 
     −C*(−G) = min_Z C(Z) + ⟨G, Z⟩,   −∞ outside the domain,
 
-which is `dual_value`. Every loss is separable over points, and its conjugate has a closed form.
+which is `dual_value`. Every loss is separable over points, C = (1/N) Σ ω_i c(z_i, y_i) with weights ω_i > 0 that are all 1 unless
+they are given, and its conjugate has a closed form:  −C*(−G) = (1/N) Σ ω_i h(N g_i/ω_i, y_i),  h(g, y) = min_z c(z, y) + ⟨g, z⟩.
 
 `value`, `gradient`, `hessian`, `conjugate`, `dual_value` are ordinary float64 evaluations. The *proven* ones are
 
@@ -25,13 +26,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from cpcert.conic import Rows
 from cpcert.errors import InputError
-from cpcert.rounding import DIGITS_LOST, UNIT_ROUNDOFF, exact_dot, round_down
+from cpcert.rounding import DIGITS_LOST, UNIT_ROUNDOFF, exact_dot, exact_integers, round_down
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -56,14 +58,17 @@ class ConicForm:
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """A convex loss C ≥ 0 of the outputs Z (m, N)."""
+    """A convex loss C ≥ 0 of the outputs Z (m, N).
+
+    weights: ω_i > 0, one for each of the N points, exactly these float64; None: all are 1.
+    """
+
+    weights: tuple[float, ...] | None = None
 
     name: ClassVar[str]
     # C is 0 where Z = Y and ∞ elsewhere: then C has no gradient (G is the multiplier of Z = Y), no conic form (Z is Y), and the
     # problem no λ, which counts as 1.
     is_constraint: ClassVar[bool] = False
-    # C = (1/N)‖Z − Y‖², for which there are closed forms: Newton's method in the plane, a bound by the rank of Y.
-    is_squared_distance: ClassVar[bool] = False
     # k with C(tZ; tY) = tᵏ C(Z; Y) for t > 0; None: targets have no scale.
     degree: ClassVar[int | None] = None
     # The last row of an exact dual point is minus the sum of the others, and what a float G has there is ignored.
@@ -76,6 +81,47 @@ class Loss(ABC):
     mean_over_outputs: ClassVar[bool] = True
     # What an entry of Z is called.
     output_name: ClassVar[str] = "output"
+
+    @property
+    def is_squared_distance(self) -> bool:
+        """C = (1/N)‖Z − Y‖², for which there are closed forms: Newton's method in the plane, a bound by the rank of Y."""
+        return False
+
+    # -- weights -----------------------------------------------------------------------------------------------------
+
+    def weighted(self, weights: Sequence[float] | None) -> Loss:
+        """This loss with these weights instead of its own. Raises InputError for a constraint, which none can change."""
+        if weights is not None and self.is_constraint:
+            raise InputError(f"sample_weight: {self.name} is a constraint, which weights do not change; leave it out")
+        return type(self)(None if weights is None else tuple(map(float, weights)))
+
+    @cached_property
+    def omega(self) -> np.ndarray | float:
+        """The weights (N,); 1 where there are none."""
+        return 1.0 if self.weights is None else np.array(self.weights)
+
+    def by_weight(self, A: np.ndarray) -> np.ndarray:
+        """ω_i times column i of A (…, N), in floating point."""
+        return A if self.weights is None else A * self.omega
+
+    def over_weight(self, A: np.ndarray) -> np.ndarray:
+        """Column i of A (…, N) over ω_i, in floating point."""
+        return A if self.weights is None else A / self.omega
+
+    def tensor_by_weight(self, A: Tensor) -> Tensor:
+        """`by_weight` for tensors (…, N)."""
+        if self.weights is None:
+            return A
+        import torch
+
+        return A * torch.as_tensor(self.omega, dtype=A.dtype, device=A.device)
+
+    def exact_weights(self, N: int) -> tuple[list[int], int]:
+        """(w, f) with integers w and ω_i = w_i·2^f, f ≤ 0."""
+        if self.weights is None:
+            return [1] * N, 0
+        w, f = exact_integers(np.array(self.weights))
+        return ([each << f for each in w], 0) if f > 0 else (w, f)
 
     # -- targets -----------------------------------------------------------------------------------------------------
 
@@ -94,6 +140,10 @@ class Loss(ABC):
         name, place: the column, for the sentence and for errors. Raises InputError for a number of classes that does not fit.
         """
         raise ValueError(f"{self.name} takes numbers, not labels")
+
+    def classes_of(self, Y: np.ndarray) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]] | None:
+        """(labels (N,), indices; by what names each class may be called) for targets Y (N, m); None if they are no single classes."""
+        return None
 
     def target_unit(self, Y: np.ndarray) -> float:
         """The size of the targets where they have a scale, else 1."""

@@ -5,6 +5,8 @@ Labels y_i ≥ 0 have the sum S_i = 1ᵀy_i, which is 1 up to rounding: they are
     C = −(1/N) Σ_ji y_ji log softmax(z_i)_j = (1/N) Σ_i [S_i log Σ_j exp z_ji − Σ_j y_ji z_ji],
     ∇C_i = (S_i softmax(z_i) − y_i)/N,   −C*(−G) = (1/N) Σ_ji p_ji log(S_i / p_ji)   where p_i ≥ 0 and 1ᵀg_i = 0.
 
+A weight of a point multiplies its labels: ω_i y_i, with the sum ω_i S_i, are in the place of y_i and S_i everywhere.
+
 The constraint 1ᵀg_i = 0 cannot hold for floats. The exact dual point is *defined* by the first m − 1 rows of G; the last row is
 minus their exact sum, and the stored last row is ignored. `exact_dual_defect` bounds the difference.
 """
@@ -95,13 +97,20 @@ class CrossEntropy(Loss):
         Y = (labels[:, np.newaxis] == np.arange(len(classes))).astype(np.float64)
         return Y, f"{name} has {len(classes)} classes, one output each: {shown_classes(classes)}"
 
+    def classes_of(self, Y: np.ndarray) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]] | None:
+        """One class for each output, by its number, unless labels are soft."""
+        single = np.all(np.count_nonzero(Y, axis=1) == 1)
+        return (Y.argmax(axis=1), tuple((str(j),) for j in range(Y.shape[1]))) if single else None
+
     def value(self, Z: np.ndarray, Y: np.ndarray) -> float:
         # S_i(log Σ exp(z − top)) + Σ y (top − z): every term is ≥ 0, so nothing cancels.
+        Y = self.by_weight(Y)
         top = Z.max(axis=0)
         log_sum = np.log(np.exp(Z - top).sum(axis=0))
         return float(np.sum(Y.sum(axis=0) * log_sum) + np.sum(Y * (top - Z))) / Y.shape[1]
 
     def gradient(self, Z: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        Y = self.by_weight(Y)
         weights = np.exp(Z - Z.max(axis=0))
         softmax = weights / weights.sum(axis=0)
         return (Y.sum(axis=0) * softmax - Y) / Y.shape[1]
@@ -111,26 +120,29 @@ class CrossEntropy(Loss):
         weights = np.exp(Z - Z.max(axis=0))
         p = (weights / weights.sum(axis=0)).T
         blocks = p[:, :, np.newaxis] * np.eye(len(Y)) - p[:, :, np.newaxis] * p[:, np.newaxis, :]
-        return (Y.sum(axis=0) / Y.shape[1])[:, np.newaxis, np.newaxis] * blocks
+        return (self.by_weight(Y).sum(axis=0) / Y.shape[1])[:, np.newaxis, np.newaxis] * blocks
 
     def tensor_value(self, Z: Tensor, Y: Tensor) -> Tensor:
         # As in `value`: shifted by the largest z, every term is ≥ 0.
+        Y = self.tensor_by_weight(Y)
         top = Z.amax(-2, keepdim=True)
         log_sums = (Z - top).exp().sum(-2).log()
         return ((Y.sum(0) * log_sums).sum(-1) + (Y * (top - Z)).sum((-2, -1))) / Y.shape[1]
 
     def tensor_gradient(self, Z: Tensor, Y: Tensor) -> Tensor:
+        Y = self.tensor_by_weight(Y)
         return (Y.sum(0) * Z.softmax(-2)).sub_(Y).div_(Y.shape[1])
 
     def tensor_hessian_product(self, Z: Tensor, Y: Tensor, direction: Tensor) -> Tensor:
         p = Z.softmax(-2)
-        return Y.sum(0) / Y.shape[1] * p * (direction - (p * direction).sum(-2, keepdim=True))
+        return self.tensor_by_weight(Y).sum(0) / Y.shape[1] * p * (direction - (p * direction).sum(-2, keepdim=True))
 
     def dual_value(self, G: np.ndarray, Y: np.ndarray) -> float:
         N = Y.shape[1]
         column_sums = G.sum(axis=0)
         if np.any(np.abs(N * column_sums) > 1e-9 * (1.0 + N * np.abs(G).sum(axis=0))):
             return -math.inf
+        Y = self.by_weight(Y)
         p = Y - N * self.rounded_dual(G)
         if p.min() < -DOMAIN_TOLERANCE:
             return -math.inf
@@ -140,6 +152,7 @@ class CrossEntropy(Loss):
 
     def conic_form(self, Y: np.ndarray) -> ConicForm:
         """t_i ≥ log Σ_j e^{z_ji} as e^{z_ji − t_i} ≤ p_ji, Σ_j p_ji ≤ 1; variables (t_i, p_1i, …, p_mi) per point."""
+        Y = self.by_weight(Y)
         m, N = Y.shape
         i, one = np.arange(N), np.ones(N)
         t = m * N + (m + 1) * i
@@ -192,7 +205,8 @@ class CrossEntropy(Loss):
         if not all_finite(Z, E):
             return math.inf
         total = ZERO
-        for z_column, e_column, y_column in zip(Z.T.tolist(), E.T.tolist(), Y.T.tolist(), strict=True):
+        omega = np.broadcast_to(self.omega, Y.shape[1:]).tolist()
+        for weight, z_column, e_column, y_column in zip(omega, Z.T.tolist(), E.T.tolist(), Y.T.tolist(), strict=True):
             top = max(z_column)
             exact_top = Decimal(top)
             sum_exp, label_sum, others = ZERO, ZERO, ZERO
@@ -201,8 +215,9 @@ class CrossEntropy(Loss):
                 sum_exp = UP.add(sum_exp, term)
                 others = others if y else UP.add(others, term)
                 if y:
-                    label_sum = UP.add(label_sum, Decimal(y))
-                    total = UP.add(total, UP.multiply(Decimal(y), UP.subtract(exact_top, Decimal(z))))
+                    label = UP.multiply(Decimal(weight), Decimal(y))
+                    label_sum = UP.add(label_sum, label)
+                    total = UP.add(total, UP.multiply(label, UP.subtract(exact_top, Decimal(z))))
             log_sum = log_upper(sum_exp)
             slack = UP.multiply(TWO, Decimal(max(e_column)))
             if slack and [z for z, y in zip(z_column, y_column, strict=True) if y] == [top]:
@@ -213,16 +228,17 @@ class CrossEntropy(Loss):
     def value_lower(self, Z: Sequence[Sequence[int]], Y: Sequence[Sequence[int]], unit: Fraction) -> Fraction:
         """(1/N) Σ_i [S_i log(1 + Σ exp(z − top)) + Σ_j y_ji (top − z_ji)], the inner sum over all outputs but one at the top."""
         total = Fraction(0)
-        for zs, ys in zip(zip(*Z, strict=True), zip(*Y, strict=True), strict=True):
+        w, f = self.exact_weights(len(Z[0]))
+        for weight, zs, ys in zip(w, zip(*Z, strict=True), zip(*Y, strict=True), strict=True):
             top = max(zs)
             first = zs.index(top)
             others = ZERO
             for j, z in enumerate(zs):
                 if j != first:
                     others = DOWN.add(others, exp_lower((z - top) * unit))
-            total += sum(ys) * unit * Fraction(log_one_plus_lower(others))
-            total += sum(y * (top - z) for z, y in zip(zs, ys, strict=True)) * unit * unit
-        return total / len(Z[0])
+            total += weight * sum(ys) * unit * Fraction(log_one_plus_lower(others))
+            total += weight * sum(y * (top - z) for z, y in zip(zs, ys, strict=True)) * unit * unit
+        return dyadic(1, f) * total / len(Z[0])
 
     def max_scale(self, G: np.ndarray, Y: np.ndarray) -> float:
         """min over exact g_ji > 0 of y_ji/(N g_ji), rounded down: the domain is p ≥ 0 (1ᵀp_i = S_i by definition)."""
@@ -241,6 +257,11 @@ class CrossEntropy(Loss):
         """Clip p to the simplex of sum S_i, then shift single entries by units in the last place until max_scale
         is about 1: y_ji = 0 needs g_ji ≤ 0 exactly, also in the last row, which is a sum of the others."""
         m, N = Y.shape
+        last_labels = [
+            Fraction(w) * Fraction(y)
+            for w, y in zip(np.broadcast_to(self.omega, N).tolist(), Y[-1].tolist(), strict=True)
+        ]
+        Y = self.by_weight(Y)
         sums = Y.sum(axis=0)
         p = np.clip(Y - N * np.asarray(G, dtype=np.float64), 0.0, None)
         totals = p.sum(axis=0)
@@ -250,7 +271,7 @@ class CrossEntropy(Loss):
             largest = int(np.argmax(p[:-1, i]))
             for _ in range(100):
                 last = -sum((Fraction(g) for g in G[:-1, i].tolist()), Fraction(0))
-                excess = N * last - Fraction(float(Y[-1, i]))
+                excess = N * last - last_labels[i]
                 if excess <= 0:
                     break
                 # Raising g at the largest probability lowers both that probability and the last entry of g.
@@ -260,8 +281,11 @@ class CrossEntropy(Loss):
         return G
 
     def _exact_columns(self, G: np.ndarray, Y: np.ndarray) -> tuple[list[list[int]], list[list[int]], int]:
-        """(g, y, exponent): rows of integers with G = g·2**exponent (the last row is the sum) and Y = y·2**exponent."""
+        """(g, y, exponent): rows of integers with G = g·2**exponent (the last row is the sum) and ωY = y·2**exponent."""
         m, N = Y.shape
         integers, exponent = exact_integers(np.concatenate([np.asarray(G, dtype=np.float64)[:-1].ravel(), Y.ravel()]))
         rows = [integers[k * N : (k + 1) * N] for k in range(2 * m - 1)]
-        return self.exact_dual([*rows[: m - 1], []]), rows[m - 1 :], exponent
+        w, f = self.exact_weights(N)
+        g = [[v << -f for v in row] for row in rows[: m - 1]]
+        y = [[weight * v for weight, v in zip(w, row, strict=True)] for row in rows[m - 1 :]]
+        return self.exact_dual([*g, []]), y, exponent + f

@@ -115,7 +115,7 @@ def _solution(claim: Claim, header: dict[str, Any], arrays: dict[str, Any]) -> l
     X = np.asarray(arrays["X"], dtype=float).reshape(N, n0)
     Y = np.asarray(arrays["Y"], dtype=float).reshape(N, m)
     activation = Activation("of the file", problem["a_plus"], problem["a_minus"])
-    sections = [Section("The problem", _problem(claim, problem))]
+    sections = [Section("The problem", _problem(claim, problem, arrays.get("weights")))]
     network = _network(header, arrays, activation)
     if network is not None:
         sections.append(Section("The network", _neurons(network, X, Y, problem)))
@@ -129,8 +129,11 @@ def _solution(claim: Claim, header: dict[str, Any], arrays: dict[str, Any]) -> l
     return sections
 
 
-def _problem(claim: Claim, problem: dict[str, Any]) -> str:
+def _problem(claim: Claim, problem: dict[str, Any], weights: Any) -> str:
     loss = problem["loss"]
+    weighted = (
+        {} if weights is None else {"weights of the points": f"{about(min(weights), 3)} to {about(max(weights), 3)}"}
+    )
     rows = {
         "loss": loss if LOSSES[loss].is_constraint else f"{loss}, λ = {whole(problem['lambda'])}",
         "activation": f"σ(s) = {whole(problem['a_plus'])}·max(s, 0) − {whole(problem['a_minus'])}·max(−s, 0)",
@@ -139,6 +142,7 @@ def _problem(claim: Claim, problem: dict[str, Any]) -> str:
         "data": ", ".join(
             _count(problem[key], what) for key, what in (("N", "point"), ("n0", "feature"), ("m", "output"))
         ),
+        **weighted,
         "SHA-256 of the problem": problem["sha256"],
     }
     about_it = (

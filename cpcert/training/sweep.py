@@ -266,7 +266,7 @@ def _results(training: Training, test: Arrays | None) -> list[Result]:
         Z = network.forward(problem.X)[-1]
         fit = problem.loss.value(Z, problem.targets)
         loss = network.loss(replace(problem, lam=trial.lam))
-        tested = None if test is None else problem.loss.value(network.outputs(test[0]).T, test[1].T)
+        tested = None if test is None else problem.loss.weighted(None).value(network.outputs(test[0]).T, test[1].T)
         found.append(Result(trial, network, loss, fit, tested, norm, STATUSES[status], steps))
     return found
 
