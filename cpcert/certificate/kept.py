@@ -29,7 +29,7 @@ from cpcert.problem import Problem
 from cpcert.status import Status
 
 # The arrays of the upper bound and those of the problem; all others belong to the lower bound.
-OF_UPPER, OF_PROBLEM = ("W1", "W2", "repair_W", "repair_B"), ("X", "Y")
+OF_UPPER, OF_PROBLEM = ("W1", "W2", "repair_W", "repair_B"), ("X", "Y", "weights")
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
-from itertools import chain, pairwise, product
+from itertools import chain, islice, pairwise, product
 from math import isqrt
 from operator import mul
 from pathlib import Path
@@ -35,6 +35,8 @@ WORK, WORK_RATE = 2 * 10**10, 8
 MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
 # Coordinates of the points; sites.
 RANK, SITES = 8, 4096
+# Further bits of a quotient by a weight.
+QUOTIENT = 120
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -340,7 +342,7 @@ LOSSES = ("mse", "cross_entropy", "logistic")
 
 
 class Problem:
-    """The numbers of the instance. X: points as rows of X̃ over 2**x; Y: targets, a row an output, over 2**y."""
+    """The numbers of the instance. X: points as rows of X̃ over 2**x; Y: targets, a row an output, over 2**y; weights over 2**w."""
 
     def __init__(self, header: Any, arrays: dict[str, Any]) -> None:
         names = ("loss", "a_plus", "a_minus", "lambda", "beta", "depth", "N", "n0", "m", "sha256")
@@ -356,18 +358,23 @@ class Problem:
         self.lam, self.beta = Fraction(lam), Fraction(beta)
         X, Y = _array(arrays, "X", float), _array(arrays, "Y", float)
         require(len(X) == N * n0 and len(Y) == N * m, "X or Y has the wrong number of entries")
-        spend(4000 * N * (self.n + m), 8 * N * self.n)
+        spend(4000 * N * (self.n + m + 1), 8 * N * (self.n + 1))
+        given = [_array(arrays, "weights", float)] if "weights" in arrays else []
+        require(not given or self.loss != "interpolate", "a constraint has no weights")
+        require(all(len(values) == N and min(values) > 0.0 for values in given), "weights must be N numbers > 0")
         words = (
             f"cpcert-problem 1 loss={self.loss} a_plus={a_plus.hex()} a_minus={a_minus.hex()} "
-            f"lambda={lam.hex()} beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}\n"
+            f"lambda={lam.hex()} beta={beta.hex()} depth={depth} N={N} n0={n0} m={m}"
         )
-        hashed = hashlib.sha256(words.encode("ascii") + _little_endian(X) + _little_endian(Y)).hexdigest()
+        words += f" weights={N}\n" if given else "\n"
+        hashed = hashlib.sha256(words.encode("ascii") + b"".join(map(_little_endian, (X, Y, *given)))).hexdigest()
         require(digest == hashed, "the hash is not that of the problem's numbers")
         self.sha256 = hashed
         rows = (X[i * n0 : (i + 1) * n0] + array("d", [beta] * (beta != 0.0)) for i in range(N))
         self.X, self.x = matrix(array("d", chain.from_iterable(rows)), N, self.n, "X")
         columns, self.y = matrix(Y, N, m, "Y")
         self.Y = [list(row) for row in zip(*columns, strict=True)]
+        self.weights, self.w = dyadic(given[0]) if given else ([1] * N, 0)
         self._check_targets()
 
     def _check_targets(self) -> None:
@@ -460,24 +467,27 @@ def network_loss(problem: Problem, arrays: dict[str, Any]) -> tuple[Fraction, in
 def loss_upper(problem: Problem, Z: Matrix, Y: Matrix, e: int) -> Fraction:
     """A rational ≥ C(Z); exact for mse. Z and Y over 2**e."""
     N, unit = problem.N, power(e)
-    pairs = [list(zip(p, q, strict=True)) for p, q in zip(Z, Y, strict=True)]
+    bits, heavy = max(width(Z), width(Y)), width([problem.weights])
+    spend(multiplications(N * problem.m, 2 * bits, heavy))
+    pairs = [list(zip(p, q, problem.weights, strict=True)) for p, q in zip(Z, Y, strict=True)]
+    scale = power(problem.w) / N
     if problem.loss == "mse":
-        return sum((a - b) ** 2 for row in pairs for a, b in row) * unit * unit / N
-    spend(N * problem.m * logarithm(max(width(Z), width(Y)) + abs(e)))
+        return sum(weight * (a - b) ** 2 for row in pairs for a, b, weight in row) * unit * unit * scale
+    spend(N * problem.m * logarithm(bits + abs(e) + heavy))
     total = Fraction(0)
     if problem.loss == "logistic":
         for row in pairs:
-            for z, y in row:
+            for z, y, weight in row:
                 t = z if y > 0 else -z  # log(1 + e**−t) = max(−t, 0) + log(1 + e**−|t|)
-                total += max(-t, 0) * unit + log_bounds(ONE + exp_bounds(-abs(t) * unit)[1], ONE)[1]
-        return total / N
+                total += weight * (max(-t, 0) * unit + log_bounds(ONE + exp_bounds(-abs(t) * unit)[1], ONE)[1])
+        return total * scale
     for column in zip(*pairs, strict=True):
-        top = max(z for z, _ in column)
-        labels = sum(y for _, y in column)
-        exponentials = sum(exp_bounds((z - top) * unit)[1] for z, _ in column)
+        top = max(z for z, _, _ in column)
+        labels = sum(weight * y for _, y, weight in column)
+        exponentials = sum(exp_bounds((z - top) * unit)[1] for z, _, _ in column)
         total += labels * unit * log_bounds(exponentials, ONE)[1]
-        total += sum(y * (top - z) for z, y in column) * unit * unit
-    return total / N
+        total += sum(weight * y * (top - z) for z, y, weight in column) * unit * unit
+    return total * scale
 
 
 # -- dual points (SPEC.md, "Lower bound") ------------------------------------------------------------------------------
@@ -490,30 +500,35 @@ def dual_value(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
 
 
 def conjugate_lower(problem: Problem, G: Matrix, g: int, s: Fraction) -> Fraction:
-    """A rational ≤ −C*(−sG); exact for mse and interpolate. Rejects an sG outside the domain."""
+    """A rational ≤ −C*(−sG); exact for mse without weights and interpolate. Rejects an sG outside the domain."""
     N, unit = problem.N, power(g + problem.y)
-    bits = max(width(G), width(problem.Y))
-    spend(multiplications(4 * N * problem.m, bits, bits))
+    bits, heavy = max(width(G), width(problem.Y)), width([problem.weights])
+    spend(multiplications(4 * N * problem.m, bits, bits) + multiplications(4 * N, 2 * bits + heavy + QUOTIENT, heavy))
     if problem.loss in ("mse", "interpolate"):
         linear = s * sum(dot(a, b) for a, b in zip(G, problem.Y, strict=True)) * unit
         if problem.loss == "interpolate":
             return linear
-        return linear - s * s * Fraction(N, 4) * sum(dot(a, a) for a in G) * power(2 * g)
-    bits += abs(g) + abs(problem.y) + s.numerator.bit_length() + s.denominator.bit_length()
+        shift = heavy + QUOTIENT  # ‖g_i‖²/ω_i, rounded up
+        columns = zip(zip(*G, strict=True), problem.weights, strict=True)
+        squares = sum(-(-(dot(a, a) << shift) // weight) for a, weight in columns)
+        return linear - s * s * Fraction(N, 4) * squares * power(2 * g - problem.w - shift)
+    bits += heavy + abs(problem.w) + abs(g) + abs(problem.y) + s.numerator.bit_length() + s.denominator.bit_length()
     spend(N * problem.m * logarithm(bits))
     total = Fraction(0)
     scale = N * s * power(g)
+    omega = [weight * power(problem.w) for weight in problem.weights]
     if problem.loss == "logistic":
         for gs, ys in zip(G, problem.Y, strict=True):
-            for v, y in zip(gs, ys, strict=True):
+            for v, y, whole in zip(gs, ys, omega, strict=True):
                 p = scale * (v if y > 0 else -v)
-                require(0 <= p <= 1, "lower: the dual point leaves the domain of the logistic loss")
-                for q in (p, 1 - p):
-                    if 0 < q < 1:
-                        total += q * log_bounds(q.denominator, q.numerator)[0]
+                require(0 <= p <= whole, "lower: the dual point leaves the domain of the logistic loss")
+                for q in (p, whole - p):
+                    if 0 < q < whole:
+                        ratio = whole / q
+                        total += q * log_bounds(ratio.numerator, ratio.denominator)[0]
         return total / N
     for i in range(N):
-        labels = [row[i] * power(problem.y) for row in problem.Y]
+        labels = [row[i] * power(problem.y) * omega[i] for row in problem.Y]
         mass = sum(labels)
         for y, row in zip(labels, G, strict=True):
             p = y - scale * row[i]
@@ -535,7 +550,12 @@ class Stream:
     """The integers of a proof, read in order; `take` gives the next, and StopIteration ends a proof that is cut off."""
 
     def __init__(self, values: Iterable[int]) -> None:
-        self.take: Callable[[], int] = iter(values).__next__
+        self.values = iter(values)
+        self.take: Callable[[], int] = self.values.__next__
+
+    def skip(self, count: int) -> None:
+        """Leave out so many integers."""
+        next(islice(self.values, count, count), None)
 
     def index(self, size: int) -> int:
         """The next integer, which must be one of 0 … size − 1."""
@@ -599,7 +619,7 @@ class Frame:
         error = 0
         for i in live:
             row, column = space.points[i], columns[i]
-            e = 0 if self.m == 1 else max(abs(v) for v in row).bit_length() + x
+            e = max(abs(v) for v in row).bit_length() + x
             if self.m == 1:
                 row, column, unit = [abs(column[0]) * v for v in row], [1 if column[0] > 0 else -1], x + h
             else:
@@ -947,11 +967,16 @@ def check_width(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any
     return {"kind": "least_width", "sha256": problem.sha256, "loss": U, "lower": lower, "upper": upper}
 
 
+def work_of(size: int) -> int:
+    """What a file of so many bytes may cost."""
+    return WORK + WORK_RATE * size * size
+
+
 def check(content: bytes) -> dict[str, Any]:
     """The claim that the certificate proves, as a dictionary. Raises Rejected with the reason if it proves none."""
     size = len(content)
     memory = min(MEMORY + MEMORY_RATE * size, MEMORY_MOST)
-    token = BUDGET.set(Budget(WORK + WORK_RATE * size * size, memory))
+    token = BUDGET.set(Budget(work_of(size), memory))
     try:
         return _claim(content)
     except StopIteration:

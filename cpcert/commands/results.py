@@ -111,6 +111,8 @@ class Claim(Object):
     sha256: str | None = None
     depth: int | None = None
     order: int | None = None
+    strictly: bool | None = None
+    loss: float | None = None
     lower: float | None = None
     upper: float | None = None
 
@@ -119,7 +121,7 @@ class Verify(Object):
     accepted: bool
     """whether the file proves its claim"""
     claim: Claim | None
-    """{kind, …}: for minima sha256, lower, upper (and depth, from 3 on); for matrices order, lower, upper"""
+    """{kind, …}: for minima sha256, lower, upper (and depth, from 3 on); for matrices order, bounds, strictly; for widths loss"""
     reason: str | None
     """why it is rejected"""
 

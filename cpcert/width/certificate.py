@@ -16,7 +16,7 @@ import numpy as np
 
 from cpcert import __version__
 from cpcert.certificate import check, file, width_check
-from cpcert.certificate.file import problem_header
+from cpcert.certificate.file import problem_arrays, problem_header
 from cpcert.frank_wolfe.bounds import best_scale, needed_oracle_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.problem import Problem
@@ -62,7 +62,7 @@ def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.i
         return None
     deadline = time.monotonic() + seconds
     space = coordinates(problem.X_tilde)
-    arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
+    arrays: dict[str, Any] = problem_arrays(problem)
     header = {
         "claim": "least_width",
         "created_by": f"cpcert {__version__}",
