@@ -91,7 +91,9 @@ def all_cases(step=1):
     """Good certificates and crafted bad ones, each step-th of those; if all, a mutant for each reason of rejection as well."""
     made = certificates()
     cases = [examine(name, one.content) for name, one in made.items()]
-    assert all(isinstance(case.answer, dict) for case in cases)
+    assert all(isinstance(case.answer, dict) for case in cases), [
+        (case.name, case.answer) for case in cases if not isinstance(case.answer, dict)
+    ]
     for name, content in [*crafted(made)][::step]:
         cases.append(examine(name, content))
         good = name.startswith("good")
