@@ -29,7 +29,7 @@ MAGIC = b"cpdeep\x00\x01"
 FILE_BYTES, HEADER_BYTES, FLOAT_BYTES, INT_BYTES, MEMORY_BYTES = 1 << 29, 1 << 26, 1 << 26, 1 << 29, 1 << 27
 ARRAYS, EXPONENT, HEADER_DIGITS = 64, 1100, 4300
 # Coordinates of the points, bits of a ray, classes of directions, layers; products that a check may take in all.
-RANK, RAY_BITS, CLASSES, DEPTH, WORK = 8, 2048, 16, 64, 1 << 34
+RANK, RAY_BITS, CLASSES, DEPTH, WORK = 8, 2048, 62, 64, 1 << 34
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -763,6 +763,10 @@ class Leaf:
         self.undecided, self.squares, self.bias = undecided, squares, bias
 
 
+# Squares of γ, bias, undecided points with weights.
+Row = tuple[list[int], int, list[tuple[int, Fraction]]]
+
+
 class TreeBound:
     """κ_G(m) for one output and depth 3 from a tree for g and one for −g. g over 2**e."""
 
@@ -777,15 +781,20 @@ class TreeBound:
         largest = max([*sizes, *(v for i in points for v in directions.own(i))])
         self.unit = _exponent(largest) - WORD
         self.reach = [(i, [_up(v, self.unit) for v in directions.own(i)]) for i in points]
-        self.table = self._table()
+        self.table = self._table(
+            [
+                ([_up(v, self.unit) for v in leaf.squares], _up(leaf.bias, self.unit), leaf.undecided)
+                for leaf in self.leaves
+            ]
+        )
+        # The sets of classes last asked for, and the leaves for these.
+        self.sets: list[list[int]] = []
+        self.merged: list[Row] = []
 
-    def _table(self) -> list[tuple[list[int], int, list[tuple[int, Fraction]]]]:
+    def _table(self, rows: list[Row]) -> list[Row]:
         """The leaves in integers, without those that another one exceeds."""
-        rows = []
-        for leaf in self.leaves:
-            rows.append(([_up(v, self.unit) for v in leaf.squares], _up(leaf.bias, self.unit), leaf.undecided))
         rows.sort(key=lambda row: (row[0], row[1]), reverse=True)
-        kept: list[tuple[list[int], int, list[tuple[int, Fraction]]]] = []
+        kept: list[Row] = []
         for row in rows:
             self.problem.spend(len(kept))
             if not row[2] and any(
@@ -864,6 +873,36 @@ class TreeBound:
                 return False
         return True
 
+    def below_at(self, limit: Fraction, sets: Sequence[Sequence[int]], masses: Sequence[Fraction]) -> bool:
+        """κ_G(m) ≤ limit where the classes of sets[k] have the mass masses[k] together."""
+        problem = self.problem
+        if sets != self.sets:
+            problem.spend(
+                len(self.table) * len(self.directions.simplices[0].rays) + len(self.table) * self.directions.count
+            )
+            self.sets = [list(part) for part in sets]
+            self.merged = self._table([(self._joined(row[0]), *row[1:]) for row in self.table])
+        problem.spend(len(self.merged) * (len(sets) + 2) + sum(len(row[2]) for row in self.merged))
+        e = _exponent(limit) - WORD
+        bound = math.floor(limit / power(e))
+        scale = _exponent(max(masses)) - WORD
+        point = [_up(mass, scale) for mass in masses]
+        reach = {}
+        for i, squares in self.reach:
+            own = dot(self._joined(squares), point) * power(scale + self.unit)
+            reach[i] = fraction_root_up(own + problem.beta**2)
+        shift = scale + self.unit - 2 * e
+        for squares, bias, undecided in self.merged:
+            rest = bound - sum(_up(weight * reach[i], e) for i, weight in undecided)
+            square = -shifted(-dot(squares, point), shift) - shifted(-bias, self.unit - 2 * e)
+            if rest < 0 or square > rest * rest:
+                return False
+        return True
+
+    def _joined(self, squares: Sequence[int]) -> list[int]:
+        """The largest of each set of classes."""
+        return [max(squares[c] for c in part) for part in self.sets]
+
 
 def _exponent(value: Fraction) -> int:
     """e with value < 2**e, about."""
@@ -895,7 +934,7 @@ class NormBound:
 
 
 def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
-    """The proven lower bound: λΣm + ψ_G(s) ≥ value wherever sκ_G(m) ≤ 2λ, and the ladders cover all masses m."""
+    """The proven lower bound, by ladders or by boxes of masses."""
     value, coordinates, classes, items = _fields(proof, ("value", "coordinates", "classes", "items"), "lower")
     value = _number(value, "lower")
     require(isinstance(items, list) and 1 <= len(items) <= 4096, "lower: items are a list of one or more")
@@ -910,12 +949,28 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
             G[-1] = [-sum(column) for column in zip(*G[:-1], strict=True)]
         duals.append((G, g))
     bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
+    if "boxes" in arrays:
+        require(all(kind == "tree" for kind in items), "boxes: for trees alone")
+        check_boxes(problem, Fraction(value), classes, bounds, duals, arrays)  # type: ignore[arg-type]
+    else:
+        check_cells(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)
+    return value
+
+
+def check_cells(
+    problem: Problem,
+    target: Fraction,
+    count: int,
+    bounds: Sequence[TreeBound | NormBound],
+    duals: Sequence[tuple[Matrix, int]],
+    arrays: dict[str, Any],
+) -> None:
+    """λΣm + ψ_G(s) ≥ target wherever sκ_G(m) ≤ 2λ, and the ladders cover all masses m."""
     scales = iter(_array(arrays, "scales", float))
     splits = iter(_array(arrays, "splits", float))
     stream = Stream(_array(arrays, "cells", int))
-    target = Fraction(value)
+    size = problem.m * problem.N
     most = max((target - dual_value(problem, *duals[0], Fraction(0))) / problem.lam, Fraction(0))
-    count = classes if "tree" in items else 1
     # Cells: simplices of fractions θ ≥ 0, Σθ = 1, with m = Pθ.
     cells = [[[Fraction(int(c == v)) for c in range(count)] for v in range(count)]]
     while cells:
@@ -932,7 +987,7 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
         require(op == 0, "cells: unknown step")
         total = most
         for _ in range(stream.take()):
-            k, s = stream.index(len(items)), Fraction(next(scales))
+            k, s = stream.index(len(bounds)), Fraction(next(scales))
             require(s >= 0 and total > 0, "ladder: a scale below 0, or a step after the last")
             require(s == 0 or bounds[k].below(2 * problem.lam / s, vertices, total), "ladder: the bound is too large")
             problem.spend((64 if problem.loss == "mse" else 2048) * size)
@@ -940,7 +995,102 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
         require(total <= 0, "ladder: it ends too early")
     stream.end()
     require(next(scales, None) is None and next(splits, None) is None, "cells: numbers that prove nothing")
-    return value
+
+
+class Box:
+    """An interval [low, high] for the mass of each set of classes (bits), and sums: (set, low, high) for those within."""
+
+    def __init__(
+        self,
+        sets: list[int],
+        low: list[Fraction],
+        high: list[Fraction],
+        sums: list[tuple[int, Fraction, Fraction]],
+    ) -> None:
+        self.sets, self.low, self.high, self.sums = sets, low, high, sums
+
+    def tighten(self) -> None:
+        """The intervals that the sums leave."""
+        for _ in range(3):
+            for bits, least, most in self.sums:
+                inside = [k for k, part in enumerate(self.sets) if part & ~bits == 0]
+                rest = most - sum(self.low[k] for k in inside)
+                for k in inside:
+                    self.high[k] = min(self.high[k], rest + self.low[k])
+                rest = least - sum(self.high[k] for k in inside)
+                for k in inside:
+                    self.low[k] = max(self.low[k], rest + self.high[k])
+
+    @property
+    def empty(self) -> bool:
+        """No masses are in it."""
+        return any(a > b for a, b in zip(self.low, self.high, strict=True))
+
+    def cut(self, a: int, low: Fraction, high: Fraction) -> Box:
+        """The same box with another interval for set a."""
+        box = Box(self.sets, list(self.low), list(self.high), self.sums)
+        box.low[a], box.high[a] = low, high
+        return box
+
+    def divided(self, a: int, part: int) -> Box:
+        """The same masses, with set a in two."""
+        whole, least, most = self.sets[a], self.low[a], self.high[a]
+        require(0 < part < whole and part & ~whole == 0, "boxes: a division of nothing")
+        box = self.cut(a, Fraction(0), most)
+        box.sets = [part if k == a else old for k, old in enumerate(self.sets)] + [whole & ~part]
+        box.low.append(Fraction(0))
+        box.high.append(most)
+        box.sums = [*self.sums, (whole, least, most)]
+        return box
+
+
+def check_boxes(
+    problem: Problem,
+    target: Fraction,
+    count: int,
+    bounds: Sequence[TreeBound],
+    duals: Sequence[tuple[Matrix, int]],
+    arrays: dict[str, Any],
+) -> None:
+    """λΣ(2m − m²/m') + ψ_G(s) ≥ target for all masses m of balanced networks, box by box (DEEP.md, "Balanced networks")."""
+    scales = iter(_array(arrays, "scales", float))
+    splits = iter(_array(arrays, "splits", float))
+    masses = iter(_array(arrays, "masses", float))
+    stream = Stream(_array(arrays, "boxes", int))
+    room = target - dual_value(problem, *duals[0], Fraction(0))
+    size = problem.m * problem.N
+    # A dyadic number, so that all others stay dyadic.
+    cap = max(Fraction(-math.floor(-room / (3 * problem.lam) * (1 << 128)), 1 << 128), Fraction(0))
+    everything = (1 << count) - 1
+    boxes = [Box([everything], [Fraction(0)], [cap], [(everything, Fraction(0), cap)])]
+    while boxes:
+        box = boxes.pop()
+        problem.spend(1024 * len(box.sums) * len(box.sets))
+        box.tighten()
+        op = stream.take()
+        if op == 1:
+            a, t = stream.index(len(box.sets)), Fraction(next(splits))
+            require(box.empty or box.low[a] <= t <= box.high[a], "boxes: a split outside")
+            boxes += [box.cut(a, t, box.high[a]), box.cut(a, box.low[a], t)]
+        elif op == 2:
+            boxes.append(box.divided(stream.index(len(box.sets)), stream.take()))
+        elif op == 3:
+            require(box.empty or 3 * problem.lam * sum(box.low) >= room, "boxes: a box that is not empty is left out")
+        else:
+            require(op == 0, "boxes: unknown step")
+            k, s = stream.index(len(bounds)), Fraction(next(scales))
+            point = [Fraction(next(masses)) for _ in box.sets]
+            require(s >= 0 and min(point) > 0, "boxes: a scale below 0, or masses that are not above 0")
+            if box.empty:
+                continue
+            sets = [[c for c in range(count) if bits >> c & 1] for bits in box.sets]
+            require(s == 0 or bounds[k].below_at(2 * problem.lam / s, sets, point), "boxes: the bound is too large")
+            problem.spend((64 if problem.loss == "mse" else 2048) * size + 1024 * len(point))
+            ends = zip(box.low, box.high, point, strict=True)
+            paid = sum(min(2 * a - a * a / at, 2 * b - b * b / at) for a, b, at in ends)
+            require(problem.lam * paid + dual_value(problem, *duals[k], s) >= target, "boxes: too little is proven")
+    stream.end()
+    require(next(scales, next(splits, next(masses, None))) is None, "boxes: numbers that prove nothing")
 
 
 def read_bounds(
