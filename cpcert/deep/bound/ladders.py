@@ -42,7 +42,15 @@ class Item:
 
     def best(self, problem: Problem, vertices: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(ψ_G(s), s) for the best s with sκ_G ≤ 2λ, at each of `totals`, in floating point."""
-        kappa = self.bound(vertices, totals) * (1.0 + ROOM)
+        return self._best(problem, self.bound(vertices, totals))
+
+    def at(self, problem: Problem, kappa: float) -> tuple[float, float]:
+        """(ψ_G(s), s) for the best s with sκ ≤ 2λ, at least 0."""
+        value, s = self._best(problem, np.array([kappa]))
+        return (float(value[0]), float(s[0])) if value[0] > 0.0 else (0.0, 0.0)
+
+    def _best(self, problem: Problem, kappa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kappa = kappa * (1.0 + ROOM)
         limits = np.minimum(2.0 * problem.lam / np.maximum(kappa, 1e-290), 1e290)
         if self.linear is not None and self.square is not None:
             s = np.minimum(limits, 0.5 * self.linear / self.square) if self.square > 0.0 else limits

@@ -48,6 +48,65 @@ def kappa_bounds(squares, bias, weights, own, vertices, totals, beta, result):
 
 
 @njit(cache=True)
+def kappa_at(squares, bias, weights, own, masses, beta):
+    """κ(m) at one m (C,): the largest weights·u + √(squares·m + bias) of the leaves; arrays as in `kappa_bounds`."""
+    N, C = own.shape
+    u = np.empty(N)
+    for i in range(N):
+        s = beta * beta
+        for c in range(C):
+            s += own[i, c] * masses[c]
+        u[i] = math.sqrt(s)
+    most = 0.0
+    for k in range(squares.shape[0]):
+        s = bias[k]
+        for c in range(C):
+            s += squares[k, c] * masses[c]
+        s = math.sqrt(s)
+        for i in range(N):
+            if weights[k, i] != 0.0:
+                s += weights[k, i] * u[i]
+        most = max(most, s)
+    return most
+
+
+@njit(cache=True)
+def _value_at(squares, bias, weights, own, low, high, lam, beta, linear, square, masses):
+    """λ Σ min(2x − x²/m' at the ends) + max over sκ(m') ≤ 2λ of s·linear − s²·square."""
+    paid = 0.0
+    for c in range(masses.shape[0]):
+        a = 2.0 * low[c] - low[c] * low[c] / masses[c]
+        b = 2.0 * high[c] - high[c] * high[c] / masses[c]
+        paid += min(a, b)
+    if linear <= 0.0:
+        return lam * paid
+    kappa = kappa_at(squares, bias, weights, own, masses, beta)
+    s = 2.0 * lam / max(kappa, 1e-290)
+    if square > 0.0:
+        s = min(s, 0.5 * linear / square)
+    return lam * paid + s * linear - s * s * square
+
+
+@njit(cache=True)
+def best_masses(squares, bias, weights, own, low, high, lam, beta, linear, square, masses):
+    """Change `masses` (C,) for a larger value over the box [low, high], one at a time, by factors."""
+    best = _value_at(squares, bias, weights, own, low, high, lam, beta, linear, square, masses)
+    factor = 1.6
+    for _ in range(4):
+        for c in range(masses.shape[0]):
+            for side in range(2):
+                old = masses[c]
+                masses[c] = old * factor if side == 0 else old / factor
+                value = _value_at(squares, bias, weights, own, low, high, lam, beta, linear, square, masses)
+                if value > best:
+                    best = value
+                    break
+                masses[c] = old
+        factor = math.sqrt(factor)
+    return best
+
+
+@njit(cache=True)
 def nonnegative_quadratic(H, c, x, most):
     """Minimise ½xᵀHx + cᵀx over x ≥ 0 (the last entry free), by active sets from x; H (n, n) positive definite."""
     n = c.shape[0]
