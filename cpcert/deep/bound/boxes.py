@@ -31,7 +31,7 @@ MOST_BOXES, MOST_CLASSES = 200_000, 60
 # Dual points of the parent, and of the newest, that a box is tried with.
 NEAR, NEWEST = 6, 12
 # Cuts of classes that are tried before one is made, and how many that were made elsewhere; accuracy of the trials; steps towards balanced masses.
-TRIES, MADE, ROUGH, STEPS = 6, 2, 1e-3, 3
+TRIES, FREE, MADE, ROUGH, STEPS = 4, 8, 2, 1e-3, 3
 # Tables of squares of γ that are kept.
 TABLES = 20_000
 
@@ -306,8 +306,13 @@ class Search:
         self._push(child, priority)
         return True
 
-    def _best_cut(self, sets: tuple[int, ...], masses: np.ndarray, relaxed: Relaxed) -> tuple[int, int, int] | None:
-        """(place, class, class): the cut into two classes that raises the relaxed problem most; None if there is none."""
+    def _best_cut(
+        self, sets: tuple[int, ...], masses: np.ndarray, relaxed: Relaxed, free: bool = False
+    ) -> tuple[int, int, int] | None:
+        """(place, class, class): the cut into two classes that raises the relaxed problem most; None if there is none.
+
+        free: at masses balanced in all classes, with more trials.
+        """
         best: tuple[float, int, np.ndarray] | None = None
         tried: set[bytes] = set()
         pairs = candidates(self.space(sets), masses, relaxed, self.problem.beta)
@@ -320,24 +325,24 @@ class Search:
             if part is None or part.tobytes() in tried:
                 continue
             tried.add(part.tobytes())
-            value = self._with_cut(sets, place, part, masses)
+            value = self._with_cut(sets, place, part, masses, free)
             if best is None or value > best[0] + 1e-4 * abs(best[0]):
                 best = value, place, part
-            if len(tried) >= TRIES or value >= self.goal or time.monotonic() >= self.deadline:
+            if len(tried) >= (FREE if free else TRIES) or value >= self.goal or time.monotonic() >= self.deadline:
                 break
         if best is None:
             return None
         return best[1], *self.classes.cut(sets[best[1]], best[2])
 
-    def _with_cut(self, sets: tuple[int, ...], place: int, part: np.ndarray, masses: np.ndarray) -> float:
-        """The relaxed problem with one class in two, at masses that are balanced in these."""
+    def _with_cut(self, sets: tuple[int, ...], place: int, part: np.ndarray, masses: np.ndarray, free: bool) -> float:
+        """The relaxed problem with one class in two, at masses that are balanced in these (free: in all)."""
         problem = self.problem
         group = self.classes.group(sets)
         group[part] = len(sets)
         space = space_of(self.classes.cover, group, problem.activation, problem.beta, len(sets) + 1)
         at = np.append(masses, 0.5 * masses[place])
         at[place] *= 0.5
-        return self.balanced(space, at, [place, len(sets)])[0].lower
+        return self.balanced(space, at, None if free else [place, len(sets)], 3 * STEPS if free else STEPS)[0].lower
 
     def balanced(
         self, space: Space, masses: np.ndarray, places: list[int] | None, steps: int = STEPS
@@ -367,7 +372,7 @@ class Search:
             self.add(sets, relaxed)
             if relaxed.lower >= wanted or time.monotonic() >= end:
                 return
-            found = self._best_cut(sets, masses, relaxed)
+            found = self._best_cut(sets, masses, relaxed, free=True)
             if found is None:
                 return
             place, first, second = found

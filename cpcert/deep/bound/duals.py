@@ -183,11 +183,13 @@ def _new_columns(problem: Problem, space: Space, masses: np.ndarray, tree: Tree,
     found = Columns(tree.parts[here], rest, tree.shares[here], tree.normals[here])
     found = found + support_columns(problem, space, masses, tree.normals_of_leaves(space, masses, 12, limit))
     fresh = space.activation(found.points(masses))
+    good = np.abs(fresh @ tree.g) > limit
+    near = 1e-5 * np.linalg.norm(fresh, axis=1)
+    if len(features):
+        good &= np.linalg.norm(fresh[:, None] - features[None, :], axis=2).min(axis=1) > near
+    between = np.linalg.norm(fresh[:, None] - fresh[None, :], axis=2)
     chosen: list[int] = []
-    for k, row in enumerate(fresh):
-        if abs(float(tree.g @ row)) <= limit:
-            continue
-        others = [*features, *fresh[chosen]]
-        if all(np.linalg.norm(row - other) > 1e-5 * np.linalg.norm(row) for other in others):
-            chosen.append(k)
+    for k in np.flatnonzero(good):
+        if np.all(between[k, chosen] > near[k]):
+            chosen.append(int(k))
     return found[np.array(chosen, dtype=int)]

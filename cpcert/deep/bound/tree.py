@@ -177,6 +177,7 @@ def _tree(space, g, roots, kappas, linears, best, incumbents) -> Tree:
     for side, root in enumerate(roots):
         kappa = kappas[side]
         structure: list[int] = []
+        leaves: list[_Node] = []
         stack = [root]
         while stack:
             node = stack.pop()
@@ -185,25 +186,27 @@ def _tree(space, g, roots, kappas, linears, best, incumbents) -> Tree:
                 stack += node.children[::-1]
                 continue
             structure.append(-1)
-            row = np.where(kappa != 0.0, rounded(node.T, kappa, node.sign), 0.0)
-            undecided = (kappa > 0.0) & (node.sign == 0)
-            q = linears[side] + kappa * row
+            leaves.append(node)
+        signs = np.array([node.sign for node in leaves])
+        rows = np.where(kappa != 0.0, rounded(np.array([node.T for node in leaves]), kappa, signs), 0.0)
+        Q = linears[side] + kappa * rows
+        for q in Q:
             support(space.cones, q, value, columns, F)
-            T.append(row)
-            decided.append(node.sign)
             squares.append(value**2)
-            bias.append((space.beta * q.sum()) ** 2)
-            weights.append(np.where(undecided, 0.5 * kappa, 0.0))
+        T.append(rows)
+        decided.append(signs)
+        bias.append((space.beta * Q.sum(axis=1)) ** 2)
+        weights.append(np.where((kappa > 0.0) & (signs == 0), 0.5 * kappa, 0.0))
         structures.append(np.array(structure, dtype=np.int64))
     order = sorted(range(len(incumbents)), key=lambda k: -incumbents[k][0])[:40]
     return Tree(
         g=g,
         structure=(structures[0], structures[1]),
-        T=np.array(T),
-        decided=np.array(decided),
+        T=np.concatenate(T),
+        decided=np.concatenate(decided),
         squares=np.array(squares),
-        bias=np.array(bias),
-        weights=np.array(weights),
+        bias=np.concatenate(bias),
+        weights=np.concatenate(weights),
         found=best,
         points=np.array([incumbents[k][1] for k in order]),
         values=np.array([incumbents[k][0] for k in order]),
