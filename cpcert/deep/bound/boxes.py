@@ -21,7 +21,7 @@ import numpy as np
 
 from cpcert.deep.bound.classes import Classes, candidates
 from cpcert.deep.bound.duals import Columns, Relaxed, column_generation, support_columns, with_columns
-from cpcert.deep.bound.ladders import Item, tree_item
+from cpcert.deep.bound.items import Item, item
 from cpcert.deep.bound.programs import best_masses, kappa_at
 from cpcert.deep.bound.tree import Space, Tree, regrouped, space_of
 from cpcert.frank_wolfe.bounds import dual_value
@@ -29,9 +29,12 @@ from cpcert.problem import Problem
 
 MOST_BOXES, MOST_CLASSES = 200_000, 60
 # Dual points of the parent, and of the newest, that a box is tried with.
-NEAR, NEWEST = 6, 12
-# Cuts of classes that are tried before one is made, and how many that were made elsewhere; accuracy of the trials; steps towards balanced masses.
+NEAR, NEWEST = 16, 12
+# Cuts of classes that are tried before one is made (in a box, before all boxes), how many of them were made elsewhere,
+# accuracy of the trials, steps towards balanced masses.
 TRIES, FREE, MADE, ROUGH, STEPS = 4, 8, 2, 1e-3, 3
+# A class is cut where the relaxed problem is less than this part of the gap above the goal.
+MARGIN = 0.25
 # Tables of squares of γ that are kept.
 TABLES = 20_000
 
@@ -84,30 +87,29 @@ class Box:
 
 
 class Search:
-    """Boxes for a goal, from one box with all masses."""
+    """Boxes for one goal after another, with the same dual points and classes."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        classes: Classes,
-        upper: float,
-        goal: float,
-        nodes: int,
-        deadline: float,
-    ) -> None:
-        self.problem, self.classes, self.upper, self.goal = problem, classes, upper, goal
+    def __init__(self, problem: Problem, classes: Classes, upper: float, nodes: int, deadline: float) -> None:
+        self.problem, self.classes, self.upper = problem, classes, upper
         self.nodes, self.deadline = nodes, deadline
-        self.accuracy = max(0.1 * (upper - goal) / abs(upper), 1e-6) if upper else 1e-6
         self.items: list[Item] = []
         # Columns of the last relaxed problem, and the classes that they are for.
         self.columns: tuple[tuple[int, ...] | None, Columns | None] = None, None
         self.spaces: dict[tuple[int, ...], Space] = {}
         self.tables: dict[tuple[int, tuple[int, ...]], np.ndarray] = {}
         self.floor = dual_value(problem, np.zeros_like(problem.targets))
+        # The relaxed problem at balanced masses where the classes of `prepare` are cut.
+        self.sets: tuple[int, ...] = (0,)
+        self.masses: np.ndarray | None = None
+        self.root: Box | None = None
+        self._reset(upper)
+
+    def _reset(self, goal: float) -> None:
+        self.goal = goal
+        self.accuracy = max(0.1 * (self.upper - goal) / abs(self.upper), 1e-6) if self.upper else 1e-6
         self.least = np.inf
         self.queue: list[tuple[float, int, Box]] = []
         self.count = 0
-        self.root: Box | None = None
 
     # -- bounds ---------------------------------------------------------------------------------------------------------
 
@@ -188,7 +190,7 @@ class Search:
     def add(self, sets: tuple[int, ...], relaxed: Relaxed) -> None:
         """A new dual point."""
         assert relaxed.tree is not None
-        self.items.append(tree_item(self.problem, self.space((0,)), relaxed.tree))
+        self.items.append(item(self.problem, relaxed.tree.g[np.newaxis], relaxed.tree))
         self.columns = sets, relaxed.columns
 
     def columns_for(self, sets: tuple[int, ...] | None, space: Space, masses: np.ndarray) -> Columns:
@@ -201,11 +203,14 @@ class Search:
 
     # -- the search -----------------------------------------------------------------------------------------------------
 
-    def run(self) -> float:
+    def run(self, goal: float) -> float:
         """Improve the least bound until it reaches the goal or the time is up. Returns it."""
-        cap = max(self.goal - self.floor, 0.0) / (3.0 * self.problem.lam)
-        whole = np.array([cap])
-        self.root = Box((0,), np.zeros(1), whole, ((0, 0.0, cap),), list(range(len(self.items)))[:NEAR])
+        used = self.used(self.goal)
+        self._reset(goal)
+        cap = max(goal - self.floor, 0.0) / (3.0 * self.problem.lam)
+        newest = range(max(len(self.items) - NEWEST, 0), len(self.items))
+        self.root = Box((0,), np.zeros(1), np.array([cap]), ((0, 0.0, cap),), list(dict.fromkeys([*newest, *used])))
+        self.root.seen = len(self.items)
         self._push(self.root, -np.inf)
         while self.queue and time.monotonic() < self.deadline and self.count < MOST_BOXES:
             priority, _, box = heapq.heappop(self.queue)
@@ -226,8 +231,9 @@ class Search:
 
     def _push(self, box: Box, priority: float) -> None:
         """A new box into the queue; priority: what is known of it."""
+        assert self.root is not None
         self._tighten(box)
-        if np.any(box.low > box.high):
+        if np.any(box.low > box.high + 1e-9 * float(self.root.high[0])):
             box.bound = np.inf
             return
         self.evaluate(box)
@@ -267,7 +273,10 @@ class Search:
                     self.least = min(self.least, box.bound)
                     return
                 relaxed = with_columns(self.problem, space, middle, there.columns)
-        if relaxed.upper < self.goal and self._divide(box, middle, relaxed, priority):
+        # Boxes must be tiny where the relaxed problem is little above the goal.
+        room = MARGIN * (self.upper - self.goal)
+        small = lam * (float(middle.sum()) - box.paid(middle)) < room
+        if relaxed.upper < self.goal + (room if small else 0.0) and self._divide(box, middle, relaxed, priority):
             return
         a = int((0.5 * (box.high - box.low) ** 2 / middle).argmax())
         low, high = float(box.low[a]), float(box.high[a])
@@ -328,7 +337,11 @@ class Search:
             value = self._with_cut(sets, place, part, masses, free)
             if best is None or value > best[0] + 1e-4 * abs(best[0]):
                 best = value, place, part
-            if len(tried) >= (FREE if free else TRIES) or value >= self.goal or time.monotonic() >= self.deadline:
+            if (
+                len(tried) >= (FREE if free else TRIES)
+                or value >= self.goal + MARGIN * (self.upper - self.goal)
+                or time.monotonic() >= self.deadline
+            ):
                 break
         if best is None:
             return None
@@ -365,29 +378,35 @@ class Search:
         return relaxed, last
 
     def prepare(self, total: float, wanted: float, end: float) -> None:
-        """Classes, and columns, from the relaxed problem at balanced masses with about this total: cut until it reaches `wanted`."""
-        sets: tuple[int, ...] = (0,)
-        relaxed, masses = self.balanced(self.space(sets), np.array([total]), None, 12)
-        while relaxed.tree is not None:
-            self.add(sets, relaxed)
+        """Classes cut at balanced masses of the relaxed problem until it reaches `wanted`; total: of the masses, to begin with."""
+        if self.masses is None:
+            self.masses = np.array([total])
+        while True:
+            relaxed, self.masses = self.balanced(self.space(self.sets), self.masses, None, 4 * STEPS)
+            if relaxed.tree is None:
+                return
+            self.add(self.sets, relaxed)
             if relaxed.lower >= wanted or time.monotonic() >= end:
                 return
-            found = self._best_cut(sets, masses, relaxed, free=True)
+            found = self._best_cut(self.sets, self.masses, relaxed, free=True)
             if found is None:
                 return
             place, first, second = found
-            sets = (*sets[:place], first, *sets[place + 1 :], second)
-            masses = np.append(masses, 0.5 * masses[place])
-            masses[place] *= 0.5
-            relaxed, masses = self.balanced(self.space(sets), masses, None, 3 * STEPS)
+            self.sets = (*self.sets[:place], first, *self.sets[place + 1 :], second)
+            self.masses[place] *= 0.5
+            self.masses = np.append(self.masses, self.masses[place])
 
-    # -- what is written ------------------------------------------------------------------------------------------------
+    def used(self, target: float) -> list[int]:
+        """The dual points of the boxes that prove the target."""
+        boxes = proving(self.root, target) if self.root else ()
+        return list(dict.fromkeys(box.proof.item for box in boxes if box.bound >= target and box.proof is not None))
 
-    def leaves(self, target: float) -> Iterator[Box]:
-        """The boxes that prove the target, and those above them, depth first; a box with a bound of its own has no children."""
-        stack = [self.root] if self.root else []
-        while stack:
-            box = stack.pop()
-            yield box
-            if box.bound < target:
-                stack += box.children[::-1]
+
+def proving(root: Box, target: float) -> Iterator[Box]:
+    """The boxes that prove the target and those above them, depth first: what has a bound of its own ends there."""
+    stack = [root]
+    while stack:
+        box = stack.pop()
+        yield box
+        if box.bound < target:
+            stack += box.children[::-1]

@@ -6,6 +6,7 @@ takes that away; which cut does most is found by trying (`candidates` proposes).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,5 +132,5 @@ def candidates(
     for c, directions in enumerate(used):
         for i, (a, v) in enumerate(directions):
             for b, w in directions[:i]:
-                found.append((min(a, b) * float(np.sqrt(max(1.0 - v @ w, 0.0))), c, v, w))
+                found.append((math.sqrt(a * b) * (1.0 - float(v @ w)), c, v, w))
     return sorted(found, key=lambda one: -one[0])

@@ -47,7 +47,12 @@ class Columns:
         return Columns(self.parts[rows], self.rest[rows], self.shares[rows], self.normals[rows])
 
     def __add__(self, other: Columns) -> Columns:
-        pairs = ((self.parts, other.parts), (self.rest, other.rest), (self.shares, other.shares), (self.normals, other.normals))
+        pairs = (
+            (self.parts, other.parts),
+            (self.rest, other.rest),
+            (self.shares, other.shares),
+            (self.normals, other.normals),
+        )
         return Columns(*(np.concatenate(pair) for pair in pairs))
 
 
@@ -124,9 +129,7 @@ def with_columns(problem: Problem, space: Space, masses: np.ndarray, columns: Co
     """What these columns alone reach at masses m: an upper bound, about."""
     Z = columns.points(masses)
     x, _, value = restricted(problem, space.activation(Z), np.zeros(2 * len(Z) + 1))
-    return Relaxed(
-        None, -np.inf, problem.lam * float(masses.sum()) + value, columns, x[: len(Z)] + x[len(Z) : -1]
-    )
+    return Relaxed(None, -np.inf, problem.lam * float(masses.sum()) + value, columns, x[: len(Z)] + x[len(Z) : -1])
 
 
 def column_generation(
@@ -153,7 +156,7 @@ def column_generation(
         upper = min(upper, base + value)
         G = problem.loss.project_dual(-problem.loss.gradient(outputs, problem.targets), problem.targets)
         tree = search(space, G[0], masses, accuracy, nodes, deadline, 2.0 * lam)
-        kappa = float(tree.bound(space, masses[None, :], np.ones(1))[0])
+        kappa = tree.bound(space, masses)
         limit = 2.0 * lam / kappa if kappa > 0.0 else 1e300
         found = base + dual_value(problem, best_scale(problem, G, limit) * G)
         if found > lower:

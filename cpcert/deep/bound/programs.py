@@ -1,4 +1,4 @@
-"""Compiled pieces of ladders.py and duals.py: bounds of κ_G over cells of masses, and a small quadratic program."""
+"""Compiled pieces of boxes.py and duals.py: bounds of κ_G at masses m, and a small quadratic program."""
 
 from __future__ import annotations
 
@@ -10,46 +10,11 @@ from cpcert.compiled import njit
 
 
 @njit(cache=True)
-def kappa_bounds(squares, bias, weights, own, vertices, totals, beta, result):
-    """κ(m) ≤ result[p] for all m = Pθ, P ≤ totals[p], θ in the convex hull of `vertices` (v, C): the largest
-    weights·u + √(squares·m + bias) of the leaves.
+def kappa_at(squares, bias, weights, own, masses, beta):
+    """κ(m) at one m (C,): the largest weights·u + √(squares·m + bias) of the leaves.
 
     squares (l, C), bias (l,), weights (l, N); own (N, C): γ_c(e_i)².
     """
-    N, C = own.shape
-    reach = np.empty(N)
-    u = np.empty(N)
-    top = np.empty(squares.shape[0])
-    for i in range(N):
-        reach[i] = 0.0
-        for v in range(vertices.shape[0]):
-            s = 0.0
-            for c in range(C):
-                s += own[i, c] * vertices[v, c]
-            reach[i] = max(reach[i], s)
-    for k in range(squares.shape[0]):
-        top[k] = 0.0
-        for v in range(vertices.shape[0]):
-            s = 0.0
-            for c in range(C):
-                s += squares[k, c] * vertices[v, c]
-            top[k] = max(top[k], s)
-    for p in range(totals.shape[0]):
-        for i in range(N):
-            u[i] = math.sqrt(reach[i] * totals[p] + beta * beta)
-        most = 0.0
-        for k in range(squares.shape[0]):
-            s = math.sqrt(top[k] * totals[p] + bias[k])
-            for i in range(N):
-                if weights[k, i] != 0.0:
-                    s += weights[k, i] * u[i]
-            most = max(most, s)
-        result[p] = most
-
-
-@njit(cache=True)
-def kappa_at(squares, bias, weights, own, masses, beta):
-    """κ(m) at one m (C,): the largest weights·u + √(squares·m + bias) of the leaves; arrays as in `kappa_bounds`."""
     N, C = own.shape
     u = np.empty(N)
     for i in range(N):

@@ -18,7 +18,7 @@ import numpy as np
 from cpcert.activations import Activation
 from cpcert.deep.bound.cover import Cover
 from cpcert.deep.bound.kernels import Cones, solve_node, support
-from cpcert.deep.bound.programs import kappa_bounds
+from cpcert.deep.bound.programs import kappa_at
 
 # Fractions of bits of the multipliers T, as in the certificate.
 GRID = 24
@@ -82,11 +82,9 @@ class Tree:
     parts: np.ndarray
     shares: np.ndarray
 
-    def bound(self, space: Space, vertices: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """κ_G(m) for all m = Pθ with P ≤ total, θ in the convex hull of `vertices` (v, C), for each of `totals` (p,)."""
-        result = np.empty(len(totals))
-        kappa_bounds(self.squares, self.bias, self.weights, space.own_squares, vertices, totals, space.beta, result)
-        return result
+    def bound(self, space: Space, masses: np.ndarray) -> float:
+        """The bound of κ_G(m)."""
+        return float(kappa_at(self.squares, self.bias, self.weights, space.own_squares, masses, space.beta))
 
     def normals_of_leaves(self, space: Space, masses: np.ndarray, most: int, limit: float) -> np.ndarray:
         """q of the leaves with the largest bounds at masses m, at most so many, and only above the limit."""
