@@ -200,7 +200,7 @@ def plateau(
 
 
 def _plateau(sweep: Sweep, settings: SolveSettings, tolerance: float, crew: Workers) -> tuple[Plateau, bool]:
-    """The curve of each λ of the sweep, and whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
+    """The curve of each λ of the sweep, and whether every floor is proven to the gap asked for (depth ≥ 3: as far as it goes)."""
     from cpcert.training.plateau import Plateau, curve
 
     start, proven, curves = time.monotonic(), True, []

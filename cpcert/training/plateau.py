@@ -87,17 +87,18 @@ def curve(
     seconds: float,
     progress: Callable[[float, str], None],
 ) -> Curve:
-    """The curve of the results of one λ, which is that of `problem`. solved: of `solve`, None for depth ≥ 3.
+    """The curve of the results of one λ, which is that of `problem`. solved: of `solve`, None for depth ≥ 3: there the floor is
+    the interval between the proven global bound and the best training (deep/bound/solve.py).
 
     `seconds` each, about: to bound the width, to examine failed trials, and to add neurons to them, the best first.
     """
     results = list(results)
-    lower, upper = (None, None) if solved is None else (solved.lower, solved.upper)
+    lower, upper = _floor(problem, results, seconds, progress) if solved is None else (solved.lower, solved.upper)
     floor = min(result.loss for result in results) if upper is None or not math.isfinite(upper) else upper
     target = floor + tolerance * abs(floor)
     reached = [result for result in best_per_width(results) if result.loss <= target]
     observed = min((result.trial.width for result in reached), default=None)
-    proven, note = None, "depth >= 3: nothing is proven about the minimum or the width" if problem.depth > 2 else ""
+    proven, note = None, "depth >= 3: nothing is proven about the width" if problem.depth > 2 else ""
     if solved is not None and solved.network is not None and lower is not None:
         from cpcert.width.bounds import width_bounds
 
@@ -110,6 +111,21 @@ def curve(
         note = bounds.note
     return Curve(problem.lam, results, _verdicts(problem, results, target, seconds, progress), lower, upper, target,
                  observed, proven, note)  # fmt: skip
+
+
+def _floor(
+    problem: Problem, results: list[Result], seconds: float, progress: Callable[[float, str], None]
+) -> tuple[float | None, float | None]:
+    """(lower, upper) of the global minimum at depth ≥ 3: proven from the best training."""
+    from cpcert.deep.bound.solve import global_bound
+
+    best = min(results, key=lambda result: result.loss).network
+    upper = loss_upper(best, problem)
+    if not math.isfinite(upper):
+        return None, None
+    progress(0.0, "proving a lower bound")
+    bound = global_bound(problem, best, time_limit=seconds, deadline=time.monotonic() + 1.2 * seconds)
+    return bound.lower, upper
 
 
 def _verdicts(
