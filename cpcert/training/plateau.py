@@ -186,7 +186,7 @@ class Plateau:
         return {
             "instance": problem.name,
             "device": device_name(self.sweep.device),
-            "scope": "global" if problem.depth == 2 else "blockwise",
+            "scope": "global",
             "complete": self.sweep.complete,
             "tolerance": self.tolerance,
             "certified": written[0]["certified"],
