@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from checker_mutants import load, mutants
 from deep_instances import random_problem
+from kept_certificates import FOLDER as KEPT
 from test_deep_bound import best_network, parts
 
 from cpcert.certificate import deep_check
@@ -22,7 +23,7 @@ from cpcert.deep.bound.solve import global_bound
 
 OWN = (
     "Directions", "Simplex", "TreeBound", "Leaf", "NormBound", "check_lower", "read_bounds", "check_upper", "network_loss",
-    "_determinant", "_up", "_exponent", "check_minimum",
+    "_determinant", "_up", "_exponent", "check_minimum", "check_cells", "check_boxes", "Box",
 )  # fmt: skip
 SECONDS = 20
 # The share of the mutants that must die here, of all and of a sample; test_deep_bound.py kills more of them. Those that
@@ -58,6 +59,10 @@ def numbers(module, cases):
                     middle = Fraction(float(low * high) ** 0.5)
                     low, high = (low, middle) if bound.below(middle, vertices, total) else (middle, high)
                 found.append(high)
+                if hasattr(bound, "below_at"):
+                    sets = [list(range(1, count)), [0]][count == 1 :]
+                    masses = [total, total / 3][count == 1 :]
+                    found += [bound.below_at(high * k / 16, sets, masses) for k in range(8, 32)]
     return found
 
 
@@ -69,11 +74,20 @@ def bad(header, arrays):
     """Files that prove nothing."""
     yield {**header, "lower": {**header["lower"], "value": header["lower"]["value"] * 1.02}}, arrays
     yield {**header, "upper": {**header["upper"], "value": header["upper"]["value"] * (1.0 - 1e-9)}}, arrays
-    for name in ("cover", "trees", "scales", "cells", "classes"):
+    for name in ("cover", "trees", "scales", "cells", "boxes", "masses", "classes"):
         if name in arrays:
             yield header, {**arrays, name: np.append(arrays[name], arrays[name][-1:])}
             yield header, {**arrays, name: arrays[name][:-1]}
     yield {**header, "upper": {**header["upper"], "widths": header["upper"]["widths"][:-1]}}, arrays
+    if "boxes" in arrays:
+        for factor in (1.2, 0.8, -1.0):
+            for name in ("masses", "scales"):
+                yield header, {**arrays, name: arrays[name] * factor}
+        for t in (0.0, -1.0, 1e300):
+            yield header, {**arrays, "splits": np.full(len(arrays["splits"]) + (not len(arrays["splits"])), t)}
+        for steps in ([3], [1, 0, 3], [2, 0, 0], [2, 0, -1], [2, 0, 1 << 40], [4]):
+            yield header, {**arrays, "boxes": np.concatenate([steps, arrays["boxes"]])}
+            yield header, {**arrays, "boxes": np.array(steps), "splits": np.ones(1)}
     if len(arrays.get("cover", ())) > 6:
         # A cone that is not cut, or cut outside.
         for place, value in ((4, 0), (4, -1), (5, 0), (5, -1), (2, int(arrays["cover"][3])), (6, 1 << 20), (1, -1)):
@@ -92,6 +106,7 @@ def survivors(step: int, start: int = 0) -> tuple[int, list[str]]:
     for seed, depth, m, loss in ((0, 3, 1, "mse"), (5, 3, 1, "mse"), (6, 4, 2, "cross_entropy")):
         problem = random_problem(seed, depth=depth, m=m, loss=loss, most=4)
         made.append(global_bound(problem, best_network(problem, 3), gap=2e-2, time_limit=1.0).certificate.content)
+    made.append((KEPT / "deep-boxes.cpcert").read_bytes())
     read = [parts(content) for content in made]
     files = made + [certificate.write(h, a) for header, arrays in read for h, a in bad(header, arrays)]
 

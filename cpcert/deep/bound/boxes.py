@@ -87,10 +87,12 @@ class Box:
 
 
 class Search:
-    """Boxes for one goal after another, with the same dual points and classes."""
+    """Boxes for one goal after another, with the same dual points and classes. most: classes in a box."""
 
-    def __init__(self, problem: Problem, classes: Classes, upper: float, nodes: int, deadline: float) -> None:
-        self.problem, self.classes, self.upper = problem, classes, upper
+    def __init__(
+        self, problem: Problem, classes: Classes, upper: float, nodes: int, deadline: float, most: int = MOST_CLASSES
+    ) -> None:
+        self.problem, self.classes, self.upper, self.most = problem, classes, upper, most
         self.nodes, self.deadline = nodes, deadline
         self.items: list[Item] = []
         # Columns of the last relaxed problem, and the classes that they are for.
@@ -296,7 +298,7 @@ class Search:
 
     def _divide(self, box: Box, masses: np.ndarray, relaxed: Relaxed, priority: float) -> bool:
         """Cut a class of the box in two, the one whose cut raises the relaxed problem most; False if there is none."""
-        found = self._best_cut(box.sets, masses, relaxed)
+        found = self._best_cut(box.sets, masses, relaxed) if len(box.sets) < self.most else None
         if found is None:
             return False
         place, first, second = found
@@ -360,7 +362,10 @@ class Search:
     def balanced(
         self, space: Space, masses: np.ndarray, places: list[int] | None, steps: int = STEPS
     ) -> tuple[Relaxed, np.ndarray]:
-        """The relaxed problem after some steps m ← usage, which lower it; places: in these classes alone, with their sum kept."""
+        """The relaxed problem after some steps towards m = usage, which lower it.
+
+        places: in these classes alone, with their sum kept.
+        """
         columns = self.columns_for(None, space, masses)
         for _ in range(steps):
             relaxed = column_generation(
@@ -368,6 +373,8 @@ class Search:
             )
             columns = relaxed.columns
             usage, last = np.maximum(relaxed.usage, 1e-9 * masses.max()), masses
+            # The geometric mean is the best step for the solution at hand; unused classes go at once.
+            usage = np.where(usage > 0.1 * last, np.sqrt(usage * last), usage)
             if places is None:
                 masses = usage
             else:
@@ -379,6 +386,7 @@ class Search:
 
     def prepare(self, total: float, wanted: float, end: float) -> None:
         """Classes cut at balanced masses of the relaxed problem until it reaches `wanted`; total: of the masses, to begin with."""
+        self.accuracy = max(0.1 * (self.upper - wanted) / abs(self.upper), 1e-6) if self.upper else 1e-6
         if self.masses is None:
             self.masses = np.array([total])
         while True:
@@ -386,7 +394,7 @@ class Search:
             if relaxed.tree is None:
                 return
             self.add(self.sets, relaxed)
-            if relaxed.lower >= wanted or time.monotonic() >= end:
+            if relaxed.lower >= wanted or time.monotonic() >= end or len(self.sets) >= self.most:
                 return
             found = self._best_cut(self.sets, self.masses, relaxed, free=True)
             if found is None:
