@@ -687,10 +687,12 @@ def tree_bounds(m):
         rows = [([m.up(v, -90) for v in one.squares], m.up(one.bias, -90), one.undecided) for one in tree.leaves]
         tree.table = tree._largest(rows)
         seen.append(tree.table)
+        tree.sets, tree.joined = [1], (tree.table, tree.reach)
         one = [[Fraction(1)]]
-        assert tree.below(Fraction(limit), one, Fraction(1))
+        assert tree.below(Fraction(limit), one, Fraction(1)) and tree.below_at(Fraction(limit), [1], one[0])
         for less in (80, 120):
             assert not tree.below(Fraction(limit) - Fraction(1, 2**less), one, Fraction(1))
+            assert not tree.below_at(Fraction(limit) - Fraction(1, 2**less), [1], one[0])
     return seen
 
 
@@ -957,6 +959,13 @@ def boxes(m):
     assert claim(0, [0, 0], [0.0], (), [1.0], 3, (False, False)) == [[], []] and claim(0, [3]) == claim(-1, [3])
     # In an empty box, numbers need not prove anything, but are read.
     assert claim(0, [1, 0, 0, 1, 3], [s], [-1.0], [1.0], 3, (False, False)) == [[], []]
+    assert claim(target, [1, 0, 3, 0, 0], [s], [-1.0], [1.0])[0]
+    assert rejected(m, claim, target, [2, 0, 5, 0, 0], [s], (), [1.0, -1.0])
+    # inf C is not 0 with labels ½, ½.
+    soft, no = problem(m, [[1.0]], [[0.5, 0.5]], "cross_entropy"), array("d")
+    for value, right in ((0.693, True), (0.694, False)):
+        arrays = {"boxes": array("q", [3]), "scales": no, "splits": no, "masses": no}
+        assert rejected(m, m.check_boxes, soft, Fraction(value), 1, [], [([[1], [-1]], 0)], arrays) == (not right)
     # What is left over.
     for more in ({"steps": [0, 0, 3]}, {"scales": [s, s]}, {"splits": [1.0]}, {"masses": [1.0, 1.0]}):
         assert rejected(m, lambda more=more: claim(target, **{"steps": [0, 0], "scales": [s], "masses": [1.0], **more}))
@@ -969,6 +978,14 @@ def boxes(m):
     # Divisions, and which set is where.
     asked = claim(target, [2, 0, 5, 2, 0, 4, 0, 0], [s], (), [1.0, 2.0, 3.0])[0]
     assert asked == [(Fraction(1), [4, 2, 1], [1, 2, 3])]
+    box = m.Box([5, 8], [Fraction(1), Fraction(2)], [Fraction(3), Fraction(4)], [(13, Fraction(3), Fraction(7))])
+    for a, part, sets, low, high, last in (
+        (0, 1, [1, 8, 4], [0, 2, 0], [3, 4, 3], (5, 1, 3)), (0, 4, [4, 8, 1], [0, 2, 0], [3, 4, 3], (5, 1, 3)),
+    ):  # fmt: skip
+        parts = box.divided(a, part)
+        assert (parts.sets, parts.low, parts.high, parts.sums) == (sets, low, high, [(13, 3, 7), last])
+    for a, part in ((0, 0), (0, 2), (0, 3), (0, 5), (0, -1), (1, 8), (1, 1)):
+        assert rejected(m, box.divided, a, part), part
     for part in (0, 7, 8, -1, 15, 1 << 40):
         assert rejected(m, claim, target, [2, 0, part, 0, 0], [s], (), [1.0, 1.0])
     assert rejected(m, claim, target, [2, 0, 5, 2, 1, 2, 0, 0], [s], (), [1.0] * 3) and rejected(
@@ -1103,6 +1120,7 @@ def files(m):
         and "not a text" in says({"created_by": 1})
         and "unknown" in says({"claim": ["deep_minimum"]})
     )
+    assert "trees alone" in says({}, {"cells": None, "boxes": integers(3), "masses": floats(0)}, value(0.0))
     assert "missing" in says({"lower": None}, weights | dict.fromkeys(arrays))
     return
 
