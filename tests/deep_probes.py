@@ -1006,7 +1006,7 @@ def boxes(m):
         box = m.Box(sets, [F(v) for v in low], [F(v) for v in high], sums)
         old = list(box.low), list(box.high)
         box.tighten()
-        grid = [[F(k, 4) for k in range(int(4 * a), int(4 * b) + 1)] for a, b in zip(*old, strict=True)]
+        grid = [[F(k, 2) for k in range(int(2 * a), int(2 * b) + 1)] for a, b in zip(*old, strict=True)]
         inside = [
             x for x in product(*grid)
             if all(least <= sum(v for v, part in zip(x, sets, strict=True) if part & ~bits == 0) <= most for bits, least, most in sums)
