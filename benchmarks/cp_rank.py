@@ -1,10 +1,17 @@
-"""cp-rank: golden matrices, triangle-free graphs, and factorisations beside plain projected gradients."""
+"""cp-rank: golden matrices, triangle-free graphs, matrices and pairs that are constructed, copositive matrices, and
+factorisations beside plain projected gradients.
+
+`copositive` measures beside pycoposit (PyPI) where it is installed.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -13,10 +20,14 @@ import tables
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from cp_matrices import CASES, rows
 
+from cpcert.activations import activation
 from cpcert.certificate.rank_check import check_rank_claim
 from cpcert.rank.bounds import cp_rank_bounds
+from cpcert.rank.copositivity import copositive
 from cpcert.rank.factorize import find_factors, relative_residual
 from cpcert.rank.graphs import complete_bipartite, edge_matrix, find_graph
+from cpcert.rank.matrices import ExactPair
+from cpcert.rank.pair import rank_sigma_bounds
 from cpcert.rank.semidefinite import semidefinite_bounds
 
 # How many random matrices of each order.
@@ -75,6 +86,221 @@ def graphs() -> None:
         print(" | ".join(lines[-1]), flush=True)
     headings = ["graph", "vertices", "edges", "cp-rank proven", "seconds"]
     tables.write("cp_rank_graphs", "cp-rank of triangle-free graphs", headings, lines, records, "A = EᵀE.")
+
+
+# -- constructed -----------------------------------------------------------------------------------------------------
+
+# Matrices of each order, or pairs of each N.
+CONSTRUCTED = 10
+Rows = list[list[Any]]
+
+
+def moved_about(A: Rows, rng: np.random.Generator) -> Rows:
+    """PDADPᵀ: rows in another order, scaled."""
+    n = len(A)
+    order, scale = rng.permutation(n), [Fraction(int(p), int(q)) for p, q in rng.integers(1, 9, (n, 2))]
+    return [[A[i][j] * scale[i] * scale[j] for j in order] for i in order]
+
+
+def exposed_matrix(n: int, rng: np.random.Generator) -> tuple[Rows, int]:
+    """(A, cp-rank) of order n: a triangle-free graph with an atom on each edge, or blocks of Bomze, Schachinger and Ullrich.
+
+    Every second sum of two blocks has a link: an atom on one more edge between them, which is one atom more.
+    """
+    kind = int(rng.integers(3))
+    A: Rows = [[Fraction(0)] * n for _ in range(n)]
+    if kind == 0:
+        graph = nx.empty_graph(n)
+        for _ in range(6 * n):
+            u, v = (int(i) for i in rng.integers(n, size=2))
+            if u != v and not set(graph[u]) & set(graph[v]):
+                graph.add_edge(u, v)
+        for u, v in graph.edges:
+            p, q, c = (int(value) for value in rng.integers(1, 7, 3))
+            for i, x in ((u, p), (v, q)):
+                for j, y in ((u, p), (v, q)):
+                    A[i][j] += Fraction(c * x * y)
+        return moved_about(A, rng), graph.number_of_edges()
+    blocks = {14: ("BSU_M7t", "BSU_M7t"), 16: ("BSU_M7t", "BSU_M9t") if rng.random() < 0.5 else ("BSU_M8t", "BSU_M8t")}[
+        n
+    ]
+    start = 0
+    for name in blocks:
+        block = rows(name)
+        for i, row in enumerate(block):
+            A[start + i][start : start + len(block)] = row
+        start += len(block)
+    if kind == 2:
+        second, weight = len(rows(blocks[0])), A[0][0] / 2
+        for i in (0, second):
+            for j in (0, second):
+                A[i][j] += weight
+    return moved_about(A, rng), sum(CASES[name]["cp_rank"] for name in blocks) + (kind == 2)
+
+
+def exposed() -> None:
+    records, lines = [], []
+    for n in (14, 16):
+        exact, seconds, ranks = 0, [], []
+        for seed in range(CONSTRUCTED):
+            A, truth = exposed_matrix(n, np.random.default_rng(100 * n + seed))
+            start = time.process_time()
+            bounds = cp_rank_bounds(A, 120.0, sdp=False)
+            seconds.append(time.process_time() - start)
+            check_rank_claim(bounds.claim())
+            exact += bounds.lower == bounds.upper == truth
+            ranks.append(truth)
+            records.append({"order": n, "seed": seed, "truth": truth, "lower": bounds.lower, "upper": bounds.upper,
+                            "seconds": seconds[-1]})  # fmt: skip
+        lines.append([str(n), f"{min(ranks)} to {max(ranks)}", f"{exact}/{CONSTRUCTED}", f"{np.median(seconds):.1f}",
+                      f"{max(seconds):.1f}"])  # fmt: skip
+        print(" | ".join(lines[-1]), flush=True)
+    headings = ["order", "cp-ranks", "exact", "median CPU s", "longest"]
+    notes = exposed_matrix.__doc__ or ""
+    tables.write(
+        "cp_rank_exposed", "cp-rank of constructed matrices", headings, lines, records, " ".join(notes.split())
+    )
+
+
+def deficient_matrix(n: int, seed: int) -> Rows:
+    """Of order n, rank r < n and made of irrational atoms, r of them (dense, or with zeros), more, or a ± b√2 in pairs."""
+    rng = np.random.default_rng(1000 * n + seed)
+    r = int(rng.integers(max(2, n // 2), n))
+    kind = seed % 4
+    if kind == 3:
+        a, b = rng.integers(2, 8, (n, max(1, r // 2))), rng.integers(-1, 2, (n, max(1, r // 2)))
+        return [[int(v) for v in row] for row in 2 * (a @ a.T + 2 * b @ b.T)]
+    if kind == 2:
+        V = (rng.integers(0, 4, (n, r)) + np.eye(n, r, dtype=int)) @ rng.integers(
+            0, 4, (r, r + int(rng.integers(1, 4)))
+        )
+    else:
+        V = rng.integers(0, 6, (n, r)) * (rng.random((n, r)) < (0.6 if kind else 1.0))
+    V[V.sum(axis=1) == 0, 0] = 1
+    c = [Fraction(int(p), int(q)) for p, q in zip(*rng.integers((2, 1), (12, 7), (V.shape[1], 2)).T, strict=True)]
+    return [[sum(w * int(x) * int(y) for w, x, y in zip(c, u, v, strict=True)) for v in V] for u in V]
+
+
+def deficient() -> None:
+    records, lines = [], []
+    for n in range(6, 11):
+        proven, exact, seconds, checks = 0, 0, [], []
+        for seed in range(CONSTRUCTED):
+            A = deficient_matrix(n, seed)
+            start = time.process_time()
+            bounds = cp_rank_bounds(A, 30.0, sdp=False)
+            seconds.append(time.process_time() - start)
+            start = time.process_time()
+            check_rank_claim(bounds.claim())
+            checks.append(time.process_time() - start)
+            proven += bounds.completely_positive is True
+            exact += bounds.lower == bounds.upper
+            records.append({"order": n, "seed": seed, "completely_positive": bounds.completely_positive,
+                            "lower": bounds.lower, "upper": bounds.upper, "seconds": seconds[-1]})  # fmt: skip
+        lines.append([str(n), f"{proven}/{CONSTRUCTED}", f"{exact}/{CONSTRUCTED}", f"{np.median(seconds):.2f}",
+                      f"{max(seconds):.1f}", f"{max(checks):.2f}"])  # fmt: skip
+        print(" | ".join(lines[-1]), flush=True)
+    headings = ["order", "proven completely positive", "cp-rank exact", "median CPU s", "longest", "longest check"]
+    notes = deficient_matrix.__doc__ or ""
+    title = "Rank-deficient completely positive matrices with irrational factors"
+    tables.write("cp_rank_deficient", title, headings, lines, records, " ".join(notes.split()))
+
+
+def random_pair(N: int, k: int, seed: int) -> ExactPair:
+    """The exact pair of k gaussian neurons on N points."""
+    Z = np.array(
+        [[Fraction(float(v)) for v in row] for row in np.random.default_rng(100 * seed + N).standard_normal((k, N))]
+    )
+    S = np.where(Z > 0, Z, Fraction(0))
+    return ExactPair("pair", (Z.T @ Z).tolist(), (S.T @ S).tolist(), 0, activation("relu"), False)
+
+
+def pairs() -> None:
+    records, lines = [], []
+    for N in range(3, 7):
+        for k in (N + 1, 2 * N):
+            proven, exact, seconds, gaps = 0, 0, [], []
+            for seed in range(CONSTRUCTED):
+                start = time.process_time()
+                bounds = rank_sigma_bounds(random_pair(N, k, seed), 30.0)
+                seconds.append(time.process_time() - start)
+                check_rank_claim(bounds.claim())
+                proven += bounds.upper is not None and bounds.upper <= k
+                exact += bounds.lower == bounds.upper
+                gaps.append(f"{bounds.lower} to {bounds.upper}")
+                records.append({"N": N, "k": k, "seed": seed, "lower": bounds.lower, "upper": bounds.upper,
+                                "seconds": seconds[-1]})  # fmt: skip
+            common = max(set(gaps), key=gaps.count)
+            lines.append([str(N), str(k), f"{proven}/{CONSTRUCTED}", f"{exact}/{CONSTRUCTED}", common,
+                          f"{np.median(seconds):.1f}", f"{max(seconds):.1f}"])  # fmt: skip
+            print(" | ".join(lines[-1]), flush=True)
+    headings = ["N", "neurons k", "at most k proven", "exact", "most often", "median CPU s", "longest"]
+    notes = "Rank_σ of the exact pairs of k gaussian neurons on N points, ReLU."
+    tables.write("rank_sigma", "Rank_σ of random pairs", headings, lines, records, notes)
+
+
+# -- copositive ------------------------------------------------------------------------------------------------------
+
+
+def copositive_matrices() -> Iterator[tuple[str, Rows]]:
+    """(kind and order, S): semidefinite plus nonnegative, on the boundary, and just outside; Horn blocks; random signs."""
+    horn = [[1 if i == j or (i - j) % 5 in (2, 3) else -1 for j in range(5)] for i in range(5)]
+    for n in (10, 15, 20):
+        rng = np.random.default_rng(n)
+        P, N = rng.integers(-3, 4, (n, n)), np.triu(rng.integers(0, 40, (n, n)), 1)
+        low = rng.integers(-3, 4, (n, n // 2))
+        blocks = np.abs(rng.integers(0, 3, (n, n)))
+        blocks = blocks + blocks.T
+        for k in range(n // 5):
+            blocks[5 * k : 5 * k + 5, 5 * k : 5 * k + 5] = horn
+        signs = rng.integers(-3, 4, (n, n))
+        for kind, S in (
+            ("N + P", P @ P.T + N + N.T),
+            ("boundary", low @ low.T + (N + N.T) // 20),
+            ("outside", low @ low.T - np.eye(n, dtype=int)),
+            ("Horn blocks", blocks),
+            ("random", signs + signs.T + 8 * np.eye(n, dtype=int)),
+        ):
+            yield f"{kind} {n}", S.tolist()
+
+
+def decided_by_pycoposit(S: Rows) -> tuple[str, float] | None:
+    """(answer, seconds), None if it is not installed."""
+    try:
+        from pycoposit import Matrix, check
+    except ImportError:
+        return None
+    text = f"{len(S)}#" + ",".join(str(v) for i, row in enumerate(S) for v in row[i:])
+    said = check(Matrix(text))
+    strictly, plain = (bool(said[key]) for key in ("is_strictly_copositive", "is_copositive"))
+    return "strictly" if strictly else "yes" if plain else "no", said["elapsed_ns"] / 1e9
+
+
+def copositivity() -> None:
+    records, lines = [], []
+    for name, S in copositive_matrices():
+        start = time.process_time()
+        bounds = copositive(S, 60.0)
+        seconds = time.process_time() - start
+        claim = bounds.claim()
+        start = time.process_time()
+        if claim is not None:
+            check_rank_claim(claim)
+        check = time.process_time() - start
+        found = {True: "yes", False: "no", None: "open"}[bounds.copositive]
+        found = "strictly" if bounds.strictly else found
+        peer = decided_by_pycoposit(S)
+        if peer is not None and claim is not None:
+            assert peer[0] == found or (found == "yes" and bounds.strictly is None), name
+        zeros = None if bounds.minimal_zeros is None else len(bounds.minimal_zeros)
+        records.append({"matrix": name, "answer": found, "minimal_zeros": zeros, "seconds": seconds, "check_seconds": check,
+                        "peer": peer})  # fmt: skip
+        lines.append([name, found, "-" if zeros is None else str(zeros), f"{seconds:.2f}", f"{check:.2f}",
+                      *(("-", "-") if peer is None else (peer[0], f"{peer[1]:.3f}"))])  # fmt: skip
+        print(" | ".join(lines[-1]), flush=True)
+    headings = ["matrix", "copositive", "minimal zeros", "CPU s with proof", "check, s", "pycoposit", "its seconds"]
+    notes = "pycoposit decides, exactly and without a proof."
+    tables.write("copositive", "Copositive matrices", headings, lines, records, notes)
 
 
 def projected_gradient(A: np.ndarray, k: int, rng: np.random.Generator, seconds: float) -> np.ndarray:
@@ -145,7 +371,15 @@ def factorisations() -> None:
     tables.write("cp_factorisations", "Completely positive factorisations", headings, lines, records, notes)
 
 
-PARTS = {"golden": golden, "graphs": graphs, "factorisations": factorisations}
+PARTS = {
+    "golden": golden,
+    "graphs": graphs,
+    "exposed": exposed,
+    "deficient": deficient,
+    "pairs": pairs,
+    "copositive": copositivity,
+    "factorisations": factorisations,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or PARTS:

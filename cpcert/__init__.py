@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cpcert.api.matrices import bipartite as bipartite
     from cpcert.api.matrices import bipartite_path as bipartite_path
     from cpcert.api.matrices import completely_positive as completely_positive
+    from cpcert.api.matrices import copositive as copositive
     from cpcert.api.matrices import cp_rank as cp_rank
     from cpcert.api.matrices import rank_sigma as rank_sigma
     from cpcert.api.networks import check as check
@@ -59,6 +60,7 @@ _HOME = {
     "certify": "cpcert.api.solving",
     "check": "cpcert.api.networks",
     "completely_positive": "cpcert.api.matrices",
+    "copositive": "cpcert.api.matrices",
     "cp_rank": "cpcert.api.matrices",
     "dump_instance": "cpcert.instance",
     "forces": "cpcert.api.networks",

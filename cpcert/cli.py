@@ -48,7 +48,7 @@ for command in (
     networks.check, networks.reduce,
     training.train, training.plateau,
     forces.forces,
-    matrices.cprank, matrices.rank, matrices.bipartite,
+    matrices.cprank, matrices.copositive, matrices.rank, matrices.bipartite,
     instances.instances, instances.demo,
 ):  # fmt: skip
     app.command(command)

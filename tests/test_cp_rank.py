@@ -20,7 +20,7 @@ def as_text(claim):
 
 
 # Seconds each, for the exhaustive exact checks of larger orders.
-LONG = ("BSU_M7t", "BSU_M8t", "BSU_M9", "BSU_M9t", "BSU_M11t")
+LONG = ("BSU_M7t", "BSU_M8t", "BSU_M9", "BSU_M9t", "BSU_M11t", "BSU_M12")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.campaign if n in LONG else ()) for n in POSITIVE])

@@ -49,6 +49,7 @@ def test_a_step_after_the_deadline_is_cut_short(monkeypatch):
     problem = problem_of("logistic", 1, 1.0, N=steps.MANY_POINTS)
     points, none = problem.X_tilde.T, np.zeros((0, problem.n))
     counts = []
+    monkeypatch.setattr(dictionary, "SMALL_RANK", 0)
     monkeypatch.setattr(dictionary, "polish", lambda *given, **more: counts.append(1))
     start = steps.bias_only(problem, problem.n)
     now = steps.corrective_step(problem, points, start, none, np.zeros((0, 1)), deadline=0.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+import sympy
 
 from cpcert.cli import main
 from cpcert.errors import InputError
@@ -175,6 +176,7 @@ def test_matrices_from_python():
         ((2, 1), (1, 2)),
         [["2", "1"], [1, 2.0]],
         np.array([[2, Fraction(1)], [1, "2"]], dtype=object),
+        sympy.Matrix([[2, 1], [1, sympy.Rational(4, 2)]]),
     ):
         bounds = cp_rank_bounds(good)
         assert bounds.lower == bounds.upper == 2 and bounds.A == [[2, 1], [1, 2]]
@@ -196,6 +198,7 @@ def test_matrices_from_python():
         (np.ma.masked_equal([[2, 1], [1, 2]], 1), "masked"),
         (np.array([[2, 1], [1, None]], dtype=object), "None"),
         (np.array([[2, 1], [1, 2]], dtype=bool), "bool"),
+        (np.array([[2, 1], [1, 2]], dtype=complex), "complex"),
     ):
         with pytest.raises(InputError, match=message):
             cp_rank_bounds(hidden)

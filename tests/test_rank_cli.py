@@ -1,4 +1,4 @@
-"""cpcert cprank, rank and bipartite: what a user types, and what comes back."""
+"""cpcert cprank, copositive, rank and bipartite: what a user types, and what comes back."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cp_matrices import CASES
 
+from cpcert import copositive
 from cpcert.certificate.rank_check import check_rank_claim
 from cpcert.cli import main
 from cpcert.instance import load_instance
@@ -142,3 +143,44 @@ def test_rank(capsys, tmp_path):
 )
 def test_bad_pairs(capsys, tmp_path, content, message):
     assert message in refusal(capsys, "rank", write(tmp_path / "bad.json", content))
+
+
+def test_copositive(capsys, tmp_path):
+    horn = [[1 if i == j or (i - j) % 5 in (2, 3) else -1 for j in range(5)] for i in range(5)]
+    path = write(tmp_path / "horn.json", {"A": horn})
+    written = answer(capsys, "copositive", path, "--out", str(tmp_path))
+    assert (written["copositive"], written["strictly"], len(written["minimal_zeros"])) == (True, False, 5)
+    assert main(["verify", written["certificate"]]) == 0
+    assert "is copositive" in capsys.readouterr().out
+    assert main(["copositive", path]) == 0
+    assert "5 minimal zeros (index: entry):\n  0: 1, 1: 1\n" in capsys.readouterr().out
+    # A negative diagonal is none of a Gram matrix, and fine here.
+    written = answer(
+        capsys, "copositive", write(tmp_path / "no.json", {"A": [[1, 0], [0, -1]]}), "--out", str(tmp_path), code=1
+    )
+    assert written["copositive"] is False and written["witness"] == [0, 1]
+    assert main(["verify", written["certificate"]]) == 0
+    assert "is not copositive" in capsys.readouterr().out
+    ones = write(tmp_path / "ones.json", {"A": [[1, "1/2"], ["1/2", 1.5]]})
+    assert answer(capsys, "copositive", ones)["strictly"] is True
+    assert "symmetric" in refusal(capsys, "copositive", write(tmp_path / "bad.json", {"A": [[1, 2], [3, 1]]}))
+
+
+def test_copositive_matrices_of_larger_order():
+    """Blocks, sums and semidefinite ones; a point where the form is negative; and what is open is said to be open."""
+    rng = np.random.default_rng(0)
+    P, N = rng.integers(-3, 4, (20, 20)), np.triu(rng.integers(0, 40, (20, 20)), 1)
+    for A, copositively, strictly in (
+        (P @ P.T + N + N.T, True, True),
+        (P @ P.T, True, True),
+        (P[:, :19] @ P[:, :19].T, True, None),
+        (P[:, :5] @ P[:, :5].T - np.eye(20, dtype=int), False, False),
+        (
+            np.eye(20, dtype=int) - np.diag(np.ones(19, dtype=int), 1) - np.diag(np.ones(19, dtype=int), -1),
+            False,
+            False,
+        ),
+    ):
+        bounds = copositive(A)
+        assert (bounds.copositive, bounds.strictly) == (copositively, strictly)
+        check_rank_claim(bounds.claim())

@@ -1,4 +1,4 @@
-"""cp_rank, completely_positive, rank_sigma, bipartite: how many terms a matrix, a covariance pair or a graph needs."""
+"""cp_rank, completely_positive, copositive, rank_sigma, bipartite: how many terms a matrix, a covariance pair or a graph needs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 from cpcert.activations import Activation
 from cpcert.api.given import require_integer, require_seconds
 from cpcert.errors import InputError
-from cpcert.rank.answers import CpRankOutcome, GraphOutcome, RankSigmaOutcome, graph_bounds
+from cpcert.rank.answers import CopositiveOutcome, CpRankOutcome, GraphOutcome, RankSigmaOutcome, graph_bounds
 from cpcert.rank.bipartite_mse import LAMBDAS, MsePathOutcome, rank_along_path
 from cpcert.rank.bounds import cp_rank_bounds
+from cpcert.rank.copositivity import copositive as copositive_bounds
 from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import complete_bipartite, find_graph
 from cpcert.rank.matrices import ExactMatrix, ExactPair, exact_matrix, exact_pair
@@ -55,7 +56,26 @@ def completely_positive(A: Any, *, time_limit: float = 60.0, seed: int = 0, symm
 
     A, time_limit, seed, symmetrise: as there. Raises InputError.
     """
-    return cp_rank(A, time_limit=time_limit, seed=seed, sdp=False, symmetrise=symmetrise).completely_positive
+    require_seconds(time_limit)
+    require_integer("seed", seed)
+    matrix = A if isinstance(A, ExactMatrix) else exact_matrix(A, "matrix", symmetrise)
+    bounds = cp_rank_bounds(matrix.rows, time_limit, seed, sdp=False, any_factors=True)
+    return CpRankOutcome(matrix, bounds, 0.0).completely_positive
+
+
+def copositive(
+    A: Any, *, time_limit: float = 60.0, seed: int = 0, symmetrise: bool = False, name: str = "matrix"
+) -> CopositiveOutcome:
+    """Is xᵀAx ≥ 0 for all x ≥ 0? A proof either way: an x with xᵀAx < 0, or an exact argument; minimal zeros up to order 16.
+
+    A, time_limit, seed, symmetrise: as in `cp_rank`. `bounds.copositive` and `bounds.strictly` of the outcome are True or False, both
+    proven, or None. Raises InputError.
+    """
+    require_seconds(time_limit)
+    require_integer("seed", seed)
+    matrix = A if isinstance(A, ExactMatrix) else exact_matrix(A, name, symmetrise, gram=False)
+    start = time.monotonic()
+    return CopositiveOutcome(matrix, copositive_bounds(matrix.rows, time_limit, seed), time.monotonic() - start)
 
 
 def rank_sigma(

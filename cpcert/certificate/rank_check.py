@@ -1,4 +1,4 @@
-"""Check claims about complete positivity, cp-rank and Rank_σ. Standard library only; exact integers and rationals.
+"""Check claims about complete positivity, cp-rank, Rank_σ and copositivity. Standard library only; exact integers and rationals.
 
 `check_rank_claim(claim)` takes plain JSON data and returns None, or raises `Rejected(reason)`. An integer stands for
 itself, a string "p/q" or "p" for a rational number; floats are refused. Every object has exactly the keys stated here.
@@ -15,6 +15,16 @@ CLAIMS
         Rank_σ(K, K^σ) is the least number of vectors x_k with Σ x_k x_kᵀ = K and Σ σ(x_k)σ(x_k)ᵀ = K^σ − β²11ᵀ, where
         σ(s) = a_plus max(s, 0) − a_minus max(−s, 0). It is ∞ if there are none.
     {"claim": "not_in_S", "K", "K_sigma", "beta", "a_plus", "a_minus", "proof": NOT_IN_S}: there are none.
+    {"claim": "copositive", "A", "strictly": b, "minimal_zeros": Z, "proof": COP}: xᵀAx ≥ 0 for all x ≥ 0, if b is true > 0
+        for x ≠ 0. Z is null, or the list of all minimal zeros (COPOSITIVE below), vectors of coprime integers in their order.
+    {"claim": "not_copositive", "A", "x"}: x ≥ 0 and xᵀAx < 0.
+
+COP: a matrix is copositive, perhaps strictly
+    {"kind": "supports"}: all supports are visited (COPOSITIVE below). Strictly if there are no minimal zeros.
+    {"kind": "semidefinite"}: it is positive semidefinite. Strictly if it is positive definite.
+    {"kind": "sum", "N", "rest": COP}: N ≥ 0, and A − N is copositive; strictly if A − N is.
+    {"kind": "blocks", "parts": [{"indices", "proof": COP}, …]}: disjoint blocks are copositive, and entries outside them are
+        nonnegative. Strictly if each block is, and the diagonal is positive outside them.
 
 CP: an upper bound of the cp-rank
     {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c, v > 0. The rest R = A − Σ c vvᵀ is
@@ -29,6 +39,10 @@ CP: an upper bound of the cp-rank
         sends the ball ‖y‖ ≤ ρ into itself if
             ‖F(center)‖ + ‖1 − JR‖ ρ + max_k ‖V_k[I]‖² ‖R‖² ρ² ≤ ρ        (Frobenius norms),
         and a fixed point is a zero of F. Each entry of V_k t is identically 0, or nonnegative on the ball.
+    {"kind": "face", "rows", "columns", "dependencies": [[[e, y_e], …], …], "inverse", "rho"}: as "nearby", where the equations
+        F_e, e = 0, 1, … numbering the pairs i ≤ j in I in their order, are dependent, as on a face of the cone. A dependency
+        says that Σ y_e F_e(t) is identically 0: Σ y_e A_e = 0, and Σ y_e (V_k t)_i (V_k t)_j ≡ 0 for each k. Its first
+        equation is in no other dependency; it follows from the others and is left out of F.
     {"kind": "components", "parts": [{"indices": [...], "proof": CP}, …]}: A is zero outside these disjoint blocks.
 
 NOT_CP
@@ -66,6 +80,10 @@ SIGMA_LOWER
 SIGMA_UPPER
     {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c > 0, and the two sums hold exactly.
     {"kind": "lifted", "M", "proof": CP}: M of order 2N satisfies the equations above and M_{p_i q_i} = 0.
+    {"kind": "nearby", "columns", "dependencies", "inverse", "rho"}: as "face" with I everything, but for two things. Entry i
+        of V_k t may have either sign, that of V_k center (+ if it is 0), which it keeps on the ball. With the slope s_ki,
+        a₊ or a₋ by that sign, S_k = diag(s_ki), and W_k = S_k V_k, the equations are those of K, upper triangle row by row,
+        Σ_k (V_k t_k)_i (V_k t_k)_j = K_ij, and then Σ_k (W_k t_k)_i (W_k t_k)_j = K^σ_ij − β²; ‖V_k[I]‖² is ‖V_k‖² + ‖W_k‖².
 
 NOT_IN_S
     {"kind": "not_cp", "proof": NOT_CP}: K^σ − β²11ᵀ is not completely positive; σ ≥ 0 is checked.
@@ -116,7 +134,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_ORDER = 2000
-LARGEST_COPOSITIVE_ORDER = 16
+LARGEST_COPOSITIVE_ORDER = 18
 LARGEST_EQUATIONS = 500
 LARGEST_DIGITS = 2000
 LARGEST_SEARCH = 200_000
@@ -195,6 +213,15 @@ def check_rank_claim(claim: Any) -> None:
     elif kind == "not_in_S":
         _keys(claim, "claim", "K", "K_sigma", "beta", "a_plus", "a_minus", "proof")
         _not_in_S(*_pair(claim), claim["proof"])
+    elif kind == "copositive":
+        _keys(claim, "claim", "A", "strictly", "minimal_zeros", "proof")
+        _copositive_claim(_matrix(claim["A"], "A"), claim)
+    elif kind == "not_copositive":
+        _keys(claim, "claim", "A", "x")
+        A = _matrix(claim["A"], "A")
+        x = _vector(claim["x"], "x", len(A))
+        if any(v < 0 for v in x) or _form(A, x) >= 0:
+            raise Rejected("x: an entry is negative, or the form is not")
     else:
         raise Rejected("claim: not an object with a known claim")
 
@@ -370,8 +397,8 @@ def inverse_times(A: Matrix, B: Matrix) -> list[list[Fraction]] | None:
     return [row[n:] for row in T]
 
 
-def positive_semidefinite(A: Matrix) -> bool:
-    """By elimination: each pivot is positive, or 0 with a row of zeros. Fraction-free (Bareiss)."""
+def positive_semidefinite(A: Matrix, definite: bool = False) -> bool:
+    """By elimination: each pivot is positive, or 0 with a row of zeros. Fraction-free (Bareiss). definite: no pivot is 0."""
     T, _ = _integers(A)
     n = len(T)
     bits = n * (max((v.bit_length() for row in T for v in row), default=0) + n.bit_length())
@@ -382,7 +409,7 @@ def positive_semidefinite(A: Matrix) -> bool:
         if head < 0:
             return False
         if head == 0:
-            if any(T[c][c:]):
+            if definite or any(T[c][c:]):
                 return False
             continue
         top = T[c]
@@ -400,10 +427,11 @@ def positive_semidefinite(A: Matrix) -> bool:
 
 
 def _upper(A: Matrix, proof: Any, depth: int = 0) -> int:
-    kind = _kind(proof, atoms=("atoms",), nearby=("rows", "columns", "inverse", "rho"), components=("parts",))
+    near = ("rows", "columns", "inverse", "rho")
+    kind = _kind(proof, atoms=("atoms",), nearby=near, face=(*near, "dependencies"), components=("parts",))
     if kind == "atoms":
         return _atoms(A, proof["atoms"])
-    if kind == "nearby":
+    if kind in ("nearby", "face"):
         return _nearby(A, proof)
     if depth > LARGEST_DEPTH:
         raise Rejected("components: nested too deeply")
@@ -474,28 +502,70 @@ class _Rest:
         _spend(_fractions(4 * len(entries) ** 2, bits), _storage(len(entries) ** 2, bits))
 
 
+class _Forms:
+    """The vectors V_k t_k of some columns, and one equation Σ_k (V_k t_k)_i (V_k t_k)_j = value for each pair i ≤ j of `rows`."""
+
+    def __init__(self, V: list[Matrix], center: list[list[Number]], rows: list[int], A: Matrix) -> None:
+        self.V, self.rows = V, rows
+        self.b = [[_dot(row, t) for row in V_k] for V_k, t in zip(V, center, strict=True)]
+        self.touches = [[any(row) for row in V_k] for V_k in V]
+        self.pairs = [(i, j, A[i][j]) for a, i in enumerate(rows) for j in rows[a:]]
+        self.norms = [sum((v * v for i in rows for v in V_k[i]), start=0) for V_k in V]
+
+    def both(self, i: int, j: int) -> list[int]:
+        """The columns that have both entries."""
+        return [k for k, touched in enumerate(self.touches) if touched[i] and touched[j]]
+
+
 def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
     n = len(A)
     rows = _indices(proof["rows"], "rows", n)
+    V, center, bits = _columns(proof["columns"], n, A)
+    if len(rows) < n:
+        unknowns, entries = sum(map(len, center)), _bits(v for V_k in V for row in V_k for v in row)
+        _spend(_fractions(n * len(rows) * (n + unknowns), len(rows) * _bits(chain.from_iterable(A)) + entries))
+        _spanned_by(A, rows, V)
+    _pay_for_forms(V, n, rows, bits)
+    forms = _Forms(V, center, rows, A)
+    reach = _ball([forms], proof.get("dependencies", []), proof, bits)
+    for k, V_k in enumerate(V):
+        for i in range(n):
+            b = forms.b[k][i]
+            if b < 0 or b**2 < sum(v * v for v in V_k[i]) * reach[k]:
+                raise Rejected(f"nearby: entry {i} of column {k} may be negative")
+    return len(V)
+
+
+def _columns(value: Any, n: int, *matrices: Matrix) -> tuple[list[Matrix], list[list[Number]], int]:
+    """V_k by rows, the centers, and the bits of the residuals."""
     V: list[Matrix] = []  # V[k][i] is the i-th row of V_k
     center: list[list[Number]] = []
-    for column in _list(proof["columns"], "columns"):
+    for column in _list(value, "columns"):
         _keys(column, "basis", "center")
         basis = [_vector(v, "basis", n) for v in _list(column["basis"], "basis")]
         center.append(_vector(column["center"], "center", len(basis)))
         V.append([[v[i] for v in basis] for i in range(n)])
-    entries = _bits(v for V_k in V for row in V_k for v in row)
-    bits = 2 * (entries + _bits(chain.from_iterable(center))) + _bits(chain.from_iterable(A))
-    unknowns = sum(map(len, center))
-    if len(rows) < n:
-        _spend(_fractions(n * len(rows) * (n + unknowns), len(rows) * _bits(chain.from_iterable(A)) + entries))
-        _spanned_by(A, rows, V)
-    _spend(_fractions(3 * n * unknowns + len(rows) ** 2 * (unknowns + len(V)), bits), _storage(n * len(V), bits))
-    _spend(0, len(rows) ** 2 // 2 * (unknowns * (200 + bits // 7) + 200))
-    b = [[_dot(row, t) for row in V_k] for V_k, t in zip(V, center, strict=True)]
-    touches = [[any(row) for row in V_k] for V_k in V]
+    bits = 2 * (_bits(v for V_k in V for row in V_k for v in row) + _bits(chain.from_iterable(center)))
+    return V, center, bits + sum(_bits(chain.from_iterable(A)) for A in matrices)
 
-    J, F = _jacobian(A, rows, V, b, touches)
+
+def _pay_for_forms(V: list[Matrix], n: int, rows: list[int], bits: int) -> None:
+    unknowns = sum(len(V_k[0]) for V_k in V)
+    _spend(_fractions(3 * n * unknowns + len(rows) ** 2 * (unknowns + len(V)), bits), _storage(n * len(V), bits))
+    _spend(0, len(rows) ** 2 // 2 * (unknowns * (200 + bits // 7) + 500))
+
+
+def _ball(families: list[_Forms], dependencies: Any, proof: dict[str, Any], bits: int) -> list[Fraction]:
+    """For each column the square of how far t_k can be from its center, if y ↦ y − F(t) sends the ball into itself."""
+    left_out = _dependent(families, dependencies, bits)
+    J: list[dict[Pair, Number]] = []
+    F: list[Number] = []
+    e = 0
+    for forms in families:
+        for i, j, value in forms.pairs:
+            if e not in left_out:
+                _equation(forms, i, j, value, J, F)
+            e += 1
     if len(F) > LARGEST_EQUATIONS:
         raise Rejected(f"nearby: {len(F)} equations; up to {LARGEST_EQUATIONS} can be checked")
     M = [_vector(row, "inverse", len(F)) for row in _list(proof["inverse"], "inverse", len(F))]
@@ -503,20 +573,52 @@ def _nearby(A: Matrix, proof: dict[str, Any]) -> int:
     if rho < 0:
         raise Rejected("rho: negative")
     defect, R_squared = _right_inverse(J, M)
-    V_squared = max((sum(v * v for i in rows for v in V_k[i]) for V_k in V), default=0)
-    bits = (
-        2 * max((v.numerator.bit_length() + v.denominator.bit_length() for v in R_squared.values()), default=0) + bits
-    )
-    _spend(_fractions(2 * n * unknowns + len(F) + 8, bits + _bits([rho])))
+    V_squared = max((sum(norms) for norms in zip(*(forms.norms for forms in families), strict=True)), default=0)
+    V = families[0].V
+    lengths = (v.numerator.bit_length() + v.denominator.bit_length() for v in R_squared.values())
+    bits += 2 * max(lengths, default=0)
+    _spend(_fractions(2 * sum(len(row) for V_k in V for row in V_k) + len(F) + 8, bits + _bits([rho])))
     moved = _root_above(sum(f * f for f in F)) + _root_above(defect) * rho
     if moved + V_squared * sum(R_squared.values()) * rho * rho > rho:
         raise Rejected("nearby: the map does not send the ball into itself")
-    for k, V_k in enumerate(V):
-        reach = sum(R_squared.get((k, s), Fraction(0)) for s in range(len(center[k]))) * rho * rho
-        for i in range(n):
-            if touches[k][i] and (b[k][i] < 0 or b[k][i] ** 2 < sum(v * v for v in V_k[i]) * reach):
-                raise Rejected(f"nearby: entry {i} of column {k} may be negative")
-    return len(V)
+    reach = [Fraction(0) for _ in V]
+    for (k, _), square in R_squared.items():
+        reach[k] += square * rho * rho
+    return reach
+
+
+def _dependent(families: list[_Forms], dependencies: Any, bits: int) -> set[int]:
+    """The first equations of the dependencies, each of which is checked."""
+    equations = [(forms, *pair) for forms in families for pair in forms.pairs]
+    found = []
+    for dependency in _list(dependencies, "dependencies"):
+        terms = [_list(term, "dependency", 2) for term in _list(dependency, "dependency")]
+        found.append({_index(e, "dependency", len(equations)): _rational(y, "dependency") for e, y in terms})
+        if not terms or len(found[-1]) < len(terms) or not all(found[-1].values()):
+            raise Rejected("dependency: empty, an equation twice, or with the weight 0")
+    first = {next(iter(y)) for y in found}
+    if len(first) < len(found) or any(e in first for y in found for e in list(y)[1:]):
+        raise Rejected("dependency: the first equation of one is in another")
+    for y in found:
+        _spend(sum(_fractions(1 + len(equations[e][0].V), bits + _bits(y.values())) for e in y))
+        if sum((weight * equations[e][3] for e, weight in y.items()), start=0):
+            raise Rejected("dependency: it does not hold for the matrix")
+        for k in range(len(families[0].V)):
+            _spend(1000 + 1500 * len(y))
+            total: dict[Pair, Number] = {}
+            for e, weight in y.items():
+                forms, i, j, _ = equations[e]
+                left, right = forms.V[k][i], forms.V[k][j]
+                terms_of_form = [(s, v) for s, v in enumerate(left) if v], [(s, w) for s, w in enumerate(right) if w]
+                count = len(terms_of_form[0]) * len(terms_of_form[1])
+                _spend(_fractions(count, bits + _bits([weight])), _storage(count, bits))
+                for s, v in terms_of_form[0]:
+                    for t, w in terms_of_form[1]:
+                        pair = min(s, t), max(s, t)
+                        total[pair] = total.get(pair, 0) + weight * v * w
+            if any(total.values()):
+                raise Rejected("dependency: it does not hold for a column")
+    return first
 
 
 def _spanned_by(A: Matrix, rows: list[int], V: list[Matrix]) -> None:
@@ -535,26 +637,20 @@ def _spanned_by(A: Matrix, rows: list[int], V: list[Matrix]) -> None:
                 raise Rejected("basis: a vector outside the range of A")
 
 
-def _jacobian(
-    A: Matrix, rows: list[int], V: list[Matrix], b: list[list[Number]], touches: list[list[bool]]
-) -> tuple[list[dict[Pair, Number]], list[Number]]:
-    """The Jacobian, one row {(k, s): ∂F/∂t_ks} for each equation, and the residuals F at the centers."""
-    J: list[dict[Pair, Number]] = []
-    F: list[Number] = []
-    for a, i in enumerate(rows):
-        for j in rows[a:]:
-            both = [k for k in range(len(V)) if touches[k][i] and touches[k][j]]
-            if not both:
-                if A[i][j]:
-                    raise Rejected("nearby: a nonzero entry that no column can reach")
-                continue
-            J.append({
-                (k, s): v * b[k][j] + b[k][i] * w
-                for k in both
-                for s, (v, w) in enumerate(zip(V[k][i], V[k][j], strict=True))
-            })  # fmt: skip
-            F.append(sum((b[k][i] * b[k][j] for k in both), start=0) - A[i][j])
-    return J, F
+def _equation(forms: _Forms, i: int, j: int, value: Number, J: list[dict[Pair, Number]], F: list[Number]) -> None:
+    """Add the row {(k, s): ∂F/∂t_ks} of the Jacobian, and the residual F, at the centers."""
+    both = forms.both(i, j)
+    if not both:
+        if value:
+            raise Rejected("nearby: a nonzero entry that no column can reach")
+        return
+    V, b = forms.V, forms.b
+    J.append({
+        (k, s): v * b[k][j] + b[k][i] * w
+        for k in both
+        for s, (v, w) in enumerate(zip(V[k][i], V[k][j], strict=True))
+    })  # fmt: skip
+    F.append(sum((b[k][i] * b[k][j] for k in both), start=0) - value)
 
 
 def _right_inverse(J: list[dict[Pair, Number]], M: Matrix) -> tuple[Fraction, dict[Pair, Fraction]]:
@@ -697,6 +793,60 @@ def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[b
     pivots = iter(rows)
     x = [sign * last if c == free else -sign * next(pivots)[free] for c in range(size)]
     return True, x if min(x) > 0 else None
+
+
+# -- copositive ------------------------------------------------------------------------------------------------------
+
+
+def _copositive_claim(A: Matrix, claim: dict[str, Any]) -> None:
+    strictly, stated = claim["strictly"], claim["minimal_zeros"]
+    if not isinstance(strictly, bool):
+        raise Rejected("strictly: neither true nor false")
+    if stated is not None:
+        _kind(claim["proof"], supports=())
+        zeros = minimal_zeros(A)
+        if [_vector(zero, "minimal_zeros", len(A)) for zero in _list(stated, "minimal_zeros")] != zeros:
+            raise Rejected("minimal_zeros: they are others")
+        if strictly and zeros:
+            raise Rejected("strictly: there are zeros")
+        return
+    _copositive(A, claim["proof"], strictly, 0)
+
+
+def _copositive(A: Matrix, proof: Any, strictly: bool, depth: int) -> None:
+    """Rejected unless A is proven to be copositive, or strictly so."""
+    kind = _kind(proof, supports=(), semidefinite=(), sum=("N", "rest"), blocks=("parts",))
+    if depth > LARGEST_DEPTH:
+        raise Rejected("proof: nested too deeply")
+    n = len(A)
+    if kind == "supports":
+        if minimal_zeros(A) and strictly:
+            raise Rejected("strictly: there are zeros")
+    elif kind == "semidefinite":
+        if not positive_semidefinite(A, strictly):
+            raise Rejected("semidefinite: it is not")
+    elif kind == "sum":
+        N = _matrix(proof["N"], "N", n)
+        if any(v < 0 for row in N for v in row):
+            raise Rejected("N: a negative entry")
+        _spend(_fractions(n * n, _bits(chain.from_iterable(A)) + _bits(chain.from_iterable(N))))
+        rest = [[a - b for a, b in zip(row, other, strict=True)] for row, other in zip(A, N, strict=True)]
+        _copositive(rest, proof["rest"], strictly, depth + 1)
+    else:
+        block: list[int | None] = [None] * n
+        _spend(100 * n * n)
+        for number, part in enumerate(_list(proof["parts"], "parts")):
+            _keys(part, "indices", "proof")
+            indices = _indices(part["indices"], "indices", n)
+            for i in indices:
+                if block[i] is not None:
+                    raise Rejected("blocks: an index in two blocks")
+                block[i] = number
+            _copositive(_submatrix(A, indices), part["proof"], strictly, depth + 1)
+        for i, row in enumerate(A):
+            outside = [v for j, v in enumerate(row) if block[i] is None or block[j] != block[i]]
+            if any(v < 0 for v in outside) or (strictly and not row[i]):
+                raise Rejected("blocks: an entry outside them is negative, or 0 on the diagonal")
 
 
 # -- lower bounds ----------------------------------------------------------------------------------------------------
@@ -1187,8 +1337,11 @@ def sigma_system(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number) ->
 
 
 def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> int:
-    kind = _kind(proof, atoms=("atoms",), lifted=("M", "proof"))
+    near = ("columns", "dependencies", "inverse", "rho")
+    kind = _kind(proof, atoms=("atoms",), lifted=("M", "proof"), nearby=near)
     N = len(K)
+    if kind == "nearby":
+        return _nearby_pair(K, K_sigma, a_plus, a_minus, proof)
     if kind == "lifted":
         M = _matrix(proof["M"], "M", 2 * N)
         _spend(_fractions(16 * N * N, _bits(chain.from_iterable(M)) + 2 * _bits([a_plus, a_minus])))
@@ -1219,6 +1372,26 @@ def _sigma_upper(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
     return len(proof["atoms"])
 
 
+def _nearby_pair(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: dict[str, Any]) -> int:
+    N = len(K)
+    V, center, bits = _columns(proof["columns"], N, K, K_sigma)
+    bits += 4 * _bits([a_plus, a_minus])
+    for _ in range(2):
+        _pay_for_forms(V, N, list(range(N)), bits)
+    forms = _Forms(V, center, list(range(N)), K)
+    slopes = [[a_plus if b >= 0 else a_minus for b in entries] for entries in forms.b]
+    W = [
+        [[slope * v for v in row] for row, slope in zip(V_k, of_column, strict=True)]
+        for V_k, of_column in zip(V, slopes, strict=True)
+    ]
+    reach = _ball([forms, _Forms(W, center, list(range(N)), K_sigma)], proof["dependencies"], proof, bits)
+    for k, V_k in enumerate(V):
+        for i, row in enumerate(V_k):
+            if forms.b[k][i] ** 2 < sum(v * v for v in row) * reach[k]:
+                raise Rejected(f"nearby: entry {i} of neuron {k} may change its sign")
+    return len(V)
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -1239,7 +1412,7 @@ def check(content: bytes) -> dict[str, Any]:
         raise Rejected(f"the numbers cannot be computed with ({type(error).__name__}: {str(error)[:60]})") from None
     finally:
         BUDGET.reset(token)
-    bounds = {key: claim[key] for key in ("lower", "upper") if key in claim}
+    bounds = {key: claim[key] for key in ("lower", "upper", "strictly") if key in claim}
     return {"kind": claim["claim"], "order": len(claim["A"] if "A" in claim else claim["K"]), **bounds}
 
 

@@ -30,6 +30,8 @@ class ClaimKind(Spoken):
     CP_RANK = "cp_rank", "the cp-rank of the {matrix} is"
     RANK_SIGMA = "rank_sigma", "Rank_σ of the {pair} is"
     NOT_IN_S = "not_in_S", "the {pair} is not in S"
+    COPOSITIVE = "copositive", "the {matrix} is {strictly}copositive"
+    NOT_COPOSITIVE = "not_copositive", "the {matrix} is not copositive"
 
 
 MINIMA = (ClaimKind.MINIMUM, ClaimKind.DEEP_MINIMUM)
@@ -67,6 +69,7 @@ class Claim(Outcome):
             depth=self.said.get("depth"),
             matrix=f"matrix of order {order} in the file",
             pair=f"pair of order {order} in the file",
+            strictly="strictly " if self.said.get("strictly") else "",
         )
         if self.kind in (ClaimKind.CP_RANK, ClaimKind.RANK_SIGMA):
             return f"{about} at least {self.lower}" + ("" if self.upper is None else f", at most {self.upper}")

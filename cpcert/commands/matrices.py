@@ -1,4 +1,4 @@
-"""cprank, rank, bipartite: how many terms a completely positive matrix, a covariance pair or a graph needs."""
+"""cprank, rank, bipartite: how many terms a completely positive matrix, a covariance pair or a graph needs; copositive."""
 
 from __future__ import annotations
 
@@ -62,6 +62,57 @@ def cprank(
         outcome = cp_rank(loaded, time_limit=time_limit, seed=seed, sdp=sdp)
     code = DONE if outcome.lower is not None and outcome.lower == outcome.upper else NO
     return deliver(code, outcome, as_json, lambda: outcome if out is None else outcome.write(out))
+
+
+def copositive(
+    matrix: str,
+    /,
+    *,
+    as_json: AsJson = False,
+    out: Path | None = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    symmetrise: Flag = False,
+) -> int:
+    """Is a matrix copositive, x'Ax >= 0 for all x >= 0? A proof either way, and its minimal zeros up to order 16.
+
+    Exit codes:
+    0  it is copositive (proven)
+    1  it is not (proven, with an x), or undecided
+    2  the input is wrong
+
+    Parameters
+    ----------
+    matrix
+        .json {"A": rows of integers, "p/q" strings or floats}, .csv, .tsv, .txt, .mtx, .npy or .npz.
+    as_json
+        Print one JSON object instead of a sentence.
+    out
+        Write the result and the claim with its exact proof into this folder.
+    time_limit
+        Seconds to search.
+    seed
+        The seed of the searches.
+    symmetrise
+        Take (A + A')/2 of a matrix that is symmetric but for rounding.
+    """
+    from cpcert.output import prepare_folder
+    from cpcert.rank.matrices import load_matrix
+
+    loaded = load_matrix(matrix, symmetrise, gram=False)
+    if out is not None:
+        prepare_folder(out)
+
+    from cpcert.api.matrices import copositive as decide
+
+    with naming_options("time_limit", "seed"):
+        outcome = decide(loaded, time_limit=time_limit, seed=seed)
+    return deliver(
+        DONE if outcome.bounds.copositive else NO,
+        outcome,
+        as_json,
+        lambda: outcome if out is None else outcome.write(out),
+    )
 
 
 def rank(

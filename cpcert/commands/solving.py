@@ -272,7 +272,7 @@ def verify(
     Parameters
     ----------
     certificate
-        The certificate: NAME.cpcert of `solve`, or the proof (JSON) of `cprank`, `rank` or `bipartite`.
+        The certificate: NAME.cpcert of `solve`, or the proof (JSON) of `cprank`, `copositive`, `rank` or `bipartite`.
     instance
         An instance file: reject the certificate unless it is about exactly this problem.
     workers

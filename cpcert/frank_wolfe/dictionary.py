@@ -27,13 +27,20 @@ from cpcert.compiled import njit
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.polish import polish
 from cpcert.parallel import late
-from cpcert.problem import Problem
+from cpcert.problem import Problem, unchecked
 
-# Neurons and steps of the training that fills the dictionary first, and steps of a move of all neurons.
-WIDTH, TRAINING_STEPS, MOVING_STEPS = 40, 300, 60
+# Neurons and steps of the training that fills the dictionary first, the relative decrease in a step that ends it, and steps of a
+# move of all neurons.
+WIDTH, TRAINING_STEPS, TRAINED, MOVING_STEPS = 50, 1500, 1e-6, 60
+# The directions of a network that was trained on so many points are as good as any to begin with.
+TRAINED_ON = 2000
 ROUNDS, CYCLES, NEWTON = 100, 60, 12
+# Relative decreases of the objective in a round that end a lasso: far from the optimum, as long as a step lowers it by SLOW; and then.
+ROUGH, SLOW, FINE = 1e-4, 1e-3, 1e-15
 # Operations of a Newton step on all neurons that are worth their time.
 POLISHED = 4e7
+# Up to this rank new directions alone, when nearly all local maxima are among them, are faster than moves of all.
+SMALL_RANK = 7
 MERGE_ANGLES = (0.1, 0.01, 1e-4)
 
 
@@ -78,7 +85,8 @@ def descend(A, B, V, penalty, ridge, cycles, tolerance):
 
 
 def _newton(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: float) -> np.ndarray:
-    """A Newton step of (1) on the blocks that are not 0, cut where the first of them would turn around."""
+    """The better of two Newton steps of (1) on the blocks that are not 0: whole, the blocks that would turn around 0, or cut where the
+    first of them would."""
     K, m = V.shape
     norms = np.linalg.norm(V, axis=1)
     bias = np.arange(K) == K - 1 if ridge >= 0.0 else np.zeros(K, bool)
@@ -98,14 +106,15 @@ def _newton(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: 
     except np.linalg.LinAlgError:
         return V
     along = np.einsum("ko,ko->k", v, step) / size**2
-    turning = (along < 0.0) & ~bias[on]
-    length = min(1.0, float((-1.0 / along[turning]).min(initial=np.inf)))
-    result = V.copy()
-    moved = v + length * step
-    gone = turning & (-1.0 / np.where(turning, along, -1.0) <= length)
-    moved[gone] = 0.0
-    result[on] = moved
-    return result
+    room = np.where((along < 0.0) & ~bias[on], -1.0 / np.minimum(along, -1e-300), np.inf)
+    steps = []
+    for length in {1.0, min(1.0, float(room.min(initial=np.inf)))}:
+        moved = v + length * step
+        moved[room <= length] = 0.0
+        result = V.copy()
+        result[on] = moved
+        steps.append(result)
+    return min(steps, key=lambda V: _model(A, B, V, penalty, ridge))
 
 
 def _model(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: float) -> float:
@@ -115,9 +124,15 @@ def _model(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: f
 
 
 def lasso(
-    problem: Problem, features: np.ndarray, V: np.ndarray, b: np.ndarray, deadline: float = math.inf
+    problem: Problem,
+    features: np.ndarray,
+    V: np.ndarray,
+    b: np.ndarray,
+    deadline: float = math.inf,
+    decrease: float = FINE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The minimiser (V (m, K), b (m,)) of (1) for fixed features (K, N), from a start; or the last iterate by the deadline."""
+    """The minimiser (V (m, K), b (m,)) of (1) for fixed features (K, N), from a start; or the last iterate by the deadline, or when
+    a round of cycles and Newton steps lowers it by less than `decrease`, relative."""
     lam, beta, loss, Y = problem.lam, problem.beta, problem.loss, problem.targets
     with_bias = beta != 0.0
     rows = np.concatenate([features, np.full((1, problem.N), beta)]) if with_bias else features
@@ -136,7 +151,7 @@ def lasso(
         curve = np.maximum(np.linalg.eigvalsh(loss.hessian(Z, Y))[:, -1], 1e-12)
         A = (rows * curve) @ rows.T
         B = A @ now - rows @ loss.gradient(Z, Y).T
-        new = _minimised(A, B, now.copy(), penalty, ridge)
+        new = _minimised(A, B, now.copy(), penalty, ridge, decrease * value)
         length = 1.0
         while length > 1e-6 and objective(now + length * (new - now)) > value:
             length *= 0.5
@@ -147,8 +162,8 @@ def lasso(
     return (now[:-1].T, now[-1]) if with_bias else (now.T, np.zeros(problem.m))
 
 
-def _minimised(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: float) -> np.ndarray:
-    """Cycles of (2) and Newton steps in turn."""
+def _minimised(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridge: float, least: float) -> np.ndarray:
+    """Cycles of (2) and Newton steps in turn, as long as they lower the objective by `least`."""
     value = np.inf
     for _ in range(NEWTON):
         if descend(A, B, V, penalty, ridge, CYCLES, 1e-12):
@@ -163,7 +178,7 @@ def _minimised(A: np.ndarray, B: np.ndarray, V: np.ndarray, penalty: float, ridg
             V, value = other, new
             if not gone:
                 break
-        if before - value <= 1e-15 * abs(value):
+        if before - value <= least:
             return V
     return V
 
@@ -176,6 +191,7 @@ def moved(
     b: np.ndarray,
     steps: int,
     deadline: float = math.inf,
+    decrease: float = 1e-13,
 ) -> Neurons:
     """L-BFGS on C + λ(Σ‖w_k‖² + ‖v_k‖² + ‖b‖²) from w (K, r), v (K, m), b (m,); neurons with unit rows."""
     K, r = w.shape
@@ -197,7 +213,7 @@ def moved(
             raise StopIteration
 
     x = np.concatenate([w.ravel(), v.ravel(), b])
-    options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-12}
+    options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": decrease, "gtol": 1e-12}
     x = minimize(value, x, jac=True, method="L-BFGS-B", options=options, callback=stop).x
     w, v, b = x[: K * r].reshape(K, r), x[K * r : K * (r + m)].reshape(K, m), x[K * (r + m) :]
     return as_neurons(points, w, v, b if beta != 0.0 else np.zeros(m))
@@ -212,21 +228,29 @@ def as_neurons(points: np.ndarray, w: np.ndarray, v: np.ndarray, b: np.ndarray) 
 
 
 def trained(problem: Problem, points: np.ndarray, seed: int, deadline: float = math.inf) -> Neurons:
-    """A network of WIDTH neurons trained from random directions."""
+    """A network of WIDTH neurons trained from random directions, on at most TRAINED_ON of the points."""
     rng = np.random.default_rng(seed)
+    if problem.N > TRAINED_ON:
+        some = rng.permutation(problem.N)[:TRAINED_ON]
+        problem, points = unchecked(problem, X=problem.X[some], Y=problem.Y[some]), points[some]
     size = max(float(np.sqrt(np.mean(np.sum(points * points, axis=1)))), 1e-300)
     w = rng.standard_normal((WIDTH, points.shape[1])) / np.sqrt(points.shape[1])
     v = rng.standard_normal((WIDTH, problem.m)) * float(np.abs(problem.targets).mean()) / (size * np.sqrt(WIDTH))
-    return moved(problem, points, w, v, np.zeros(problem.m), TRAINING_STEPS, deadline)
+    return moved(problem, points, w, v, np.zeros(problem.m), TRAINING_STEPS, deadline, TRAINED)
 
 
 def best_on(
-    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, deadline: float = math.inf
+    problem: Problem,
+    points: np.ndarray,
+    neurons: Neurons,
+    W: np.ndarray,
+    deadline: float = math.inf,
+    decrease: float = FINE,
 ) -> Neurons:
-    """The best network on the directions of `neurons` and W (k, r)."""
+    """The best network on the directions of `neurons` and W (k, r); see `lasso`."""
     directions = np.concatenate([neurons.W, W])
     V = np.concatenate([neurons.V, np.zeros((problem.m, len(W)))], axis=1)
-    V, b = lasso(problem, problem.activation(directions @ points.T), V, neurons.b, deadline)
+    V, b = lasso(problem, problem.activation(directions @ points.T), V, neurons.b, deadline, decrease)
     found = Neurons(directions, V, b, directions @ points.T > 0.0)
     return found.kept(found.masses > 0.0)
 
@@ -244,12 +268,16 @@ def simpler(problem: Problem, points: np.ndarray, neurons: Neurons) -> Iterator[
 
 
 def improved(
-    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, deadline: float = math.inf
+    problem: Problem, points: np.ndarray, neurons: Neurons, W: np.ndarray, far: bool, deadline: float = math.inf
 ) -> tuple[Neurons, str]:
-    """`best_on`, then moves of all its neurons that lower the objective; and which steps helped."""
-    neurons, name = best_on(problem, points, neurons, W, deadline), "D"
+    """`best_on`, roughly where that is `far` from the optimum, then, where the rank is large, moves of all its neurons that lower
+    the objective; and which steps helped."""
+    before, name = neurons.objective(problem, points), "D"
+    neurons = best_on(problem, points, neurons, W, deadline, ROUGH if far else FINE)
+    if far and neurons.objective(problem, points) > before * (1.0 - SLOW):
+        neurons = best_on(problem, points, neurons, W[:0], deadline, FINE)
     value = neurons.objective(problem, points)
-    if not len(neurons.W) or late(deadline):
+    if not len(neurons.W) or points.shape[1] <= SMALL_RANK or late(deadline):
         return neurons, name
     extra = []
     roots = np.sqrt(neurons.masses)[:, np.newaxis]

@@ -44,6 +44,7 @@ from cpcert.frank_wolfe.steps import (
     classical_step,
     corrective_step,
     interpolating_start,
+    many_points,
     objective,
     require_method,
     simpler_neurons,
@@ -52,7 +53,7 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network, attained, loss_upper
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons, prove
+from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons, prove, samples_pay
 from cpcert.oracle.rung import Limits
 from cpcert.outcomes import Outcome
 from cpcert.parallel import HERE, Workers, at_work, late
@@ -61,18 +62,27 @@ from cpcert.problem import Problem
 from cpcert.rounding import round_up
 from cpcert.status import Status, message, notes_of
 
-# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer.
+# Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer. Where directions are sampled it is STARTS.
 STARTS, FEWEST_STARTS, MANY_POINTS = 60, 12, 1000
-NEW_NEURONS = 20
+# The most neurons that are added to a conic program, and to a dictionary.
+NEW_NEURONS, NEW_DIRECTIONS = 20, 60
 # Starts of the search before a full proof: one that fails costs far more than a search that would have shown it. At most so many
-# values of points are computed in a step of all.
+# values of points are computed in a step of all. Where directions are sampled a start takes far less.
 MANY_STARTS, MANY_VALUES = 1000, 300_000
+MANY_VALUES_SAMPLED, LEAST_SAMPLED = 5_000_000, 180
 # Proofs of loose cutoffs, so that the interval shrinks long before the end: each iteration saves up so many nodes, or this share of
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
-# the last are there. Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more.
+# the last are there.
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
-SAVED_CONES, SAVED_SHARE_OF_CONES = 5000, 0.25
+# Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more (for 1000 points, and for more points,
+# whose nodes take longer, in proportion to 1/√N), at first, in each iteration and as a share. A tree grows by less than this from one
+# cutoff to the next.
+FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES, GROWTH_OF_CONES = 60_000, 20_000, 0.25, 1.6
+# As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
+EARLY = 1.5
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
+# A full proof by cones waits for dual points whose values exceed 2λ by at most this share of what it may, so many iterations in all.
+WAITING, PATIENCE = 0.5, 3
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
 # Share of the time limit that is kept for a proof when none has ended yet.
@@ -237,6 +247,7 @@ class _Run:
     loose: int = 0
     saved: float = 0.0
     spent: int = 0
+    waited: int = 0
     promising: tuple[float, np.ndarray, float] | None = None
     relaxed: bool = False
     step_seconds: float = 0.0
@@ -270,7 +281,7 @@ class _Run:
             G, found = self._best_dual(space, now)
             top = float(found.values[0]) if len(found.values) else 0.0
             self.step_seconds = time.monotonic() - began
-            answer, full, in_time = self._prove(space, G, top)
+            answer, full, in_time = self._prove(space, now, G, top)
             self._remember(G, max(top, float(answer.values.max(initial=0.0))))
             stopped = self._record(now, answer, top)
             if self._closed():
@@ -412,10 +423,11 @@ class _Run:
         best: tuple[float, np.ndarray, OracleAnswer] | None = None
         for candidate in now.duals:
             G = problem.loss.project_dual(self.scaling.dual(candidate), problem.targets)
-            starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
-            found = find_neurons(
-                space, G, problem.activation, now.neurons.W, starts, self.seed + 7919 * (self.iteration + 1)
-            )
+            starts = STARTS
+            if not samples_pay(space.points, problem.activation):
+                starts = max(min(STARTS, STARTS * MANY_POINTS // problem.N), FEWEST_STARTS)
+            seed = self.seed + 7919 * (self.iteration + 1)
+            found = find_neurons(space, G, problem.activation, now.neurons.W, starts, seed)
             top = float(found.values[0]) if len(found.values) else 0.0
             scale = best_scale(problem, G, 2.0 * problem.lam / top if top > 0.0 else math.inf)
             value = dual_value(problem, scale * G)
@@ -440,11 +452,13 @@ class _Run:
         goal = self.upper - 0.9 * self.gap * abs(self.upper) if self.upper is not None else -math.inf
         return needed_oracle_bound(self.problem, G, goal)
 
-    def _prove(self, space: Coordinates, G: np.ndarray, top: float) -> tuple[OracleAnswer, bool, bool]:
+    def _prove(self, space: Coordinates, now: Iterate, G: np.ndarray, top: float) -> tuple[OracleAnswer, bool, bool]:
         """Prove as much as is useful now; the flags say whether it was the full proof that would end the run, and whether it
         had the time it wanted."""
         needed = self._needed(G)
-        missed = self._look_again(space, G, needed) if top <= needed else None
+        if top <= needed and self._may_wait(space, top, needed):
+            return self._prove_loosely(space, G, top), False, True
+        missed = self._look_again(space, now, G, needed) if top <= needed else None
         if missed is None and top > needed:
             return self._prove_loosely(space, G, top), False, True
         if missed is not None:
@@ -455,29 +469,45 @@ class _Run:
         answer = self._attempt(space, G, needed, limits)
         return answer, True, answer.complete or not late(limits.deadline)
 
-    def _look_again(self, space: Coordinates, G: np.ndarray, needed: float) -> OracleAnswer | None:
+    def _may_wait(self, space: Coordinates, top: float, needed: float) -> bool:
+        """Whether a few more steps may be worth their time before a full proof by cones: what it has to prove is not far above the
+        best value found, and the tree grows with the inverse."""
+        two_lam = 2.0 * self.problem.lam
+        if not cones_pay(space.points) or top - two_lam <= WAITING * (needed - two_lam) or self.waited == PATIENCE:
+            return False
+        self.waited += 1
+        return True
+
+    def _look_again(self, space: Coordinates, now: Iterate, G: np.ndarray, needed: float) -> OracleAnswer | None:
         """Neurons above the bound that a full proof would have to prove, from many more starts; None if there are none."""
-        starts = min(MANY_STARTS, MANY_VALUES // self.problem.N)
+        N, points = self.problem.N, space.points
+        if samples_pay(points, self.problem.activation):
+            starts, warm = max(min(MANY_STARTS, MANY_VALUES_SAMPLED // N), LEAST_SAMPLED), now.neurons.W
+        else:
+            starts, warm = min(MANY_STARTS, MANY_VALUES // N), now.neurons.W[:0]
         # Not where all local maxima are known, where norms prove γ(G), and where the search before has had as many starts.
-        if space.points.shape[1] <= 2 or self.problem.activation.kink == 0.0 or starts <= STARTS:
+        if points.shape[1] <= 2 or self.problem.activation.kink == 0.0 or starts <= STARTS:
             return None
-        none = np.zeros((0, space.points.shape[1]))
-        found = find_neurons(
-            space, G, self.problem.activation, none, starts, self.seed + 15485863 * (self.iteration + 1)
-        )
+        seed = self.seed + 15485863 * (self.iteration + 1)
+        found = find_neurons(space, G, self.problem.activation, warm, starts, seed)
         above = found.values > needed
         return OracleAnswer(found.W[above], found.values[above], None, "ascent") if above.any() else None
 
     def _prove_loosely(self, space: Coordinates, G: np.ndarray, top: float) -> OracleAnswer:
         """The next loose cutoff, if enough nodes are saved for it; else what norms prove."""
         cones = cones_pay(space.points)
-        least, share = (SAVED_CONES, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
-        self.saved += max(least, share * self.nodes)
+        size = math.sqrt(1000.0 / max(self.problem.N, 1000))
+        least, share = (SAVED_CONES * size, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
+        self.saved += max(least, share * self.nodes) + (FIRST_CONES * size if cones and self.iteration == 0 else 0.0)
         left = self._nodes_left()
         nodes = int(self.saved if left is None else min(self.saved, left))
         covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
-        if covers or nodes < AHEAD * self.spent:
+        early = cones and top > EARLY * 2.0 * self.problem.lam
+        if covers or early or nodes < AHEAD * self.spent:
             nodes = 0
+        elif cones and self.spent:  # as many cutoffs further as are saved for
+            ahead = int(math.log(nodes / self.spent) / math.log(GROWTH_OF_CONES))
+            self.loose = min(self.loose + max(ahead - 1, 0), len(LOOSE) - 1)
         while self.relaxed and self.loose < len(LOOSE) - 1:  # nothing looser than what the relaxation has proven
             if self.lower is None or self._hoped_for(G, LOOSE[self.loose] * top) > self.lower:
                 break
@@ -571,6 +601,7 @@ class _Run:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Neurons worth adding: above 2λ, one per activation pattern and output direction, best first."""
         problem, points = self.problem, space.points
+        most = NEW_DIRECTIONS if many_points(problem, points) else NEW_NEURONS
         W = found.W
         if len(answer.W):
             W = np.concatenate([find_neurons(space, G, problem.activation, answer.W, 4, self.seed).W, answer.W, W])
@@ -585,7 +616,7 @@ class _Run:
             if key not in seen:
                 seen.add(key)
                 chosen.append(int(k))
-            if len(chosen) == NEW_NEURONS:
+            if len(chosen) == most:
                 break
         return W[chosen], features[chosen] / values[chosen, np.newaxis]
 

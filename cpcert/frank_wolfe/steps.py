@@ -36,6 +36,8 @@ from cpcert.problem import Problem
 
 # So many points make the conic program slower than a dictionary of directions.
 MANY_POINTS = 300
+# A step is far from the optimum as long as a new neuron is worth more than so many times its price.
+FAR = 1.05
 METHODS = ("corrective", "vanilla", "away", "pairwise")
 MERGE_ANGLES = (0.3, 0.1, 0.03, 1e-3)
 # Numbers in a network beyond which Newton steps on all of them cost more than they are worth at the end.
@@ -135,7 +137,9 @@ def dictionary_step(
         neurons = dictionary.best_on(problem, points, neurons, start.W, deadline)
     new = W if now.idle is None else np.concatenate([W, now.idle[0]])
     value = objective(problem, points, now.neurons)
-    neurons, name = dictionary.improved(problem, points, neurons, new, deadline)
+    best = np.linalg.norm(now.duals[0] @ problem.activation(W @ points.T).T, axis=0).max(initial=0.0)
+    far = bool(best > FAR * 2.0 * problem.lam)
+    neurons, name = dictionary.improved(problem, points, neurons, new, far, deadline)
     idle = None if objective(problem, points, neurons) < value * (1.0 - PROGRESS) else (W, U)
     G = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
     return Iterate(neurons, (G,), name, idle, now.refine)

@@ -19,9 +19,11 @@ from __future__ import annotations
 import numpy as np
 
 from cpcert.compiled import njit
-from cpcert.oracle.least_norm import Workspace, ascent_step
+from cpcert.oracle.least_norm import Workspace, ascent_step, min_norm
 
 STEPS = 60
+# Kinks within such an angle of a neuron are seen by each step of `ascend_near`, however short the last one was.
+NARROWEST = 0.01
 
 
 @njit(cache=True)
@@ -90,12 +92,117 @@ def ascend(
     points (N, r), G (m, N); W (S, r) and U (S, m): starting neurons and output directions (±1 for one output, kept).
     Starts that reach no positive value are dropped.
     """
-    size = max(points.shape) + 2
-    work = Workspace(np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
+    work = _workspace(points)
     W, U = np.array(W, dtype=np.float64, order="C"), np.array(U, dtype=np.float64, order="C")
     values = np.zeros(len(W))
     points, G = np.ascontiguousarray(points), np.ascontiguousarray(G)
     _ascend(points, np.einsum("ij,ij->i", points, points), G, a_plus, a_minus, W, U, values, work)
+    return _best_first(W, U, values)
+
+
+@njit(cache=True)
+def _evaluate(columns, G, a_plus, a_minus, w, s, new):
+    """s (N,): X̃ᵀw, new (m,): Gσ(s); returns ‖new‖. columns (r, N): the points."""
+    r, N = columns.shape
+    for i in range(N):
+        s[i] = columns[0, i] * w[0]
+    for k in range(1, r):
+        for i in range(N):
+            s[i] += columns[k, i] * w[k]
+    square = 0.0
+    for j in range(G.shape[0]):
+        total = 0.0
+        for i in range(N):
+            total += G[j, i] * s[i] * (a_plus if s[i] > 0.0 else a_minus)
+        new[j] = total
+        square += total * total
+    return np.sqrt(square)
+
+
+@njit(cache=True)
+def _ascend_near(points, columns, lengths, square, G, a_plus, a_minus, W, U, values, radius, work):
+    N, r = points.shape
+    m = G.shape[0]
+    kappa, y, upper = np.empty(N), np.empty(N), np.zeros(N)
+    index = np.empty(N + 1, np.int64)
+    s, other = np.empty(N), np.empty(N)
+    c, direction, new = np.empty(r), np.empty(r), np.empty(m)
+    for start in range(W.shape[0]):
+        w, u = W[start], U[start]
+        best = _evaluate(columns, G, a_plus, a_minus, w, s, new)
+        if m == 1:
+            best = new[0] * u[0]
+        seen = radius
+        for _ in range(STEPS):
+            n = np.int64(0)
+            for k in range(r):
+                c[k] = 0.0
+            for i in range(N):
+                g = 0.0
+                for j in range(m):
+                    g += u[j] * G[j, i]
+                kappa[i] = (a_plus - a_minus) * g
+                on = a_minus * g
+                if kappa[i] < 0.0 and abs(s[i]) <= seen * lengths[i] and square[i] > 0.0:
+                    index[n] = i
+                    n += 1
+                    y[i] = kappa[i] if s[i] > 0.0 else 0.0
+                if s[i] > 0.0:
+                    on += kappa[i]
+                for k in range(r):
+                    c[k] += on * points[i, k]
+            norm = min_norm(points, square, index, n, kappa, upper, y, c, np.int64(40), 0.0, 1e-9, work)
+            if norm <= 0.0:
+                break
+            moved = 0.0
+            for k in range(r):
+                direction[k] = c[k] / norm
+                moved += (direction[k] - w[k]) ** 2
+            moved = np.sqrt(moved)
+            value = _evaluate(columns, G, a_plus, a_minus, direction, other, new)
+            if m == 1:
+                value = new[0] * u[0]
+            if value <= best * (1.0 + 1e-13) or value <= 0.0:
+                # Beyond the kinks that were seen the step was a guess.
+                if moved <= seen or seen >= 1.0:
+                    break
+                seen = min(1.0, 4.0 * seen)
+                continue
+            best = value
+            for k in range(r):
+                w[k] = direction[k]
+            for i in range(N):
+                s[i] = other[i]
+            if m > 1:
+                for j in range(m):
+                    u[j] = new[j] / value
+            seen = min(1.0, max(4.0 * moved, NARROWEST))
+        values[start] = best
+
+
+def ascend_near(
+    points: np.ndarray, G: np.ndarray, a_plus: float, a_minus: float, W: np.ndarray, U: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`ascend` from starts near local maxima: a step sees the kinks within an angle of w, at first `radius`, then about four times
+    the last step; the others, which stay on their side of w within that angle, count as linear."""
+    work = _workspace(points)
+    W, U = np.array(W, dtype=np.float64, order="C"), np.array(U, dtype=np.float64, order="C")
+    values = np.zeros(len(W))
+    points, columns, G = np.ascontiguousarray(points), np.ascontiguousarray(points.T), np.ascontiguousarray(G)
+    square = np.einsum("ij,ij->i", points, points)
+    _ascend_near(points, columns, np.sqrt(square), square, G, a_plus, a_minus, W, U, values, radius, work)
+    return _best_first(W, U, values)
+
+
+def _workspace(points: np.ndarray) -> Workspace:
+    # Free coordinates of a least-norm problem are at most as many as points, but its equations at most r.
+    size = points.shape[1] + 2
+    return Workspace(
+        np.zeros((size, size)), np.zeros(size), np.zeros(len(points) + 2), np.zeros(len(points) + 2, np.int64)
+    )
+
+
+def _best_first(W: np.ndarray, U: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > 0.0]
     return W[order], U[order], values[order]

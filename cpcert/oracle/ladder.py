@@ -31,10 +31,14 @@ from cpcert.oracle.branch_kernels import advance
 from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.frame import frame_of
 from cpcert.oracle.rung import Limits, Question, Rung
+from cpcert.oracle.sampling import sampled_maxima
 from cpcert.oracle.spectral import spectral_bound
 
 # Cones are the rung for points of rank r from so many on (benchmarks/points.py).
 CONES_FROM = {3: 60, 4: 80, 5: 130, 6: 150, 7: 1000}
+# From so many points on, of at most such a rank, neurons are searched by sampling (sampling.py): directions for each start, and the
+# most that are returned. At larger rank random directions are too far from everything.
+SAMPLED_FROM, SAMPLED_RANK, SAMPLES, MOST_SAMPLED = 300, 8, 16, 60
 # One output: up to so many cells (some milliseconds) all of them are visited, for a bound exact to rounding.
 FEW_CELLS = 300
 # Several outputs: up to so many points cells come first, and so many nodes the first of two covers gets.
@@ -72,6 +76,11 @@ def cones_pay(points: np.ndarray) -> bool:
     """Whether the rung `spatial` is for points (N, r)."""
     N, r = points.shape
     return CONES_FROM.get(r, math.inf) <= N
+
+
+def samples_pay(points: np.ndarray, activation: Activation) -> bool:
+    """Whether `find_neurons` samples directions."""
+    return len(points) >= SAMPLED_FROM and 2 < points.shape[1] <= SAMPLED_RANK and activation.kink != 0.0
 
 
 def _one(question: Question) -> bool:
@@ -121,6 +130,14 @@ def compile_kernels(several_outputs: bool) -> None:
         G = np.eye(m, 4) - 0.3
         find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
         prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
+    find_neurons(
+        coordinates(np.resize(space.points.T, (3, SAMPLED_FROM))),
+        np.ones((1, SAMPLED_FROM)),
+        relu,
+        np.zeros((0, 3)),
+        1,
+        0,
+    )
     branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
     question = Question(frame_of(space, np.ones((1, 4))), space, np.ones((1, 4)), relu, 10.0, 0)
     _spatial(question, Limits(nodes=1000))
@@ -142,6 +159,9 @@ def find_neurons(
     if points.shape[1] <= 2:
         found = plane.plane_oracle(points, G, activation, 0.0)
         return OracleAnswer(found.W, found.values, None, "plane")
+    if samples_pay(points, activation):
+        W, values = sampled_maxima(points, G, activation, warm, SAMPLES * starts, MOST_SAMPLED, seed)
+        return OracleAnswer(W, values, None, "ascent")
     W, U = starting_points(points, G, starts, seed)
     if len(warm):
         value = activation(warm @ points.T) @ G.T

@@ -197,7 +197,7 @@ def spatial_cover(
     frames = [frame, negated(frame)] if len(G) == 1 else [frame]
     tasks, plan = _cuts(frames, r)
     search = partial(_search, frames, aim * unit, margin, limits.nodes, np.zeros(1, np.int64))
-    found = _run(search, tasks, limits.deadline, max(limits.workers.count, 1))
+    found = _run(search, tasks, limits, max(limits.workers.count, 1))
     nodes = sum(len(part.tree) for part in found) + len(plan) - len(tasks)
     neurons = np.concatenate([none, *(part.neurons[:, :r] for part in found)])
     values = np.concatenate([np.zeros(0), *(part.neurons[:, r] for part in found)]) / unit
@@ -238,9 +238,10 @@ def _search(
     return _Searched(status, tree, theta, neurons[:found])
 
 
-def _run(search: partial[_Searched | None], tasks: list[Cone], deadline: float | None, threads: int) -> list[_Searched]:
-    """What the searches found, in the order of the tasks, up to the first that did not close its cone."""
+def _run(search: partial[_Searched | None], tasks: list[Cone], limits: Limits, threads: int) -> list[_Searched]:
+    """What the searches found, in the order of the tasks, up to the first that did not close its cone or spent the last node."""
     results: list[_Searched] = []
+    nodes = 0
     pool = ThreadPoolExecutor(threads)
     pending: list[Future[_Searched | None]] = []
     try:
@@ -250,12 +251,13 @@ def _run(search: partial[_Searched | None], tasks: list[Cone], deadline: float |
                 pending.append(pool.submit(search, task))
             while not pending[0].done():
                 wait(pending[:1], SECONDS_PER_LOOK, FIRST_COMPLETED)
-                if late(deadline):
+                if late(limits.deadline):
                     search(None)
             result = pending.pop(0).result()
             assert result is not None
             results.append(result)
-            if result.status != CLOSED or len(result.neurons):
+            nodes += len(result.tree)
+            if result.status != CLOSED or len(result.neurons) or (limits.nodes is not None and nodes > limits.nodes):
                 break
     finally:
         search(None)

@@ -160,15 +160,18 @@ def _excess(d, levels, values, index, points, bound, close, theta, value, w, tot
     for i in range(convex, n):
         if abs(total[i]) <= limit:
             total[i] = exact_sign(points[index[first + i]], w)
+    # The sums of all vertices together: r of them run side by side, where one would wait for itself.
     for j in range(r):
-        row = values[at + j * n : at + (j + 1) * n]
+        F[j] = 0.0
+    for i in range(convex, n):
+        if total[i] > 0.0:
+            for j in range(r):
+                F[j] += values[at + j * n + i]
+    for j in range(r):
         dot = 0.0
         for k in range(r):
             dot += w[k] * levels.U[d, j, k]
-        on = 0.0
-        for i in range(convex, n):
-            on += row[i] if total[i] > 0.0 else 0.0
-        F[j] = value[j] - on - bound * dot / size
+        F[j] = value[j] - F[j] - bound * dot / size
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""What `cpcert cprank`, `cpcert rank` and `cpcert bipartite` print and write: JSON objects, sentences, files."""
+"""What `cpcert cprank`, `cpcert copositive`, `cpcert rank` and `cpcert bipartite` print and write: JSON objects, sentences, files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from cpcert.errors import InputError
 from cpcert.outcomes import Outcome
 from cpcert.output import write_file, write_json
 from cpcert.printing import about
 from cpcert.rank.bounds import CpRankBounds, refuted_within
+from cpcert.rank.copositivity import CopositiveBounds
 from cpcert.rank.graph_files import GraphFile
 from cpcert.rank.graphs import edge_atoms, edge_matrix, identity_network_cost
 from cpcert.rank.matrices import ExactMatrix, float_matrix, float_rounding
@@ -23,12 +25,15 @@ from cpcert.rank.proofs import (
     CpRankOfSigma,
     EdgeCliqueCover,
     Exposing,
+    Face,
     IdealSparse,
     Lifted,
     LowerComponents,
     Nearby,
+    NearbyNeurons,
     NotCompletelyPositive,
     NotPsd,
+    Number,
     PairNotPsd,
     PairRank,
     Principal,
@@ -47,6 +52,14 @@ _REFUTATIONS = {
     "triangle_free": "triangle-free support, and the comparison matrix is not positive semidefinite",
     "copositive": "a copositive matrix S with <S, A> < 0",
 }
+_COPOSITIVE = {
+    "supports": "all supports visited",
+    "semidefinite": "positive semidefinite",
+    "sum": "a nonnegative matrix plus a positive semidefinite one",
+    "blocks": "blocks between which no entry is negative",
+}
+# Minimal zeros in the sentence.
+SHOWN = 40
 GIVEN_AS_FLOATS = "entries were given as floating-point numbers: the statements hold for the matrix exactly as given"
 WITHIN_ROUNDING = (
     "this holds by less than the entries may have been rounded by: what was there before rounding may pass; "
@@ -76,6 +89,10 @@ def describe(proof: Any) -> str | None:
             return "exact factorisation"
         case Nearby():
             return "an exact factorisation near a float one (Brouwer)"
+        case Face():
+            return "an exact factorisation near a float one, on a face (Brouwer)"
+        case NearbyNeurons():
+            return "exact neurons near float ones (Brouwer)"
         case PairRank(of):
             return f"rank of {of}"
         case CpRankOfSigma(inner):
@@ -203,6 +220,87 @@ def _rank_of_rounding(matrix: ExactMatrix, bounds: CpRankBounds) -> list[str]:
     ]
 
 
+# -- copositive ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CopositiveOutcome(Outcome):
+    """Whether the matrix is copositive; certificate: the file with the claim and its proof, if it was written."""
+
+    matrix: ExactMatrix
+    bounds: CopositiveBounds
+    seconds: float
+    certificate: Path | None = None
+
+    @property
+    def copositive(self) -> bool | None:
+        """True and False are proven, None is open."""
+        return self.bounds.copositive
+
+    @property
+    def strictly(self) -> bool | None:
+        """Whether xᵀAx > 0 for all x ≥ 0 but 0: True and False are proven, None is open."""
+        return self.bounds.strictly
+
+    def claim(self) -> dict[str, Any]:
+        """The claim with its proof, for `verify`. Raises InputError where nothing is proven."""
+        claim = self.bounds.claim()
+        if claim is None:
+            raise InputError("claim: nothing is proven about the matrix; give it more time")
+        return claim
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say about the entries as they were given, and what is open."""
+        given = [GIVEN_AS_FLOATS] if self.matrix.floats else []
+        return [*self.matrix.notes, *given, *self.bounds.notes]
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON object of `cpcert copositive`; null for what is not known."""
+        bounds = self.bounds
+        return {
+            "matrix": self.matrix.name,
+            "order": len(self.matrix.rows),
+            "copositive": bounds.copositive,
+            "strictly": bounds.strictly,
+            "minimal_zeros": as_json(bounds.minimal_zeros),
+            "witness": as_json(bounds.witness),
+            "proof": _COPOSITIVE.get(bounds.proof.kind) if bounds.proof is not None else None,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "certificate": None if self.certificate is None else str(self.certificate),
+        }
+
+    def sentence(self) -> str:
+        """The same in a few lines: minimal zeros by their nonzero entries."""
+        bounds, effort = self.bounds, f"{self.seconds:.1f} s"
+        if bounds.witness is not None:
+            claim = f"not copositive, {effort}: x'Ax < 0 for x = {_nonzeros(bounds.witness)}"
+        elif bounds.proof is None:
+            claim = f"undecided whether copositive, {effort}"
+        else:
+            strictly = "strictly copositive" if bounds.strictly else "copositive"
+            claim = f"{strictly}, {effort}; proof: {_COPOSITIVE[bounds.proof.kind]}"
+        if bounds.minimal_zeros:
+            claim += f"\n{len(bounds.minimal_zeros)} minimal zeros (index: entry):"
+            claim += "".join(f"\n  {_nonzeros(zero)}" for zero in bounds.minimal_zeros[:SHOWN])
+            if len(bounds.minimal_zeros) > SHOWN:
+                claim += "\n  … (all of them: --json)"
+        return claim + "".join(f"\n{note}" for note in self.notes)
+
+    def write(self, folder: Path) -> CopositiveOutcome:
+        """Write NAME-copositive.json and, if anything is proven, NAME-copositive-proof.json; returns the outcome with its path."""
+        name, claim = f"{self.matrix.name}-copositive", self.bounds.claim()
+        written = self if claim is None else replace(self, certificate=write_proof(claim, folder, name))
+        write_json(folder / f"{name}.json", written.as_json())
+        return written
+
+
+def _nonzeros(x: tuple[Number, ...]) -> str:
+    """`0: 1, 4: 3/2`."""
+    return ", ".join(f"{i}: {v}" for i, v in enumerate(x) if v)
+
+
 # -- rank ------------------------------------------------------------------------------------------------------------
 
 
@@ -239,7 +337,7 @@ class RankSigmaOutcome(Outcome):
     def upper_proof(self) -> str | None:
         """A few words about what the upper end rests on."""
         proof = self.bounds.upper_proof
-        return None if proof is None else describe(getattr(proof, "proof", Atoms(())))
+        return describe(getattr(proof, "proof", proof))
 
     def as_json(self) -> dict[str, Any]:
         """The JSON object of `cpcert rank`."""

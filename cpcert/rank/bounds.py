@@ -26,9 +26,10 @@ from cpcert.rank.cliques import triangle_free
 from cpcert.rank.copositive import LARGEST_ORDER as LARGEST_ENUMERATED
 from cpcert.rank.copositive import copositive_cut, exposed_bounds, exposing_matrix, separate
 from cpcert.rank.exact_linear import rank_modulo
-from cpcert.rank.factorize import factors_and_rest, find_factors, nearby_factorisation
-from cpcert.rank.graphs import adjacency, clique_cover_bound, triangle_free_atoms
+from cpcert.rank.factorize import factors_and_rest, find_factors
+from cpcert.rank.graphs import adjacency, clique_cover_bound, edge_factors, triangle_free_atoms
 from cpcert.rank.matrices import Rows, exact_rows, float_matrix
+from cpcert.rank.nearby import MANY_EQUATIONS, nearby_factorisation
 from cpcert.rank.proofs import (
     Atom,
     Atoms,
@@ -54,6 +55,8 @@ from cpcert.rank.proofs import (
 PRIME = 2**61 - 1
 # Elimination modulo a prime is cubic in pure Python.
 LARGEST_RANK_ORDER = 400
+# Factorisations of the same number of atoms that are tried to be proven.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,11 @@ class _Block:
     floating_upper: int | None = None
     floating_lower: float | None = None
     notes: list[str] = field(default_factory=list)
+    any_factors: bool = False
 
     @property
     def closed(self) -> bool:
-        return self.negative is not None or self.lower == self.upper
+        return self.negative is not None or self.lower == self.upper or (self.any_factors and self.upper is not None)
 
     def seconds(self, most: float) -> float:
         return max(min(most, self.stop - time.monotonic()), 0.0)
@@ -134,11 +138,15 @@ class _Block:
             self.negative = proof
 
 
-def cp_rank_bounds(A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, sdp: bool | None = None) -> CpRankBounds:
-    """Proven bounds of cp-rank(A) for a symmetric A (n, n): ints, Fractions, "p/q", floats (exactly), or an array of them.
+def cp_rank_bounds(
+    A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, sdp: bool | None = None, any_factors: bool = False
+) -> CpRankBounds:
+    """Proven bounds of cp-rank(A) for a symmetric A (n, n): ints, Fractions, "p/q", floats (exactly), an array or a sympy
+    matrix of them.
 
     Raises InputError if A is anything else, or not symmetric.
     `sdp`: try semidefinite bounds (needs cvxpy); by default if there is still a gap and cvxpy is installed.
+    `any_factors`: stop when it is known whether A is completely positive.
     Stops searching after about `seconds`, or after Ctrl-C; what was proven by then is returned.
     """
     import networkx as nx
@@ -157,7 +165,7 @@ def cp_rank_bounds(A: Rows | np.ndarray, seconds: float = 60.0, seed: int = 0, s
     interrupted = False
     for number, indices in enumerate(parts):
         share = time.monotonic() + (stop - time.monotonic()) / (len(parts) - number)
-        block = _Block([[A[i][j] for j in indices] for i in indices], share, rng)
+        block = _Block([[A[i][j] for j in indices] for i in indices], share, rng, any_factors=any_factors)
         try:
             if not interrupted:
                 _improve(block, sdp)
@@ -235,8 +243,10 @@ def _improve(block: _Block, sdp: bool | None) -> None:
         block.at_least(lower, EdgeCliqueCover(cover))
     if block.closed:
         return
-    # Often as few atoms as the bound asks for are easy to find.
-    _try_atoms(block, max(block.lower, 1), 1e-2, starts=2)
+    # Often as few atoms as the bound asks for are easy to find, in the interior of the cone or on its boundary.
+    for k in range(max(block.lower, 1), block.lower + 3):
+        if any(_try_atoms(block, k, floor, starts=3) for floor in (1e-2, 0.0)):
+            break
     if block.closed:
         return
     if n <= LARGEST_ENUMERATED:
@@ -258,6 +268,12 @@ def _triangle_free_bounds(block: _Block) -> None:
     proof = triangle_free_atoms(A)
     if proof is not None:
         block.at_most(len(proof.atoms), proof)
+        # One atom for each edge will do unless the graph is a tree, but these are irrational.
+        small = len(A) + edges <= MANY_EQUATIONS
+        B = edge_factors(A) if small and not block.closed else None
+        nearby = None if B is None else nearby_factorisation(A, B)
+        if nearby is not None:
+            block.at_most(len(nearby.columns), nearby, checked=True)
     elif len(A) <= LARGEST_RANK_ORDER:
         F = float_matrix(A)
         comparison = 2 * np.diag(np.diag(F)) - F
@@ -268,7 +284,9 @@ def _boundary(block: _Block) -> None:
     """A copositive matrix with ⟨S, A⟩ ≤ 0, if there is one."""
     A = block.A
     scale = np.sqrt(np.diag(float_matrix(A)))
-    separation = separate(float_matrix(A) / np.outer(scale, scale), block.seconds(20.0))
+    separation = separate(
+        float_matrix(A) / np.outer(scale, scale), block.seconds(20.0 if block.upper is None else 10.0)
+    )
     if separation is None:
         return
     if separation.value < -1e-8:
@@ -304,15 +322,18 @@ def _factorise(block: _Block) -> None:
 
 
 def _try_atoms(block: _Block, k: int, floor: float, starts: int) -> bool:
-    """Look for a factorisation with k atoms and prove it."""
-    B = find_factors(float_matrix(block.A), k, block.rng, starts, block.seconds(2.0), floor)
-    if B is None:
-        return False
-    if block.floating_upper is None or k < block.floating_upper:
-        block.floating_upper = k
-    proof = nearby_factorisation(block.A, B)
-    # It returns accepted proofs only, one atom for each column.
-    return proof is not None and block.at_most(len(proof.columns), proof, checked=True)
+    """Look for a factorisation with k atoms and prove it; on the boundary of the cone not every one can be."""
+    for _ in range(TRIES):
+        B = find_factors(float_matrix(block.A), k, block.rng, starts, block.seconds(2.0), floor)
+        if B is None:
+            return False
+        if block.floating_upper is None or k < block.floating_upper:
+            block.floating_upper = k
+        proof = nearby_factorisation(block.A, B)
+        # It returns accepted proofs only, one atom for each column.
+        if proof is not None:
+            return block.at_most(len(proof.columns), proof, checked=True)
+    return False
 
 
 def _semidefinite(block: _Block, required_by_user: bool) -> None:

@@ -27,8 +27,8 @@ from cpcert.rank.lifted import prove_node
 from cpcert.rank.lifted_systems import zeros_system
 from cpcert.rank.proofs import Atom, Atoms, CopositiveCut, Exposing, Matrix, Number
 
-# All supports are visited in float at each round, and once exactly.
-LARGEST_ORDER = 13
+# All supports are visited in float, and once exactly.
+LARGEST_ORDER = 16
 LP_TOLERANCE = 1e-10
 # A minimum above this is taken for the interior of the cone: no exposing matrix.
 INTERIOR = 1e-7
@@ -48,8 +48,11 @@ def _supports(n: int) -> tuple[np.ndarray, ...]:
     return tuple(np.array(list(combinations(range(n), size))) for size in range(1, n + 1))
 
 
-def _stationary_points(S: np.ndarray) -> list[tuple[float, tuple[int, ...], np.ndarray]]:
-    """(λ, I, x_I) with S_I x_I = λ1, x_I > 0, 1ᵀx_I = 1, for all supports; in floating point."""
+def _stationary_points(S: np.ndarray, early: bool) -> list[tuple[float, tuple[int, ...], np.ndarray]]:
+    """(λ, I, x_I) with S_I x_I = λ1, x_I > 0, 1ᵀx_I = 1, for all supports; in floating point.
+
+    early: supports in the order of their size, up to the first size ≥ 4 where one has λ < 0.
+    """
     points = []
     for supports in _supports(len(S)):
         size = supports.shape[1]
@@ -65,6 +68,8 @@ def _stationary_points(S: np.ndarray) -> list[tuple[float, tuple[int, ...], np.n
             x = np.array([np.linalg.lstsq(a, b, rcond=None)[0][:, 0] for a, b in zip(bordered, right, strict=True)])
         for row in np.flatnonzero((x[:, :size] > 1e-9).all(axis=1)):
             points.append((float(x[row, size]), tuple(int(i) for i in supports[row]), x[row, :size]))
+        if early and size >= 4 and any(value < -LP_TOLERANCE for value, _, _ in points):
+            break
     return points
 
 
@@ -90,6 +95,7 @@ def separate(A: np.ndarray, seconds: float = 30.0) -> Separation | None:
     stop = time.monotonic() + seconds
     last = -np.inf
     stalled = 0
+    best: tuple[np.ndarray, float] | None = None
     while True:
         result = linprog(
             cost,
@@ -99,25 +105,33 @@ def separate(A: np.ndarray, seconds: float = 30.0) -> Separation | None:
             b_eq=[float(n)],
             bounds=bounds,
             method="highs-ds",
-            options={"primal_feasibility_tolerance": LP_TOLERANCE, "dual_feasibility_tolerance": LP_TOLERANCE},
+            options={
+                "primal_feasibility_tolerance": LP_TOLERANCE,
+                "dual_feasibility_tolerance": LP_TOLERANCE,
+                "time_limit": max(stop - time.monotonic(), 0.1),
+            },
         )
         if result.x is None:
-            return None
+            break  # close to the end HiGHS may find that it cannot go on, or go round in a circle
         if result.fun > INTERIOR:
             return None
         S = np.zeros((n, n))
         S[rows, columns] = S[columns, rows] = result.x
-        points = _stationary_points(S)
+        best = S, float(result.fun)
+        points = _stationary_points(S, early=True)
         violated = sorted((p for p in points if p[0] < -LP_TOLERANCE), key=lambda p: p[0])
         stalled = stalled + 1 if result.fun < last + 1e-9 and (not violated or violated[0][0] > -1e-7) else 0
         last = max(last, result.fun)
         if not violated or stalled >= 3 or time.monotonic() > stop:
-            zeros = tuple((support, x) for value, support, x in points if abs(value) < 1e-6)
-            return Separation(S, float(result.fun), zeros)
+            break
         for _, support, x in violated[:200]:
             v = np.zeros(n)
             v[list(support)] = x / np.linalg.norm(x)
             cuts.append(flat(np.outer(v, v)))
+    if best is None:
+        return None
+    zeros = [(support, x) for value, support, x in _stationary_points(best[0], early=False) if abs(value) < 1e-6]
+    return Separation(*best, tuple(zeros))
 
 
 # -- not completely positive -----------------------------------------------------------------------------------------

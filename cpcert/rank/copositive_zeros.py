@@ -20,6 +20,8 @@ kernel has no entry 0, and xᵀSy ≤ 0 for y or −y. By (*) y > 0, and xᵀSy 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from math import gcd, lcm
 from operator import mul
@@ -31,21 +33,31 @@ Rows = dict[int, list[int]]
 
 def copositive_zeros(S: Sequence[Sequence[Number]]) -> list[list[int]] | None:
     """The minimal zeros of S (n, n), coprime integers, by size and then lexicographically by support; None: not copositive."""
+    zeros, witness = zeros_or_witness(S)
+    return zeros if witness is None else None
+
+
+def zeros_or_witness(S: Sequence[Sequence[Number]], stop: float = math.inf) -> tuple[list[list[int]], list[int] | None]:
+    """The minimal zeros of S, or some of them and x ≥ 0 with xᵀSx < 0. Raises TimeoutError after `stop`, a time.monotonic()."""
     scale = lcm(*(v.denominator for row in S for v in row))
     T = [[int(v * scale) for v in row] for row in S]
     n = len(T)
     zeros: list[list[int]] = []
-    if not _visit(T, 0, 1, {i: [int(i == k) for k in range(n)] for i in range(n)}, dict(enumerate(T)), zeros):
-        return None
-    return sorted(zeros, key=lambda zero: (sum(map(bool, zero)), [k for k, v in enumerate(zero) if v]))
+    first = {i: [int(i == k) for k in range(n)] for i in range(n)}
+    witness = _visit(T, 0, 1, first, dict(enumerate(T)), zeros, stop)
+    return sorted(zeros, key=lambda zero: (sum(map(bool, zero)), [k for k, v in enumerate(zero) if v])), witness
 
 
-def _visit(T: list[list[int]], size: int, minor: int, z: Rows, complement: Rows, zeros: list[list[int]]) -> bool:
-    """Add the minimal zeros on supports that start with J, |J| = size; False if one of them shows that T is not copositive.
+def _visit(
+    T: list[list[int]], size: int, minor: int, z: Rows, complement: Rows, zeros: list[list[int]], stop: float
+) -> list[int] | None:
+    """Add the minimal zeros on supports that start with J, |J| = size; x ≥ 0 with xᵀTx < 0 if one is met.
 
     minor: det T_J > 0. z: for each index i after J, det T_J times the z of J and i. complement: its row of det T_J times the
     Schur complement, of which only later columns count. All are minors of T, so divisions are exact.
     """
+    if time.monotonic() > stop:
+        raise TimeoutError
     for i, vector in z.items():
         s, row = complement[i][i], complement[i]
         if s > 0:
@@ -54,14 +66,18 @@ def _visit(T: list[list[int]], size: int, minor: int, z: Rows, complement: Rows,
             next_complement = {
                 j: [(s * a - row[j] * b) // minor for a, b in zip(complement[j], row, strict=True)] for j in later
             }
-            if not _visit(T, size + 1, s, next_z, next_complement, zeros):
-                return False
+            witness = _visit(T, size + 1, s, next_z, next_complement, zeros, stop)
+            if witness is not None:
+                return witness
         elif min(vector) >= 0:
             if s < 0:
-                return False
+                return vector
             if sum(map(bool, vector)) == size + 1:
                 divisor = gcd(*vector)
                 zeros.append([v // divisor for v in vector])
-                if any(sum(map(mul, row, vector)) < 0 for row in T):
-                    return False
-    return True
+                for k, of_k in enumerate(T):
+                    slope = sum(map(mul, of_k, vector))
+                    if slope < 0:  # (z + εe_k)ᵀT(z + εe_k) = 2ε slope + ε²T_kk
+                        more = -slope if T[k][k] > 0 else 1
+                        return [max(T[k][k], 1) * v + more * (j == k) for j, v in enumerate(vector)]
+    return None

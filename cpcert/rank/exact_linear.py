@@ -47,13 +47,19 @@ def solve(A: Sequence[Sequence[Number]], B: Sequence[Sequence[Number]]) -> list[
 
 
 def rank_modulo(A: Sequence[Sequence[Number]], prime: int) -> int:
-    """The rank of A modulo a prime, after multiplication by the common denominator: at most the rank of A.
+    """The rank of A modulo a prime, after multiplication by the common denominator: at most the rank of A."""
+    return len(pivots_modulo(A, prime))
+
+
+def pivots_modulo(A: Sequence[Sequence[Number]], prime: int) -> list[int]:
+    """The rows of A that are not combinations of those before, modulo a prime, after multiplication by the common denominator.
 
     Row by row: what is left of a row after subtracting multiples of those before is new, or nothing.
     """
     scale = lcm(*(v.denominator for row in A for v in row))
     basis: dict[int, list[int]] = {}  # by the first column that is not 0, where the row is 1
-    for row in A:
+    pivots = []
+    for number, row in enumerate(A):
         rest = [int(v * scale) % prime for v in row]
         for c in range(len(rest)):
             if not rest[c]:
@@ -61,7 +67,8 @@ def rank_modulo(A: Sequence[Sequence[Number]], prime: int) -> int:
             if c not in basis:
                 inverse = pow(rest[c], -1, prime)
                 basis[c] = [v * inverse % prime for v in rest]
+                pivots.append(number)
                 break
             head = rest[c]
             rest = [(v - head * w) % prime for v, w in zip(rest, basis[c], strict=True)]
-    return len(basis)
+    return pivots

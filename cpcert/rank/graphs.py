@@ -142,6 +142,51 @@ def triangle_free_atoms(A: list[list[Number]]) -> Atoms | None:
     return Atoms(tuple(atoms))
 
 
+def edge_factors(A: list[list[Number]]) -> np.ndarray | None:
+    """B (n, edges) with BBᵀ ≈ A in floating point and one column on each edge, for a triangle-free connected A; or None.
+
+    The column of an edge ij is √A_ij (e^{θ/2} e_i + e^{−θ/2} e_j), which leaves the diagonal: n equations for the θ of at least n
+    edges (a tree has too few). Steps of least change from columns that are too short, half as long while they grow worse.
+    """
+    n = len(A)
+    F = np.array([[float(v) for v in row] for row in A])
+    scale = np.sqrt(F.diagonal())
+    F = F / np.outer(scale, scale)
+    ends = [(i, j) for i in range(n) for j in range(i + 1, n) if A[i][j]]
+    if len(ends) < n:
+        return None
+    i, j = np.array(ends).T
+    e, weight = np.arange(len(ends)), F[i, j]
+    d = np.linalg.solve(2.0 * np.eye(n) - F, np.ones(n))
+    if not (d > 0.0).all():
+        return None
+    theta = np.log(d[j] / d[i])
+
+    def residual(theta: np.ndarray) -> np.ndarray:
+        total = np.full(n, -1.0)
+        np.add.at(total, i, weight * np.exp(theta))
+        np.add.at(total, j, weight * np.exp(-theta))
+        return total
+
+    r = residual(theta)
+    for _ in range(100):
+        J = np.zeros((n, len(ends)))
+        J[i, e], J[j, e] = weight * np.exp(theta), -weight * np.exp(-theta)
+        step = np.linalg.lstsq(J, -r, rcond=1e-13)[0]
+        length = 1.0
+        while length > 1e-4 and not np.linalg.norm(residual(theta + length * step)) < np.linalg.norm(r):
+            length /= 2.0
+        theta = theta + length * step
+        r = residual(theta)
+        if np.linalg.norm(r) < 1e-14:
+            break
+    if not np.linalg.norm(r) < 1e-10:
+        return None
+    B = np.zeros((n, len(ends)))
+    B[i, e], B[j, e] = np.sqrt(weight * np.exp(theta)), np.sqrt(weight * np.exp(-theta))
+    return B * scale[:, np.newaxis]
+
+
 def _dominating_scaling(A: list[list[Number]]) -> list[Number] | None:
     """d > 0 with Md ≥ 0, M the comparison matrix, and Md as sparse as possible."""
     n = len(A)

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class ExactMatrix:
     notes: tuple[str, ...] = ()
 
 
-def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
-    """Read MATRIX. `symmetrise`: take (A + Aᵀ)/2 of a matrix that is symmetric but for rounding.
+def load_matrix(path: str, symmetrise: bool = False, gram: bool = True) -> ExactMatrix:
+    """Read MATRIX. `symmetrise`: take (A + Aᵀ)/2 of a matrix that is symmetric but for rounding. `gram`: it should be A = BᵀB.
 
     Raises InputError: not readable, not square, not symmetric, a negative diagonal, not a number.
     """
@@ -70,17 +71,20 @@ def load_matrix(path: str, symmetrise: bool = False) -> ExactMatrix:
         from cpcert.rank.matrix_files import read_matrix
 
         values, last_place, notes = read_matrix(file)
-    read = exact_matrix(values, file.stem, symmetrise)
+    read = exact_matrix(values, file.stem, symmetrise, gram)
     return replace(
         read, rounding=max(last_place, read.rounding) if read.floats else Fraction(0), notes=(*notes, *read.notes)
     )
 
 
-def exact_matrix(values: Any, name: str, symmetrise: bool = False) -> ExactMatrix:
-    """The matrix of the numbers in `values`, a list of rows, an array or a data frame (n, n). Raises InputError as `load_matrix`."""
+def exact_matrix(values: Any, name: str, symmetrise: bool = False, gram: bool = True) -> ExactMatrix:
+    """The matrix of the numbers in `values`, a list of rows, an array, a data frame or a sympy matrix (n, n).
+
+    symmetrise, gram, and the errors: as in `load_matrix`.
+    """
     rows, floats, moved = exact_rows(_bounded(values, "A"), "A", symmetrise)
     for i, row in enumerate(rows):
-        if row[i] < 0:
+        if gram and row[i] < 0:
             raise InputError(f"A: the diagonal entry {i} is negative; a Gram matrix has none")
     return ExactMatrix(name, rows, floats, float_rounding(rows) if floats else Fraction(0), symmetrised("A", moved))
 
@@ -213,7 +217,7 @@ def _asymmetry(rows: Rows, values: list[list[Any]], name: str, symmetrise: bool)
 
 
 def _lists(values: Any, name: str) -> Any:
-    """Arrays, data frames and tuples as lists of rows of Python's numbers, exactly."""
+    """Arrays, data frames, tuples and matrices of sympy as lists of rows of Python's numbers, exactly."""
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: is a sparse matrix; give {name}.toarray()")
     if np.ma.is_masked(values):
@@ -221,9 +225,12 @@ def _lists(values: Any, name: str) -> Any:
     if hasattr(values, "to_numpy"):  # a data frame
         values = values.to_numpy()
     if isinstance(values, np.ndarray):
-        if values.ndim != 2 or values.dtype.kind not in "iufO" or values.dtype.itemsize > 8:
+        small = values.dtype.kind == "O" or (values.dtype.kind in "iuf" and values.dtype.itemsize <= 8)
+        if values.ndim != 2 or not small:
             form = f"an array of shape {values.shape} and type {values.dtype}"
             raise InputError(f"{name}: is {form}; give a square one of integers, fractions or float64")
+        return _lists(values.tolist(), name)
+    if callable(getattr(values, "tolist", None)):  # sympy
         values = values.tolist()
     if isinstance(values, list | tuple):
         return [_list(row) if isinstance(row, list | tuple | np.ndarray) else row for row in values]
@@ -233,7 +240,15 @@ def _lists(values: Any, name: str) -> Any:
 def _list(row: Any) -> list[Any]:
     if set(map(type, row)) <= {int, float, str, Fraction}:
         return list(row)
-    return [v.item() if isinstance(v, np.integer | np.floating) and v.itemsize <= 8 else v for v in row]
+    return [_entry(v) for v in row]
+
+
+def _entry(v: Any) -> Any:
+    if isinstance(v, np.integer | np.floating) and v.itemsize <= 8:
+        return v.item()
+    if isinstance(v, Rational) and not isinstance(v, int | Fraction):  # sympy's, for one
+        return Fraction(int(v.numerator), int(v.denominator))
+    return v
 
 
 def exact_number(value: Any, name: str) -> Number:

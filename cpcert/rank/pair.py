@@ -34,6 +34,7 @@ from cpcert.rank.graphs import clique_cover_bound
 from cpcert.rank.lifted_systems import System, sigma_system
 from cpcert.rank.matrices import ExactPair, Rows, exact_rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
+from cpcert.rank.pair_nearby import nearby_neurons
 from cpcert.rank.proofs import (
     Atoms,
     Block,
@@ -43,6 +44,7 @@ from cpcert.rank.proofs import (
     Infeasible,
     Lifted,
     LiftedFactors,
+    NearbyNeurons,
     Node,
     NotInS,
     Number,
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from cpcert.problem import Problem
 
 # Starts of the search for a number of neurons, and decompositions that are tried to be made rational.
-STARTS = 10
+STARTS, MANY_STARTS = 30, 300
 TRIES = 3
 
 
@@ -158,37 +160,63 @@ def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> 
 
 
 def _with_neurons(bounds: RankSigmaBounds, sigma: Rows, seed: int, stop: float) -> RankSigmaBounds:
-    """The bounds with the upper end that neurons found by a search give, proven or in floating point."""
-    pair, rng = bounds.pair, np.random.default_rng(seed)
-    N, K, S = len(pair.K), float_matrix(pair.K), float_matrix(sigma)
+    """The bounds with the upper end that neurons found by a search give, proven or in floating point.
+
+    From few starts for each number of neurons upwards; then from many for those that were not found.
+    """
+    rng = np.random.default_rng(seed)
+    N = len(bounds.pair.K)
     best = bounds
     try:
         for k in sorted({*range(max(bounds.lower or 0, 1), 3 * N), N * (N + 1)}):
             if best.upper is not None and k >= best.upper:
                 break
-            for _ in range(TRIES):
-                X = find_neurons(K, S, pair.activation, k, rng, STARTS, stop)
-                if X is None:
-                    break
-                best = best if best.floating_upper is not None else replace(best, floating_upper=k)
-                # Few neurons are often rational; otherwise many are made so.
-                best = _improved(best, rational_neurons(X))
-                if best.upper == k or time.monotonic() > stop:
-                    break
-                best = _improved(best, basic_neurons(pair.K, sigma, pair.activation, X, rng))
+            best = _of_neurons(best, sigma, k, rng, STARTS, stop)
             if best.floating_upper is not None and (best.upper is not None or k > best.floating_upper + 1):
                 break
+        for k in range(max(bounds.lower or 0, 1), 3 * N):
+            if (best.upper is not None and k >= best.upper) or time.monotonic() > stop:
+                break
+            best = _of_neurons(best, sigma, k, rng, MANY_STARTS, stop)
     except KeyboardInterrupt:
         pass  # what was found is kept
     fewer = best.floating_upper is not None and (best.upper is None or best.floating_upper < best.upper)
     return best if fewer else replace(best, floating_upper=None)
 
 
-def _improved(bounds: RankSigmaBounds, proof: Atoms | None) -> RankSigmaBounds:
+def _of_neurons(
+    bounds: RankSigmaBounds, sigma: Rows, k: int, rng: np.random.Generator, starts: int, stop: float
+) -> RankSigmaBounds:
+    """The bounds after a search for k neurons."""
+    pair = bounds.pair
+    K, S = float_matrix(pair.K), float_matrix(sigma)
+    best = bounds
+    for _ in range(TRIES):
+        X = find_neurons(K, S, pair.activation, k, rng, starts, stop)
+        if X is None:
+            break
+        if best.floating_upper is None or k < best.floating_upper:
+            best = replace(best, floating_upper=k)
+        # Few neurons are often rational; otherwise exact ones may be near, or many are made so.
+        best = _improved(best, rational_neurons(X))
+        for proof in nearby_neurons(pair.K, sigma, pair.activation, X):
+            best = _improved(best, proof)
+            if best.upper is not None and best.upper <= k:
+                break
+        if (best.upper is not None and best.upper <= k) or time.monotonic() > stop:
+            break
+        best = _improved(best, basic_neurons(pair.K, sigma, pair.activation, X, rng))
+    return best
+
+
+def _improved(bounds: RankSigmaBounds, proof: Atoms | NearbyNeurons | None) -> RankSigmaBounds:
     """With the neurons of `proof` if they are fewer and the checker accepts them."""
-    if proof is None or (bounds.upper is not None and len(proof.atoms) >= bounds.upper):
+    if proof is None:
         return bounds
-    better = replace(bounds, upper=len(proof.atoms), upper_proof=proof)
+    number = len(proof.columns if isinstance(proof, NearbyNeurons) else proof.atoms)
+    if bounds.upper is not None and number >= bounds.upper:
+        return bounds
+    better = replace(bounds, upper=number, upper_proof=proof)
     return better if _accepted(better.claim()) else bounds
 
 

@@ -1,7 +1,8 @@
 """Neurons for a covariance pair, Σ x xᵀ = K and Σ σ(x)σ(x)ᵀ = K^σ − β²11ᵀ with x in R^N: an upper bound of Rank_σ.
 
-Search: min ‖XᵀX − K‖² + ‖σ(X)ᵀσ(X) − K^σ + β²11ᵀ‖² over X (k, N) from random starts, by L-BFGS and Gauss-Newton steps.
-A small residual proves nothing. Two ways to neurons that add up exactly (`cpcert.certificate.rank_check`, SIGMA_UPPER):
+Search: min ‖XᵀX − K‖² + ‖σ(X)ᵀσ(X) − K^σ + β²11ᵀ‖² over X (k, N) from random starts, by Levenberg-Marquardt (L-BFGS for
+large N) and Gauss-Newton steps. A small residual proves nothing. Exact neurons near those found exist where the Jacobian
+has full rank (`nearby.py`). Two more ways to neurons that add up exactly (`cpcert.certificate.rank_check`, SIGMA_UPPER):
 
 - Each x = √c·v with a rational weight c and a rational v: read off from the floats by continued fractions. It works for
   pairs of layers with few rational neurons, whose decomposition is isolated.
@@ -28,7 +29,11 @@ Rows = list[list[Number]]
 FOUND = 1e-10
 # An entry below this (in units of the root of the diagonal of K) is taken for 0.
 ZERO = 1e-7
+# Farther away a descent has ended elsewhere (K has unit diagonal).
+NEAR = 1e-3
 LARGEST_DENOMINATOR = 1000
+# Up to so many equations a step of Levenberg-Marquardt is cheap.
+LARGEST_JACOBIAN = 160
 # Order up to which the linear program is tried, the vectors it gets for each equation, and the bits of their entries.
 LARGEST_ORDER = 6
 VECTORS = 12
@@ -57,20 +62,74 @@ def _residual(X: np.ndarray, K: np.ndarray, S: np.ndarray, activation: Activatio
     return float(np.hypot(np.linalg.norm(X.T @ X - K), np.linalg.norm(A.T @ A - S)))
 
 
-def _descend(K: np.ndarray, S: np.ndarray, activation: Activation, start: np.ndarray) -> np.ndarray:
+def _descend(K: np.ndarray, S: np.ndarray, activation: Activation, X: np.ndarray) -> np.ndarray:
+    """Levenberg-Marquardt where the Jacobian is small, L-BFGS elsewhere."""
+    if len(K) * (len(K) + 1) <= LARGEST_JACOBIAN:
+        return _levenberg_marquardt(K, S, activation, X)
     from scipy.optimize import minimize
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        X = x.reshape(start.shape)
+        X = x.reshape(shape)
         A = activation(X)
         R, T = X.T @ X - K, A.T @ A - S
         gradient = X @ R + activation.slope_at(X > 0.0) * (A @ T)
         return 0.25 * float((R * R).sum() + (T * T).sum()), gradient.ravel()
 
-    result = minimize(
-        objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "ftol": 0.0, "gtol": 1e-12}
-    )
-    return result.x.reshape(start.shape)
+    shape = X.shape
+    options = {"maxiter": 2000, "ftol": 0.0, "gtol": 1e-12}
+    return minimize(objective, X.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
+
+
+def _levenberg_marquardt(K: np.ndarray, S: np.ndarray, activation: Activation, X: np.ndarray) -> np.ndarray:
+    """Until the residual is that of rounding, or does not halve in 20 steps."""
+    i, j = np.triu_indices(len(K))
+    weight = np.tile(np.where(i == j, 1.0, np.sqrt(2.0)), 2)
+
+    def residual(X: np.ndarray) -> np.ndarray:
+        A = activation(X)
+        return weight * np.concatenate([(X.T @ X - K)[i, j], (A.T @ A - S)[i, j]])
+
+    small = 1e-26 * float((K * K).sum() + (S * S).sum())
+    damping, r = 1e-2, residual(X)
+    value = checkpoint = float(r @ r)
+    for iteration in range(1, 401):
+        A, slope = activation(X), activation.slope_at(X > 0.0)
+        J = weight[:, np.newaxis] * _jacobian(X, A, np.ones_like(X), slope)
+        # (JᵀJ + μ)⁻¹Jᵀ = Jᵀ(JJᵀ + μ)⁻¹, and the smaller of the two.
+        wide = J.shape[0] < J.shape[1]
+        gram = J @ J.T if wide else J.T @ J
+        for _ in range(6):
+            damped = gram + damping * np.eye(len(gram))
+            step = -J.T @ np.linalg.solve(damped, r) if wide else -np.linalg.solve(damped, J.T @ r)
+            moved = X + step.reshape(X.shape)
+            r_moved = residual(moved)
+            if r_moved @ r_moved < value:
+                break
+            damping *= 4.0
+        else:
+            break
+        X, r, value = moved, r_moved, float(r_moved @ r_moved)
+        damping = max(damping / 3.0, 1e-12)
+        if value <= small:
+            break
+        if iteration % 20 == 0:
+            if value > checkpoint / 2.0:
+                break
+            checkpoint = value
+    return X
+
+
+def _jacobian(X: np.ndarray, A: np.ndarray, free: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Of the upper triangles of XᵀX and AᵀA, A = σ(X), with respect to the entries of X (k, N); free: 0 where X is kept."""
+    k, N = X.shape
+    i, j = np.triu_indices(N)
+    e = np.arange(len(i))
+    J = np.zeros((2, len(i), k, N))
+    J[0, e, :, i] += X.T[j] * free.T[i]
+    J[0, e, :, j] += X.T[i] * free.T[j]
+    J[1, e, :, i] += A.T[j] * slope.T[i]
+    J[1, e, :, j] += A.T[i] * slope.T[j]
+    return J.reshape(2 * len(i), k * N)
 
 
 def _polished(X: np.ndarray, K: np.ndarray, S: np.ndarray, activation: Activation) -> np.ndarray:
@@ -78,19 +137,15 @@ def _polished(X: np.ndarray, K: np.ndarray, S: np.ndarray, activation: Activatio
     k, N = X.shape
     i, j = np.triu_indices(N)
     X = np.where(np.abs(X) > ZERO, X, 0.0)
+    if not _residual(X, K, S, activation) < NEAR:
+        return X
     for _ in range(20):
         A = activation(X)
         slope = activation.slope_at(X > 0.0) * (X != 0.0)
         right = np.concatenate([(K - X.T @ X)[i, j], (S - A.T @ A)[i, j]])
         if np.linalg.norm(right) < 1e-15 * max(float(np.linalg.norm(K)), 1e-300):
             break
-        J = np.zeros((2, len(i), k, N))
-        e = np.arange(len(i))
-        J[0, e, :, i] += X.T[j] * (X.T[i] != 0.0)
-        J[0, e, :, j] += X.T[i] * (X.T[j] != 0.0)
-        J[1, e, :, i] += A.T[j] * slope.T[i]
-        J[1, e, :, j] += A.T[i] * slope.T[j]
-        step = np.linalg.lstsq(J.reshape(2 * len(i), k * N), right, rcond=1e-9)[0].reshape(k, N)
+        step = np.linalg.lstsq(_jacobian(X, A, X != 0.0, slope), right, rcond=1e-9)[0].reshape(k, N)
         moved = X + step
         moved = np.where(np.sign(moved) == np.sign(X), moved, 0.0)
         if not _residual(moved, K, S, activation) < _residual(X, K, S, activation):
@@ -121,7 +176,7 @@ def basic_neurons(K: Rows, S: Rows, activation: Activation, X: np.ndarray, rng: 
     from scipy.optimize import linprog
 
     N = len(K)
-    if N > LARGEST_ORDER or not len(X):
+    if N > LARGEST_ORDER or not X.any():
         return None
     unit = np.exp2(np.round(np.log2(np.abs(X).max(axis=0, initial=1e-300))))
     many = np.repeat(X / unit, -(-VECTORS * N * (N + 1) // len(X)), axis=0)

@@ -1,4 +1,4 @@
-"""Proofs about cp-rank and Rank_σ as frozen dataclasses with exact fields.
+"""Proofs about cp-rank, Rank_σ and copositivity as frozen dataclasses with exact fields.
 
 What each one means and how it is checked is stated in `cpcert.certificate.rank_check`, whose names are used here: a
 proof is written out by `as_json` and counts only after `check_rank_claim` has accepted it. Matrices are tuples of rows
@@ -58,6 +58,18 @@ class Nearby:
 
 
 @dataclass(frozen=True)
+class Face:
+    """The same where the equations are dependent: those that follow from others are left out."""
+
+    kind: ClassVar[str] = "face"
+    rows: tuple[int, ...]
+    columns: tuple[Column, ...]
+    dependencies: tuple[Combination, ...]
+    inverse: Matrix
+    rho: Number
+
+
+@dataclass(frozen=True)
 class UpperPart:
     indices: tuple[int, ...]
     proof: Upper
@@ -71,7 +83,7 @@ class UpperComponents:
     parts: tuple[UpperPart, ...]
 
 
-Upper = Atoms | Nearby | UpperComponents
+Upper = Atoms | Nearby | Face | UpperComponents
 
 
 # -- not completely positive -------------------------------------------------------------------------------------------
@@ -304,6 +316,17 @@ class LiftedFactors:
 
 
 @dataclass(frozen=True)
+class NearbyNeurons:
+    """There are exact neurons near float ones, with the same signs and zeros."""
+
+    kind: ClassVar[str] = "nearby"
+    columns: tuple[Column, ...]
+    dependencies: tuple[Combination, ...]
+    inverse: Matrix
+    rho: Number
+
+
+@dataclass(frozen=True)
 class SigmaNotCp:
     """K^σ − β²11ᵀ is not completely positive, for σ ≥ 0."""
 
@@ -320,11 +343,54 @@ class PairNotPsd:
 
 NotInS = SigmaNotCp | PairNotPsd | Lifted
 SigmaLower = Trivial | PairRank | CpRankOfSigma | Lifted
-SigmaUpper = Atoms | LiftedFactors
+SigmaUpper = Atoms | LiftedFactors | NearbyNeurons
+
+
+# -- copositive --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Supports:
+    """All supports of minimisers over the simplex are visited."""
+
+    kind: ClassVar[str] = "supports"
+
+
+@dataclass(frozen=True)
+class Semidefinite:
+    kind: ClassVar[str] = "semidefinite"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The matrix is N ≥ 0 plus a copositive one."""
+
+    kind: ClassVar[str] = "sum"
+    N: Matrix
+    rest: Copositive
+
+
+@dataclass(frozen=True)
+class BlockPart:
+    indices: tuple[int, ...]
+    proof: Copositive
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Copositive blocks; entries outside them are nonnegative."""
+
+    kind: ClassVar[str] = "blocks"
+    parts: tuple[BlockPart, ...]
+
+
+Copositive = Supports | Semidefinite | Sum | Blocks
 
 
 def as_json(value: Any) -> Any:
     """Plain JSON data: integers, "p/q" strings, lists, objects."""
+    if isinstance(value, bool) or value is None:
+        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, Fraction):
