@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOLVE ?= instances/diabetes-40.yaml
 # Processes that share the tests. One thread each: idle BLAS threads only steal time from each other.
 WORKERS ?= 2
-BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory certificates cp_rank one_dimension training deep forces
+BENCHMARKS ?= solve_targets coverage methods oracle_vs_scip memory certificates cp_rank one_dimension training deep deep_bound forces
 
 # The first of these that is a Python cpcert runs on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \

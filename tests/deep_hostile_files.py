@@ -69,6 +69,12 @@ class File:
         self.arrays |= {"cells": cells, "scales": array("d", scales), "splits": array("d", splits)}
         return self
 
+    def boxes(self, steps: array[int], scales: Any = (), splits: Any = (), masses: Any = ()) -> File:
+        del self.arrays["cells"]
+        self.arrays |= {"boxes": steps, "scales": array("d", scales), "splits": array("d", splits)}
+        self.arrays["masses"] = array("d", masses)
+        return self
+
     def directions(self, cover: array[int], trees: array[int], r: int | None = None) -> File:
         r = r or self.shape[1] + self.bias
         self.arrays |= {"cover": cover, "trees": trees, "classes": integers(0) * (2**r + cover[0])}
@@ -215,6 +221,62 @@ def endless_cells() -> File:
     return file.ladder(cells, (), floats(count, (0.3, 0.7, 0.1)))
 
 
+def in_boxes(classes: int, shape: tuple[int, int, int] = (1, 1, 1), G: Any = (1e-300,), **more: Any) -> File:
+    """Trees without branches."""
+    leaves = integers(0, 0) + integers(0) * shape[0]
+    return File(shape, **more).bound(["tree"], classes, more.get("value", 1.0), G).directions(integers(0), leaves)
+
+
+def divisions(classes: int) -> array[int]:
+    """A set for each class."""
+    steps = integers()
+    for k in range(1, classes):
+        steps.extend([2, k - 1, 1 << (k - 1)])
+    return steps
+
+
+def endless_boxes() -> File:
+    """The lower part is cut again and again; the other ones wait."""
+    count = 10**6
+    return in_boxes(1).boxes(integers(1, 0) * count, (), floats(count, (0.3, 0.2, 0.1)))
+
+
+def boxes_of_many_sets() -> File:
+    """Each box has 62 sets and as many sums."""
+    count = 10**5
+    steps = divisions(62) + integers(*(v for k in range(620) for v in (1, k % 62))) * (count // 620)
+    return in_boxes(62).boxes(steps, (), floats(count, (0.3, 0.2, 0.1)))
+
+
+def long_boxes() -> File:
+    """Empty boxes, in which the ends of intervals become longer and longer."""
+    count = 10**5
+    steps = divisions(20) + integers(*(v for k in range(20) for v in (1, k))) * (count // 20)
+    return in_boxes(20).boxes(steps, (), floats(count, (-1e308, 5e-324, 1e308)))
+
+
+def waiting_boxes() -> File:
+    """All boxes but one wait, each with a split of its own."""
+    count = 10**5
+    steps = divisions(62) + integers(1, 61) * count
+    return in_boxes(62).boxes(steps, (), array("d", [1.0 - k / 2**30 for k in range(count)]))
+
+
+def boxes_of_logarithms() -> File:
+    """All masses are 0, where the scale 0 proves what is claimed."""
+    count = 10**4
+    file = in_boxes(1, (500, 1, 1), loss="logistic", X=floats(500), value=0.0)
+    return file.boxes(integers(1, 0, 0, 0) * count, floats(count), floats(count), floats(count, (1.0,)))
+
+
+def boxes_of_trees() -> File:
+    """The same, and the sets differ from box to box."""
+    count = 10**4
+    file = in_boxes(62, (300, 2, 1), value=-1.0)
+    steps = integers(1, 0, 2, 0, 5, 0, 0, 1, 0, 2, 0, 9, 0, 0) * count
+    return file.boxes(steps, floats(2 * count, (5e-324,)), floats(2 * count), floats(4 * count, (1e300, 1.0)))
+
+
 def long_factors() -> File:
     N = 700
     return File((N, 1, N)).bound(["norm"]).norms(integers(0, 0) + integers(0) * (N * N // 2 + N), (1e3, 0.0))
@@ -225,7 +287,8 @@ STEPS: dict[str, Callable[[], File]] = {
     for made in (
         long_layers, long_weights, loss_of_many_points, loss_of_many_classes, endless_cover, long_rays, rays_of_one_hash,
         crossings, faces, deep_tree, leaves, full_tree, many_trees, coordinates, endless_ladder, ladder_of_logarithms,
-        ladder_of_trees, deep_norms, endless_cells, long_factors,
+        ladder_of_trees, deep_norms, endless_cells, endless_boxes, boxes_of_many_sets, long_boxes, waiting_boxes,
+        boxes_of_logarithms, boxes_of_trees, long_factors,
     )
 }  # fmt: skip
 
@@ -257,7 +320,7 @@ def random_file(seed: int, most: float) -> File:
         if rng.random() < 0.8:
             return file
     r, count = n0 + file.bias, size(1.5)
-    classes = rng.choice((1, 1, 2, 16)) if tree else 1
+    classes = rng.choice((1, 1, 2, 62)) if tree else 1
     items = ["tree" if tree and rng.random() < 0.9 else "norm" for _ in range(count)]
     if "tree" not in items:
         classes = 1
@@ -276,7 +339,22 @@ def random_file(seed: int, most: float) -> File:
     if "norm" in items:
         file.norms(integers(0) * size(), floats(count + 1, (1e308,)))
     cells = integers(*(integer(2) for _ in range(size())))
-    return file.ladder(cells, floats(size(), (rng.choice(values),)), floats(size(), (0.3, 0.5, 0.1)))
+    scales, splits = floats(size(), (rng.choice(values),)), floats(size(), (0.3, 0.5, 0.1))
+    if "norm" in items or rng.random() < 0.3:
+        return file.ladder(cells, scales, splits)
+    steps = integers()
+    sets, part = 1, 1
+    for _ in range(size()):
+        kind = rng.choice((0, 1, 1, 1, 2))
+        if kind == 2 and sets < classes:
+            steps.extend([2, sets - 1, part])
+            sets, part = sets + 1, 2 * part
+        elif kind:
+            steps.extend([1, rng.randrange(sets)])
+        else:
+            steps.extend([rng.choice((0, 0, 3)), rng.randrange(count)])
+    splits = floats(size(), tuple(rng.choice(FLOATS) for _ in range(rng.choice((1, 3, 7)))))
+    return file.boxes(steps, scales, splits, floats(size(), (1.0, 1e308, 5e-324, 0.3)[rng.randrange(4) :]))
 
 
 def files(arguments: list[str]) -> Iterator[tuple[str, Callable[[], File]]]:

@@ -7,9 +7,11 @@ import numpy as np
 from cpcert import Network, Problem
 from cpcert.certificate import deep_check, file
 from cpcert.deep.bound import certificate
+from cpcert.deep.bound.boxes import Box, Proof
+from cpcert.deep.bound.classes import Classes
 from cpcert.deep.bound.cover import build_cover
-from cpcert.deep.bound.ladders import Cells, tree_item
-from cpcert.deep.bound.tree import search, space_of
+from cpcert.deep.bound.items import item
+from cpcert.deep.bound.tree import Space, search, space_of
 from cpcert.deep.descent import descend, random_network
 
 ACTIVATIONS = (("relu", None), ("leaky_relu", 0.3), ("abs", None), ("linear", None), ("leaky_relu", -0.4))
@@ -52,10 +54,33 @@ def exact_tree(problem: Problem, g: np.ndarray, classes: int, seed: int, nodes: 
     group[:classes] = np.arange(classes)
     space = space_of(cover, group, problem.activation, problem.beta)
     tree = search(space, g, rng.random(classes) + 0.1, 1e-3, nodes, np.inf)
-    item = tree_item(problem, space, tree)
-    lower, arrays = certificate.lower_side(problem, [item], 1.0, Cells(None, (), ((0, 0.0),)), cover, group, None)
+    parts = Classes(cover)
+    sets = tuple(parts.number(group == c) for c in range(classes))
+    ones = np.ones(classes)
+    box = Box(sets, 0.0 * ones, ones, (), [], bound=2.0, proof=Proof(0, ones, 0.0))
+    items = [item(problem, tree.g[None], tree)]
+    lower, arrays = certificate.lower_side(problem, items, 1.0, certificate.Boxes([box], parts), None)
+    arrays["classes"] = group  # in the order of `space`
     read = certificate.as_arrays({"X": problem.X.ravel(), "Y": problem.Y.ravel(), **arrays})
     exact = deep_check.Problem(file.problem_header(problem), read)
     directions = deep_check.Directions(exact, lower, read)
     G, e = deep_check.matrix(read["G"], 1, problem.N, "G")
     return space, deep_check.TreeBound(directions, G[0], e, deep_check.Stream(read["trees"]))
+
+
+def masses_of(space: Space, W: np.ndarray) -> np.ndarray:
+    """Σ‖w‖² of the rows of W (k, r) by the class of the cone that holds them (one of them)."""
+    masses = np.zeros(space.classes)
+    for group, norm in zip(homes(space, W), np.sum(W**2, axis=1), strict=True):
+        masses[group] += norm
+    return masses
+
+
+def homes(space: Space, W: np.ndarray) -> list[int]:
+    """The class of each row of W (k, r)."""
+    rays = space.cover.rays[space.cover.simplices]
+    found = []
+    for w in W:
+        t = np.linalg.solve(rays.transpose(0, 2, 1), np.broadcast_to(w[:, None], (len(rays), len(w), 1)))[:, :, 0]
+        found.append(int(space.cones.group[int(t.min(axis=1).argmax())]))
+    return found

@@ -81,7 +81,7 @@ def limits(m):
         400,
         8,
         2048,
-        16,
+        62,
         4096,
         64,
     )
@@ -472,11 +472,11 @@ def wrong_covers(m):
     ):  # fmt: skip
         assert rejected(m, directions, m, good | {"cuts": [cut]}) == (not right), cut
     for change in (
-        {"count": 0}, {"count": 17, "groups": [0] * 5}, {"count": True}, {"count": 1.0}, {"groups": [0] * 4}, {"groups": [0] * 6},
+        {"count": 0}, {"count": 63, "groups": [0] * 5}, {"count": True}, {"count": 1.0}, {"groups": [0] * 4}, {"groups": [0] * 6},
         {"groups": [0, 0, 0, 0, 1]}, {"groups": [0, -1, 0, 0, 0]}, {"X": [[1.0] * 9], "cuts": [], "groups": [0] * 512},
     ):  # fmt: skip
         assert rejected(m, directions, m, good | change), change
-    assert directions(m, good | {"count": 16, "groups": [0, 15, 3, 3, 3]}).count == 16
+    assert directions(m, good | {"count": 62, "groups": [0, 61, 3, 3, 3]}).count == 62
     made = problem(m, [[1.0, 0.0]], [[0.0]])
     for flag in (0, 1, None, "True"):
         arrays = {"cover": array("q", [0]), "classes": array("q", [0] * 4)}
@@ -684,12 +684,54 @@ def tree_bounds(m):
         tree.problem = SimpleNamespace(beta=Fraction(0))
         tree.leaves = [m.Leaf(undecided, [Fraction(square)], Fraction(bias)) for undecided, square, bias in leaves]
         tree.weights, tree.unit, tree.reach = {0: Fraction(1)}, -90, [(0, [1 << 90])]
-        tree.table = tree._table()
+        rows = [([m.up(v, -90) for v in one.squares], m.up(one.bias, -90), one.undecided) for one in tree.leaves]
+        tree.table = tree._largest(rows)
         seen.append(tree.table)
+        tree.sets, tree.joined = [1], (tree.table, tree.reach)
         one = [[Fraction(1)]]
-        assert tree.below(Fraction(limit), one, Fraction(1))
+        assert tree.below(Fraction(limit), one, Fraction(1)) and tree.below_at(Fraction(limit), [1], one[0])
         for less in (80, 120):
             assert not tree.below(Fraction(limit) - Fraction(1, 2**less), one, Fraction(1))
+            assert not tree.below_at(Fraction(limit) - Fraction(1, 2**less), [1], one[0])
+    return seen
+
+
+def tree_bounds_of_sets(m):
+    """κ(m) where classes share a mass, against the sum in decimals."""
+    seen = []
+    for g, slopes, beta, stream in (
+        ((1, -1, 2, 0), (1, 0), 0.5, [1, 2, 0, 5, ONE + 5, 1, 0, 0, ONE, 7, -9, 0, -3, 11, -1, 0, 5, 6]),
+        ((3, 2), (1, 0), 0.0, [0, 0, 0, 0]), ((1, 5), (1, -1), 3.0, [0, 0, 9, ONE]),
+        ((1, 0), (1, 0), 1.0, [1, 0, 0, ONE, 0, -ONE, 0, 0]),
+    ):  # fmt: skip
+        stub = Stub(len(g), slopes, beta, 3)
+        # Not in the order of the classes.
+        stub.own = lambda i: [Fraction(2 + i * c + (c != 1), 7) for c in range(3)]
+        gamma = stub.gamma
+        stub.gamma = lambda q, e, gamma=gamma: [gamma(q, e)[c] for c in (1, 2, 0)]
+        tree = m.TreeBound(stub, list(g), -3, m.Stream(stream))
+        delta = abs(slopes[0] - slopes[1])
+        for sets in ([0b111], [0b101, 0b010], [0b010, 0b101], [0b100, 0b001, 0b010], [0b011, 0b100], [0b110, 0b001]):
+            parts = [[c for c in range(3) if bits >> c & 1] for bits in sets]
+            for scale in (Fraction(1, 7), Fraction(10**9), Fraction(1, 10**12)):
+                masses = [scale * (k + 1) ** 3 for k in range(len(sets))]
+
+                def most(squares, parts=parts, masses=masses):
+                    return sum(mass * max(squares[c] for c in part) for mass, part in zip(masses, parts, strict=True))
+
+                value = Decimal(0)
+                for leaf in tree.leaves:
+                    bound = root(most(leaf.squares) + leaf.bias)
+                    for i in leaf.undecided:
+                        own = most(stub.own(i)) + Fraction(beta) ** 2
+                        bound += decimal(delta * Fraction(abs(g[i]), 16)) * root(own)
+                    value = max(value, bound)
+                exact = Fraction(int(value * 10**50), 10**50)
+                assert tree.below_at(exact * (1 + TINY), sets, masses), (g, sets)
+                assert not tree.below_at(exact * (1 - TINY), sets, masses), (g, sets)
+                for limit in (Fraction(1, 10**9), Fraction(10**9), Fraction(1, 10**70), Fraction(10**70)):
+                    assert tree.below_at(limit, sets, masses) == (exact < limit)
+                seen += [*tree.joined, tree.held]
     return seen
 
 
@@ -871,6 +913,116 @@ def ladders(m):
     return seen
 
 
+class AtPoint(Bound):
+    """The same for masses of sets."""
+
+    def below_at(self, limit, sets, masses):
+        self.asked.append((limit, sets, masses))
+        return self.answer
+
+
+def boxes(m):
+    """check_boxes with bounds that are given: one point with the target 2, ψ_G(s) = 2sg − s²g²/4 − s²β²g²/(4λ), λ = 1/8."""
+    made = problem(m, [[1.0]], [[2.0]], beta=1.0, lam=Fraction(1, 8))
+    duals = [([[1]], 0), ([[1]], -1)]
+
+    def psi(k, s):
+        g = Fraction(1, 1 + k)
+        return 2 * s * g - s * s * g * g / 4 - s * s * g * g * 2
+
+    def claim(target, steps, scales=(), splits=(), masses=(), count=3, answers=(True, True)):
+        bounds = [AtPoint(answer) for answer in answers]
+        arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
+        arrays["masses"] = array("d", masses)
+        m.check_boxes(made, Fraction(target), count, bounds, duals, arrays)
+        assert not arrays
+        return [one.asked for one in bounds]
+
+    # λ·min(0, 2h − h²/m') + ψ(s) ≥ T, h = 8T/3; with m' = h/2 both ends give 0.
+    s = Fraction(1, 4)
+    target = psi(0, s)
+    h = 8 * target / 3
+    (asked, _) = claim(target, [0, 0], [s], (), [1.0])
+    assert asked == [(Fraction(1), [7], [1])] and h / 2 < 1
+    assert claim(target, [0, 0], [s], (), [float(h) * 0.5 * (1 + 2.0**-40)])[0]
+    assert rejected(m, claim, target, [0, 0], [s], (), [float(h) * 0.5 * (1 - 2.0**-40)])
+    assert rejected(m, claim, target + Fraction(1, 2**60), [0, 0], [s], (), [1.0])
+    assert rejected(m, claim, target, [0, 0], [s], (), [1.0], 3, (False, True))
+    assert rejected(m, claim, target, [0, 1], [s], (), [1.0]) and rejected(m, claim, target, [0, 2], [s], (), [1.0])
+    assert rejected(m, claim, target, [0, 0], [-s], (), [1.0]) and rejected(m, claim, target, [0, 0], [s], (), [0.0])
+    assert (
+        rejected(m, claim, target, [0, 0], [s], (), [-1.0])
+        and rejected(m, claim, target, [4])
+        and rejected(m, claim, target, [3])
+    )
+    # A scale of 0 asks for nothing; at a target of 0 nothing is left.
+    assert claim(0, [0, 0], [0.0], (), [1.0], 3, (False, False)) == [[], []] and claim(0, [3]) == claim(-1, [3])
+    # In an empty box, numbers need not prove anything, but are read.
+    assert claim(0, [1, 0, 0, 1, 3], [s], [-1.0], [1.0], 3, (False, False)) == [[], []]
+    assert claim(target, [1, 0, 3, 0, 0], [s], [-1.0], [1.0])[0]
+    assert rejected(m, claim, target, [2, 0, 5, 0, 0], [s], (), [1.0, -1.0])
+    # inf C is not 0 with labels ½, ½.
+    soft, no = problem(m, [[1.0]], [[0.5, 0.5]], "cross_entropy"), array("d")
+    for value, right in ((0.693, True), (0.694, False)):
+        arrays = {"boxes": array("q", [3]), "scales": no, "splits": no, "masses": no}
+        assert rejected(m, m.check_boxes, soft, Fraction(value), 1, [], [([[1], [-1]], 0)], arrays) == (not right)
+    # What is left over.
+    for more in ({"steps": [0, 0, 3]}, {"scales": [s, s]}, {"splits": [1.0]}, {"masses": [1.0, 1.0]}):
+        assert rejected(m, lambda more=more: claim(target, **{"steps": [0, 0], "scales": [s], "masses": [1.0], **more}))
+    # Beyond h nothing is left to prove: the lower part first.
+    t = float(h) * (1 + 2.0**-40)
+    assert claim(target, [1, 0, 0, 0, 3], [s], [t], [1.0])[0]
+    assert rejected(m, claim, target, [1, 0, 3, 0, 0], [s], [t], [1.0])
+    assert rejected(m, claim, target, [1, 0, 0, 0, 3], [s], [float(h) * (1 - 2.0**-40)], [1.0])
+    assert rejected(m, claim, target, [1, 1, 0, 0, 3], [s], [t], [1.0])
+    # Divisions, and which set is where.
+    asked = claim(target, [2, 0, 5, 2, 0, 4, 0, 0], [s], (), [1.0, 2.0, 3.0])[0]
+    assert asked == [(Fraction(1), [4, 2, 1], [1, 2, 3])]
+    box = m.Box([5, 8], [Fraction(1), Fraction(2)], [Fraction(3), Fraction(4)], [(13, Fraction(3), Fraction(7))])
+    for a, part, sets, low, high, last in (
+        (0, 1, [1, 8, 4], [0, 2, 0], [3, 4, 3], (5, 1, 3)), (0, 4, [4, 8, 1], [0, 2, 0], [3, 4, 3], (5, 1, 3)),
+    ):  # fmt: skip
+        parts = box.divided(a, part)
+        assert (parts.sets, parts.low, parts.high, parts.sums) == (sets, low, high, [(13, 3, 7), last])
+    for a, part in ((0, 0), (0, 2), (0, 3), (0, 5), (0, -1), (1, 8), (1, 1)):
+        assert rejected(m, box.divided, a, part), part
+    for part in (0, 7, 8, -1, 15, 1 << 40):
+        assert rejected(m, claim, target, [2, 0, part, 0, 0], [s], (), [1.0, 1.0])
+    assert rejected(m, claim, target, [2, 0, 5, 2, 1, 2, 0, 0], [s], (), [1.0] * 3) and rejected(
+        m, claim, target, [2, 1, 1, 0, 0]
+    )
+    assert (
+        claim(target, [2, 0, 5, 1, 1, 0, 0, 0, 0], [s, s], [0.1], [1.0] * 4)[0] == [(Fraction(1), [5, 2], [1, 1])] * 2
+    )
+    seen = []
+    F = Fraction
+    for sets, low, high, sums in (
+        ([1, 2, 4], [0, 1, 0], [9, 2, 3], [(7, F(4), F(5)), (3, F(3), F(8))]),
+        ([1, 2, 4], [0, 0, 0], [9, 9, 9], [(7, F(20), F(21)), (5, F(1), F(3))]),
+        ([4, 3], [2, 3], [9, 9], [(7, F(0), F(4))]), ([8], [0], [1], [(8, F(1, 3), F(2, 3))]),
+        ([1, 2], [0, 0], [2**-1000, 1], [(3, F(1), F(1))]),
+        ([1, 2, 4, 8], [0, 1, 0, 2], [4, 5, 6, 7], [(15, F(9), F(10)), (6, F(2), F(3)), (9, F(3), F(4)), (14, F(5), F(6))]),
+    ):  # fmt: skip
+        box = m.Box(sets, [F(v) for v in low], [F(v) for v in high], sums)
+        old = list(box.low), list(box.high)
+        box.tighten()
+        grid = [[F(k, 2) for k in range(int(2 * a), int(2 * b) + 1)] for a, b in zip(*old, strict=True)]
+        inside = [
+            x for x in product(*grid)
+            if all(least <= sum(v for v, part in zip(x, sets, strict=True) if part & ~bits == 0) <= most for bits, least, most in sums)
+        ] if len(sets) < 4 else []  # fmt: skip
+        assert all(a <= v <= b for x in inside for v, a, b in zip(x, box.low, box.high, strict=True))
+        point = [F(k + 2, 3) for k in range(len(sets))]
+        exact = sum(
+            min(2 * a - a * a / at, 2 * b - b * b / at) for a, b, at in zip(box.low, box.high, point, strict=True)
+        )
+        assert exact - abs(exact) / 2**80 - F(1, 2**80) <= box.pays(point) <= exact
+        seen += [box.low, box.high, box.empty, box.held, box.pays(point)]
+    assert seen[:3] == [[1, 1, 0], [4, 2, 3], False]
+    assert m.Box([1], [F(1)], [F(1)], []).empty is False and m.Box([1, 2], [F(0), F(2)], [F(1), F(1)], []).empty is True
+    return seen
+
+
 def reading(m):
     """read_bounds: in which order things are read, and who may use trees."""
     names = ("Directions", "TreeBound", "NormBound", "_operator_norm")
@@ -968,6 +1120,7 @@ def files(m):
         and "not a text" in says({"created_by": 1})
         and "unknown" in says({"claim": ["deep_minimum"]})
     )
+    assert "trees alone" in says({}, {"cells": None, "boxes": integers(3), "masses": floats(0)}, value(0.0))
     assert "missing" in says({"lower": None}, weights | dict.fromkeys(arrays))
     return
 
@@ -984,6 +1137,6 @@ def precisely(probe):
 
 
 PROBES = tuple(map(precisely, (
-    limits, rationals, problems, networks, dual_values, adjugates, covers, wrong_covers, trees, wrong_trees, tree_bounds, norms, cells,
-    ladders, reading, files,
+    limits, rationals, problems, networks, dual_values, adjugates, covers, wrong_covers, trees, wrong_trees, tree_bounds,
+    tree_bounds_of_sets, norms, cells, ladders, boxes, reading, files,
 )))  # fmt: skip

@@ -95,7 +95,9 @@ STEPS = {
     "crossings": "_prepare", "faces": "_gram", "deep_tree": "__init__", "leaves": "_leaf", "full_tree": "gamma",
     "many_trees": "gamma", "coordinates": "norm_up", "endless_ladder": "conjugate_lower",
     "ladder_of_logarithms": "conjugate_lower", "ladder_of_trees": "below", "deep_norms": "below",
-    "endless_cells": "read_cells", "long_factors": "__init__",
+    "endless_cells": "read_cells", "endless_boxes": "tighten", "boxes_of_many_sets": "tighten", "long_boxes": "tighten",
+    "waiting_boxes": "tighten", "boxes_of_logarithms": "conjugate_lower", "boxes_of_trees": "below_at",
+    "long_factors": "__init__",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -24,6 +25,7 @@ from cpcert.deep.solve import solve_deep
 from cpcert.frank_wolfe.bounds import dual_lower_bound
 from cpcert.network import layer_features
 from cpcert.oracle.spectral import spectral_bound
+from cpcert.status import Status
 
 
 def small_problem(seed: int = 0, N: int = 8, m: int = 1, lam: float = 1e-2, depth: int = 3, **options) -> Problem:
@@ -279,3 +281,18 @@ def test_propositions_6_and_7_on_the_width(N):
     assert best[0] > best[2] * (1.0 + 1e-3)
     assert all(later <= earlier * (1.0 + 1e-6) for earlier, later in pairwise(best))
     assert best[-1] >= best[-2] * (1.0 - 1e-6)
+
+
+def test_a_start_that_looks_at_no_clock_is_cut_short(monkeypatch):
+    """Descent on large data takes as long as it takes; the network at hand by then is the answer."""
+
+    def endless(problem, network, *_):
+        while True:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("cpcert.deep.solve.descend", endless)
+    problem = Problem(np.ones((3, 1)), np.ones((3, 1)), lam=0.1, depth=3)
+    started = time.monotonic()
+    result = solve_deep(problem, time_limit=0.5)
+    assert time.monotonic() - started < 5.0
+    assert result.status is Status.TIME_LIMIT and result.network is not None and result.upper == 1.0

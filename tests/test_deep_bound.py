@@ -9,8 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from deep_instances import exact_tree, networks, random_problem
+from deep_instances import exact_tree, homes, masses_of, networks, random_problem
 from deep_probes import directions
+from kept_certificates import FOLDER as KEPT
 from scipy.optimize import minimize_scalar
 
 from cpcert import Network, Problem
@@ -18,7 +19,7 @@ from cpcert.certificate import deep_check
 from cpcert.cli import main
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
-from cpcert.deep.bound.minimum import masses_of, norms_candidate, tree_candidates
+from cpcert.deep.bound.minimum import box_candidates, norms_candidate
 from cpcert.deep.bound.solve import global_bound, solve_global
 from cpcert.deep.descent import descend, random_network
 from cpcert.deep.report import DeepOutcome
@@ -71,7 +72,22 @@ def check_inequalities(seed: int, count: int) -> int:
         rows = np.linalg.norm(network.weights[1], axis=1)
         z = network.forward(problem.X)[1][rows > 0.0] / rows[rows > 0.0, None]
         assert np.all(np.abs(problem.activation(z) @ G[0]) <= kappa * (1.0 + 1e-9) + 1e-12), seed
+        check_other_masses(problem, network, G, space, exact, rng)
     return len(states)
+
+
+def check_other_masses(problem, network, G, space, exact, rng) -> None:
+    """What (4) of DEEP.md says before networks are balanced: L_λ ≥ λΣ(m + U − Um/m') + ψ_G(s) for any masses m'."""
+    first, second = network.weights[:2]
+    masses, usage = masses_of(space, first), np.zeros(space.classes)
+    for group, column in zip(homes(space, first), second.T[: len(first)], strict=True):
+        usage[group] += float(column @ column)
+    other = np.maximum(masses, 1e-3) * np.exp(rng.uniform(-1.0, 1.0, len(masses)))
+    kappa = bound_of(exact, other)
+    s = best_scale(problem, G, 2.0 * problem.lam / kappa if kappa > 0.0 else 1e300)
+    value = problem.lam * float(np.sum(masses + usage - usage * masses / other)) + dual_value(problem, s * G)
+    loss = network.loss(problem)
+    assert value <= loss + 1e-9 * (1.0 + abs(loss))
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -91,7 +107,7 @@ def norm_inequality(seed: int, depth: int, loss: str) -> None:
     for network in networks(problem, seed, 3):
         total = sum(float(np.sum(W * W)) for W in network.weights[: depth - 2])
         for item in candidate.items:
-            kappa = float(item.bound(np.ones((1, 1)), np.array([total]))[0])
+            kappa = item.proof.bound(total)
             rows = np.linalg.norm(network.weights[depth - 2], axis=1)
             z = network.forward(problem.X)[depth - 2][rows > 0.0] / rows[rows > 0.0, None]
             sizes = np.linalg.norm(problem.activation(z) @ item.G.T, axis=1)
@@ -259,7 +275,7 @@ def test_changed_numbers_prove_nothing_false(made):
 
 def test_files_cut_off_or_with_more_are_rejected(made):
     content = made[0][2].content
-    for name in ("trees", "cells", "scales", "cover", "classes", "G", "W1"):
+    for name in ("trees", "boxes", "masses", "scales", "cover", "classes", "G", "W1"):
         header, arrays = parts(content)
         assert len(arrays[name]) or name.startswith("W")
         for values in (arrays[name][:-1], np.append(arrays[name], arrays[name][-1:])) if len(arrays[name]) else ():
@@ -308,26 +324,27 @@ def test_multipliers_must_stay_in_their_intervals():
             read(steps)
 
 
-def test_cells_are_cut_inside(made):
+def test_cells_are_cut_inside():
     """Two classes of which one has no cone; the cell is cut in two, and both parts have the ladder of the whole."""
-    header, arrays = parts(made[0][2].content)
+    content = (KEPT / "deep-tree-logistic.cpcert").read_bytes()
+    header, arrays = parts(content)
     header["lower"]["classes"] = 2
     ladder = arrays["cells"]
     arrays |= {"cells": np.concatenate([[1, 0, 1], ladder, ladder]), "scales": np.tile(arrays["scales"], 2)}
     for t, good in ((0.25, True), (1.0, True), (2.0, False), (-0.5, False)):
-        content = certificate.write(header, {**arrays, "splits": np.array([t])})
+        changed = certificate.write(header, {**arrays, "splits": np.array([t])})
         if good:
-            assert deep_check.check(content)["lower"] == made[0][2].lower
+            assert deep_check.check(changed)["lower"] == deep_check.check(content)["lower"]
         else:
             with pytest.raises(deep_check.Rejected, match="a split outside"):
-                deep_check.check(content)
+                deep_check.check(changed)
     arrays["cells"][2] = 0
     with pytest.raises(deep_check.Rejected, match="a split outside"):
         deep_check.check(certificate.write(header, {**arrays, "splits": np.array([0.5])}))
 
 
-def test_a_ladder_must_reach_the_ground(made):
-    header, arrays = parts(made[0][2].content)
+def test_a_ladder_must_reach_the_ground():
+    header, arrays = parts((KEPT / "deep-tree-logistic.cpcert").read_bytes())
     steps = int(arrays["cells"][1])
     assert arrays["cells"][0] == 0 and steps > 1 and len(arrays["cells"]) == 2 + steps
     cut = {**arrays, "cells": np.append([0, steps - 1], arrays["cells"][2:-1]), "scales": arrays["scales"][:-1]}
@@ -339,6 +356,81 @@ def test_a_ladder_must_reach_the_ground(made):
             deep_check.check(certificate.write(header, {**arrays, "scales": arrays["scales"] * change}))
     with pytest.raises(deep_check.Rejected, match="unknown step"):
         deep_check.check(certificate.write(header, {**arrays, "cells": np.append([3], arrays["cells"][1:])}))
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    """A certificate whose boxes are cut, and whose classes are."""
+    problem = Problem(
+        np.array([[1.0, 0.2], [-0.4, 1.0], [-0.7, -0.9]]), np.array([[1.0], [-1.0], [0.5]]), lam=1e-2, depth=3, beta=0.0
+    )
+    proof = global_bound(problem, best_network(problem, 12), gap=8e-2, time_limit=10.0).certificate
+    header, arrays = parts(proof.content)
+    assert {0, 1, 2} <= {step for _, step in places_of(header, arrays)} and header["lower"]["classes"] > 1
+    return header, arrays
+
+
+def places_of(header, arrays):
+    """(place in the array, step) of every box."""
+    numbers = {0: 2, 1: 2, 2: 3, 3: 1}
+    place, found = 0, []
+    while place < len(arrays["boxes"]):
+        step = int(arrays["boxes"][place])
+        found.append((place, step))
+        place += numbers[step]
+    return found
+
+
+def rejected(header, arrays, match=None, **changes):
+    with pytest.raises(deep_check.Rejected, match=match):
+        deep_check.check(certificate.write(header, {**arrays, **changes}))
+
+
+def test_boxes_prove_what_they_say_and_no_more(boxes):
+    header, arrays = boxes
+    value = header["lower"]["value"]
+    assert deep_check.check(certificate.write(header, arrays))["lower"] == value
+    rejected({**header, "lower": {**header["lower"], "value": value * 1.01}}, arrays, "boxes")
+    places = places_of(header, arrays)
+    kinds = {kind: [place for place, step in places if step == kind] for kind in range(4)}
+    changed = arrays["boxes"].copy()
+    for place in kinds[0][:: len(kinds[0]) // 3 + 1]:
+        # A box that has a proof is left out; one is that much too large.
+        changed[:] = arrays["boxes"]
+        cut = np.delete(changed, place + 1)
+        cut[place] = 3
+        rejected(header, arrays, boxes=cut)
+    for place in kinds[2][:1]:
+        for part in (0, -1, int(arrays["boxes"][place + 2]) | 1 << 40, 1 << 62, (1 << header["lower"]["classes"]) - 1):
+            changed[:] = arrays["boxes"]
+            changed[place + 2] = part
+            rejected(header, arrays, boxes=changed)
+    for step in (4, -1):
+        changed[:] = arrays["boxes"]
+        changed[0] = step
+        rejected(header, arrays, "unknown step", boxes=changed)
+    for name in ("scales", "masses"):
+        for factor in (1.2, 0.8, -1.0):
+            rejected(header, arrays, "boxes", **{name: arrays[name] * factor})
+    for name in ("scales", "masses", "splits"):
+        rejected(header, arrays, "numbers that prove nothing", **{name: np.append(arrays[name], 1.0)})
+        rejected(header, arrays, **{name: arrays[name][:-1]})
+
+
+def test_boxes_cut_elsewhere_cover_all_the_same(boxes):
+    """Splits are any numbers: a file with others is rejected because its boxes prove too little, or proves what is true."""
+    header, arrays = boxes
+    for t in (0.0, 1e300, -1.0, 5e-324):
+        rejected(header, arrays, "boxes", splits=np.full(len(arrays["splits"]), t))
+    # No masses lie beyond a split that is larger than all.
+    more = {"boxes": np.concatenate([[1, 0], arrays["boxes"], [3]]), "splits": np.append(1e300, arrays["splits"])}
+    assert deep_check.check(certificate.write(header, {**arrays, **more}))["lower"] == header["lower"]["value"]
+    rejected(header, arrays, "not empty", **{**more, "boxes": np.concatenate([[1, 0, 3], arrays["boxes"]])})
+
+
+def test_boxes_are_for_trees_alone():
+    header, arrays = parts((KEPT / "deep-norms.cpcert").read_bytes())
+    rejected(header, arrays, "for trees alone", boxes=np.array([3]), masses=np.zeros(0))
 
 
 @pytest.mark.parametrize(("depth", "m"), [(4, 1), (3, 2)])
@@ -401,7 +493,7 @@ def test_classes_of_directions_close_what_one_mass_leaves_open():
     problem = Problem(rng.standard_normal((4, 1)), rng.standard_normal((4, 1)), lam=1e-2, depth=3, beta=0.0)
     network = best_network(problem)
     upper = loss_upper(network, problem)
-    found = tree_candidates(problem, network, upper, 1e-2, time.monotonic() + 8.0)
+    found = box_candidates(problem, network, upper, 1e-2, time.monotonic() + 8.0)
     assert found[0].kind == "1" and found[-1].value <= upper * (1.0 + 1e-9)
     assert max(one.value for one in found) >= found[0].value * (1.0 - 1e-9)
 
@@ -415,7 +507,7 @@ def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch)
             raise cut
         return []
 
-    monkeypatch.setattr("cpcert.deep.bound.solve.tree_candidates", end)
+    monkeypatch.setattr("cpcert.deep.bound.solve.box_candidates", end)
     problem = random_problem(0, most=4)
     result = solve_global(problem, gap=1e-6, time_limit=3.0, restarts=1, width=4)
     expected = {

@@ -355,12 +355,15 @@ def test_train_and_plateau(small, tmp_path, capsys):
     assert (out / "small-plateau.png").stat().st_size > 10_000
 
 
-def test_plateau_at_depth_three_claims_no_floor(small, capsys):
+def test_plateau_at_depth_three_has_the_floor_of_the_global_bound(small, capsys):
     path = Path(small)
     path.write_text(path.read_text() + "depth: 3\n")
-    assert main(["plateau", small, "--epochs", "300", "--lambdas", "1e-2,1e-3", "--time-limit", "5"]) == 0
-    text = capsys.readouterr().out
-    assert "no proven floor" in text and "lambda = 0.001" in text
+    assert main(["plateau", small, "--epochs", "300", "--lambdas", "1e-2,1e-3", "--time-limit", "3", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    for one in answer["curves"]:
+        losses = [row["loss"] for row in answer["results"] if row["lambda"] == one["lambda"]]
+        assert 0.0 < one["certified"]["lower"] <= one["certified"]["upper"]
+        assert one["certified"]["upper"] == pytest.approx(min(losses), rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ def plateau(
 
     Trains as `train` does. At depth 2 it solves for each λ, to `gap` in time_limit seconds, and bounds the least width whose loss is
     within the relative `tolerance` of the floor; has as much time for that, for examining trainings, and for adding neurons
-    to them. callback: as in `solve`. Floors and widths are proven, what kind of point a training sits at is a guess. Raises
-    InputError.
+    to them. At depth ≥ 3 the floor is a proven interval too, which may be wide. callback: as in `solve`. Floors and widths are
+    proven, what kind of point a training sits at is a guess. Raises InputError.
     """
     require_tolerance(tolerance)
     options = {"seeds": seeds, "epochs": epochs, "descent": descent, "polish": polish, "rate": rate}

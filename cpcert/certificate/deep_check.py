@@ -34,7 +34,7 @@ ARRAYS, EXPONENT, HEADER_DIGITS = 128, 1100, 400
 WORK, WORK_RATE = 5 * 10**10, 32
 MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
 # Coordinates of the points, bits of a ray and of a vertex of a cell, classes of directions, dual points, layers.
-RANK, RAY_BITS, CLASSES, ITEMS, DEPTH = 8, 2048, 16, 4096, 64
+RANK, RAY_BITS, CLASSES, ITEMS, DEPTH = 8, 2048, 62, 4096, 64
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -910,6 +910,10 @@ class Leaf:
         self.undecided, self.squares, self.bias = undecided, squares, bias
 
 
+# Of a leaf: squares, bias, undecided points.
+Row = tuple[list[int], int, list[int]]
+
+
 class TreeBound:
     """κ_G(m) for one output and depth 3 from a tree for g and one for −g. g over 2**e."""
 
@@ -926,15 +930,21 @@ class TreeBound:
         sizes = [v for leaf in self.leaves for v in (*leaf.squares, leaf.bias)]
         self.unit = exponent(max([*sizes, *(v for i in points for v in directions.own(i))])) - WORD
         self.reach = [(i, [up(v, self.unit) for v in directions.own(i)]) for i in points]
-        self.table = self._table()
+        self.table = self._largest(
+            [
+                ([up(v, self.unit) for v in leaf.squares], up(leaf.bias, self.unit), leaf.undecided)
+                for leaf in self.leaves
+            ]
+        )
+        # The sets of classes last asked for, leaves and points with the largest square of each set, their memory.
+        self.sets: list[int] = []
+        self.joined: tuple[list[Row], list[tuple[int, list[int]]]] = [], []
+        self.held = 0
 
-    def _table(self) -> list[tuple[list[int], int, list[int]]]:
-        """The leaves in integers, without those that another one exceeds."""
-        rows = []
-        for leaf in self.leaves:
-            rows.append(([up(v, self.unit) for v in leaf.squares], up(leaf.bias, self.unit), leaf.undecided))
+    def _largest(self, rows: list[Row]) -> list[Row]:
+        """The leaves without those that another one exceeds."""
         rows.sort(key=lambda row: (row[0], row[1]), reverse=True)
-        kept: list[tuple[list[int], int, list[int]]] = []
+        kept: list[Row] = []
         for squares, bias, undecided in rows:
             spend(1000 + (0 if undecided else len(kept) * (500 + 100 * len(squares))))
             if undecided or not any(
@@ -1022,6 +1032,45 @@ class TreeBound:
                 return False
         return True
 
+    def below_at(self, limit: Fraction, sets: list[int], masses: Sequence[Fraction]) -> bool:
+        """κ_G(m) ≤ limit where the classes of sets[k] (bits) have the mass masses[k] > 0 together."""
+        if sets != self.sets:
+            self._join(sets)
+        rows, reach = self.joined
+        square = self.problem.beta**2
+        e, scale = exponent(limit) - WORD, exponent(max(masses)) - WORD
+        shift, unit = scale + self.unit - 2 * e, self.unit - 2 * e
+        spend(
+            len(sets) * fraction(max(map(length, masses)) + abs(scale))
+            + len(reach) * (100 * len(sets) + 4 * fraction(abs(scale + self.unit) + abs(e) + length(square) + 8 * WORD))
+            + len(rows) * (2000 + 100 * len(sets) + (abs(shift) + abs(unit) >> 3))
+            + 200 * sum(len(undecided) for _, _, undecided in rows)
+        )
+        bound, point = math.floor(limit / power(e)), [up(mass, scale) for mass in masses]
+        parts = {}
+        for i, squares in reach:
+            own = dot(squares, point) * power(scale + self.unit)
+            parts[i] = up(self.weights[i] * fraction_root_up(own + square), e)
+        for squares, bias, undecided in rows:
+            rest = bound - sum(parts[i] for i in undecided)
+            if rest < 0 or -shifted(-dot(squares, point), shift) - shifted(-bias, unit) > rest * rest:
+                return False
+        return True
+
+    def _join(self, sets: list[int]) -> None:
+        """Take the largest square of each set in the place of those of its classes."""
+        spend(0, -self.held)
+        many = len(self.table) + len(self.reach)
+        self.held = many * (300 + storage(len(sets), WORD))
+        spend(many * (1000 + 100 * self.directions.count) + 100 * len(sets) * self.directions.count, self.held)
+        parts = [[c for c in range(self.directions.count) if bits >> c & 1] for bits in sets]
+
+        def largest(squares: Sequence[int]) -> list[int]:
+            return [max([squares[c] for c in part]) for part in parts]
+
+        rows = self._largest([(largest(squares), bias, undecided) for squares, bias, undecided in self.table])
+        self.sets, self.joined = sets, (rows, [(i, largest(squares)) for i, squares in self.reach])
+
 
 # -- κ_G(a) by norms (DEEP.md, "Norms") --------------------------------------------------------------------------------
 
@@ -1047,13 +1096,13 @@ class NormBound:
         return at_most(self.factor * square, limit)
 
 
-# -- the lower bound (DEEP.md, "Ladders") ------------------------------------------------------------------------------
+# -- the lower bound (DEEP.md, "Ladders", "Boxes") ---------------------------------------------------------------------
 
 Bound = TreeBound | NormBound
 
 
 def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
-    """The proven lower bound: λΣm + ψ_G(s) ≥ value wherever sκ_G(m) ≤ 2λ, and the ladders cover all masses m."""
+    """The proven lower bound, by ladders for all masses, or by boxes of masses of balanced networks."""
     value, coordinates, classes, items = _fields(proof, ("value", "coordinates", "classes", "items"), "lower")
     value = _number(value, "lower")
     require(isinstance(items, list) and 1 <= len(items) <= ITEMS, "lower: items are a list of one or more")
@@ -1068,27 +1117,42 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
             G[-1] = [-sum(column) for column in zip(*G[:-1], strict=True)]
         duals.append((G, g))
     bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
+    if "boxes" in arrays:
+        require("norm" not in items, "boxes: for trees alone")
+        check_boxes(problem, Fraction(value), classes, bounds, duals, arrays)  # type: ignore[arg-type]
+    else:
+        check_ladders(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)
+    return value
+
+
+def check_ladders(
+    problem: Problem,
+    target: Fraction,
+    count: int,
+    bounds: Sequence[Bound],
+    duals: Sequence[tuple[Matrix, int]],
+    arrays: dict[str, Any],
+) -> None:
+    """λΣm + ψ_G(s) ≥ target wherever sκ_G(m) ≤ 2λ, and the ladders cover all masses m."""
     scales = iter(_array(arrays, "scales", float))
     splits = iter(_array(arrays, "splits", float))
     stream = Stream(_array(arrays, "cells", int))
-    target = Fraction(value)
 
     def masses(k: int, s: Fraction) -> Fraction:
-        """From here on λΣm + ψ_G(s) ≥ value; rounded up."""
+        """From here on λΣm + ψ_G(s) ≥ target; rounded up."""
         return short((target - dual_value(problem, *duals[k], s)) / problem.lam)
 
     most = max(masses(0, Fraction(0)), Fraction(0))
-    for vertices in read_cells(classes if "tree" in items else 1, stream, splits):
+    for vertices in read_cells(count, stream, splits):
         total = most
         for _ in range(stream.take()):
-            k, s = stream.index(len(items)), Fraction(next(scales))
+            k, s = stream.index(len(bounds)), Fraction(next(scales))
             require(s >= 0 and total > 0, "ladder: a scale below 0, or a step after the last")
             require(s == 0 or bounds[k].below(2 * problem.lam / s, vertices, total), "ladder: the bound is too large")
             total = masses(k, s)
         require(total <= 0, "ladder: it ends too early")
     stream.end()
     require(next(scales, None) is None and next(splits, None) is None, "cells: numbers that prove nothing")
-    return value
 
 
 def read_cells(count: int, stream: Stream, splits: Iterator[float]) -> Iterator[list[list[Fraction]]]:
@@ -1109,6 +1173,107 @@ def read_cells(count: int, stream: Stream, splits: Iterator[float]) -> Iterator[
         require(all(v.denominator.bit_length() <= RAY_BITS for v in middle), "cells: a vertex with too many bits")
         cells.append([middle if v == b else vertex for v, vertex in enumerate(vertices)])
         cells.append([middle if v == a else vertex for v, vertex in enumerate(vertices)])
+
+
+class Box:
+    """An interval [low, high] for the mass of each set of classes (bits); sums: (bits, least, most) for the sets within."""
+
+    def __init__(
+        self, sets: list[int], low: list[Fraction], high: list[Fraction], sums: list[tuple[int, Fraction, Fraction]]
+    ) -> None:
+        self.sets, self.low, self.high, self.sums = sets, low, high, sums
+        # What is given back when the box is done; numbers that other boxes hold as well count again.
+        self.held = 500 + 120 * (len(sets) + len(sums)) + storage(4, sum(map(length, (*low, *high))))
+        spend(2000 * len(sets) + 100 * len(sums), self.held)
+
+    def tighten(self) -> None:
+        """Make the intervals what the sums leave of them."""
+        for _ in range(3):
+            for bits, least, most in self.sums:
+                spend(200 * len(self.sets))
+                inside = [k for k, part in enumerate(self.sets) if part & ~bits == 0]
+                ends = chain((least, most), (self.low[k] for k in inside), (self.high[k] for k in inside))
+                size = 2 * max(map(length, ends)) + 16
+                spend(8 * len(inside) * fraction(size), storage(4 * len(inside), size))
+                rest = most - sum(self.low[k] for k in inside)
+                for k in inside:
+                    self.high[k] = min(self.high[k], rest + self.low[k])
+                rest = least - sum(self.high[k] for k in inside)
+                for k in inside:
+                    self.low[k] = max(self.low[k], rest + self.high[k])
+                spend(0, -storage(4 * len(inside), size))
+
+    @property
+    def empty(self) -> bool:
+        """No masses are in it."""
+        return any(a > b for a, b in zip(self.low, self.high, strict=True))
+
+    def cut(self, a: int, low: Fraction, high: Fraction) -> Box:
+        """The same box with another interval for set a."""
+        lows, highs = list(self.low), list(self.high)
+        lows[a], highs[a] = low, high
+        return Box(self.sets, lows, highs, self.sums)
+
+    def divided(self, a: int, part: int) -> Box:
+        """The same masses, with set a in two."""
+        whole, least, most = self.sets[a], self.low[a], self.high[a]
+        require(0 < part < whole and part & ~whole == 0, "boxes: a division of nothing")
+        sets = [part if k == a else bits for k, bits in enumerate(self.sets)]
+        lows = [Fraction(0) if k == a else low for k, low in enumerate(self.low)]
+        return Box([*sets, whole & ~part], [*lows, Fraction(0)], [*self.high, most], [*self.sums, (whole, least, most)])
+
+    def pays(self, point: Sequence[Fraction]) -> Fraction:
+        """A rational ≤ Σ(2m − m²/m') for all masses m in it, m' the point: the sum is concave in each m."""
+        size = max(map(length, chain(self.low, self.high, point)))
+        spend(8 * len(point) * fraction(4 * size + 2 * WORD))
+        ends = zip(self.low, self.high, point, strict=True)
+        return sum((min(2 * v - short(v * v / at) for v in (a, b)) for a, b, at in ends), Fraction(0))
+
+
+def check_boxes(
+    problem: Problem,
+    target: Fraction,
+    count: int,
+    bounds: Sequence[TreeBound],
+    duals: Sequence[tuple[Matrix, int]],
+    arrays: dict[str, Any],
+) -> None:
+    """λΣ(2m − m²/m') + ψ_G(s) ≥ target for all masses m of balanced networks, box by box."""
+    scales = iter(_array(arrays, "scales", float))
+    splits = iter(_array(arrays, "splits", float))
+    masses = iter(_array(arrays, "masses", float))
+    stream = Stream(_array(arrays, "boxes", int))
+    # From this sum of masses on nothing is left to prove; over a power of two, as all ends of intervals are.
+    cap = max(short((target - dual_value(problem, *duals[0], Fraction(0))) / (3 * problem.lam)), Fraction(0))
+    everything = (1 << count) - 1
+    boxes = [Box([everything], [Fraction(0)], [cap], [(everything, Fraction(0), cap)])]
+    while boxes:
+        box = boxes.pop()
+        box.tighten()
+        op = stream.take()
+        if op == 1:
+            a, t = stream.index(len(box.sets)), Fraction(next(splits))
+            # Whatever t is, each mass lies on one of its sides.
+            boxes += [box.cut(a, t, box.high[a]), box.cut(a, box.low[a], t)]
+        elif op == 2:
+            boxes.append(box.divided(stream.index(len(box.sets)), stream.take()))
+        elif op == 3:
+            require(box.empty or sum(box.low) >= cap, "boxes: a box that is not empty is left out")
+        else:
+            require(op == 0, "boxes: unknown step")
+            k, s = stream.index(len(bounds)), Fraction(next(scales))
+            point = [Fraction(next(masses)) for _ in box.sets]
+            require(s >= 0 and min(point) > 0, "boxes: a scale below 0, or masses that are not above 0")
+            if not box.empty:
+                require(
+                    s == 0 or bounds[k].below_at(2 * problem.lam / s, box.sets, point), "boxes: the bound is too large"
+                )
+                proven = problem.lam * box.pays(point) + dual_value(problem, *duals[k], s)
+                require(proven >= target, "boxes: too little is proven")
+        spend(0, -box.held)
+    stream.end()
+    left = next(scales, None), next(splits, None), next(masses, None)
+    require(left == (None, None, None), "boxes: numbers that prove nothing")
 
 
 def read_bounds(

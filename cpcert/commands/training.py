@@ -157,9 +157,9 @@ def plateau(
     """Where does the loss stop falling with the width? Trained losses beside the proven floor, and why some are above it.
 
     Trains as `train` does. Depth 2: solves the instance for each lambda and bounds the least width that reaches the floor
-    up to the tolerance. Trainings above that look like local minima or unfinished (a guess); whether one more neuron lowers
-    the loss is proven. Exit codes:
-    0  done (depth 2: with a proven floor for each lambda)
+    up to the tolerance. Depth >= 3: the floor is a proven interval too, which may be wide. Trainings above that look like
+    local minima or unfinished (a guess); whether one more neuron lowers the loss is proven. Exit codes:
+    0  done (depth 2: with a floor proven to the gap for each lambda)
     1  interrupted, or a floor is not proven to the gap asked for
     2  the input is wrong
 

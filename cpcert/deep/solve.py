@@ -39,7 +39,7 @@ from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
 from cpcert.oracle.rung import Limits
 from cpcert.outcomes import Outcome
-from cpcert.parallel import HERE, Workers, at_work
+from cpcert.parallel import HERE, OutOfTime, Workers, at_work, out_of_time_at
 from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.status import Status, message, notes_of
@@ -54,6 +54,8 @@ START_STEPS, GROWN = 500, 3
 # Shares of the time limit: for the starts, for these and growth, and after which the network is left as it is and only
 # proofs are tried.
 STARTING, GROWING, FREEZING = 0.2, 0.4, 0.6
+# What a step that looks at no clock may take beyond the time limit, as a part of it.
+LATER = 0.1
 # A change must lower the loss by this part of gap times the cost of the layer; its block is solved to this part of the gap.
 WORTHWHILE, FINER = 0.2, 0.5
 # Parts of the gap: for the outputs that are left out of a block, and for its proof.
@@ -193,7 +195,11 @@ def solve_deep(
         compile_kernels(True)  # before the clock starts
         run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback, crew)
         try:
-            status = run.run(warm_start)
+            # Starts on large data look at no clock.
+            with out_of_time_at(run.started + (1.0 + LATER) * time_limit):
+                status = run.run(warm_start)
+        except OutOfTime:
+            status = Status.TIME_LIMIT
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
         except MemoryError:
@@ -274,6 +280,7 @@ class _Run:
         widths = [problem.n0, *[0] * (problem.depth - 1), problem.m]
         shapes = [(after, before + bias) for before, after in pairwise(widths)]
         empty = Network(tuple(np.zeros(shape) for shape in shapes), problem.activation, problem.beta)
+        self._keep(empty)
         yield "bias only", descend(problem, empty)
         if warm_start is not None:
             self._keep(warm_start)

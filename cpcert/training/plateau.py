@@ -1,7 +1,7 @@
 """Figure 2 of Jacot et al. 2022 with what it could not draw: the proven floor, and why trainings above it ended there.
 
-For each λ: the floor is the proven interval [lower, upper] of the global minimum (depth 2: `solve`; deeper: none, and
-the best trained loss stands in for it). The *target* is upper + tolerance·|upper|, and
+For each λ: the floor is the proven interval [lower, upper] of the global minimum (depth 2: `solve`; deeper: the proven
+lower bound of deep/bound and the best training, which may be far apart). The *target* is upper + tolerance·|upper|, and
 
 - the plateau is **observed** to start at the first width whose best trained loss is at most the target;
 - **proven** are bounds of the least width that reaches the target: from below by width/bounds.py (for that target
@@ -94,19 +94,20 @@ def curve(
     certificates: bool = False,
     floor_proof: bytes | None = None,
 ) -> Curve:
-    """The curve of the results of one λ, which is that of `problem`. solved: of `solve`, None for depth ≥ 3.
+    """The curve of the results of one λ, which is that of `problem`. solved: of `solve`, None for depth ≥ 3: there the floor is
+    the interval between the proven global bound and the best training (deep/bound/solve.py).
 
     With `certificates` the bounds of the width are those that a certificate proves. floor_proof: the certificate of `solved`.
 
     `seconds` each, about: to bound the width, to examine failed trials, and to add neurons to them, the best first.
     """
     results, proofs = list(results), {} if floor_proof is None else {"floor": floor_proof}
-    lower, upper = (None, None) if solved is None else (solved.lower, solved.upper)
+    lower, upper = _floor(problem, results, seconds, progress) if solved is None else (solved.lower, solved.upper)
     floor = min(result.loss for result in results) if upper is None or not math.isfinite(upper) else upper
     target = floor + tolerance * abs(floor)
     reached = [result for result in best_per_width(results) if result.loss <= target]
     observed = min((result.trial.width for result in reached), default=None)
-    proven, note = None, "depth >= 3: nothing is proven about the minimum or the width" if problem.depth > 2 else ""
+    proven, note = None, "depth >= 3: nothing is proven about the width" if problem.depth > 2 else ""
     if solved is not None and solved.network is not None and lower is not None:
         from cpcert.width.bounds import width_bounds
 
@@ -128,6 +129,21 @@ def curve(
         note = bounds.note
     return Curve(problem.lam, results, _verdicts(problem, results, target, seconds, progress), lower, upper, target,
                  observed, proven, note, proofs)  # fmt: skip
+
+
+def _floor(
+    problem: Problem, results: list[Result], seconds: float, progress: Callable[[float, str], None]
+) -> tuple[float | None, float | None]:
+    """(lower, upper) of the global minimum at depth ≥ 3: proven from the best training."""
+    from cpcert.deep.bound.solve import global_bound
+
+    best = min(results, key=lambda result: result.loss).network
+    upper = loss_upper(best, problem)
+    if not math.isfinite(upper):
+        return None, None
+    progress(0.0, "proving a lower bound")
+    bound = global_bound(problem, best, time_limit=seconds, deadline=time.monotonic() + 1.2 * seconds)
+    return bound.lower, upper
 
 
 def _verdicts(
@@ -185,7 +201,7 @@ class Plateau(Outcome):
 
     @property
     def proven(self) -> bool:
-        """Whether every floor is proven to the gap asked for (depth ≥ 3: there is none)."""
+        """Whether every floor is proven to the gap asked for (depth ≥ 3: as far as it goes)."""
         return all(ending == Status.OPTIMAL for ending in self.endings)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -203,7 +219,7 @@ class Plateau(Outcome):
         return {
             "instance": problem.name,
             "device": device_name(self.sweep.device),
-            "scope": "global" if problem.depth == 2 else "blockwise",
+            "scope": "global",
             "complete": self.sweep.complete,
             "tolerance": self.tolerance,
             "certified": written[0]["certified"],

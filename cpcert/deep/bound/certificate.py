@@ -18,9 +18,10 @@ from cpcert.certificate import check, deep_check, file
 from cpcert.certificate.file import problem_header
 from cpcert.certificate.spectral import norm_with_factor
 from cpcert.certificate.stored import Stored
-from cpcert.deep.bound.cover import Cover
-from cpcert.deep.bound.ladders import Cells, Item
-from cpcert.deep.bound.norms import NormItem
+from cpcert.deep.bound.boxes import Box
+from cpcert.deep.bound.classes import Classes
+from cpcert.deep.bound.items import Item
+from cpcert.deep.bound.ladders import Ladder
 from cpcert.deep.bound.tree import GRID, Tree
 from cpcert.network import Network
 from cpcert.problem import Problem
@@ -45,15 +46,13 @@ def certify_deep(
     network: Network | None,
     items: list[Item],
     target: float,
-    cells_for: Callable[[float], Cells | None],
-    cover: Cover | None = None,
-    group: np.ndarray | None = None,
+    proof_of: Callable[[float], Ladder | Boxes | None],
     basis: np.ndarray | None = None,
 ) -> DeepCertificate | None:
     """A certificate of the network's loss from above and of a number at most `target` (about) from below.
 
-    cells_for(T): the ladders for a target T, in floating point. cover, group: the directions and their classes, if
-    there are trees; basis: Q (n, r) if the points of the cover are coordinates. None if nothing can be certified.
+    proof_of(T): the ladders or the boxes for a target T, in floating point. basis: Q (n, r) if the points of the cover are
+    coordinates. None if nothing can be certified.
     """
     arrays: dict[str, Any] = {"X": problem.X.ravel(), "Y": problem.Y.ravel()}
     header: dict[str, Any] = {
@@ -74,10 +73,10 @@ def certify_deep(
             upper = None
     for less in LOWER:
         T = target * (1.0 - less)
-        cells = cells_for(T) if items and T > 0.0 else None
-        if cells is None:
+        found = proof_of(T) if items and T > 0.0 else None
+        if found is None:
             continue
-        lower, proof = lower_side(problem, items, T, cells, cover, group, basis)
+        lower, proof = lower_side(problem, items, T, found, basis)
         content = write({**header, "upper": upper, "lower": lower}, {**arrays, **proof})
         if _accepted(content):
             return DeepCertificate(content, T, None if upper is None else upper["value"])
@@ -106,24 +105,30 @@ def as_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
     return deep_check.parse(write({}, arrays))[1]
 
 
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes that prove a target, depth first: those with a bound of at least the target have no children."""
+
+    boxes: list[Box]
+    classes: Classes
+
+
 def lower_side(
-    problem: Problem,
-    items: list[Item],
-    target: float,
-    cells: Cells,
-    cover: Cover | None,
-    group: np.ndarray | None,
-    basis: np.ndarray | None,
+    problem: Problem, items: list[Item], target: float, proof: Ladder | Boxes, basis: np.ndarray | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of the lower bound."""
-    used = sorted(_used(cells)) or [0]
+    if isinstance(proof, Boxes):
+        used = sorted({box.proof.item for box in proof.boxes if box.bound >= target and box.proof is not None}) or [0]
+    else:
+        used = sorted({k for k, _ in proof.rungs}) or [0]
     number = {k: place for place, k in enumerate(used)}
     chosen = [items[k] for k in used]
     kinds = ["tree" if isinstance(item.proof, Tree) else "norm" for item in chosen]
     lower: dict[str, Any] = {"value": target, "coordinates": False, "classes": 1, "items": kinds}
     arrays: dict[str, np.ndarray] = {"G": np.concatenate([item.G.ravel() for item in chosen])}
-    if "tree" in kinds:
-        assert cover is not None and group is not None
+    if isinstance(proof, Boxes):
+        cover = proof.classes.cover
+        members, group = atoms(proof)
         lower["classes"] = int(group.max(initial=0)) + 1
         if basis is not None:
             lower["coordinates"] = True
@@ -132,35 +137,54 @@ def lower_side(
         arrays["classes"] = group.astype(np.int64)
         stream = [v for item in chosen if isinstance(item.proof, Tree) for v in tree_stream(item.proof, problem)]
         arrays["trees"] = np.array(stream, dtype=np.int64)
-    if "norm" in kinds:
-        norms, factors = _norms(problem, [item.G for item in chosen if isinstance(item.proof, NormItem)])
-        arrays |= {"norms": norms, "factors": factors}
-    stream, scales, splits = _cells(cells, number)
+        return lower, arrays | _boxes(proof, target, number, members)
+    norms, factors = _norms(problem, [item.G for item in chosen])
+    arrays |= {"norms": norms, "factors": factors}
+    steps = [0, len(proof.rungs), *(number[k] for k, _ in proof.rungs)]
     arrays |= {
-        "cells": np.array(stream, dtype=np.int64),
-        "scales": np.array(scales, dtype=float),
-        "splits": np.array(splits, dtype=float),
+        "cells": np.array(steps, dtype=np.int64),
+        "scales": np.array([s for _, s in proof.rungs], dtype=float),
+        "splits": np.zeros(0),
     }
     return lower, arrays
 
 
-def _used(cells: Cells) -> set[int]:
-    found = {k for k, _ in cells.rungs}
-    return found.union(*(_used(part) for part in cells.parts))
+def atoms(proof: Boxes) -> tuple[dict[int, int], np.ndarray]:
+    """(bits, group): the coarsest classes of which all classes of the boxes are unions, as the bits of those, and (K,) by cone."""
+    used = sorted({a for box in proof.boxes for a in box.sets})
+    table = np.array([proof.classes.cones[a] for a in used])
+    _, group = np.unique(table, axis=1, return_inverse=True)
+    group = np.asarray(group).ravel()
+    return {a: sum(1 << int(k) for k in np.unique(group[proof.classes.cones[a]])) for a in used}, group
 
 
-def _cells(cells: Cells, number: dict[int, int]) -> tuple[list[int], list[float], list[float]]:
-    """The steps depth first, the scales and the splits."""
-    if cells.split is None:
-        return [0, len(cells.rungs), *(number[k] for k, _ in cells.rungs)], [s for _, s in cells.rungs], []
-    a, b, t = cells.split
-    stream, scales, splits = [1, a, b], [], [t]
-    for part in cells.parts:
-        steps, more, cuts = _cells(part, number)
-        stream += steps
-        scales += more
-        splits += cuts
-    return stream, scales, splits
+def _boxes(proof: Boxes, target: float, number: dict[int, int], members: dict[int, int]) -> dict[str, np.ndarray]:
+    """The steps depth first, scales, splits and masses."""
+    steps: list[int] = []
+    scales: list[float] = []
+    splits: list[float] = []
+    masses: list[float] = []
+    for box in proof.boxes:
+        if box.bound >= target and box.proof is None:
+            steps.append(3)
+        elif box.bound >= target and box.proof is not None:
+            steps += [0, number[box.proof.item]]
+            scales.append(box.proof.scale)
+            masses += box.proof.masses.tolist()
+        else:
+            assert box.step is not None
+            kind, place, t = box.step
+            if kind == "cut":
+                steps += [1, place]
+                splits.append(t)
+            else:
+                steps += [2, place, members[box.children[0].sets[place]]]
+    return {
+        "boxes": np.array(steps, dtype=np.int64),
+        "scales": np.array(scales, dtype=float),
+        "splits": np.array(splits, dtype=float),
+        "masses": np.array(masses, dtype=float),
+    }
 
 
 def tree_stream(tree: Tree, problem: Problem) -> list[int]:

@@ -2,26 +2,90 @@
 
     min over v, b of C(Σ v_kσ(z_k) + βb1) + 2λ Σ|v_k| + λb²,   z_k ∈ B(m),
 
-one output. G = −∇C of its outputs; the tree of κ_G(m) gives new z, and with it a lower bound. Heuristic: any G is
-valid.
+one output. G = −∇C of its outputs; the tree of κ_G(m) gives new z, and with it a lower bound. A column is kept as a
+vector q whose support point is z, so that it serves other masses too. Heuristic: any G is valid.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
+from cpcert.deep.bound.kernels import reach
 from cpcert.deep.bound.programs import nonnegative_quadratic
 from cpcert.deep.bound.tree import Space, Tree, search
 from cpcert.frank_wolfe.bounds import best_scale, dual_value
 from cpcert.problem import Problem
 
 ROUNDS = 40
-# Columns that a round may add.
-NEW = 8
+# Columns that a round may add, and that are kept for other masses.
+NEW, KEPT = 8, 60
 # Newton steps of the restricted problem (mse: one).
 STEPS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Points z = Σ √m_cζ_c + rest of B(m), for any masses m of the same classes.
+
+    parts (k, C, N): ζ_c. rest (k, N): βb1. shares (k, C): bounds of the gauges of ζ_c, squared. normals (k, N): q with q·z = h_m(q)
+    at the masses of their search, about: what is left of a column where the classes are others.
+    """
+
+    parts: np.ndarray
+    rest: np.ndarray
+    shares: np.ndarray
+    normals: np.ndarray
+
+    def points(self, masses: np.ndarray) -> np.ndarray:
+        """(k, N)."""
+        return np.einsum("kcn,c->kn", self.parts, np.sqrt(masses)) + self.rest
+
+    def __getitem__(self, rows: np.ndarray) -> Columns:
+        return Columns(self.parts[rows], self.rest[rows], self.shares[rows], self.normals[rows])
+
+    def __add__(self, other: Columns) -> Columns:
+        pairs = (
+            (self.parts, other.parts),
+            (self.rest, other.rest),
+            (self.shares, other.shares),
+            (self.normals, other.normals),
+        )
+        return Columns(*(np.concatenate(pair) for pair in pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """Both bounds of λΣm + max_G ψ_G(κ_G(m)) in floating point, and the solution they come from.
+
+    tree: of the best G (None: no column generation was done). weights (k,): |v_k| of the columns.
+    """
+
+    tree: Tree | None
+    lower: float
+    upper: float
+    columns: Columns
+    weights: np.ndarray
+
+    @property
+    def usage(self) -> np.ndarray:
+        """Σ_k |v_k| shares_k (C,): a balanced network has these masses."""
+        return self.weights @ self.columns.shares
+
+
+def support_columns(problem: Problem, space: Space, masses: np.ndarray, normals: np.ndarray) -> Columns:
+    """The points of B(m) with the largest q·z, for the rows q of normals (k, N)."""
+    k, N, C = len(normals), problem.N, space.classes
+    parts, shares, Z = np.empty((k, C, N)), np.empty((k, C)), np.empty((k, N))
+    value, columns, F = np.empty(C), np.empty((C, N)), np.empty(len(space.cones.rays))
+    roots = np.sqrt(masses)
+    for row, q in enumerate(normals):
+        h = reach(space.cones, masses, problem.beta, q, Z[row], value, columns, F)
+        scale = roots * value / max(h, 1e-300)
+        shares[row], parts[row] = scale**2, scale[:, None] * columns
+    return Columns(parts, Z - np.einsum("kcn,c->kn", parts, roots), shares, normals)
 
 
 def restricted(problem: Problem, features: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -61,49 +125,74 @@ def restricted(problem: Problem, features: np.ndarray, x: np.ndarray) -> tuple[n
     return x, (x @ columns)[None, :], value
 
 
+def with_columns(problem: Problem, space: Space, masses: np.ndarray, columns: Columns) -> Relaxed:
+    """What these columns alone reach at masses m: an upper bound, about."""
+    Z = columns.points(masses)
+    x, _, value = restricted(problem, space.activation(Z), np.zeros(2 * len(Z) + 1))
+    return Relaxed(None, -np.inf, problem.lam * float(masses.sum()) + value, columns, x[: len(Z)] + x[len(Z) : -1])
+
+
 def column_generation(
     problem: Problem,
     space: Space,
     masses: np.ndarray,
-    points: np.ndarray,
+    columns: Columns,
     accuracy: float,
     nodes: int,
     deadline: float,
-) -> tuple[list[Tree], float, float]:
-    """(trees, lower, upper) at masses m: the trees of the best dual points found, and both bounds of the value
-    λΣm + max_G ψ_G(κ_G(m)), in floating point. points (k, N): z to start with, in B(m)."""
+    enough: float = np.inf,
+) -> Relaxed:
+    """The relaxed problem at masses m, to a relative accuracy, or until it is decided on which side of `enough` it lies.
+
+    columns: to start with.
+    """
     sigma, lam = space.activation, problem.lam
-    features = sigma(points)
+    features = sigma(columns.points(masses))
     x = np.zeros(2 * len(features) + 1)
-    best: list[tuple[float, Tree]] = []
-    upper = np.inf
+    best, lower, upper = None, -np.inf, np.inf
     base = lam * float(masses.sum())
     for _ in range(ROUNDS):
-        x, Z, value = restricted(problem, features, x)
+        x, outputs, value = restricted(problem, features, x)
         upper = min(upper, base + value)
-        G = problem.loss.project_dual(-problem.loss.gradient(Z, problem.targets), problem.targets)
+        G = problem.loss.project_dual(-problem.loss.gradient(outputs, problem.targets), problem.targets)
         tree = search(space, G[0], masses, accuracy, nodes, deadline, 2.0 * lam)
-        kappa = float(tree.bound(space, masses[None, :], np.ones(1))[0])
+        kappa = tree.bound(space, masses)
         limit = 2.0 * lam / kappa if kappa > 0.0 else 1e300
-        lower = base + dual_value(problem, best_scale(problem, G, limit) * G)
-        best.append((lower, tree))
-        best.sort(key=lambda pair: -pair[0])
-        del best[2:]
-        if best[0][0] >= upper - accuracy * abs(upper) or time.monotonic() >= deadline:
+        found = base + dual_value(problem, best_scale(problem, G, limit) * G)
+        if found > lower:
+            best, lower = tree, found
+        if lower >= min(upper - accuracy * abs(upper), enough) or upper < enough * (1.0 - accuracy) < np.inf:
             break
-        new = tree.points[tree.values > 2.0 * lam * (1.0 + 1e-6)]
-        fresh = sigma(new)
-        # No two columns that are almost the same.
-        chosen: list[np.ndarray] = []
-        for row in fresh:
-            others = [*features[-3 * NEW :], *chosen]
-            if all(np.linalg.norm(row - other) > 1e-4 * np.linalg.norm(row) for other in others):
-                chosen.append(row)
-            if len(chosen) == NEW:
-                break
-        if not chosen:
+        if time.monotonic() >= deadline:
             break
-        old, more = len(features), np.zeros(len(chosen))
+        new = _new_columns(problem, space, masses, tree, features)
+        if not len(new.rest):
+            break
+        old, more = len(features), np.zeros(len(new.rest))
         x = np.concatenate([x[:old], more, x[old : 2 * old], more, x[-1:]])
-        features = np.vstack([features, *chosen])
-    return [tree for _, tree in best], best[0][0], upper
+        columns = columns + new
+        features = np.vstack([features, sigma(new.points(masses))])
+    k = len(features)
+    weights = x[:k] + x[k:-1]
+    order = np.argsort(-weights, kind="stable")[:KEPT]
+    return Relaxed(best, lower, upper, columns[order], weights[order])
+
+
+def _new_columns(problem: Problem, space: Space, masses: np.ndarray, tree: Tree, features: np.ndarray) -> Columns:
+    """Points of leaves and of nodes that violate |g·σ(z)| ≤ 2λ, no two with almost the same features."""
+    limit = 2.0 * problem.lam * (1.0 + 1e-7)
+    here = np.flatnonzero(tree.values > limit)[:NEW]
+    rest = tree.points[here] - np.einsum("kcn,c->kn", tree.parts[here], np.sqrt(masses))
+    found = Columns(tree.parts[here], rest, tree.shares[here], tree.normals[here])
+    found = found + support_columns(problem, space, masses, tree.normals_of_leaves(space, masses, 12, limit))
+    fresh = space.activation(found.points(masses))
+    good = np.abs(fresh @ tree.g) > limit
+    near = 1e-5 * np.linalg.norm(fresh, axis=1)
+    if len(features):
+        good &= np.linalg.norm(fresh[:, None] - features[None, :], axis=2).min(axis=1) > near
+    between = np.linalg.norm(fresh[:, None] - fresh[None, :], axis=2)
+    chosen: list[int] = []
+    for k in np.flatnonzero(good):
+        if np.all(between[k, chosen] > near[k]):
+            chosen.append(int(k))
+    return found[np.array(chosen, dtype=int)]

@@ -192,9 +192,9 @@ def reach(cones, masses, beta, q, z, value, columns, F):
 
 
 @njit(cache=True)
-def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, tolerance, cutoff, most):
+def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, parts_out, shares_out, tolerance, cutoff, most):
     """The best bound h_m(a₋g + κ∘T) of a node, T (N,) its multipliers, z_out (N,) the point of B(m) that its dual is
-    at.
+    at: z = Σ √m_cζ_c + βb1, parts_out (C, N) its ζ_c, and shares_out (C,) ≥ their gauges squared.
 
     linear (N,): a₋g. sign (N,): ±1 where z_i is decided, else 0. Ends at a gap of `tolerance` (relative), a bound
     below `cutoff`, or `most` columns.
@@ -219,6 +219,8 @@ def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, tolerance, cu
     kind = np.zeros(R + 1, np.int64)
     cost = np.zeros(R + 1)
     points = np.zeros((R + 1, N))
+    parts = np.zeros((R + 1, C, N))
+    shares = np.zeros((R + 1, C))
     inverse = np.zeros((R + 1, R + 1))
     x = np.empty(R + 1)
     low = np.empty(R)
@@ -322,10 +324,17 @@ def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, tolerance, cu
                 points[leaving, i] = z[i]
                 s += fixed[i] * z[i]
             cost[leaving] = s
+            for c in range(C):
+                scale = math.sqrt(masses[c]) * value[c] / h if h > 0.0 else 0.0
+                shares[leaving, c] = scale * scale
+                for i in range(N):
+                    parts[leaving, c, i] = scale * columns[c, i]
         elif entering < R:
             kind[leaving], cost[leaving] = 1, low[entering]
         else:
             kind[leaving], cost[leaving] = 2, -high[entering - R]
+    parts_out[:] = 0.0
+    shares_out[:] = 0.0
     for i in range(N):
         z_out[i] = 0.0
         T[i] = 0.5 if kappa[i] > 0.0 and sign[i] == 0 else 0.0
@@ -333,6 +342,10 @@ def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, tolerance, cu
         if kind[b] == 3 and x[b] > 0.0:
             for i in range(N):
                 z_out[i] += x[b] * points[b, i]
+            for c in range(C):
+                shares_out[c] += x[b] * shares[b, c]
+                for i in range(N):
+                    parts_out[c, i] += x[b] * parts[b, c, i]
     for p in range(R):
         T[free[p]] = best_y[p] / kappa[free[p]]
     return best

@@ -7,6 +7,7 @@ the means (certificate/DEEP.md, "Norms").
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,17 +24,16 @@ class NormItem:
     size: float
     points: float
 
-    def bound(self, vertices: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """κ_G(a) wherever Σ a_ℓ ≤ total, for each of `totals` (p,); the vertices play no part."""
+    def bound(self, total: float) -> float:
+        """κ_G(a) wherever Σ a_ℓ ≤ total."""
         problem = self.problem
         k, slope = problem.depth - 2, problem.activation.lipschitz**2
         first, bias = self.points**2, problem.N * problem.beta**2
-        terms = [bias * (slope * totals / max(j, 1)) ** j for j in range(k)]
-        square = sum(terms, np.zeros(len(totals))) + first * (slope * totals / k) ** k
+        terms = [bias * (slope * total / max(j, 1)) ** j for j in range(k)]
+        square = sum(terms) + first * (slope * total / k) ** k
         if first > 0.0 and slope > 0.0:
-            together = first * (slope * (totals + bias / (slope * first)) / k) ** k
-            square = np.minimum(square, sum(terms[: k - 1], np.zeros(len(totals))) + together)
-        return self.size * np.sqrt(slope * square)
+            square = min(square, sum(terms[: k - 1]) + first * (slope * (total + bias / (slope * first)) / k) ** k)
+        return self.size * math.sqrt(slope * square)
 
 
 def norm_item(problem: Problem, G: np.ndarray) -> NormItem:

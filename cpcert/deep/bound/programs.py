@@ -1,4 +1,4 @@
-"""Compiled pieces of ladders.py and duals.py: bounds of κ_G over cells of masses, and a small quadratic program."""
+"""Compiled pieces of boxes.py and duals.py: bounds of κ_G at masses m, and a small quadratic program."""
 
 from __future__ import annotations
 
@@ -10,41 +10,65 @@ from cpcert.compiled import njit
 
 
 @njit(cache=True)
-def kappa_bounds(squares, bias, weights, own, vertices, totals, beta, result):
-    """κ(m) ≤ result[p] for all m = Pθ, P ≤ totals[p], θ in the convex hull of `vertices` (v, C): the largest
-    weights·u + √(squares·m + bias) of the leaves.
+def kappa_at(squares, bias, weights, own, masses, beta):
+    """κ(m) at one m (C,): the largest weights·u + √(squares·m + bias) of the leaves.
 
     squares (l, C), bias (l,), weights (l, N); own (N, C): γ_c(e_i)².
     """
     N, C = own.shape
-    reach = np.empty(N)
     u = np.empty(N)
-    top = np.empty(squares.shape[0])
     for i in range(N):
-        reach[i] = 0.0
-        for v in range(vertices.shape[0]):
-            s = 0.0
-            for c in range(C):
-                s += own[i, c] * vertices[v, c]
-            reach[i] = max(reach[i], s)
+        s = beta * beta
+        for c in range(C):
+            s += own[i, c] * masses[c]
+        u[i] = math.sqrt(s)
+    most = 0.0
     for k in range(squares.shape[0]):
-        top[k] = 0.0
-        for v in range(vertices.shape[0]):
-            s = 0.0
-            for c in range(C):
-                s += squares[k, c] * vertices[v, c]
-            top[k] = max(top[k], s)
-    for p in range(totals.shape[0]):
+        s = bias[k]
+        for c in range(C):
+            s += squares[k, c] * masses[c]
+        s = math.sqrt(s)
         for i in range(N):
-            u[i] = math.sqrt(reach[i] * totals[p] + beta * beta)
-        most = 0.0
-        for k in range(squares.shape[0]):
-            s = math.sqrt(top[k] * totals[p] + bias[k])
-            for i in range(N):
-                if weights[k, i] != 0.0:
-                    s += weights[k, i] * u[i]
-            most = max(most, s)
-        result[p] = most
+            if weights[k, i] != 0.0:
+                s += weights[k, i] * u[i]
+        most = max(most, s)
+    return most
+
+
+@njit(cache=True)
+def _value_at(squares, bias, weights, own, low, high, lam, beta, linear, square, masses):
+    """λ Σ min(2x − x²/m' at the ends) + max over sκ(m') ≤ 2λ of s·linear − s²·square."""
+    paid = 0.0
+    for c in range(masses.shape[0]):
+        a = 2.0 * low[c] - low[c] * low[c] / masses[c]
+        b = 2.0 * high[c] - high[c] * high[c] / masses[c]
+        paid += min(a, b)
+    if linear <= 0.0:
+        return lam * paid
+    kappa = kappa_at(squares, bias, weights, own, masses, beta)
+    s = 2.0 * lam / max(kappa, 1e-290)
+    if square > 0.0:
+        s = min(s, 0.5 * linear / square)
+    return lam * paid + s * linear - s * s * square
+
+
+@njit(cache=True)
+def best_masses(squares, bias, weights, own, low, high, lam, beta, linear, square, masses):
+    """Change `masses` (C,) for a larger value over the box [low, high], one at a time, by factors."""
+    best = _value_at(squares, bias, weights, own, low, high, lam, beta, linear, square, masses)
+    factor = 1.6
+    for _ in range(4):
+        for c in range(masses.shape[0]):
+            for side in range(2):
+                old = masses[c]
+                masses[c] = old * factor if side == 0 else old / factor
+                value = _value_at(squares, bias, weights, own, low, high, lam, beta, linear, square, masses)
+                if value > best:
+                    best = value
+                    break
+                masses[c] = old
+        factor = math.sqrt(factor)
+    return best
 
 
 @njit(cache=True)

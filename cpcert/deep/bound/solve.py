@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
-from cpcert.deep.bound.minimum import Candidate, norms_candidate, tree_candidates
+from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
 from cpcert.frank_wolfe.solve import relative_gap
@@ -38,13 +38,12 @@ LATER, SECONDS = 0.2, 2.0
 
 @dataclass(frozen=True, eq=False)
 class GlobalBound:
-    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the number of classes of directions.
-    limit: what this kind of bound cannot exceed, in floating point (inf: not known). ending: what ended the search, or
+    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the largest number of classes of
+    directions in a box. ending: what ended the search, or
     the writing of certificates, before its end (None: nothing did)."""
 
     certificate: DeepCertificate | None
     kind: str | None
-    limit: float
     seconds: float
     ending: Status | None = None
 
@@ -65,17 +64,15 @@ def global_bound(
     compile_kernels()
     started = time.monotonic()
     upper = loss_upper(network, problem)
-    best = GlobalBound(None, None, math.inf, 0.0)
+    best = GlobalBound(None, None, 0.0)
 
     def certified(one: Candidate, part: float = LEFT) -> GlobalBound:
         room = max(ROOM * gap * abs(upper), part * max(upper - one.value, 0.0))
         target = min(one.value * (1.0 - 1e-9), upper) - room
         found = None
         with suppress(ArithmeticError, np.linalg.LinAlgError):
-            found = certify_deep(
-                problem, network, one.items, max(target, 0.5 * one.value), one.ladders, one.cover, one.group, one.basis
-            )
-        return GlobalBound(found, one.kind, one.limit, time.monotonic() - started)
+            found = certify_deep(problem, network, one.items, max(target, 0.5 * one.value), one.proof, one.basis)
+        return GlobalBound(found, one.kind, time.monotonic() - started)
 
     ending: Status | None = None
     try:
@@ -85,7 +82,7 @@ def global_bound(
             better = certified(norms)
             best = best if better.lower is None else better
             end = started + SEARCH * time_limit
-            trees = tree_candidates(problem, network, upper, gap, end)
+            trees = box_candidates(problem, network, upper, gap, end)
             if trees and time.monotonic() >= end:
                 ending = Status.TIME_LIMIT
             for one in sorted(trees, key=lambda one: -one.value):

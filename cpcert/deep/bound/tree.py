@@ -18,7 +18,7 @@ import numpy as np
 from cpcert.activations import Activation
 from cpcert.deep.bound.cover import Cover
 from cpcert.deep.bound.kernels import Cones, solve_node, support
-from cpcert.deep.bound.programs import kappa_bounds
+from cpcert.deep.bound.programs import kappa_at
 
 # Fractions of bits of the multipliers T, as in the certificate.
 GRID = 24
@@ -43,13 +43,13 @@ class Space:
         return self.own**2
 
 
-def space_of(cover: Cover, group: np.ndarray, activation: Activation, beta: float) -> Space:
-    """group (K,): the class of every cone, 0 … C − 1."""
+def space_of(cover: Cover, group: np.ndarray, activation: Activation, beta: float, count: int | None = None) -> Space:
+    """group (K,): the class of every cone, 0 … C − 1. count: C."""
     cones = Cones(
         cover.rays, cover.features, cover.simplices, cover.stretch, cover.start, cover.index, cover.extra,
         group.astype(np.int64), float(activation.kink),
     )  # fmt: skip
-    N, C = cover.features.shape[1], int(group.max(initial=0)) + 1
+    N, C = cover.features.shape[1], count or int(group.max(initial=0)) + 1
     own = np.empty((N, C))
     columns, F = np.empty((C, N)), np.empty(len(cover.rays))
     for i in range(N):
@@ -64,7 +64,8 @@ class Tree:
 
     T (l, N): the multipliers of the leaves on the grid of the certificate (0.5 for undecided points). squares (l, C),
     bias (l,), weights (l, N): the leaf's bound is weights·u(m) + √(squares·m + bias). found: the largest |g·σ(z)| met
-    at the masses of the search; points (k, N): such z, best first, and their values |g·σ(z)|.
+    at the masses of the search; points (k, N): such z, best first, their values |g·σ(z)|, normals
+    (k, N): q with h_m(q) = q·z, about; parts (k, C, N) and shares (k, C): z = Σ √m_cζ_c + βb1, and the gauges of ζ_c, squared.
     """
 
     g: np.ndarray
@@ -77,17 +78,22 @@ class Tree:
     found: float
     points: np.ndarray
     values: np.ndarray
+    normals: np.ndarray
+    parts: np.ndarray
+    shares: np.ndarray
 
-    def bound(self, space: Space, vertices: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """κ_G(m) for all m = Pθ with P ≤ total, θ in the convex hull of `vertices` (v, C), for each of `totals` (p,)."""
-        result = np.empty(len(totals))
-        kappa_bounds(self.squares, self.bias, self.weights, space.own_squares, vertices, totals, space.beta, result)
-        return result
+    def bound(self, space: Space, masses: np.ndarray) -> float:
+        """The bound of κ_G(m)."""
+        return float(kappa_at(self.squares, self.bias, self.weights, space.own_squares, masses, space.beta))
 
-    def worst_vertex(self, space: Space, vertices: np.ndarray, total: float) -> int:
-        """The vertex at which the bound is largest."""
-        values = [float(self.bound(space, vertex[None, :], np.array([total]))[0]) for vertex in vertices]
-        return int(np.argmax(values))
+    def normals_of_leaves(self, space: Space, masses: np.ndarray, most: int, limit: float) -> np.ndarray:
+        """q of the leaves with the largest bounds at masses m, at most so many, and only above the limit."""
+        u = np.sqrt(space.own_squares @ masses + space.beta**2)
+        values = self.weights @ u + np.sqrt(self.squares @ masses + self.bias)
+        order = [k for k in np.argsort(-values)[:most] if values[k] > limit]
+        sides = np.repeat([1.0, -1.0], [int((part < 0).sum()) for part in self.structure])[order]
+        sigma = space.activation
+        return (sides[:, None] * self.g) * (sigma.a_minus + sigma.kink * self.T[order])
 
 
 @dataclass
@@ -106,7 +112,7 @@ def search(
     """The trees for g and −g at these masses, until the bound is within `accuracy` (relative) of a value found, or below `enough`."""
     sigma = space.activation
     u = np.sqrt(space.own**2 @ masses + space.beta**2)
-    incumbents: list[tuple[float, np.ndarray]] = []
+    incumbents: list[tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     best = 0.0
     queue: list[tuple[float, int, int]] = []
     made: list[tuple[int, _Node]] = []
@@ -117,6 +123,7 @@ def search(
         nonlocal best
         kappa = kappas[side]
         T, z = np.empty(len(g)), np.empty(len(g))
+        parts, shares = np.empty((space.classes, len(g))), np.empty(space.classes)
         half = 0.5 * float(np.sum((kappa * u)[(kappa > 0.0) & (sign == 0)]))
         h = solve_node(
             space.cones,
@@ -127,12 +134,14 @@ def search(
             sign,
             T,
             z,
+            parts,
+            shares,
             ACCURACY,
             max(best, enough) - half,
             COLUMNS,
         )
         value = abs(float(g @ sigma(z)))
-        incumbents.append((value, z))
+        incumbents.append((value, z, linears[side] + kappa * T, parts, shares))
         best = max(best, value)
         node = _Node(sign, half + h, T, z)
         made.append((side, node))
@@ -166,6 +175,7 @@ def _tree(space, g, roots, kappas, linears, best, incumbents) -> Tree:
     for side, root in enumerate(roots):
         kappa = kappas[side]
         structure: list[int] = []
+        leaves: list[_Node] = []
         stack = [root]
         while stack:
             node = stack.pop()
@@ -174,28 +184,33 @@ def _tree(space, g, roots, kappas, linears, best, incumbents) -> Tree:
                 stack += node.children[::-1]
                 continue
             structure.append(-1)
-            row = np.where(kappa != 0.0, rounded(node.T, kappa, node.sign), 0.0)
-            undecided = (kappa > 0.0) & (node.sign == 0)
-            q = linears[side] + kappa * row
+            leaves.append(node)
+        signs = np.array([node.sign for node in leaves])
+        rows = np.where(kappa != 0.0, rounded(np.array([node.T for node in leaves]), kappa, signs), 0.0)
+        Q = linears[side] + kappa * rows
+        for q in Q:
             support(space.cones, q, value, columns, F)
-            T.append(row)
-            decided.append(node.sign)
             squares.append(value**2)
-            bias.append((space.beta * q.sum()) ** 2)
-            weights.append(np.where(undecided, 0.5 * kappa, 0.0))
+        T.append(rows)
+        decided.append(signs)
+        bias.append((space.beta * Q.sum(axis=1)) ** 2)
+        weights.append(np.where((kappa > 0.0) & (signs == 0), 0.5 * kappa, 0.0))
         structures.append(np.array(structure, dtype=np.int64))
     order = sorted(range(len(incumbents)), key=lambda k: -incumbents[k][0])[:40]
     return Tree(
         g=g,
         structure=(structures[0], structures[1]),
-        T=np.array(T),
-        decided=np.array(decided),
+        T=np.concatenate(T),
+        decided=np.concatenate(decided),
         squares=np.array(squares),
-        bias=np.array(bias),
-        weights=np.array(weights),
+        bias=np.concatenate(bias),
+        weights=np.concatenate(weights),
         found=best,
         points=np.array([incumbents[k][1] for k in order]),
         values=np.array([incumbents[k][0] for k in order]),
+        normals=np.array([incumbents[k][2] for k in order]),
+        parts=np.array([incumbents[k][3] for k in order]),
+        shares=np.array([incumbents[k][4] for k in order]),
     )
 
 
