@@ -455,13 +455,14 @@ def moments(made):
     one = made["moments"]
     header, arrays = one.read()
     proof, N = arrays["proof"].tolist(), header["problem"]["N"]
-    # The first part: scale, c_ν, c_w, λ, the products, no cones, the factor.
+    # The first part: scale, c_ν, c_w, λ, the products, the cones with α and β each, the factor.
     at = 3 + N
     count = proof[at]
     order = 1 + (header["problem"]["n0"] + 1) + N
     cones = at + 1 + 2 * count
-    end = cones + 2 + order * (order + 1) // 2
-    assert proof[cones] == 0 and count > 2 and len(proof) > end
+    factor = cones + 1 + proof[cones] * (2 + order - 1 - N)
+    end = factor + 1 + order * (order + 1) // 2
+    assert count > 2 and len(proof) > end
 
     def changed(*entries):
         numbers = list(proof)

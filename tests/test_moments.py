@@ -282,7 +282,7 @@ def test_the_relaxation_leaves_time_for_its_certificate():
     X, Y, *_ = Digits(source="digits", points=60).arrays(Path())
     problem = Problem(X, Y, lam=1e-2)
     assert large.suits(problem, coordinates(problem.X_tilde).points)
-    result = solve(problem, time_limit=3, certificate_by=time.monotonic())
+    result = solve(problem, time_limit=3, certify_by=time.monotonic())
     assert "M" not in [record.step for record in result.trace]
 
 

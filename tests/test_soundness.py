@@ -9,7 +9,8 @@ from claims import assert_contains, check_claims, settings_of
 from descent import best_trained
 from enumeration import Interval, cells, gamma, optimum, patterns_and_slopes, reduced_points
 
-from cpcert import InputError, Network, Problem, solve
+from cpcert import InputError, Network, Problem
+from cpcert.frank_wolfe.solve import solve
 
 # Slopes and biases are dyadic, so that integer teachers give exact targets.
 ACTIVATIONS = [("relu", None), ("leaky_relu", 0.25), ("leaky_relu", -0.5), ("abs", None), ("linear", None)]
