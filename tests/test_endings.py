@@ -260,7 +260,7 @@ def test_a_search_ends_soon_after_its_deadline():
     began = time.process_time()
     deadline = time.monotonic() + 0.05
     found = branch_and_bound(points, kappa, np.zeros(80), 1.0, Limits(deadline=deadline), max_atoms=0)
-    assert not found.closed and found.nodes < 500
+    assert not found.closed and found.nodes < 2000
     assert time.process_time() - began < 1.0
     assert not Limits(deadline=time.monotonic() + 9.0).spent()
 

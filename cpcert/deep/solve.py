@@ -39,7 +39,7 @@ from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
 from cpcert.oracle.rung import Limits
 from cpcert.outcomes import Outcome
-from cpcert.parallel import HERE, OutOfTime, Workers, at_work, out_of_time_at
+from cpcert.parallel import HERE, Workers, at_work, late, out_of_time_at
 from cpcert.printing import whole
 from cpcert.problem import Problem
 from cpcert.status import Status, message, notes_of
@@ -194,14 +194,14 @@ def solve_deep(
     with at_work(workers) as crew:
         compile_kernels(True)  # before the clock starts
         run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback, crew)
+        latest = run.started + (1.0 + LATER) * time_limit
         try:
             # Starts on large data look at no clock.
-            with out_of_time_at(run.started + (1.0 + LATER) * time_limit):
+            with out_of_time_at(latest):
                 status = run.run(warm_start)
-        except OutOfTime:
-            status = Status.TIME_LIMIT
         except KeyboardInterrupt:
-            status = Status.INTERRUPTED
+            # The alarm may ring within the solution of a layer, which takes it for Ctrl-C and says that it was interrupted.
+            status = Status.TIME_LIMIT if late(latest) else Status.INTERRUPTED
         except MemoryError:
             status = Status.MEMORY_LIMIT
         except (np.linalg.LinAlgError, ArithmeticError):
