@@ -15,8 +15,9 @@ from sklearn.preprocessing import StandardScaler
 
 from cpcert import load_instance, verify
 from cpcert.estimators import CertifiedMLPClassifier, CertifiedMLPRegressor
+from cpcert.instance import shipped_instances
 
-raw = load_instance("instances/diabetes-40.yaml").data.model_copy(
+raw = load_instance(shipped_instances()["diabetes-40"]).data.model_copy(
     update={"points": 120, "features": 3, "standardize": False, "standardize_targets": False}
 )
 X, y = raw.arrays(None)
