@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cpcert.frank_wolfe.solve import SolveResult
     from cpcert.problem import Problem
 
-# A gap larger by this factor than that of the search is worth a word.
+# A gap larger by this factor than that of the search is worth a word, if it is above the one asked for.
 WEAKER = 1.01
 
 
@@ -42,7 +42,7 @@ def certified(
     if result.status == Status.OPTIMAL and (gap is None or gap > result.requested_gap):
         status, notes = weaker_ending(result.problem, deadline)
         proven = replace(proven, status=status, notes=notes)
-    elif result.gap is not None and (gap is None or gap > WEAKER * result.gap):
+    elif result.gap is not None and (gap is None or gap > max(WEAKER * result.gap, result.requested_gap)):
         less = f"the search proved a gap of {rounded_up(result.gap)}, the certificate proves less"
         proven = replace(proven, notes=(*result.notes, less))
     return proven, found

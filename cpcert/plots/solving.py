@@ -380,12 +380,11 @@ def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
     bounds.legend(fontsize=SMALL, frameon=False)
     gaps.plot(lams, np.maximum(values["gap"], SMALLEST_GAP), "o-", color=NEUTRAL, markersize=4.0)
     asked = max(max(result.requested_gap for result in results), SMALLEST_GAP)
-    gaps.axhline(asked, color=NEUTRAL, linewidth=1.0, linestyle="--", label=f"gap asked for: {about(asked, 2)}")
+    gaps.axhline(asked, color=NEUTRAL, linewidth=1.0, linestyle="--")
     gaps.set_yscale("log")
     # Gaps a little below the one asked for all say the same: an axis that shows them apart would show noise.
     known = np.maximum(values["gap"][np.isfinite(values["gap"])], SMALLEST_GAP)
     gaps.set_ylim(min(known.min(initial=asked), asked) / 10.0, max(known.max(initial=asked), asked) * 100.0)
-    gaps.legend(fontsize=SMALL, frameon=False, loc="upper left")
     gaps.set_ylabel("proven relative gap")
     widths = gaps.twinx()
     widths.plot(lams, values["width"], "D-", color=OUTPUTS[2], markersize=4.0)
@@ -393,7 +392,7 @@ def plot_path(results: Sequence[SolveResult], ax: Any = None) -> Any:
     widths.set_ylim(bottom=0.0)
     widths.yaxis.get_major_locator().set_params(integer=True)
     widths.tick_params(labelsize=SMALL)
-    gaps.set_title("gap and width", fontsize=TEXT, loc="left")
+    gaps.set_title(f"gap (dashed: {about(asked, 2)} was asked for) and width", fontsize=TEXT, loc="left")
     for axes in (bounds, gaps):
         axes.set_xscale("log")
         axes.set_xlabel("λ")

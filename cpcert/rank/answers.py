@@ -13,7 +13,7 @@ import numpy as np
 from cpcert.errors import InputError
 from cpcert.outcomes import Outcome
 from cpcert.output import write_file, write_json
-from cpcert.printing import about
+from cpcert.printing import about, plural
 from cpcert.rank.bounds import CpRankBounds, refuted_within
 from cpcert.rank.copositivity import CopositiveBounds
 from cpcert.rank.graph_files import GraphFile
@@ -282,7 +282,8 @@ class CopositiveOutcome(Outcome):
             strictly = "strictly copositive" if bounds.strictly else "copositive"
             claim = f"{strictly}, {effort}; proof: {_COPOSITIVE[bounds.proof.kind]}"
         if bounds.minimal_zeros:
-            claim += f"\n{len(bounds.minimal_zeros)} minimal zeros (index: entry):"
+            count = len(bounds.minimal_zeros)
+            claim += f"\n{count} minimal {plural(count, 'zero')} (index: entry):"
             claim += "".join(f"\n  {_nonzeros(zero)}" for zero in bounds.minimal_zeros[:SHOWN])
             if len(bounds.minimal_zeros) > SHOWN:
                 claim += "\n  … (all of them: --json)"
