@@ -121,6 +121,9 @@ EQUIVALENT: dict[str, str] = {
     r"^check_cells: 1 → 2 in for s in ": "a constraint may be doubled",
 }
 
+# The same for rank_check.py.
+RANK_EQUIVALENT: dict[str, str] = {}
+
 
 def excuse(key: str) -> str | None:
     """The reason for which a mutant is left out; None if it must die."""

@@ -19,6 +19,7 @@ import random
 import sys
 import time
 from array import array
+from itertools import pairwise
 from typing import Any
 
 MAGIC = b"cpcert\x00\x01"
@@ -371,7 +372,13 @@ class Maker:
         if kind == "is_copositive":
             zeros = rng.choice((None, None, [self.vector(n) for _ in range(self.size(2))]))
             proof = {"kind": "supports"} if zeros else self.copositive(n, 3)
-            claim = {"claim": "copositive", "A": A, "strictly": rng.random() < 0.5, "minimal_zeros": zeros, "proof": proof}
+            claim = {
+                "claim": "copositive",
+                "A": A,
+                "strictly": rng.random() < 0.5,
+                "minimal_zeros": zeros,
+                "proof": proof,
+            }
         elif kind in ("atoms", "nearby", "face"):
             claim = {"claim": "completely_positive", "A": A, "proof": self.upper(A, kind)}
         elif kind in ("not_psd", "copositive"):
@@ -438,7 +445,9 @@ class Maker:
         return proof
 
     def copositive(self, n: int, depth: int) -> dict[str, Any]:
-        kind = self.rng.choice(("supports", "semidefinite", "sum", "sum", "blocks", "blocks") if depth else ("supports",))
+        kind = self.rng.choice(
+            ("supports", "semidefinite", "sum", "sum", "blocks", "blocks") if depth else ("supports",)
+        )
         if kind == "sum":
             N = [[str(v).lstrip("-") for v in row] for row in self.symmetric(n)]
             return {"kind": kind, "N": N, "rest": self.copositive(n, depth - 1)}
@@ -446,7 +455,7 @@ class Maker:
             cuts = sorted({0, n, *(self.rng.randrange(n + 1) for _ in range(3))})
             return {"kind": kind, "parts": [
                 {"indices": list(range(a, b)), "proof": self.copositive(b - a, depth - 1)}
-                for a, b in zip(cuts, cuts[1:], strict=False)
+                for a, b in pairwise(cuts)
             ]}  # fmt: skip
         return {"kind": kind}
 

@@ -63,7 +63,11 @@ def lifted(K: Rows, node: Any) -> Claim:
 def near(n: int, columns: int, unknowns: int = 1, size: int = 0, value: Any = 1, **more: Any) -> dict[str, Any]:
     """Columns of so many unknowns for a matrix of order n, and an inverse of order `size`."""
     basis = [[value] * n] * unknowns
-    proof = {"kind": "nearby", "rows": list(range(n)), "columns": [{"basis": basis, "center": [value] * unknowns}] * columns}
+    proof = {
+        "kind": "nearby",
+        "rows": list(range(n)),
+        "columns": [{"basis": basis, "center": [value] * unknowns}] * columns,
+    }
     return proof | {"inverse": identity(size, value, value), "rho": 1} | more
 
 

@@ -32,9 +32,9 @@ CP: an upper bound of the cp-rank
         R = Σ_{i<j} R_ij (e_i + e_j)(e_i + e_j)ᵀ + Σ_i (R_ii − Σ_{j≠i} R_ij) e_i e_iᵀ; each nonzero term is one atom more.
     {"kind": "nearby", "rows": I, "columns": [{"basis": [[…], …], "center": […]}, …], "inverse": M, "rho": ρ}: there is
         an exact factorisation with one atom b_k = V_k t_k for each column, V_k the matrix with the columns `basis`, of which
-        there is one or more, t_k near `center` (Brouwer's fixed-point theorem). With C = A_{·I} A_II⁻¹ it is checked that A = C A_{I·} and
-        V_k = C V_k[I]: so only the equations F_ij(t) = Σ_k (V_k t_k)_i (V_k t_k)_j − A_ij = 0, i ≤ j in I, matter. An
-        equation where no column has both i and j in its support must be 0 = A_ij. For the others let J be the
+        there is one or more, t_k near `center` (Brouwer's fixed-point theorem). With C = A_{·I} A_II⁻¹ it is checked that
+        A = C A_{I·} and V_k = C V_k[I]: so only the equations F_ij(t) = Σ_k (V_k t_k)_i (V_k t_k)_j − A_ij = 0, i ≤ j in I,
+        matter. An equation where no column has both i and j in its support must be 0 = A_ij. For the others let J be the
         Jacobian of F at the centers, in the order of I, and R = JᵀM. With t = center + Ry, the map y ↦ y − F(t)
         sends the ball ‖y‖ ≤ ρ into itself if
             ‖F(center)‖ + ‖1 − JR‖ ρ + max_k ‖V_k[I]‖² ‖R‖² ρ² ≤ ρ        (Frobenius norms),
