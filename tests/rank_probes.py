@@ -111,7 +111,7 @@ def covers() -> list[Any]:
 
 def nodes() -> list[Any]:
     """Ends that are no objects, branches with other keys, blocks with other pairs; branches whose sides prove different bounds."""
-    ends: list[Any] = [name for name in ("infeasible", "cover", "branch", "refutation", "block")]
+    ends: list[Any] = ["infeasible", "cover", "branch", "refutation", "block"]
     ends += [[name] for name in ends] + [None]
     ends += [{"branch": [0, 0], "zero": CLOSED, "positive": CLOSED, "more": 0}, {"infeasible": [], "more": 0}]
     one = [[0, 0, [[0, "-1/8"], [1, "9/8"]]]]
@@ -252,10 +252,11 @@ def right_inverses(m: Any) -> list[Any]:
     found = []
     for _ in range(20):
         size = rng.randrange(1, 5)
-        J = [
-            {(0, s): Fraction(rng.randrange(-3, 4), rng.choice((1, 2, 3))) for s in range(5) if rng.random() < 0.7}
-            for _ in range(size)
-        ]
+        J: list[dict[tuple[int, int], Fraction]] = [{} for _ in range(size)]
+        for row in J:
+            for s in range(5):
+                if rng.random() < 0.7:
+                    row[0, s] = Fraction(rng.randrange(-3, 4), rng.choice((1, 2, 3)))
         M = [[Fraction(rng.randrange(-3, 4), rng.choice((1, 5))) for _ in range(size)] for _ in range(size)]
         found.append(in_budget(m, lambda J=J, M=M: m._right_inverse(J, M)))
     return found
