@@ -121,6 +121,19 @@ EQUIVALENT: dict[str, str] = {
     r"^check_cells: 1 → 2 in for s in ": "a constraint may be doubled",
 }
 
+# The same for rank_check.py.
+RANK_EQUIVALENT: dict[str, str] = {
+    r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
+    r"^_rational: 1 → 0 in return int\(match\[1\]\)": "without a denominator the whole match is the numerator",
+    r"^positive_semidefinite: 1 → 0 in for j in ": "the entry below the pivot is set to 0 afterwards",
+    r"^_ball: 0 → 1 in V_squared = ": "of no columns, whose balls are points",
+    r"^_dependent: total\.get\(pair, 0\) \+ .* → ": "all terms with the other sign: whether they add up to 0 is asked",
+    r"^_principal_solution: last > 0 → last >= 0 ": "pivots are not 0",
+    r"^_principal_solution: (min\(x\) >= 0 → min\(x\) > 0|0 → 1) in return \(False": (
+        "a solution with a 0 leads to a smaller support with one, and smaller supports come first"
+    ),
+}
+
 
 def excuse(key: str) -> str | None:
     """The reason for which a mutant is left out; None if it must die."""

@@ -377,7 +377,7 @@ class Located:
             self.module.check(content)
         except self.Rejected as error:
             names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-            place = next((name for name in reversed(names) if name not in ("require", "spend")), "")
+            place = next((name for name in reversed(names) if name not in ("require", "spend", "_spend")), "")
             raise self.Rejected(f"{error} [{place}]") from None
 
 

@@ -19,6 +19,7 @@ import random
 import sys
 import time
 from array import array
+from itertools import pairwise
 from typing import Any
 
 MAGIC = b"cpcert\x00\x01"
@@ -366,8 +367,19 @@ class Maker:
         self.digits = rng.choice((1, 2, 20, 300, 1990))
         n = min(self.size(2), 1 + int((3e5 / self.digits) ** 0.5))
         A = self.symmetric(n)
-        kind = rng.choice(("atoms", "nearby", "not_psd", "copositive", "lower", "lower", "lower", "sigma", "sigma"))
-        if kind in ("atoms", "nearby"):
+        kinds = ("atoms", "nearby", "face", "not_psd", "copositive", "lower", "lower", "lower", "sigma", "sigma")
+        kind = rng.choice((*kinds, "is_copositive", "is_copositive"))
+        if kind == "is_copositive":
+            zeros = rng.choice((None, None, [self.vector(n) for _ in range(self.size(2))]))
+            proof = {"kind": "supports"} if zeros else self.copositive(n, 3)
+            claim = {
+                "claim": "copositive",
+                "A": A,
+                "strictly": rng.random() < 0.5,
+                "minimal_zeros": zeros,
+                "proof": proof,
+            }
+        elif kind in ("atoms", "nearby", "face"):
             claim = {"claim": "completely_positive", "A": A, "proof": self.upper(A, kind)}
         elif kind in ("not_psd", "copositive"):
             size = min(n, 16)
@@ -398,8 +410,8 @@ class Maker:
                 "lower_proof": proof,
             }
             claim |= (
-                {"upper": n, "upper_proof": self.upper(A, "atoms")}
-                if rng.random() < 0.3
+                {"upper": n, "upper_proof": self.upper(A, rng.choice(("atoms", "neurons", "neurons")))}
+                if rng.random() < 0.6
                 else ({"upper": None, "upper_proof": None})
             )
         return f"{kind} of order {n} with {self.digits} digits", json.dumps(claim).encode()
@@ -419,7 +431,33 @@ class Maker:
         equations = n * (n + 1) // 2
         inverse = [self.vector(equations) for _ in range(equations)]
         rows = self.rng.choice((list(range(n)), list(range(len(A)))[:30]))
-        return {"kind": "nearby", "rows": rows, "columns": columns, "inverse": inverse, "rho": f"1/{10**30}"}
+        proof = {"kind": "nearby", "rows": rows, "columns": columns, "inverse": inverse, "rho": f"1/{10**30}"}
+        if kind != "nearby":
+            place, count = 0, len(rows if kind == "face" else A)
+            proof |= {"kind": kind, "dependencies": []}
+            for _ in range(self.rng.choice((0, 1, self.size(2)))):
+                length = min(self.size(3), count * (count + 1) // 2 - place)
+                proof["dependencies"].append([[place + e, self.rational()] for e in range(length)])
+                place += max(length, 0)
+        if kind == "neurons":
+            del proof["rows"]
+            proof["kind"] = "nearby"
+        return proof
+
+    def copositive(self, n: int, depth: int) -> dict[str, Any]:
+        kind = self.rng.choice(
+            ("supports", "semidefinite", "sum", "sum", "blocks", "blocks") if depth else ("supports",)
+        )
+        if kind == "sum":
+            N = [[str(v).lstrip("-") for v in row] for row in self.symmetric(n)]
+            return {"kind": kind, "N": N, "rest": self.copositive(n, depth - 1)}
+        if kind == "blocks":
+            cuts = sorted({0, n, *(self.rng.randrange(n + 1) for _ in range(3))})
+            return {"kind": kind, "parts": [
+                {"indices": list(range(a, b)), "proof": self.copositive(b - a, depth - 1)}
+                for a, b in pairwise(cuts)
+            ]}  # fmt: skip
+        return {"kind": kind}
 
     def below(self, n: int) -> dict[str, Any]:
         rng = self.rng

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hostile_files
 import pytest
+import rank_hostile_files
 from kept_certificates import ANSWERS, DEEP, WIDTH, spent
 from kept_certificates import FOLDER as KEPT
 
@@ -101,21 +102,22 @@ STEPS = {
 }  # fmt: skip
 
 
-def hostile_to_deep_check(work, *which):
-    command = [sys.executable, "-I", str(HERE / "deep_hostile_files.py"), str(FOLDER), str(work), *map(str, which)]
+def ordeals(checker, program, work, *which):
+    """The rows of deep_hostile_files.py or rank_hostile_files.py, each within the limits."""
+    command = [sys.executable, "-I", str(HERE / program), str(FOLDER), str(work), *map(str, which)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
         row = json.loads(line)
         assert row["answer"].startswith(("accepted", "rejected: ")) and "cannot be computed" not in row["answer"], row
         # As above: twice the time, and what Python and the file before it need.
-        assert row["seconds"] < 0.5 + 2e-9 * (work or deep_check.WORK + deep_check.WORK_RATE * row["size"] ** 2), row
-        assert row["megabytes"] * 2**20 < (48 << 20) + deep_check.MEMORY + deep_check.MEMORY_RATE * row["size"], row
+        assert row["seconds"] < 0.5 + 2e-9 * (work or checker.WORK + checker.WORK_RATE * row["size"] ** 2), row
+        assert row["megabytes"] * 2**20 < (48 << 20) + checker.MEMORY + checker.MEMORY_RATE * row["size"], row
         yield row
 
 
 def test_each_step_for_depth_three_and_more_is_paid_for():
-    rows = {row["what"]: row["answer"] for row in hostile_to_deep_check(10**9)}
+    rows = {row["what"]: row["answer"] for row in ordeals(deep_check, "deep_hostile_files.py", 10**9)}
     assert rows.keys() == STEPS.keys()
     for name, answer in rows.items():
         reason = "a ray with too many bits" if name == "long_rays" else "more time or memory"
@@ -125,7 +127,22 @@ def test_each_step_for_depth_three_and_more_is_paid_for():
 @pytest.mark.campaign
 @pytest.mark.parametrize("which", [(), (0, 300, 4.0), (1000, 100, 5.0)])
 def test_hostile_files_for_depth_three_and_more(which):
-    rows = [*hostile_to_deep_check(0, *which)]
+    rows = [*ordeals(deep_check, "deep_hostile_files.py", 0, *which)]
+    print(max(row["seconds"] for row in rows), max(row["megabytes"] for row in rows))
+
+
+def test_each_step_for_matrices_is_paid_for():
+    rows = {row["what"]: row["answer"] for row in ordeals(rank_check, "rank_hostile_files.py", 2 * 10**8)}
+    assert rows.keys() == rank_hostile_files.STEPS.keys()
+    for name, (_, place) in rank_hostile_files.STEPS.items():
+        answer = rows[name]
+        assert "more time or memory" in answer and answer.endswith(f" [{place}]"), (name, answer)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("which", [(), (0, 400, 3.3), (1000, 200, 4.3), (2000, 50, 5.5)])
+def test_hostile_files_for_matrices(which):
+    rows = [*ordeals(rank_check, "rank_hostile_files.py", 0, *which)]
     print(max(row["seconds"] for row in rows), max(row["megabytes"] for row in rows))
 
 

@@ -59,6 +59,13 @@ def test_a_factor_with_a_negative_entry():
     rejects("may be negative", positive, [[1, 0], [0, 1]], rotation(Fraction(3, 5), Fraction(4, 5)))
 
 
+def test_a_column_without_a_vector():
+    """It would hold n rows in memory for a few bytes of the file."""
+    proof = rotation(Fraction(1), Fraction(0))
+    proof["columns"].append({"basis": [], "center": []})
+    rejects("basis: no vector", positive, [[1, 0], [0, 1]], proof)
+
+
 def test_a_zero_in_the_middle_of_the_ball():
     """Entries 1 and 0: the 0 may become negative."""
     rejects("may be negative", positive, [[1, 0], [0, 1]], rotation(Fraction(1), Fraction(0)))

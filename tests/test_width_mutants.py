@@ -29,7 +29,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Outside\.bounded: 0 → 1 in require\(size > 0": "in units of 2**-64, and w is of integers",
     r"^Outside\.one_output: dot\(theta, s\) > 0 → dot\(theta, s\) >= 0": "where x̂ᵀw = 0 both are bounds",
     r"^Outside\.one_output: h\[0\] > 0 → h\[0\] >= 0": "ĥ is 1 or −1",
-    r"^: .* in (BITS|LOG_TWO) = ": "a line of check.py, whose mutants die in test_checker_mutants.py",
+    r"^: .* in (BITS|LOG_TWO|QUOTIENT) = ": "a line of check.py, whose mutants die in test_checker_mutants.py",
     r"^read_space: 0 → 1 in return \(Space\(problem\.X": "the exponent of errors that are 0",
     r", MEMORY_BYTES = ": "the memory of the decompressor",
     r" 1100 → 1101 in ARRAYS, EXPONENT": "a limit on exponents, there to keep integers short",

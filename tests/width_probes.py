@@ -6,6 +6,7 @@ What they must be is tested in test_width_certificate.py; here they are compared
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from fractions import Fraction
 from math import isqrt
@@ -14,6 +15,7 @@ from typing import Any
 
 from hostile_files import problem_of
 from width_files import KEPT, by_hand, false_files, floats, hostile_files, integers
+from width_files import costly as costly_file
 
 # Where a file is only made to cost much, the first steps are enough.
 WORK = 2 * 10**8
@@ -39,6 +41,47 @@ def limits(m):
     assert (m.FILE_BYTES, m.HEADER_BYTES, m.FLOAT_BYTES, m.INT_BYTES) == (1 << 29, 1 << 26, 1 << 26, 1 << 29)
     assert (m.ARRAYS, m.HEADER_DIGITS, m.RANK, m.SITES, m.HALVINGS, m.THETA) == (64, 400, 8, 4096, 64, 255)
     assert (m.FINE, m.SCALE, m.LOSSES) == (64, 24, ("mse", "cross_entropy", "logistic"))
+
+
+def budgets(m):
+    """Which budget a file has, whatever became of the one before it; nine coordinates are one too many."""
+    found = [m.work_of(size) for size in (0, 1, 10**5)]
+    given, Budget = [], m.Budget
+
+    def recording(work, memory):
+        given.append((work, memory))
+        return Budget(work, memory)
+
+    m.Budget = recording
+    try:
+        for content in (by_hand().content(), costly_file(1, 9, 1, integers(0))):
+            try:
+                found.append(m.check(content)["lower"])
+            except m.Rejected as error:
+                found.append(str(error))
+            found.append(m.BUDGET.get().work == m.BUDGET.get().memory == math.inf)
+    finally:
+        m.Budget = Budget
+    assert found[-2] == "the points have too many coordinates"
+    return found, given
+
+
+def endings(m):
+    """What `check` makes of whatever may be raised on the way: always a rejection."""
+    found, claim = [], m._claim
+    for error in (StopIteration, MemoryError, ZeroDivisionError, ValueError, TypeError, KeyError, RecursionError):
+
+        def fails(content, error=error):
+            raise error("by itself")
+
+        m._claim = fails
+        try:
+            found.append(m.check(b""))
+        except m.Rejected as rejection:
+            found.append(str(rejection))
+        finally:
+            m._claim = claim
+    return found
 
 
 def kept_files(m):
@@ -219,12 +262,12 @@ def hitting(m):
         for q in (1, 2)
         for gaps in ([0, 0], [1, 1], [2, 0])
     ]
-    for stream in streams:
+    for stream, among in [*((stream, sets) for stream in streams), ([1, 0, 1, 0], [1 << 4000])]:
         budget = m.Budget(1 << 60, 1 << 60)
         token = m.BUDGET.set(budget)
         read = m.Stream(stream)
         try:
-            said: Any = m.hitting_number(sets, read), next(iter(read.take, None), None)
+            said: Any = m.hitting_number(among, read), next(iter(read.take, None), None)
         except m.Rejected as error:
             said = str(error)
         except StopIteration:
@@ -257,4 +300,4 @@ def spaces(m):
     return found
 
 
-PROBES = (limits, roots, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)
+PROBES = (limits, budgets, endings, roots, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)

@@ -31,10 +31,10 @@ CP: an upper bound of the cp-rank
         entrywise nonnegative and diagonally dominant,
         R = Σ_{i<j} R_ij (e_i + e_j)(e_i + e_j)ᵀ + Σ_i (R_ii − Σ_{j≠i} R_ij) e_i e_iᵀ; each nonzero term is one atom more.
     {"kind": "nearby", "rows": I, "columns": [{"basis": [[…], …], "center": […]}, …], "inverse": M, "rho": ρ}: there is
-        an exact factorisation with one atom b_k = V_k t_k for each column, V_k the matrix with the columns `basis`, t_k
-        near `center` (Brouwer's fixed-point theorem). With C = A_{·I} A_II⁻¹ it is checked that A = C A_{I·} and
-        V_k = C V_k[I]: so only the equations F_ij(t) = Σ_k (V_k t_k)_i (V_k t_k)_j − A_ij = 0, i ≤ j in I, matter. An
-        equation where no column has both i and j in its support must be 0 = A_ij. For the others let J be the
+        an exact factorisation with one atom b_k = V_k t_k for each column, V_k the matrix with the columns `basis`, of which
+        there is one or more, t_k near `center` (Brouwer's fixed-point theorem). With C = A_{·I} A_II⁻¹ it is checked that
+        A = C A_{I·} and V_k = C V_k[I]: so only the equations F_ij(t) = Σ_k (V_k t_k)_i (V_k t_k)_j − A_ij = 0, i ≤ j in I,
+        matter. An equation where no column has both i and j in its support must be 0 = A_ij. For the others let J be the
         Jacobian of F at the centers, in the order of I, and R = JᵀM. With t = center + Ry, the map y ↦ y − F(t)
         sends the ball ‖y‖ ≤ ρ into itself if
             ‖F(center)‖ + ‖1 − JR‖ ρ + max_k ‖V_k[I]‖² ‖R‖² ρ² ≤ ρ        (Frobenius norms),
@@ -298,7 +298,7 @@ def _indices(value: Any, name: str, bound: int) -> list[int]:
 
 
 def _vertices(value: Any, name: str) -> Pair:
-    u, v = (_index(i, name) for i in _list(value, name, 2))
+    u, v = (_index(i, name, LARGEST_ORDER**2) for i in _list(value, name, 2))
     return (u, v) if u <= v else (v, u)
 
 
@@ -543,6 +543,8 @@ def _columns(value: Any, n: int, *matrices: Matrix) -> tuple[list[Matrix], list[
     for column in _list(value, "columns"):
         _keys(column, "basis", "center")
         basis = [_vector(v, "basis", n) for v in _list(column["basis"], "basis")]
+        if not basis:  # n rows of V_k all the same, for a few bytes of the file
+            raise Rejected("basis: no vector")
         center.append(_vector(column["center"], "center", len(basis)))
         V.append([[v[i] for v in basis] for i in range(n)])
     bits = 2 * (_bits(v for V_k in V for row in V_k for v in row) + _bits(chain.from_iterable(center)))
@@ -600,7 +602,8 @@ def _dependent(families: list[_Forms], dependencies: Any, bits: int) -> set[int]
     if len(first) < len(found) or any(e in first for y in found for e in list(y)[1:]):
         raise Rejected("dependency: the first equation of one is in another")
     for y in found:
-        _spend(sum(_fractions(1 + len(equations[e][0].V), bits + _bits(y.values())) for e in y))
+        longest = bits + _bits(y.values())
+        _spend(sum(_fractions(1 + len(equations[e][0].V), longest) for e in y))
         if sum((weight * equations[e][3] for e, weight in y.items()), start=0):
             raise Rejected("dependency: it does not hold for the matrix")
         for k in range(len(families[0].V)):

@@ -1,0 +1,265 @@
+"""Claims and calls for mutants of rank_check.py: what stands at a limit, has one part too many, or needs a whole search.
+
+`CLAIMS` are handed to the checker; each of `PROBES` takes the module and gives what it saw.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from rank_hostile_files import (
+    copositive,
+    face,
+    identity,
+    lifted,
+    lower,
+    multipartite,
+    near,
+    negative,
+    neurons,
+    pair,
+    pairs,
+    positive,
+)
+
+ONE = [[1]]
+NOTHING = [[0]]
+TRIVIAL = {"kind": "trivial"}
+CLOSED = {"steps": [], "end": {"infeasible": []}}
+
+
+def chained(depth: int, link: Callable[[Any], dict[str, Any]], inner: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(depth):
+        inner = link(inner)
+    return inner
+
+
+def at_the_limit() -> list[Any]:
+    """Each kind of nesting, as deep as it may be and one step deeper."""
+    links: list[tuple[Callable[[Any], dict[str, Any]], dict[str, Any], Callable[[Any], Any]]] = [
+        (
+            lambda inner: {"kind": "principal", "indices": [0], "proof": inner},
+            {"kind": "negative_entry", "i": 0, "j": 0},
+            lambda proof: negative([[-1]], **proof),
+        ),
+        (
+            lambda inner: {"kind": "components", "parts": [{"indices": [0], "proof": inner}]},
+            {"kind": "atoms", "atoms": []},
+            lambda proof: positive(ONE, **proof),
+        ),
+        (
+            lambda inner: {"kind": "components", "parts": [{"indices": [0], "lower": 0, "proof": inner}]},
+            TRIVIAL,
+            lambda proof: lower(ONE, **proof),
+        ),
+        (
+            lambda inner: {"kind": "sum", "N": NOTHING, "rest": inner},
+            {"kind": "supports"},
+            lambda proof: copositive(ONE, **proof),
+        ),
+        (
+            lambda inner: {"kind": "blocks", "parts": [{"indices": [0], "proof": inner}]},
+            {"kind": "supports"},
+            lambda proof: copositive(ONE, **proof),
+        ),
+        (
+            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": inner}}
+            if inner is CLOSED
+            else {"steps": [], "end": {"branch": [0, 0], "zero": CLOSED, "positive": inner}},
+            CLOSED,
+            lambda node: lifted([[-1]], node),
+        ),
+        (
+            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": CLOSED}},
+            {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": []}}},
+            lambda node: lifted(ONE, node),
+        ),
+        (
+            lambda inner: {"kind": "copositive", "S": NOTHING, "node": {"steps": [], "end": {
+                "block": [0], "values": [[0, 0, [[0, 1]]]], "proof": inner,
+            }}},
+            TRIVIAL,
+            lambda proof: lower(NOTHING, **proof),
+        ),
+    ]  # fmt: skip
+    return [claim(chained(depth, link, inner)) for link, inner, claim in links for depth in (60, 61, 62, 80)]
+
+
+def ideal_sparse(Y: Any, s: Any, d: Any, Omega: Any, u: Any = 1, A: Any = 1) -> dict[str, Any]:
+    part = {"vertices": [0], "s": [s], "d": [[d]], "Omega": [[Omega]]}
+    return lower([[A]], kind="ideal_sparse", Y=[[Y]], u=[u], cliques=[part]) | {"lower": 1}
+
+
+def covers() -> list[Any]:
+    """Of the edges of graphs where no fooling set is as large as a least cover, and of others."""
+    found = []
+    for A in (multipartite(3, 2), multipartite(4, 2), multipartite(2, 3), identity(4), identity(3, 1, 1)):
+        for number in range(8):
+            found.append(lower(A, kind="cover", cover={"kind": "search", "lower": number}) | {"lower": number})
+    for weight in (0, "1/2", 1, "3/2"):
+        cover = {"kind": "weights", "weights": [[0, 1, weight], [2, 3, weight], [0, 2, "1/2"]]}
+        found.append(lower(multipartite(4, 1), kind="cover", cover=cover) | {"lower": 1})
+        found.append(lower(multipartite(2, 2), kind="cover", cover=cover) | {"lower": 2})
+    found.append(lower(multipartite(3, 3), kind="cover", cover={"kind": "fooling", "pairs": pairs(2)}))
+    found.append(lower([[0, 1], [1, 0]], kind="cover", cover={"kind": "triangle_free"}))
+    found.append(lower([[0, 0], [0, 1]], kind="cover", cover={"kind": "triangle_free"}) | {"lower": 1})
+    return found
+
+
+def nodes() -> list[Any]:
+    """Ends that are no objects, branches with other keys, blocks with other pairs; branches whose sides prove different bounds."""
+    ends: list[Any] = ["infeasible", "cover", "branch", "refutation", "block"]
+    ends += [[name] for name in ends] + [None]
+    ends += [{"branch": [0, 0], "zero": CLOSED, "positive": CLOSED, "more": 0}, {"infeasible": [], "more": 0}]
+    one = [[0, 0, [[0, "-1/8"], [1, "9/8"]]]]
+    ends += [
+        {"block": block, "values": values, "proof": TRIVIAL}
+        for block in ([0], [1], [0, 1], [7])
+        for values in (one, [], [[0, 1, []]], [[5, 5, []]], [*one, *one])
+    ]
+    found = [lifted(ONE, {"steps": [], "end": end}) for end in ends]
+    found += [lifted([[1, 1], [1, 1]], {"steps": [], "end": end}) for end in ends]
+    # Atoms of the identity: each is one of two, if one takes both away nothing is left.
+    for first in ([[0, 0]], [[0, 0], [1, 1]], []):
+        for second in ([[0, 0]], [[1, 1]], []):
+            sides = [
+                {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": chosen}}} for chosen in (first, second)
+            ]
+            required = [{"positive": [i, i], "by": [[2 * i, -1]]} for i in (0, 1)]
+            for way in ((0, 1), (1, 0)):
+                end = {"branch": [1, 0], "zero": sides[way[0]], "positive": sides[way[1]]}
+                proof = {"kind": "copositive", "S": identity(2, 0), "node": {"steps": required, "end": end}}
+                found += [lower(identity(2), **proof) | {"lower": number} for number in (0, 1, 2)]
+    for side in ("zero", "positive"):
+        other = {"zero": "positive", "positive": "zero"}[side]
+        good = {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": []}}}
+        closed = {"steps": [], "end": {"infeasible": [[0, 1]]}}
+        end = {"branch": [0, 0], side: closed, other: good}
+        found += [lower([[1]], kind="copositive", S=NOTHING, node={"steps": [], "end": end})]
+        found += [lifted([[-1]], {"steps": [], "end": end})]
+    found.append(
+        lower(
+            NOTHING,
+            kind="copositive",
+            S=ONE,
+            node={"steps": [{"zero": [[0, 1]]}], "end": {"cover": {"kind": "triangle_free"}}},
+        )
+    )
+    return found
+
+
+def others() -> list[Any]:
+    half = [["3/4", "1/2"], ["1/2", "3/4"]]
+    found: list[Any] = [positive(half, kind="atoms", atoms=[])]
+    found += [
+        positive(
+            NOTHING,
+            **near(1, 0),
+        ),
+        positive(NOTHING, **face(1, 0, [])),
+    ]
+    found += [pair(NOTHING, upper=0, upper_proof=neurons(1, 0)), pair(ONE, upper=0, upper_proof=neurons(1, 0))]
+    for weight, value in ((1, 10**40), (f"{10**40}/3", 1), ("1/7", f"{10**40}/{10**20 + 1}")):
+        found.append(
+            positive(identity(2), kind="atoms", atoms=[{"weight": weight, "entries": [[0, value], [1, 1]]}] * 2)
+        )
+    found += [lower(ONE, kind="rank", prime=p) for p in (0, 1, 2, 1 << 64, (1 << 64) - 1, (1 << 63) - 25)]
+    found += [positive([[1 << bits]], kind="atoms", atoms=[]) for bits in (5999, 6000, 6500)]
+    found += [
+        ideal_sparse(1, 0, 1, 0), ideal_sparse("3/4", 1, 0, 0), ideal_sparse("4/5", 1, 0, 0), ideal_sparse(1, 0, -1, 2),
+        ideal_sparse(1, -1, 1, 1), ideal_sparse(1, 0, 0, 1), ideal_sparse(1, 0, 2, -1), ideal_sparse(1, 0, 1, 0, "1/2"),
+        ideal_sparse(1, 0, 1, 0, -1), ideal_sparse("1/4", 0, "1/4", 0, 2, 4), ideal_sparse("1/5", 0, "1/4", 0, 2, 4),
+        ideal_sparse("3/16", 1, 0, 0, 2, 4), ideal_sparse(0, 0, 0, 0), ideal_sparse("1/2", "1/2", "1/3", "1/5"),
+    ]  # fmt: skip
+    slopes = [(1, 1), (-1, -1), (-1, 1), (0, 0), ("1/2", "1/2"), ("1/2", "-1/2"), (1, 0), ("-1/2", 0)]
+    not_psd = {"kind": "not_cp", "proof": {"kind": "not_psd", "v": [1]}}
+    for plus, minus in slopes:
+        of = {"a_plus": plus, "a_minus": minus, "beta": 0, "K": ONE}
+        found.append({"claim": "not_in_S", "K_sigma": [[-1]], "proof": not_psd} | of)
+        found.append(pair(ONE, lower_proof={"kind": "cp_rank", "proof": {"kind": "rank", "prime": 7}}, lower=1) | of)
+    found += [positive([[1, 1], [1, 1]], **near(2, 1, 1, 0) | {"rows": rows}) for rows in ([0], [1], [0, 1], [])]
+    for A in (half, [[1, 0], [0, 1]], [[1, 0], [0, 0]], [[1, "1/2"], ["1/2", 1]]):
+        for parts in ([[0]], [[0], [1]], [[0, 1]], [[1], [1]], []):
+            atoms = [{"indices": part, "proof": {"kind": "atoms", "atoms": []}} for part in parts]
+            found.append(positive(A, kind="components", parts=atoms))
+            ranks = [{"indices": part, "lower": 1, "proof": {"kind": "rank", "prime": 7}} for part in parts]
+            found.append(lower(A, kind="components", parts=ranks) | {"lower": len(parts)})
+    return found
+
+
+CLAIMS: list[Any] = [*at_the_limit(), *covers(), *nodes(), *others()]
+
+
+def in_budget(m: Any, call: Callable[[], Any]) -> tuple[Any, ...]:
+    """What a call gives, and what it cost."""
+    budget = m.Budget(1 << 60, 1 << 60)
+    token = m.BUDGET.set(budget)
+    try:
+        said = call()
+    except m.Rejected as error:
+        said = str(error)
+    finally:
+        m.BUDGET.reset(token)
+    return said, budget.work, budget.memory
+
+
+def searches(m: Any) -> list[Any]:
+    """Covers of random graphs with any number of cliques, and limits of the searches."""
+    rng = random.Random(0)
+    found = []
+    largest = m.LARGEST_SEARCH
+    for case in range(30):
+        n = rng.randrange(2, 7)
+        graph: dict[int, set[int]] = {u: set() for u in range(n)}
+        for u, v in pairs(n):
+            if rng.random() < 0.7:
+                graph[u].add(v)
+                graph[v].add(u)
+        required = {(u, v) for u in graph for v in graph[u] if u < v} | {(u, u) for u in graph}
+        m.LARGEST_SEARCH = (largest, largest, 8, 3)[case % 4]
+        try:
+            found.append(in_budget(m, lambda graph=graph: sorted(map(sorted, m.maximal_cliques(graph)))))
+            for number in range(5):
+                proof = {"kind": "search", "lower": number}
+                found.append(in_budget(m, lambda g=graph, r=required, p=proof: m._cover(g, r, p)))
+        finally:
+            m.LARGEST_SEARCH = largest
+    return found
+
+
+def eliminations(m: Any) -> list[Any]:
+    """Semidefinite or not, solutions of principal systems, inverses, ranks: of small matrices, many of them singular."""
+    rng = random.Random(1)
+    found = []
+    for _ in range(60):
+        n, r = rng.randrange(1, 5), rng.randrange(1, 5)
+        V = [[Fraction(rng.randrange(-3, 4), rng.choice((1, 1, 2, 6))) for _ in range(r)] for _ in range(n)]
+        A = [[sum((a * b for a, b in zip(v, w, strict=True)), Fraction(0)) for w in V] for v in V]
+        A[0][0] += rng.choice((0, 0, 1, -1))
+        found += [in_budget(m, lambda A=A, d=d: m.positive_semidefinite(A, d)) for d in (False, True)]
+        found.append(in_budget(m, lambda A=A: m.minimal_zeros(A)))
+        found.append(in_budget(m, lambda A=A, V=V: m.inverse_times(A, V)))
+        found += [in_budget(m, lambda A=A, p=p: m.rank_modulo(A, p)) for p in (2, 3, 101)]
+    return found
+
+
+def right_inverses(m: Any) -> list[Any]:
+    """‖1 − JR‖² and the rows of R, for J with any zeros."""
+    rng = random.Random(2)
+    found = []
+    for _ in range(20):
+        size = rng.randrange(1, 5)
+        J: list[dict[tuple[int, int], Fraction]] = [{} for _ in range(size)]
+        for row in J:
+            for s in range(5):
+                if rng.random() < 0.7:
+                    row[0, s] = Fraction(rng.randrange(-3, 4), rng.choice((1, 2, 3)))
+        M = [[Fraction(rng.randrange(-3, 4), rng.choice((1, 5))) for _ in range(size)] for _ in range(size)]
+        found.append(in_budget(m, lambda J=J, M=M: m._right_inverse(J, M)))
+    return found
+
+
+PROBES = (searches, eliminations, right_inverses)
