@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cpcert.certificate.check import Rejected as Rejected
     from cpcert.deep.solve import DeepResult as DeepResult
     from cpcert.errors import InputError as InputError
-    from cpcert.frank_wolfe.solve import SolveResult as SolveResult
+    from cpcert.frank_wolfe.result import SolveResult as SolveResult
     from cpcert.instance import Instance as Instance
     from cpcert.instance import dump_instance as dump_instance
     from cpcert.instance import load_instance as load_instance
@@ -54,7 +54,7 @@ _HOME = {
     "Network": "cpcert.network",
     "Problem": "cpcert.problem",
     "Rejected": "cpcert.certificate.check",
-    "SolveResult": "cpcert.frank_wolfe.solve",
+    "SolveResult": "cpcert.frank_wolfe.result",
     "bipartite": "cpcert.api.matrices",
     "bipartite_path": "cpcert.api.matrices",
     "certify": "cpcert.api.solving",

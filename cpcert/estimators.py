@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.deep.bound.certificate import DeepCertificate
     from cpcert.deep.solve import DeepResult
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.result import SolveResult
 
 
 class _CertifiedMLP(BaseEstimator):
@@ -122,7 +122,7 @@ class _CertifiedMLP(BaseEstimator):
     @property
     def gap_(self) -> float | None:
         """(upper − lower)/|upper|, proven; None without a lower bound."""
-        from cpcert.frank_wolfe.solve import relative_gap
+        from cpcert.frank_wolfe.result import relative_gap
 
         lower, upper = self.bounds_
         return relative_gap(upper, lower)

@@ -25,7 +25,7 @@ from cpcert.status import Status
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.certificate.stored import Stored
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.result import SolveResult
     from cpcert.frank_wolfe.trace import TraceRecord
     from cpcert.problem import Columns, Problem
     from cpcert.rank.pair import NearbyRank

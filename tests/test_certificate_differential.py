@@ -25,7 +25,7 @@ from cpcert import Network, Problem, solve
 from cpcert.certificate import check
 from cpcert.certificate.build import certify
 from cpcert.frank_wolfe.bounds import dual_lower_bound
-from cpcert.frank_wolfe.solve import SolveResult
+from cpcert.frank_wolfe.result import SolveResult
 from cpcert.oracle import ladder
 from cpcert.oracle.coordinates import coordinates
 

@@ -18,8 +18,9 @@ from cpcert.certificate.downgrade import certified
 from cpcert.cli import main
 from cpcert.deep.certificates import certified_layers
 from cpcert.deep.solve import solve_deep
+from cpcert.frank_wolfe.limits import RunLimits
 from cpcert.oracle.rung import Limits
-from cpcert.parallel import OutOfTime, Workers, out_of_time_at
+from cpcert.parallel import OutOfTime, out_of_time_at
 from cpcert.report import SolveOutcome, closing_line
 from cpcert.status import Status, scale_advice
 
@@ -240,14 +241,12 @@ def test_notes_follow_the_sentence_whole():
 
 
 def test_a_proof_leaves_time_for_its_certificate():
-    seen = []
-    run = cpcert.frank_wolfe.solve._Run(noise(), 1e-6, 10.0, None, 9, "corrective", 0, None, Workers())
-    seen.append(run._proof_deadline(run._deadline()))
-    assert seen == [run._deadline()]
-    run.certificate_by = run.started + 14.0
-    assert run._proof_deadline(run._deadline()) < run.started + 4.0
-    run.proof_seconds = 3.4  # the best proof so far needs most of the time that is left
-    assert run._proof_deadline(run._deadline()) < run.started + 1.0
+    limits = RunLimits(10.0)
+    assert limits.proof_deadline(limits.deadline) == limits.deadline
+    limits.certificate_by = limits.started + 14.0
+    assert limits.proof_deadline(limits.deadline) < limits.started + 4.0
+    limits.proof_seconds = 3.4  # the best proof so far needs most of the time that is left
+    assert limits.proof_deadline(limits.deadline) < limits.started + 1.0
 
 
 def test_a_search_ends_soon_after_its_deadline():

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import cpcert
 from cpcert import printing
 from cpcert.cli import main
-from cpcert.frank_wolfe.solve import relative_gap, solve
+from cpcert.frank_wolfe.result import relative_gap
+from cpcert.frank_wolfe.solve import solve
 from cpcert.network import residual_bound
 from cpcert.networks.answers import CheckOutcome, Improved
 from cpcert.networks.verdict import CheckResult, DescentNeuron, LayerContact, Verdict

@@ -24,7 +24,7 @@ from cpcert.deep.solve import DeepResult, solve_deep
 from cpcert.errors import InputError
 from cpcert.frank_wolfe import solve as depth_two
 from cpcert.frank_wolfe.path import geometric_lambdas, lambda_path
-from cpcert.frank_wolfe.solve import SolveResult
+from cpcert.frank_wolfe.result import SolveResult
 from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.models.read import read_model
 from cpcert.network import Network

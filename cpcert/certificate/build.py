@@ -29,7 +29,7 @@ from cpcert.certificate.task import Attempt, Task
 from cpcert.errors import ProofError
 from cpcert.frank_wolfe.bounds import DualBound, best_scale
 from cpcert.frank_wolfe.interpolation import relations, repair_neurons
-from cpcert.frank_wolfe.solve import SolveResult, relative_gap
+from cpcert.frank_wolfe.result import SolveResult, relative_gap
 from cpcert.network import Network
 from cpcert.oracle.coordinates import unchanged
 from cpcert.oracle.frame import frame_of

@@ -13,7 +13,7 @@ from cpcert.status import Status, notes_of
 
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.result import SolveResult
     from cpcert.problem import Problem
 
 # A gap larger by this factor than that of the search is worth a word, if it is above the one asked for.

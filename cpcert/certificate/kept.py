@@ -21,7 +21,7 @@ from cpcert.certificate.file import write
 from cpcert.certificate.reading import ClaimKind, certificate_bytes, claim_of
 from cpcert.certificate.shares import checked
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.solve import SolveResult, relative_gap
+from cpcert.frank_wolfe.result import SolveResult, relative_gap
 from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network
 from cpcert.parallel import HERE, Workers

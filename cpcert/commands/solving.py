@@ -33,7 +33,7 @@ from cpcert.status import Status
 if TYPE_CHECKING:
     from cpcert.certificate.build import Certificate
     from cpcert.deep.report import DeepOutcome
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.result import SolveResult
     from cpcert.instance import SolveSettings
     from cpcert.network import Network
     from cpcert.parallel import Workers

@@ -33,7 +33,8 @@ from cpcert.deep.growth import grow
 from cpcert.deep.report import DeepOutcome
 from cpcert.errors import InputError
 from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
-from cpcert.frank_wolfe.solve import SolveResult, relative_gap, solve
+from cpcert.frank_wolfe.result import SolveResult, relative_gap
+from cpcert.frank_wolfe.solve import solve
 from cpcert.network import Network, attained, loss_upper
 from cpcert.oracle.coordinates import coordinates
 from cpcert.oracle.ladder import compile_kernels, find_neurons, prove

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.solve import SolveResult, solve
+from cpcert.frank_wolfe.result import SolveResult
+from cpcert.frank_wolfe.solve import solve
 from cpcert.problem import Problem
 
 

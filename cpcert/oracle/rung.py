@@ -38,9 +38,13 @@ class Limits:
         """No more than so many nodes."""
         return replace(self, nodes=nodes if self.nodes is None else min(nodes, self.nodes))
 
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return late(self.deadline)
+
     def spent(self) -> bool:
         """Whether nothing is left."""
-        return late(self.deadline) or (self.nodes is not None and self.nodes <= 0)
+        return self.late() or (self.nodes is not None and self.nodes <= 0)
 
 
 NO_LIMITS = Limits()

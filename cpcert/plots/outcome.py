@@ -6,7 +6,7 @@ from typing import Any
 
 from cpcert.errors import InputError
 from cpcert.formulations.forces import ForcesOutcome
-from cpcert.frank_wolfe.solve import SolveResult
+from cpcert.frank_wolfe.result import SolveResult
 from cpcert.networks.reduce import ReductionOutcome
 from cpcert.plots.forces import plot_forces
 from cpcert.plots.solving import plot_graph, plot_one_dimensional, plot_path, plot_reduction, plot_trace

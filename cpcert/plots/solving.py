@@ -34,7 +34,7 @@ from cpcert.report import describe
 from cpcert.status import Status
 
 if TYPE_CHECKING:
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.result import SolveResult
     from cpcert.network import Network
     from cpcert.networks.reduce import Reduction
     from cpcert.problem import Problem

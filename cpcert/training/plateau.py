@@ -33,7 +33,7 @@ from cpcert.training.stationary import LARGEST_RESIDUAL, Hint, hint
 from cpcert.training.sweep import Result, Sweep, best_per_width, device_name, result_row, write_tables
 
 if TYPE_CHECKING:
-    from cpcert.frank_wolfe.solve import SolveResult
+    from cpcert.frank_wolfe.result import SolveResult
     from cpcert.networks.verdict import DescentNeuron
 
 

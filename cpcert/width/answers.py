@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cpcert.frank_wolfe.solve import SolveResult
+from cpcert.frank_wolfe.result import SolveResult
 from cpcert.network import Network
 from cpcert.outcomes import Outcome
 from cpcert.output import write_file, write_json

@@ -34,7 +34,7 @@ from cpcert.errors import InputError
 from cpcert.frank_wolfe.active_set import Columns, Neurons
 from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.corrective import correct
-from cpcert.frank_wolfe.solve import SolveResult, relative_gap
+from cpcert.frank_wolfe.result import SolveResult, relative_gap
 from cpcert.frank_wolfe.steps import bias_only, objective, simpler_neurons
 from cpcert.network import Network, loss_upper, residual_bound
 from cpcert.oracle.coordinates import Coordinates, coordinates

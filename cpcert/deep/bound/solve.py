@@ -19,7 +19,7 @@ from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
 from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
-from cpcert.frank_wolfe.solve import relative_gap
+from cpcert.frank_wolfe.result import relative_gap
 from cpcert.network import Network, loss_upper
 from cpcert.parallel import OutOfTime, out_of_time_at
 from cpcert.problem import Problem
