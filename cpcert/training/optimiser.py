@@ -74,13 +74,22 @@ class Settings:
 class Training:
     """The training of one batch. Call `advance` until `done`; `snapshot` and `restore` at any time between.
 
-    device: cuda, mps or cpu. mps has no float64: there the descent runs on the cpu.
+    device: cuda, mps or cpu. mps has no float64: there the descent runs on the cpu. basis: of `span_of_points`, whose coordinates
+    the problem is in; networks leave without it.
     final (B, P), float64 on the cpu: the last weights of every network that has left; status, steps (B,).
     """
 
-    def __init__(self, problem: Problem, trials: Sequence[Trial], settings: Settings, device: str) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        trials: Sequence[Trial],
+        settings: Settings,
+        device: str,
+        basis: np.ndarray | None = None,
+    ) -> None:
         self.problem, self.trials, self.settings, self.device = problem, list(trials), settings, device
-        weights = initial_weights(problem, trials)
+        self.basis = basis
+        weights = initial_weights(problem, trials, basis)
         self.shapes = [(W.shape[1], W.shape[2]) for W in weights]
         self.final = flatten(weights)
         self.status = torch.full((len(trials),), UNFINISHED)
@@ -101,9 +110,11 @@ class Training:
 
     @property
     def progress(self) -> float:
-        """The share of the most steps possible that are behind."""
-        lengths = [steps for steps, _, _ in self._phases]
-        return (sum(lengths[: self.phase]) + self.step) / max(sum(lengths), 1)
+        """The share of the most work possible that is behind: a step in float64 is about three in float32."""
+        costs = [1.0 if dtype == torch.float32 else 3.0 for _, _, dtype in self._phases]
+        lengths = [cost * steps for cost, (steps, _, _) in zip(costs, self._phases, strict=True)]
+        step = 0.0 if self.done else costs[self.phase] * self.step
+        return (sum(lengths[: self.phase]) + step) / max(sum(lengths), 1.0)
 
     @property
     def words(self) -> str:
@@ -113,7 +124,7 @@ class Training:
 
     def networks(self) -> list[Network]:
         """The networks of `final`, in the order of the trials."""
-        return networks(self.problem, self.trials, split(self.final, self.shapes))
+        return networks(self.problem, self.trials, split(self.final, self.shapes), self.basis)
 
     def collect(self) -> None:
         """Put the weights of the networks that are still in training into `final`, too."""
