@@ -200,9 +200,14 @@ def _inner_columns(W: torch.Tensor, data: Data) -> torch.Tensor:
     return W if data.beta == 0.0 else W[:, :, :-1]
 
 
+def _rows_times(A: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+    """A X for A (B, n, k), X (k, l), as one product of matrices; torch makes B of it where A is a view of longer rows."""
+    return (A.flatten(0, 1) @ X).unflatten(0, A.shape[:2])
+
+
 def _forward(weights: Tensors, data: Data) -> tuple[Tensors, Tensors, torch.Tensor]:
     """(what `through` needs, features A_1, … without the row of β, outputs Z_L)."""
-    Z = weights[0] @ data.X_tilde
+    Z = _rows_times(weights[0], data.X_tilde)
     kept, features = [], []
     for W in weights[1:]:
         A, slopes = data.activate(Z)
@@ -239,7 +244,7 @@ def _backward(
         W = weights[layer]
         found.append(data.outer(D, features[layer - 1]).addcmul_(W, decay))
         D = data.through(torch.bmm(_inner_columns(W, data).mT, D), kept[layer - 1])
-    found.append((D @ data.X_tilde.T).addcmul_(weights[0], decay))
+    found.append(_rows_times(D, data.X_tilde.T).addcmul_(weights[0], decay))
     return found[::-1]
 
 
@@ -247,7 +252,7 @@ def hessian_product(weights: Tensors, direction: Tensors, lam: torch.Tensor, dat
     """(3): the second derivative of L_λ at the weights, applied to a direction of the same shapes."""
     kept, features, Z = _forward(weights, data)
     moves: Tensors = []
-    move = direction[0] @ data.X_tilde
+    move = _rows_times(direction[0], data.X_tilde)
     for layer in range(1, len(weights)):
         moves.append(data.through(move, kept[layer - 1]))
         move = data.affine(direction[layer], features[layer - 1])
@@ -262,7 +267,7 @@ def hessian_product(weights: Tensors, direction: Tensors, lam: torch.Tensor, dat
         W, V = _inner_columns(weights[layer], data), _inner_columns(direction[layer], data)
         dot_D = data.through(torch.bmm(V.mT, D) + torch.bmm(W.mT, dot_D), kept[layer - 1])
         D = data.through(torch.bmm(W.mT, D), kept[layer - 1])
-    found.append((dot_D @ data.X_tilde.T).addcmul_(direction[0], decay))
+    found.append(_rows_times(dot_D, data.X_tilde.T).addcmul_(direction[0], decay))
     return found[::-1]
 
 
