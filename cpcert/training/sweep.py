@@ -237,7 +237,9 @@ def _training(
 
 
 def _words(batch: Sequence[Trial]) -> str:
-    return f"{len(batch)} networks of widths {batch[-1].width} to {batch[0].width}"
+    least, most = batch[-1].width, batch[0].width
+    count = f"{len(batch)} networks" if len(batch) > 1 else "a network"
+    return f"{count} of width {most}" if least == most else f"{count} of widths {least} to {most}"
 
 
 def _train_there(
