@@ -1,12 +1,10 @@
-"""Training a whole sweep as one batch, beside training its networks one after another with torch.nn.
+"""Training a whole sweep in batches, beside training its networks one after another with torch.nn, on one thread each.
 
-    python benchmarks/training.py                                digits, 160 networks of depth 2, and how far from the minimum
-    python benchmarks/training.py --figure2 [--device cuda]      Figure 2: depth 3, N = 1000, widths 1 … 50 and some larger
-    python benchmarks/training.py --save FILE.npz                the data of Figure 2, for a machine with numpy and torch only
-    python benchmarks/training.py --figure2 --data FILE.npz      … there
+    python benchmarks/training.py                             digits 3 and 8, 250 networks of depth 2, and how far from the minimum
+    python benchmarks/training.py instances/figure2-mnist.yaml    the networks of an instance, for a few hundred steps
 
 The peer trains a sample of the same networks: torch.nn, Adam with the same rates and number of steps in float32, then gradient
-descent in float64 with as many steps as ours took on average; its time is scaled up to the whole sweep.
+descent in float64 with as many steps as ours took on average; its time is scaled up to the whole sweep. On graphics cards: gpu.py.
 """
 
 from __future__ import annotations
@@ -24,13 +22,13 @@ import torch
 from cpcert.problem import Problem
 from cpcert.training.batch import Trial
 from cpcert.training.optimiser import Settings
-from cpcert.training.sweep import Result, best_per_width, choose_device, device_name, train_sweep, trials_of
+from cpcert.training.sweep import Result, best_per_width, device_name, parse_widths, train_sweep, trials_of
 
 INSTANCES = Path(__file__).parents[1] / "instances"
-WIDTHS, SEEDS = range(1, 33), 5
+WIDTHS, SEEDS = range(1, 51), 5
 SAMPLE = 8
-FIGURE2_WIDTHS = [*range(1, 51), 60, 80, 100]
-FIGURE2_LAMBDAS = [1e-3, 1e-4]
+# For the times of the networks of an instance: steps of Adam and of gradient descent.
+STEPS = Settings(epochs=200, descent=50)
 # A best loss this close to the proven minimum, relatively, counts as having found it.
 FOUND = 1e-3
 
@@ -46,23 +44,42 @@ class Timed:
     peer_seconds: float
     peer_cpu: float
 
+    def sentence(self) -> str:
+        return (
+            f"Batched: {self.seconds:.1f} s ({self.cpu:.1f} s of CPU). One after another with torch.nn, the time of "
+            f"{self.sample} networks scaled up: {self.peer_seconds:.0f} s ({self.peer_cpu:.0f} s of CPU). Ratio: "
+            f"{self.peer_seconds / self.seconds:.1f} ({self.peer_cpu / self.cpu:.1f} in CPU time)."
+        )
 
-def measure(problem: Problem, trials: list[Trial], settings: Settings, device: str) -> Timed:
+    def record(self, device: str) -> dict[str, object]:
+        trials = [
+            {"width": r.trial.width, "seed": r.trial.seed, "lambda": r.trial.lam, "loss": r.loss} for r in self.results
+        ]
+        return {
+            "device": device_name(device), "torch": torch.__version__, "networks": len(self.results),
+            "seconds": self.seconds, "cpu_seconds": self.cpu, "peer_sample": self.sample,
+            "peer_seconds": self.peer_seconds, "peer_cpu_seconds": self.peer_cpu, "trials": trials,
+        }  # fmt: skip
+
+
+def measure(problem: Problem, trials: list[Trial], settings: Settings, device: str, sample: int = SAMPLE) -> Timed:
     warm_up = Settings(epochs=20, descent=20)
     train_sweep(problem, trials[:10], warm_up, device)
-    _synchronise(device)
+    synchronise(device)
     start, cpu = time.perf_counter(), time.process_time()
     results, _ = train_sweep(problem, trials, settings, device)
+    synchronise(device)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    # Every k-th network: the sample has the widths of the sweep in proportion.
-    chosen = results[:: max(1, len(results) // SAMPLE)]
+    # The middle one of every k networks: the sample has the widths of the sweep in proportion.
+    every = max(1, len(results) // sample)
+    chosen = results[every // 2 :: every]
     steps = round(float(np.mean([result.steps for result in results])))
     one_by_one(problem, chosen[0].trial, 20, 20, settings.rate, device)
-    _synchronise(device)
+    synchronise(device)
     start, peer_cpu = time.perf_counter(), time.process_time()
     for result in chosen:
         one_by_one(problem, result.trial, settings.epochs, max(steps - settings.epochs, 0), settings.rate, device)
-    _synchronise(device)
+    synchronise(device)
     scale = len(results) / len(chosen)
     peer_seconds, peer_cpu = time.perf_counter() - start, time.process_time() - peer_cpu
     return Timed(results, seconds, cpu, len(chosen), scale * peer_seconds, scale * peer_cpu)
@@ -100,7 +117,7 @@ def one_by_one(problem: Problem, trial: Trial, epochs: int, descent: int, rate: 
     return loss.item()
 
 
-def _synchronise(device: str) -> None:
+def synchronise(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
 
@@ -123,68 +140,44 @@ def digits() -> None:
     notes = (
         f"digits-3-8 (N = {problem.N}, λ = {problem.lam:g}, depth 2), {len(timed.results)} networks. Columns: relative excess of "
         f"the trained loss over the proven lower bound {lower:.10f} (proven upper bound: {upper:.10f}, by a network of "
-        f"{solved.width} neurons, {solved.seconds:.1f} s).\n\n" + _times(timed)
+        f"{solved.width} neurons, {solved.seconds:.1f} s).\n\n" + timed.sentence()
     )
-    tables.write("training", "Training a sweep on a CPU", headings, rows, _record(timed, "cpu"), notes)
+    tables.write("training", "Training a sweep on a CPU", headings, rows, timed.record("cpu"), notes)
 
 
-def figure2(device: str, data: Path | None) -> None:
-    if data is None:
-        from cpcert import load_instance
+def times(path: Path) -> None:
+    """Times of the networks of an instance for STEPS, all of them and up to each width."""
+    from cpcert import load_instance
 
-        problem = load_instance(INSTANCES / "figure2-digits.yaml").problem()
-    else:
-        with np.load(data, allow_pickle=False) as arrays:
-            problem = Problem(arrays["X"], arrays["Y"], lam=1e-3, loss="cross_entropy", depth=3, name=data.stem)
-    settings = Settings(epochs=10_000)
-    timed = measure(problem, trials_of(FIGURE2_WIDTHS, 3, FIGURE2_LAMBDAS), settings, device)
-    rows = []
-    for best in best_per_width(timed.results):
-        losses = [r.loss for r in timed.results if (r.trial.width, r.trial.lam) == (best.trial.width, best.trial.lam)]
-        rows.append([f"{best.trial.lam:g}", str(best.trial.width), f"{best.loss:.6f}", f"{max(losses):.6f}"])
+    instance = load_instance(path)
+    problem, train = instance.problem(), instance.train
+    rows, records = [], []
+    for low, high in ((1, 4), (5, 16), (17, 50), (51, 10**5)):
+        widths = [width for width in parse_widths(train.widths) if low <= width <= high]
+        if not widths:
+            continue
+        timed = measure(problem, trials_of(widths, train.seeds, train.lambdas or [problem.lam]), STEPS, "cpu", sample=4)
+        each = (1e3 * timed.cpu / len(timed.results), 1e3 * timed.peer_cpu / len(timed.results))
+        rows.append([f"{widths[0]} to {widths[-1]}", str(len(timed.results)), *(f"{ms:.0f} ms" for ms in each),
+                     f"{each[1] / each[0]:.1f}"])  # fmt: skip
+        records.append({"widths": widths, **timed.record("cpu")})
+    headings = ["widths", "networks", "each, batched", "each, torch.nn", "ratio"]
     notes = (
-        f"{problem.name}: N = {problem.N}, {problem.n0} features, {problem.m} classes, depth 3, cross-entropy, "
-        f"{len(timed.results)} networks, {settings.epochs} steps of Adam, on {device_name(device)}, torch {torch.__version__}. "
-        "No bound is proven at depth 3.\n\n" + _times(timed)
+        f"{problem.name}: N = {problem.N}, {problem.n0} features, depth {problem.depth}, {STEPS.epochs} steps of Adam in float32 and "
+        f"up to {STEPS.descent} of gradient descent in float64; seconds of CPU on one thread, of the peer for four networks of a row."
     )
-    headings = ["λ", "width", "best loss", "worst loss"]
-    name = f"training_figure2_{device}"
-    tables.write(name, f"The sweep of Figure 2 on {device}", headings, rows, _record(timed, device), notes)
-
-
-def _times(timed: Timed) -> str:
-    return (
-        f"Batched: {timed.seconds:.1f} s ({timed.cpu:.1f} s of CPU). One after another with torch.nn, the time of "
-        f"{timed.sample} networks scaled up: {timed.peer_seconds:.0f} s ({timed.peer_cpu:.0f} s of CPU). Ratio: "
-        f"{timed.peer_seconds / timed.seconds:.0f} ({timed.peer_cpu / timed.cpu:.0f} in CPU time)."
-    )
-
-
-def _record(timed: Timed, device: str) -> dict[str, object]:
-    trials = [
-        {"width": r.trial.width, "seed": r.trial.seed, "lambda": r.trial.lam, "loss": r.loss} for r in timed.results
-    ]
-    return {
-        "device": device_name(device), "torch": torch.__version__, "threads": torch.get_num_threads(),
-        "networks": len(timed.results), "seconds": timed.seconds, "cpu_seconds": timed.cpu, "peer_sample": timed.sample,
-        "peer_seconds": timed.peer_seconds, "peer_cpu_seconds": timed.peer_cpu, "trials": trials,
-    }  # fmt: skip
+    tables.write(f"training_{problem.name}", f"Training {problem.name} on a CPU", headings, rows, records, notes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--figure2", action="store_true", help="the sweep of Figure 2 instead of the digits")
-    parser.add_argument("--device", default="auto", help="of Figure 2: auto, cuda, mps or cpu")
-    parser.add_argument("--data", type=Path, help="of Figure 2: an .npz with X (N, n0) and one-hot Y (N, m)")
-    parser.add_argument("--save", type=Path, help="write the data of figure2-mnist.yaml there, and stop")
+    parser.add_argument(
+        "instance", nargs="?", type=Path, help="measure the times of its networks instead of the digits"
+    )
     given = parser.parse_args()
-    if given.save is not None:
-        from cpcert import load_instance
-
-        problem = load_instance(INSTANCES / "figure2-mnist.yaml").problem()
-        np.savez_compressed(given.save, X=problem.X, Y=problem.Y)
-    elif given.figure2:
-        figure2(choose_device(given.device), given.data)
+    torch.set_num_threads(1)
+    if given.instance is not None:
+        times(given.instance)
     else:
         digits()
 

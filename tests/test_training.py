@@ -27,6 +27,7 @@ from cpcert.training.batch import (  # noqa: E402
     initial_weights,
     losses_and_gradients,
     networks,
+    span_of_points,
     split,
 )
 from cpcert.training.held_out import held_out  # noqa: E402
@@ -154,7 +155,8 @@ def test_a_network_that_overflows_goes_on_from_its_start():
 
 
 def test_an_interrupted_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch):
-    given = problem(depth=3, N=12)
+    monkeypatch.setitem(sweep.START_OF_KERNELS, "cpu", 1e3)  # several batches
+    given = problem(depth=3, N=12, n0=20)
     trials = trials_of([1, 2, 9], 2, [1e-2, 1e-3])
     settings = Settings(epochs=200, descent=100, polish=200, tolerance=0.0)
     expected, complete = train_sweep(given, trials, settings, "cpu", folder=tmp_path / "whole")
@@ -214,7 +216,8 @@ class Unreliable(ThreadPoolExecutor):
 
 def test_workers_train_the_same_bits(tmp_path, monkeypatch):
     """In tasks of any length, whoever dies, interrupted and resumed, here or there."""
-    given = problem(depth=3, N=12)
+    monkeypatch.setitem(sweep.START_OF_KERNELS, "cpu", 1e3)  # several batches
+    given = problem(depth=3, N=12, n0=20)
     trials = trials_of([1, 2, 9], 2, [1e-2, 1e-3])
     settings = Settings(epochs=200, descent=100, polish=200, tolerance=0.0)
     expected, _ = train_sweep(given, trials, settings, "cpu")
@@ -251,11 +254,35 @@ def test_processes_train_the_same_bits(tmp_path, capsys):
 def test_every_trial_is_in_one_batch():
     given = problem()
     trials = trials_of([1, 3, 8, 9, 17, 40, 64], 3, [1e-1, 1e-2])
-    batches = sweep.buckets(given, trials, Settings())
+    assert len(sweep.buckets(given, trials, Settings())) == 1  # padding is cheaper than another batch
+    large = problem(N=1000, n0=100)
+    batches = sweep.buckets(large, trials, Settings())
     assert sorted(trial for batch in batches for trial in batch) == sorted(trials)
+    assert len(batches) > len(sweep.buckets(large, trials, Settings(), "cuda"))
     for batch in batches:
-        widths = [trial.width for trial in batch]
-        assert max(widths) <= sweep.SMALL or max(widths) < 2 * min(widths)
+        assert len(batch) * batch[0].width * large.N <= sweep.CACHED_NUMBERS or len(batch) == 1
+    work = sum(len(batch) * batch[0].width for batch in batches)
+    assert work <= 1.1 * sum(trial.width for trial in trials)
+
+
+def test_a_problem_in_the_span_of_its_points():
+    """Fewer points than features: the same losses and gradients, and networks that leave act on the features themselves."""
+    given = problem("cross_entropy", depth=3, N=6, n0=20, m=3)
+    inside, basis = span_of_points(given)
+    assert inside.n0 == 6 and span_of_points(problem())[1] is None
+    np.testing.assert_allclose(basis @ inside.X.T, given.X.T, atol=1e-14)
+    full = networks(given, TRIALS, initial_weights(given, TRIALS))
+    short = networks(inside, TRIALS, initial_weights(inside, TRIALS, basis), basis)
+    for mine, theirs in zip(short, full, strict=True):
+        np.testing.assert_allclose(mine.forward(given.X)[-1], theirs.forward(given.X)[-1], atol=1e-13)
+        assert mine.loss(given) < theirs.loss(given)
+    trained, _ = train_sweep(given, TRIALS, Settings(epochs=0, descent=0, polish=300), "cpu")
+    alone = train(given, TRIALS, Settings(epochs=0, descent=0, polish=300))
+    for result, network in zip(trained, alone.networks(), strict=True):
+        assert result.network.widths == network.widths
+        assert result.loss <= network.loss(replace(given, lam=result.trial.lam)) * 1.5
+        W = result.network.weights[0][:, : given.n0]
+        np.testing.assert_allclose(W @ basis @ basis.T, W, atol=1e-13)
 
 
 def test_widths():

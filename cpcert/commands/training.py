@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -332,9 +333,13 @@ def _numbers(text: str | None) -> list[float] | None:
         raise InputError(f"lambdas: {text!r} is no list of numbers; give numbers > 0 like 1e-2,1e-3") from None
 
 
+def _left(seconds: float) -> str:
+    return f"about {seconds:.0f} s left" if seconds < 100.0 else f"about {seconds / 60.0:.0f} min left"
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[float, str], None]]:
-    """A bar on stderr when that is a terminal, else a line for every tenth."""
+    """A bar on stderr when that is a terminal, else a line for every tenth, both with the time left."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -344,12 +349,16 @@ def _progress() -> Iterator[Callable[[float, str], None]]:
             task = bar.add_task("", total=1.0)
             yield lambda share, words: bar.update(task, completed=share, description=words)
         return
-    reached = -1
+    reached, first, began = -1, 0.0, time.monotonic()
 
     def show(share: float, words: str) -> None:
-        nonlocal reached
+        nonlocal reached, first
+        if reached < 0:
+            first = share  # a training that goes on
         if int(10.0 * share) > reached:
             reached = int(10.0 * share)
-            print(f"{share:4.0%} {words}", file=sys.stderr, flush=True)
+            spent = time.monotonic() - began
+            left = f", {_left((1.0 - share) / (share - first) * spent)}" if first < share < 1.0 else ""
+            print(f"{share:4.0%} {words}{left}", file=sys.stderr, flush=True)
 
     yield show

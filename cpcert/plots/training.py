@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cpcert.plots.figure import LOWER, NEUTRAL, SMALL, TEXT, UPPER, look, note, panels, sober
-from cpcert.printing import whole
+from cpcert.plots.figure import NEUTRAL, SMALL, look, panels, sober
+from cpcert.printing import at_least, whole
 from cpcert.report import describe
 
 if TYPE_CHECKING:
@@ -47,71 +47,91 @@ KINDS = {
     "unfinished": ("unfinished", "x", True),
     "not_examined": ("not examined", ".", True),
 }
+# A floor lower than the least loss by this factor would flatten the picture: it is a line of the legend only.
+FARTHEST_FLOOR = 30.0
+# Excess over a floor is drawn where the floor is known to this share; else over the best training.
+TIGHT = 0.1
 
 
 def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, ax: Any = None) -> Any:
-    """Figure 2 of Jacot et al. 2022, a column for each λ: all trainings, the best and its test loss, and what is proven; below,
-    where a floor is proven, the relative excess over it.
+    """Figure 2 of Jacot et al. 2022, a colour for each λ: all trainings, the best of each width (solid) and its test loss (dashed),
+    and what is proven; below, the excess of the trainings over the proven floor, or over the best of them.
 
-    ax: matplotlib axes, one for each λ or, with a proven floor, two, those below after those above. Returns the figure.
+    ax: two matplotlib axes, the second below the first. Returns the figure.
     """
-    rows = 2 if any(one.lower for one in curves) else 1
-    figure, grid, new = panels(ax, rows, len(curves), (8.6 * len(curves), 4.2 * rows), sharex="col")
-    for column, one in enumerate(curves):
-        axes = grid[0, column]
-        _draw_best(axes, one.results, LOWER, "best of each width")
-        _draw_trials(axes, one, 0.0, 1.0)
-        _draw_proven(axes, one)
-        axes.set_title(f"λ = {whole(one.lam)}", fontsize=TEXT, loc="left")
+    figure, ((above,), (below,)), new = panels(ax, 2, 1, (9.0, 7.6), sharex=True)
+    tight = all(one.lower and one.upper is not None and one.upper - one.lower <= TIGHT * one.lower for one in curves)
+    for number, one in enumerate(curves):
+        color = look(number)["color"]
+        _draw_best(above, one.results, color, f"λ = {whole(one.lam)}: best of each width")
+        _draw_trials(above, one, color, 0.0, 1.0)
+        _draw_proven(above, one, color)
+        _draw_excess(below, one, color, tight)
+    for axes in (above, below):
+        _width_axes(axes, [result for one in curves for result in one.results])
+    least = min(result.loss for one in curves for result in one.results)
+    bottom, top = above.get_ylim()
+    above.set_ylim(max(bottom, least / FARTHEST_FLOOR), top)
+    _draw_kinds(above, curves)
+    above.set_xlabel("")
+    above.set_ylabel("loss")
+    below.set_ylabel(f"relative excess over the {'proven floor' if tight else 'best training'}")
+    for axes in (above, below):
         axes.legend(fontsize=SMALL - 1, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        _width_axes(axes, one.results)
-        if rows == 2:
-            axes.set_xlabel("")
-            _draw_excess(grid[1, column], one)
-    floor = "the floor" if rows == 2 else "the best loss"
     what = describe(problem).split(", lambda")[0]
     if new:
-        figure.suptitle(f"{what}; plateau: within {whole(tolerance)} of {floor}", fontsize=SMALL, x=0.01, ha="left")
+        figure.suptitle(what, fontsize=SMALL, x=0.01, ha="left")
+    below.axhline(tolerance, color=NEUTRAL, linewidth=0.8, linestyle=(0, (1, 1)), zorder=1)
+    below.annotate(f"plateau: within {whole(tolerance)}", (1.0, tolerance), xycoords=("axes fraction", "data"),
+                   xytext=(4, 0), textcoords="offset points", fontsize=SMALL - 1, va="center", color=NEUTRAL)  # fmt: skip
     return figure
 
 
-def _draw_trials(axes: Any, one: Curve, origin: float, unit: float) -> None:
+def _draw_trials(axes: Any, one: Curve, color: str, origin: float, unit: float) -> None:
     """Every training, a marker for each verdict, at (loss − origin)/unit."""
+    for kind, (_, marker, filled) in KINDS.items():
+        chosen = [r for r, v in zip(one.results, one.verdicts, strict=True) if v.kind == kind and r.loss > origin]
+        axes.plot([r.trial.width for r in chosen], [(r.loss - origin) / unit for r in chosen], marker, color=color, zorder=4,
+                  markersize=4.0, markerfacecolor=None if filled else "white", markeredgewidth=0.9, alpha=0.7)  # fmt: skip
+
+
+def _draw_kinds(axes: Any, curves: Sequence[Curve]) -> None:
+    """The markers in the legend, whatever their colour."""
     for kind, (label, marker, filled) in KINDS.items():
-        chosen = [r for r, v in zip(one.results, one.verdicts, strict=True) if v.kind == kind]
-        if chosen:
-            axes.plot([r.trial.width for r in chosen], [(r.loss - origin) / unit for r in chosen], marker, color=NEUTRAL,
-                      zorder=4, markersize=4.5, markerfacecolor=None if filled else "white", markeredgewidth=1.0,
-                      alpha=0.7, label=f"{label} ({len(chosen)})")  # fmt: skip
+        count = sum(verdict.kind == kind for one in curves for verdict in one.verdicts)
+        if count:
+            axes.plot([], [], marker, color=NEUTRAL, markersize=4.0, markerfacecolor=None if filled else "white",
+                      label=f"{label} ({count})")  # fmt: skip
 
 
-def _draw_excess(axes: Any, one: Curve) -> None:
-    """The excess of every training over the proven lower bound, at most this far above the minimum."""
-    if not one.lower:
-        note(axes, "no proven floor")
-        return
-    unit = abs(one.lower)
-    _draw_trials(axes, one, one.lower, unit)
-    if one.upper is not None and one.upper > one.lower:
-        axes.axhspan(1e-16, (one.upper - one.lower) / unit, color=UPPER, alpha=0.3, linewidth=0, zorder=1)
-    axes.axhline((one.target - one.lower) / unit, color=UPPER, linewidth=1.0, linestyle="--", zorder=1)
-    _width_axes(axes, one.results)
-    least = min(result.loss for result in one.results)
-    axes.set_ylim(bottom=max(0.3 * (least - one.lower) / unit, 1e-12))
-    axes.set_ylabel("relative excess over the floor")
+def _draw_excess(axes: Any, one: Curve, color: str, tight: bool) -> None:
+    """The relative excess of every training, and of the best of each width, over the proven lower bound or the best training."""
+    from cpcert.training.sweep import best_per_width
+
+    origin = one.lower if tight and one.lower is not None else min(result.loss for result in one.results)
+    best = sorted(best_per_width(one.results), key=lambda result: result.trial.width)
+    best = [result for result in best if result.loss > origin]
+    unit = abs(origin)
+    axes.plot([r.trial.width for r in best], [(r.loss - origin) / unit for r in best], color=color, linewidth=1.2, zorder=3)
+    _draw_trials(axes, one, color, origin, unit)
+    if tight and one.upper is not None and one.upper > origin:
+        axes.axhline((one.upper - origin) / unit, color=color, linewidth=1.0, linestyle=":", zorder=1,
+                     label=f"λ = {whole(one.lam)}: the minimum is at most here (proven)")  # fmt: skip
 
 
-def _draw_proven(axes: Any, one: Curve) -> None:
+def _draw_proven(axes: Any, one: Curve, color: str) -> None:
     """The floor, and where the plateau starts."""
-    if one.lower is not None and one.upper is not None:
-        axes.axhspan(one.lower, one.upper, color=UPPER, alpha=0.3, linewidth=0, zorder=1)
-        axes.axhline(one.lower, color=UPPER, linewidth=1.2, label="floor (proven)", zorder=1)
+    if one.lower:
+        least = min(result.loss for result in one.results)
+        far = " (below the picture)" if least > FARTHEST_FLOOR * one.lower else ""
+        label = f"global minimum ≥ {at_least(one.lower, 4)} (proven){far}"
+        axes.axhline(one.lower, color=color, linewidth=1.2, linestyle="-.", zorder=1, label=label)
     if one.proven is not None:
         low, high = one.proven
-        axes.axvspan(low - 0.15, high + 0.15, color=UPPER, alpha=0.13, linewidth=0, zorder=0,
+        axes.axvspan(low - 0.15, high + 0.15, color=color, alpha=0.13, linewidth=0, zorder=0,
                      label=f"least width on the plateau: {low}" + (f" to {high}" if high > low else "") + " (proven)")  # fmt: skip
     if one.observed is not None:
-        axes.axvline(one.observed, color=LOWER, linewidth=1.0, linestyle=":", zorder=1,
+        axes.axvline(one.observed, color=color, linewidth=1.0, linestyle=":", zorder=1,
                      label=f"plateau observed from {one.observed}")  # fmt: skip
 
 

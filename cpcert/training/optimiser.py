@@ -74,13 +74,22 @@ class Settings:
 class Training:
     """The training of one batch. Call `advance` until `done`; `snapshot` and `restore` at any time between.
 
-    device: cuda, mps or cpu. mps has no float64: there the descent runs on the cpu.
+    device: cuda, mps or cpu. mps has no float64: there the descent runs on the cpu. basis: of `span_of_points`, whose coordinates
+    the problem is in; networks leave without it.
     final (B, P), float64 on the cpu: the last weights of every network that has left; status, steps (B,).
     """
 
-    def __init__(self, problem: Problem, trials: Sequence[Trial], settings: Settings, device: str) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        trials: Sequence[Trial],
+        settings: Settings,
+        device: str,
+        basis: np.ndarray | None = None,
+    ) -> None:
         self.problem, self.trials, self.settings, self.device = problem, list(trials), settings, device
-        weights = initial_weights(problem, trials)
+        self.basis = basis
+        weights = initial_weights(problem, trials, basis)
         self.shapes = [(W.shape[1], W.shape[2]) for W in weights]
         self.final = flatten(weights)
         self.status = torch.full((len(trials),), UNFINISHED)
@@ -101,9 +110,11 @@ class Training:
 
     @property
     def progress(self) -> float:
-        """The share of the most steps possible that are behind."""
-        lengths = [steps for steps, _, _ in self._phases]
-        return (sum(lengths[: self.phase]) + self.step) / max(sum(lengths), 1)
+        """The share of the most work possible that is behind: a step in float64 is about three in float32."""
+        costs = [1.0 if dtype == torch.float32 else 3.0 for _, _, dtype in self._phases]
+        lengths = [cost * steps for cost, (steps, _, _) in zip(costs, self._phases, strict=True)]
+        step = 0.0 if self.done else costs[self.phase] * self.step
+        return (sum(lengths[: self.phase]) + step) / max(sum(lengths), 1.0)
 
     @property
     def words(self) -> str:
@@ -113,7 +124,7 @@ class Training:
 
     def networks(self) -> list[Network]:
         """The networks of `final`, in the order of the trials."""
-        return networks(self.problem, self.trials, split(self.final, self.shapes))
+        return networks(self.problem, self.trials, split(self.final, self.shapes), self.basis)
 
     def collect(self) -> None:
         """Put the weights of the networks that are still in training into `final`, too."""
@@ -151,9 +162,13 @@ class Training:
             self.state |= {
                 "f": f, "g": g, "d": -g, "slope": -(g * g).sum(1),
                 "t": _first_step(g), "low": torch.zeros_like(f), "high": torch.full_like(f, math.inf),
-                "ticks": torch.zeros_like(f), "s": x.new_zeros(len(x), memory, x.shape[1]),
-                "y": x.new_zeros(len(x), memory, x.shape[1]), "rho": x.new_zeros(len(x), memory),
-                "head": torch.zeros_like(f, dtype=torch.int64), "lost": torch.zeros_like(f, dtype=torch.bool),
+                "ticks": torch.zeros_like(f), "lost": torch.zeros_like(f, dtype=torch.bool),
+            }  # fmt: skip
+        if memory > 0:
+            # The last steps s and changes of gradient y, in rings of which `head` is written next; their products.
+            self.state |= {
+                "pairs": x.new_zeros(len(x), 2 * memory, x.shape[1]), "rho": x.new_zeros(len(x), memory),
+                "gram": x.new_zeros(len(x), 2 * memory, 2 * memory), "head": torch.zeros_like(f, dtype=torch.int64),
             }  # fmt: skip
 
     def _evaluate(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -243,48 +258,61 @@ class Training:
         self, taken: torch.Tensor, restart: torch.Tensor, x: torch.Tensor, f: torch.Tensor, g: torch.Tensor, memory: int
     ) -> None:
         now = self.state
-        rows = torch.nonzero(taken)[:, 0]
-        if memory and len(rows):
-            s, y = x[rows] - now["x"][rows], g[rows] - now["g"][rows]
-            product = (s * y).sum(1)
-            useful = product > 1e-10 * s.norm(dim=1) * y.norm(dim=1)
-            these, place = rows[useful], now["head"][rows][useful]
-            now["s"][these, place], now["y"][these, place] = s[useful], y[useful]
-            now["rho"][these, place] = 1.0 / product[useful]
-            now["head"][these] = (place + 1) % memory
-        for key, value in (("x", x), ("f", f), ("g", g)):
-            now[key][rows] = value[rows]
-        changed = rows
-        if memory:
-            again = torch.nonzero(restart)[:, 0]
-            now["rho"][again] = 0.0
-            changed = torch.cat([rows, again])
-        if not len(changed):
+        changed = taken | restart
+        if not bool(changed.any()):
             return
-        gradient = now["g"][changed]
-        d = -gradient if not memory else self._two_loops(changed, gradient, memory)
-        now["d"][changed] = d
-        now["slope"][changed] = (d * gradient).sum(1)
+        if memory:
+            now["rho"][restart] = 0.0
+            self._remember(taken, x - now["x"], g - now["g"], memory)
+        for key, value in (("x", x), ("f", f), ("g", g)):
+            now[key] = torch.where(taken[:, None] if value.ndim == 2 else taken, value, now[key])
+        d = self._two_loops(memory) if memory else -now["g"]
+        now["d"] = torch.where(changed[:, None], d, now["d"])
+        now["slope"] = torch.where(changed, (d * now["g"]).sum(1), now["slope"])
         now["low"][changed], now["high"][changed], now["ticks"][changed] = 0.0, math.inf, 0.0
         if memory:
-            fresh = (now["rho"][changed] == 0.0).all(1)
-            now["t"][changed] = torch.where(fresh, _first_step(gradient), torch.ones_like(now["f"][changed]))
+            fresh = (now["rho"] == 0.0).all(1)
+            first = torch.where(fresh, _first_step(now["g"]), torch.ones_like(now["t"]))
+            now["t"] = torch.where(changed, first, now["t"])
 
-    def _two_loops(self, rows: torch.Tensor, g: torch.Tensor, memory: int) -> torch.Tensor:
-        """−Hg for the networks `rows`; pairs with rho = 0 are not there and change nothing."""
+    def _remember(self, taken: torch.Tensor, s: torch.Tensor, y: torch.Tensor, memory: int) -> None:
+        """Put the pairs (s, y) of positive curvature into the rings of the networks `taken`."""
         now = self.state
-        order = [(now["head"][rows] - 1 - j) % memory for j in range(memory)]
-        q, factors = g.clone(), []
-        for place in order:
-            factors.append(now["rho"][rows, place] * (now["s"][rows, place] * q).sum(1))
-            q.addcmul_(now["y"][rows, place], -factors[-1][:, None])
-        newest = now["y"][rows, order[0]]
-        scale = 1.0 / (now["rho"][rows, order[0]] * newest.square().sum(1))
-        q *= torch.where(now["rho"][rows, order[0]] > 0.0, scale, torch.ones_like(scale))[:, None]
-        for place, factor in zip(reversed(order), reversed(factors), strict=True):
-            back = now["rho"][rows, place] * (now["y"][rows, place] * q).sum(1)
-            q.addcmul_(now["s"][rows, place], (factor - back)[:, None])
-        return -q
+        product = (s * y).sum(1)
+        useful = taken & (product > 1e-10 * s.norm(dim=1) * y.norm(dim=1))
+        rows = torch.nonzero(useful)[:, 0]
+        place = now["head"][rows]
+        now["pairs"][rows, place], now["pairs"][rows, memory + place] = s[rows], y[rows]
+        products = torch.bmm(now["pairs"], torch.stack([s, y], 2))[rows]
+        for which, at in ((0, place), (1, memory + place)):
+            now["gram"][rows, at] = products[:, :, which]
+            now["gram"][rows, :, at] = products[:, :, which]
+        now["rho"][rows, place] = 1.0 / product[rows]
+        now["head"][rows] = (place + 1) % memory
+
+    def _two_loops(self, memory: int) -> torch.Tensor:
+        """−Hg (B, P). The vectors are read twice only, for their products with g and for the sum: the two loops are about their
+        coefficients (Chen, Wang and Zhou 2014). Pairs with rho = 0 are not there and change nothing.
+        """
+        now = self.state
+        g = now["g"]
+        order = (now["head"][:, None] - 1 - torch.arange(memory, device=g.device)) % memory
+        place = torch.cat([order, memory + order], 1)
+        gram = now["gram"].take_along_dim(place[:, :, None], 1).take_along_dim(place[:, None, :], 2)
+        with_g = torch.bmm(now["pairs"], g[:, :, None])[:, :, 0].take_along_dim(place, 1)
+        rho = now["rho"].take_along_dim(order, 1)
+        c, of_g = torch.zeros_like(with_g), torch.ones_like(with_g[:, 0])
+        factors = []
+        for j in range(memory):
+            factors.append(rho[:, j] * ((c * gram[:, j]).sum(1) + of_g * with_g[:, j]))
+            c[:, memory + j] -= factors[-1]
+        scale = torch.where(rho[:, 0] > 0.0, 1.0 / (rho[:, 0] * gram[:, memory, memory]), torch.ones_like(of_g))
+        c, of_g = c * scale[:, None], of_g * scale
+        for j in reversed(range(memory)):
+            back = rho[:, j] * ((c * gram[:, memory + j]).sum(1) + of_g * with_g[:, memory + j])
+            c[:, j] += factors[j] - back
+        coefficients = torch.zeros_like(c).scatter_(1, place, c)
+        return -torch.baddbmm(of_g[:, None, None] * g[:, None], coefficients[:, None], now["pairs"])[:, 0]
 
     # -- files -------------------------------------------------------------------------------------------------------
 

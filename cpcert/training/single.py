@@ -11,7 +11,7 @@ from cpcert.deep.newton import newton
 from cpcert.instance import TrainSettings
 from cpcert.network import Network
 from cpcert.problem import Problem
-from cpcert.training.batch import Trial, require_trainable
+from cpcert.training.batch import Trial, require_trainable, span_of_points
 from cpcert.training.optimiser import Settings, Training
 from cpcert.training.sweep import parse_widths
 
@@ -57,13 +57,11 @@ def settled(problem: Problem, network: Network) -> Network:
     In coordinates of the span of the points, where W_1 of a stationary network lies: with many features Newton's method
     could not carry the others.
     """
-    _, s, Vt = np.linalg.svd(problem.X, full_matrices=False)
-    Q = Vt[: max(1, int(np.sum(s > 1e-12 * s.max(initial=0.0))))].T
-    inside = Problem(
-        problem.X @ Q, problem.Y, problem.lam, problem.loss, problem.activation, beta=problem.beta, depth=problem.depth
-    )
-    W, n0 = network.weights[0], problem.n0
-    short = Network((np.hstack([W[:, :n0] @ Q, W[:, n0:]]), *network.weights[1:]), network.activation, network.beta)
+    inside, Q = span_of_points(problem)
+    short, n0 = network, problem.n0
+    if Q is not None:
+        W = network.weights[0]
+        short = replace(network, weights=(np.hstack([W[:, :n0] @ Q, W[:, n0:]]), *network.weights[1:]), units=None)
     start = condense(inside, short)
     found = start
     largest = max((float(np.sum(W * W, axis=1).max(initial=0.0)) for W in start.weights[:-1]), default=0.0)
@@ -75,5 +73,8 @@ def settled(problem: Problem, network: Network) -> Network:
         found, _ = newton(inside, merged, lambda: False)
         if found.loss(inside) <= network.loss(problem) * (1.0 + ROUNDING):
             break
-    W, r = found.weights[0], Q.shape[1]
-    return replace(network, weights=(np.hstack([W[:, :r] @ Q.T, W[:, r:]]), *found.weights[1:]))
+    first = found.weights[0]
+    if Q is not None:
+        r = Q.shape[1]
+        first = np.hstack([first[:, :r] @ Q.T, first[:, r:]])
+    return replace(network, weights=(first, *found.weights[1:]))

@@ -1,8 +1,9 @@
 """A sweep: networks of every width, seed and λ asked for, trained together, and what is written about them.
 
-Networks of similar width share a batch: padding to twice the width doubles the work, many small batches waste what a
-kernel costs to start. The result of a network depends on its width, seed and λ; on its batch only as far as the order
-of floating-point sums does. The same sweep on the same machine gives the same bits, interrupted and resumed or not.
+Networks of similar width share a batch: padding wastes work, many small batches waste what a kernel costs to start. They
+are trained in coordinates of the span of the points: pictures have fewer dimensions than pixels. The result of a network
+depends on its width, seed and λ; on its batch only as far as the order of floating-point sums does. The same sweep on the
+same machine gives the same bits, interrupted and resumed or not.
 
 With a folder, every batch has a file `bucket-K.npz` in NAME-checkpoints, written now and then and at its end, each time
 under a temporary name first; `resume` goes on from these files. They hold arrays, so reading them executes nothing.
@@ -21,6 +22,7 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +38,13 @@ from cpcert.parallel import HERE, Task, Workers, wait
 from cpcert.printing import about, at_most, finite, whole
 from cpcert.problem import Problem
 from cpcert.sketch import LOWER, NEUTRAL, UPPER, Series, drawn
-from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, split
+from cpcert.training.batch import Data, Trial, flatten, losses_and_gradients, span_of_points, split
 from cpcert.training.optimiser import STATUSES, Settings, Training
 
-# Networks up to this width share a batch.
-SMALL = 8
+# What the kernels of a step cost to start, in multiplications and additions.
+START_OF_KERNELS = {"cpu": 2e7, "card": 2e10}
+# Numbers of one layer of a batch that stay in a CPU's cache.
+CACHED_NUMBERS = 2**17
 # float64 numbers that a batch may hold, about: a gigabyte.
 MOST_NUMBERS = 2**27
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -50,6 +54,8 @@ SECONDS_OF_TASK = 10.0
 
 Arrays = tuple[np.ndarray, np.ndarray]
 Snapshot = dict[str, np.ndarray]
+# What span_of_points returns.
+Inside = tuple[Problem, np.ndarray | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,21 +111,34 @@ def trials_of(widths: Sequence[int], seeds: int, lambdas: Sequence[float]) -> li
     return [Trial(width, seed, lam) for lam in dict.fromkeys(lambdas) for width in widths for seed in range(seeds)]
 
 
-def buckets(problem: Problem, trials: Sequence[Trial], settings: Settings) -> list[list[Trial]]:
-    """The trials, widest first, in batches of widths between n and n/2 (all up to SMALL together) that fit into memory."""
+def buckets(problem: Problem, trials: Sequence[Trial], settings: Settings, device: str = "cpu") -> list[list[Trial]]:
+    """The trials, widest first, in batches: narrower networks join one while padding them costs less than starting kernels for a
+    batch more, as far as the batch fits into the cache of a CPU or the memory of a card."""
+    on_cpu = device == "cpu"
+    free = START_OF_KERNELS["cpu" if on_cpu else "card"]
     found: list[list[Trial]] = []
-    limit = 0
+    limit, padding = 0, 0.0
     for trial in sorted(trials, key=lambda trial: (-trial.width, trial.lam, trial.seed)):
-        if not found or (trial.width > SMALL and 2 * trial.width <= found[-1][0].width) or len(found[-1]) == limit or (
-            trial.width <= SMALL < found[-1][0].width
-        ):  # fmt: skip
+        waste = 0.0
+        if found:
+            waste = _work(problem, found[-1][0].width) - _work(problem, trial.width)
+        if not found or padding + waste > free or len(found[-1]) == limit:
             n, hidden = trial.width, problem.depth - 1
             weights = n * (problem.n0 + 1) + (hidden - 1) * n * (n + 1) + problem.m * (n + 1)
             memory = 2 * settings.memory if settings.polish else 0
-            limit = max(1, MOST_NUMBERS // (weights * (8 + memory) + 4 * hidden * n * problem.N))
+            limit = MOST_NUMBERS // (weights * (8 + memory) + 4 * hidden * n * problem.N)
+            if on_cpu:
+                limit = min(limit, CACHED_NUMBERS // (n * problem.N))
+            limit, padding, waste = max(1, limit), 0.0, 0.0
             found.append([])
+        padding += waste
         found[-1].append(trial)
     return found
+
+
+def _work(problem: Problem, n: int) -> float:
+    """Multiplications and additions of the gradient of a network of width n."""
+    return problem.N * (4.0 * n * problem.n0 + 6.0 * (problem.depth - 2) * n * n + 6.0 * problem.m * n)
 
 
 def train_sweep(
@@ -141,7 +160,10 @@ def train_sweep(
     Raises InputError for `interpolate`, and for checkpoints of another sweep or files that are none.
     """
     mark = _fingerprint(problem, trials, settings, device)
-    batches = buckets(problem, trials, settings)
+    batches = buckets(problem, trials, settings, device)
+    inside, basis = span_of_points(problem)
+    work = [START_OF_KERNELS["cpu"] + len(batch) * _work(inside, batch[0].width) for batch in batches]
+    sizes = [each / sum(work) for each in work]
     files: list[Path | None] = [None] * len(batches)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -151,14 +173,14 @@ def train_sweep(
     complete = False
     try:
         if workers.count:
-            _train_there(problem, batches, settings, device, files, mark, saved, workers, progress)
+            _train_there((inside, basis), batches, sizes, settings, device, files, mark, saved, workers, progress)
         else:
-            done = 0
-            for batch, file, start in zip(batches, files, saved, strict=True):
-                runs.append(_training(problem, batch, settings, device, start))
+            done = 0.0
+            for batch, size, file, start in zip(batches, sizes, files, saved, strict=True):
+                runs.append(_training((inside, basis), batch, settings, device, start))
                 for share, phase in _run(runs[-1], file, mark):
-                    progress((done + share * len(batch)) / len(trials), f"{_words(batch)}, {phase}")
-                done += len(batch)
+                    progress(min(done + share * size, 1.0), f"{_words(batch)}, {phase}")
+                done += size
         complete = True
     except KeyboardInterrupt:
         pass
@@ -168,12 +190,24 @@ def train_sweep(
         raise InputError(f"widths: memory ran out ({error}); give smaller widths") from None
     if workers.count:
         begun = [(batch, start) for batch, start in zip(batches, saved, strict=True) if start is not None]
-        runs = [_training(problem, batch, settings, device, start) for batch, start in begun]
+        runs = [_training((inside, basis), batch, settings, device, start) for batch, start in begun]
     found: dict[Trial, Result] = {}
-    for run in runs:
-        # Only now: an interruption must not cost what was trained before.
-        found |= {result.trial: result for result in _results(run, test)}
+    with _one_thread():
+        for run in runs:
+            # Only now: an interruption must not cost what was trained before.
+            found |= {result.trial: result for result in _results(problem, run, test)}
     return [found[trial] for trial in trials if trial in found], complete
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order, however many cores there are: those train other batches, as `workers`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run(training: Training, file: Path | None, mark: str) -> Iterator[tuple[float, str]]:
@@ -182,7 +216,8 @@ def _run(training: Training, file: Path | None, mark: str) -> Iterator[tuple[flo
     changed = not training.done
     while not training.done:
         yield training.progress, training.words
-        training.advance()
+        with _one_thread():
+            training.advance()
         if file is not None and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
             _write_checkpoint(file, training.snapshot(), mark)
             saved = time.monotonic()
@@ -192,21 +227,25 @@ def _run(training: Training, file: Path | None, mark: str) -> Iterator[tuple[flo
 
 
 def _training(
-    problem: Problem, batch: Sequence[Trial], settings: Settings, device: str, start: Snapshot | None
+    inside: Inside, batch: Sequence[Trial], settings: Settings, device: str, start: Snapshot | None
 ) -> Training:
-    training = Training(problem, batch, settings, device)
-    if start is not None:
-        training.restore(start)
+    with _one_thread():
+        training = Training(inside[0], batch, settings, device, inside[1])
+        if start is not None:
+            training.restore(start)
     return training
 
 
 def _words(batch: Sequence[Trial]) -> str:
-    return f"{len(batch)} networks of widths {batch[-1].width} to {batch[0].width}"
+    least, most = batch[-1].width, batch[0].width
+    count = f"{len(batch)} networks" if len(batch) > 1 else "a network"
+    return f"{count} of width {most}" if least == most else f"{count} of widths {least} to {most}"
 
 
 def _train_there(
-    problem: Problem,
+    inside: Inside,
     batches: Sequence[Sequence[Trial]],
+    sizes: Sequence[float],
     settings: Settings,
     device: str,
     files: Sequence[Path | None],
@@ -218,7 +257,7 @@ def _train_there(
     """Train all batches at the same time, as tasks of the workers; `saved` always has how far each has come."""
 
     def submit(number: int) -> Task[tuple[Snapshot, float, str]]:
-        return workers.submit(_advance, problem, batches[number], settings, device, saved[number])
+        return workers.submit(_advance, inside, batches[number], settings, device, saved[number])
 
     tasks = {number: submit(number) for number in range(len(batches))}
     shares = [0.0] * len(batches)
@@ -234,28 +273,30 @@ def _train_there(
                     tasks[number] = submit(number)
                 else:
                     del tasks[number]
-                total = sum(share * len(other) for share, other in zip(shares, batches, strict=True))
-                progress(total / sum(map(len, batches)), f"{_words(batch)}, {phase}")
+                total = sum(share * size for share, size in zip(shares, sizes, strict=True))
+                progress(min(total, 1.0), f"{_words(batch)}, {phase}")
     finally:
         for task in tasks.values():
             task.cancel()
 
 
 def _advance(
-    problem: Problem, batch: Sequence[Trial], settings: Settings, device: str, start: Snapshot | None
+    inside: Inside, batch: Sequence[Trial], settings: Settings, device: str, start: Snapshot | None
 ) -> tuple[Snapshot, float, str]:
     """Train a batch for SECONDS_OF_TASK: where it is then, the share done (1.0: all), the phase."""
-    training = _training(problem, batch, settings, device, start)
+    training = _training(inside, batch, settings, device, start)
     began = time.monotonic()
-    while not training.done and time.monotonic() - began < SECONDS_OF_TASK:
-        training.advance()
+    with _one_thread():
+        while not training.done and time.monotonic() - began < SECONDS_OF_TASK:
+            training.advance()
     return training.snapshot(), 1.0 if training.done else min(training.progress, 0.999), training.words
 
 
-def _results(training: Training, test: Arrays | None) -> list[Result]:
+def _results(problem: Problem, training: Training, test: Arrays | None) -> list[Result]:
     training.collect()
-    trials, problem = training.trials, training.problem
-    data = Data.of(problem, "cpu", torch.float64)
+    trials = training.trials
+    # The gradient lies in the span: its norm there is its norm.
+    data = Data.of(training.problem, "cpu", torch.float64)
     lam = torch.tensor([trial.lam for trial in trials], dtype=torch.float64)
     _, gradient = losses_and_gradients(split(training.final, training.shapes), lam, data)
     norms = flatten(gradient).norm(dim=1).tolist()
