@@ -126,7 +126,7 @@ def _source(app: Sphinx, docname: str, source: list[str]) -> None:
             return f"[{words}]({'../' * docname.count('/')}{names[path]}.md)"
         return found[0] if path.is_relative_to(Path(app.srcdir)) and path.suffix == ".md" else words
 
-    source[0] = re.sub(r"\[([^\]\n]+)\]\((?!https?:|#)([^)\s]+)\)", link, source[0])
+    source[0] = re.sub(r"(?<!!)\[([^\]\n]+)\]\((?!https?:|#)([^)\s]+)\)", link, source[0])  # not of pictures, ![…](…)
 
 
 def setup(app: Sphinx) -> None:

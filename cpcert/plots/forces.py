@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cpcert.formulations.forces import LayerForces
-from cpcert.plots.figure import GRID, LOWER, NEUTRAL, OUTPUTS, SMALL, TEXT, UPPER, panels
+from cpcert.plots.figure import GRID, MARKERS, NEUTRAL, SMALL, TEXT, panels
 
 if TYPE_CHECKING:
     from cpcert.problem import Problem
 
-ATTRACTION, REPULSION, RAY = LOWER, UPPER, "#a8a8a8"
-CLASSES = ("#3f7f4c", "#c98a1b", "#7a5195", "#4f8a8b", "#8a6d1d", "#9c4f6f")
+# Colours of Okabe and Ito (2008), which do not depend on red against green; classes differ by their markers as well.
+ATTRACTION, REPULSION, RAY = "#0072b2", "#d55e00", "#a8a8a8"
+CLASSES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
 # The longest arrow of a panel, as a share of its width.
 LONGEST_ARROW = 0.16
 FRAMES_PER_SECOND = 6
@@ -131,7 +132,7 @@ def _windows(history: Sequence[Sequence[LayerForces]], planes: Sequence[tuple[Pl
 
 
 def _size(layers: int) -> tuple[float, float]:
-    return 11.0, 0.9 + 4.7 * layers
+    return 12.4, 0.6 + 4.8 * layers
 
 
 def _surround(figure: Any, problem: Problem, classes: Sequence[str]) -> None:
@@ -139,13 +140,13 @@ def _surround(figure: Any, problem: Problem, classes: Sequence[str]) -> None:
     title = f"{problem.name}: {problem.N} points, depth {problem.depth}"
     figure.suptitle(title, fontsize=TEXT + 1, x=0.01, ha="left")
     handles = [
-        *(_marker(color, name) for color, name in _colors(problem, classes)[1]),
-        _marker(NEUTRAL, "neuron", "D"),
+        *(_marker(CLASSES[k], name, MARKERS[k]) for k, name in enumerate(_classes(problem, classes)[1])),
+        _marker(NEUTRAL, "neuron", "X"),
         _line(ATTRACTION, "attraction"),
         _line(REPULSION, "repulsion"),
         _line(RAY, "ray of aligned neurons"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=SMALL, frameon=False)
+    figure.legend(handles=handles, loc="outside right upper", fontsize=SMALL, frameon=False)
 
 
 def _draw(
@@ -155,18 +156,20 @@ def _draw(
     planes: Sequence[tuple[Plane, Plane]],
     windows: Sequence[Windows],
 ) -> None:
-    colors, _ = _colors(problem, ())
+    labels, _ = _classes(problem, ())
     for layer, (points, neurons), window, (left, right) in zip(layers, planes, windows, grid, strict=True):
-        _draw_points(left, layer, points, colors, window[0])
+        _draw_points(left, layer, points, labels, window[0])
         _draw_neurons(right, layer, neurons, window[1])
 
 
-def _draw_points(axes: Any, layer: LayerForces, plane: Plane, colors: np.ndarray, window: Window) -> None:
+def _draw_points(axes: Any, layer: LayerForces, plane: Plane, labels: np.ndarray, window: Window) -> None:
     places = plane.places(layer.Z.T)
     forces = [plane.directions(-force.T) for force in (layer.attraction, layer.repulsion)]
     _frame(axes, window)
     _arrows(axes, places, forces, window[2])
-    axes.scatter(places[:, 0], places[:, 1], s=34, c=colors, edgecolors="white", linewidths=0.6, zorder=4)
+    for k in range(int(labels.max()) + 1):
+        x, y = places[labels == k].T
+        axes.scatter(x, y, s=34, marker=MARKERS[k], c=CLASSES[k], edgecolors=NEUTRAL, linewidths=0.5, zorder=4)
     axes.set_title(f"layer {layer.layer}: points, columns of $Z_{layer.layer}$", fontsize=TEXT, loc="left")
 
 
@@ -181,7 +184,7 @@ def _draw_neurons(axes: Any, layer: LayerForces, plane: Plane, window: Window) -
         end *= 6.0 * window[2] / max(float(np.linalg.norm(end)), 1e-300)
         axes.plot([0.0, end[0]], [0.0, end[1]], color=RAY, linewidth=width, zorder=1, scalex=False, scaley=False)
     _arrows(axes, places, forces, window[2])
-    axes.scatter(places[:, 0], places[:, 1], s=24, marker="D", c=NEUTRAL, edgecolors="white", linewidths=0.5, zorder=4)
+    axes.scatter(places[:, 0], places[:, 1], s=30, marker="X", c=NEUTRAL, edgecolors="white", linewidths=0.5, zorder=4)
     axes.plot(0.0, 0.0, "+", color=NEUTRAL, markersize=9, zorder=5)
     rays = len(layer.rays)
     axes.set_title(
@@ -225,18 +228,17 @@ def _arrows(axes: Any, places: np.ndarray, forces: Sequence[np.ndarray], half: f
         )  # fmt: skip
 
 
-def _colors(problem: Problem, classes: Sequence[str]) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """A colour for each point, and what the colours mean: the class where Y encodes one, nothing otherwise."""
+def _classes(problem: Problem, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """The class of each point (N,), and what the classes are called; where Y encodes none, all points are of one."""
     Y = problem.Y
     if problem.m > 1 and problem.m <= len(CLASSES):
-        label = Y.argmax(axis=1)
+        labels = Y.argmax(axis=1)
     elif problem.m == 1 and set(np.unique(Y)) <= {-1.0, 1.0}:
-        label = (Y[:, 0] > 0.0).astype(int)
+        labels = (Y[:, 0] > 0.0).astype(int)
     else:
-        return np.full(problem.N, OUTPUTS[0]), [(OUTPUTS[0], "point")]
-    count = int(label.max()) + 1
-    names = list(classes) if len(classes) >= count else [f"class {k + 1}" for k in range(count)]
-    return np.array(CLASSES)[label], [(CLASSES[k], names[k]) for k in range(count)]
+        return np.zeros(problem.N, int), ["point"]
+    count = int(labels.max()) + 1
+    return labels, list(names) if len(names) >= count else [f"class {k + 1}" for k in range(count)]
 
 
 def _marker(color: str, label: str, marker: str = "o") -> Any:
