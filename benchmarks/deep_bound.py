@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import tables
 
-from cpcert import Network, Problem, solve_deep
+from cpcert import Network, Problem
 from cpcert.certificate import deep_check
 from cpcert.deep.bound.solve import global_bound
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.descent import descend, random_network
+from cpcert.deep.solve import solve_deep
 from cpcert.instance import load_instance, parse_instance
 from cpcert.network import loss_upper
 
