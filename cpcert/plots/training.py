@@ -112,7 +112,9 @@ def _draw_excess(axes: Any, one: Curve, color: str, tight: bool) -> None:
     best = sorted(best_per_width(one.results), key=lambda result: result.trial.width)
     best = [result for result in best if result.loss > origin]
     unit = abs(origin)
-    axes.plot([r.trial.width for r in best], [(r.loss - origin) / unit for r in best], color=color, linewidth=1.2, zorder=3)
+    axes.plot(
+        [r.trial.width for r in best], [(r.loss - origin) / unit for r in best], color=color, linewidth=1.2, zorder=3
+    )
     _draw_trials(axes, one, color, origin, unit)
     if tight and one.upper is not None and one.upper > origin:
         axes.axhline((one.upper - origin) / unit, color=color, linewidth=1.0, linestyle=":", zorder=1,
