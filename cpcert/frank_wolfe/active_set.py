@@ -8,6 +8,8 @@ import numpy as np
 
 from cpcert.problem import Problem
 
+# |ŵᵀx| relative to ‖x‖ below which its sign is rounding.
+ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
@@ -94,4 +96,9 @@ def columns_for(problem: Problem, neurons: Neurons, W: np.ndarray, U: np.ndarray
         return Columns(
             np.sign(output), pattern, np.zeros((0, points.shape[1])), np.zeros((0, problem.N), bool)
         ).unique()
-    return Columns(output, pattern, np.concatenate([neurons.W, W]), pattern).unique()
+    W = np.concatenate([neurons.W, W])
+    # A neuron whose mass is rounding has a direction that is rounding, perhaps outside of its pattern's cone: with its old
+    # pattern it would be a column of a function that is no neuron.
+    z = W @ points.T
+    settled = np.abs(z) > ROUNDING * np.linalg.norm(points, axis=1)
+    return Columns(output, pattern, W, np.where(settled, z > 0.0, pattern)).unique()

@@ -282,7 +282,7 @@ def polish_interpolation(
     """`polish` for Z = Y: the neurons and the multiplier G (m, N) they converged with, or None when they do not fit."""
     size = float(np.abs(problem.targets).max())
     rho = 100.0 * float(np.abs(G).max()) / size
-    now = neurons
+    now, least, without_gain = neurons, math.inf, 0
     for turn in range(MULTIPLIER_ROUNDS):
         better = polish(
             problem, points, now, angle if turn == 0 else 1e-9, Smooth.multipliers(problem, G, rho), deadline
@@ -294,8 +294,10 @@ def polish_interpolation(
         error = float(np.abs(residual).max())
         if error > 0.3 * size:
             return None
-        if error <= 1e-14 * size:
+        without_gain = 0 if error < 0.2 * least else without_gain + 1
+        if error <= 1e-14 * size or without_gain == 2:
             break
+        least = min(error, least)
         G = G - rho * residual
     return (now, G) if error <= 1e-9 * size else None
 

@@ -94,7 +94,7 @@ def corrective_step(
     value = objective(problem, points, neurons)
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
     if problem.loss.is_constraint:
-        for angle in MERGE_ANGLES if problem.m > 1 else ():
+        for angle in MERGE_ANGLES if problem.m > 1 and not _far(problem, points, now, W) else ():
             better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P", idle, refine)
@@ -125,6 +125,12 @@ def many_points(problem: Problem, points: np.ndarray) -> bool:
     return not problem.loss.is_constraint and points.shape[1] > 2 and problem.N >= MANY_POINTS
 
 
+def _far(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray) -> bool:
+    """Whether a new neuron of W (k, r) is worth much more than its price, at the best guess of a dual point."""
+    worth = np.linalg.norm(now.duals[0] @ problem.activation(W @ points.T).T, axis=0)
+    return bool(worth.max(initial=0.0) > FAR * 2.0 * problem.lam)
+
+
 def dictionary_step(
     problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray, U: np.ndarray, deadline: float
 ) -> Iterate:
@@ -137,8 +143,7 @@ def dictionary_step(
         neurons = dictionary.best_on(problem, points, neurons, start.W, deadline)
     new = W if now.idle is None else np.concatenate([W, now.idle[0]])
     value = objective(problem, points, now.neurons)
-    best = np.linalg.norm(now.duals[0] @ problem.activation(W @ points.T).T, axis=0).max(initial=0.0)
-    far = bool(best > FAR * 2.0 * problem.lam)
+    far = _far(problem, points, now, W)
     neurons, name = dictionary.improved(problem, points, neurons, new, far, deadline)
     idle = None if objective(problem, points, neurons) < value * (1.0 - PROGRESS) else (W, U)
     G = -problem.loss.gradient(neurons.outputs(problem, points), problem.targets)
