@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Colours of Okabe and Ito (2008), which do not depend on red against green; classes differ by their markers as well.
 ATTRACTION, REPULSION, RAY = "#0072b2", "#d55e00", "#a8a8a8"
-CLASSES = ("#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
+CLASSES = ("#009e73", "#cc79a7", "#f0e442", "#56b4e9", "#000000", "#e69f00")
 # The longest arrow of a panel, as a share of its width.
 LONGEST_ARROW = 0.16
 FRAMES_PER_SECOND = 6
