@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from cpcert import Problem
 from cpcert.conic import ENDINGS, Cone, Ending, Rows, solve_conic
+from cpcert.frank_wolfe.active_set import Neurons, columns_for
+from cpcert.frank_wolfe.corrective import correct
 
 
 def rows(A, b, cone, size=None):
@@ -94,3 +97,15 @@ def test_every_status_of_the_solver_is_known():
 
     statuses = {name for name in dir(clarabel.SolverStatus) if name[0] != "_"}
     assert set(ENDINGS) == statuses - {"CallbackTerminated", "InsufficientProgress", "NumericalError", "Unsolved"}
+
+
+def test_an_exact_fit_uses_only_functions_of_neurons():
+    # Neurons of no mass whose directions left the cones of their patterns: with the old patterns the fit would be false.
+    rng = np.random.default_rng(0)
+    problem = Problem(rng.standard_normal((6, 2)), rng.standard_normal((6, 2)), None, "interpolate", "abs")
+    points = problem.X_tilde.T
+    W = rng.standard_normal((30, points.shape[1]))
+    W /= np.linalg.norm(W, axis=1, keepdims=True)
+    dust = Neurons(W, np.full((2, 30), 1e-20), np.zeros(2), rng.random((30, 6)) < 0.5)
+    found = correct(problem, points, columns_for(problem, dust, W[:0], np.zeros((0, 2)), points))
+    np.testing.assert_allclose(found.neurons.outputs(problem, points), problem.targets, atol=1e-9)
