@@ -44,7 +44,7 @@ from cpcert.training.optimiser import STATUSES, Settings, Training
 # What the kernels of a step cost to start, in multiplications and additions.
 START_OF_KERNELS = {"cpu": 2e7, "card": 2e10}
 # Numbers of one layer of a batch that stay in a CPU's cache.
-CACHED_NUMBERS = 2**17
+CACHED_NUMBERS = 2**16
 # float64 numbers that a batch may hold, about: a gigabyte.
 MOST_NUMBERS = 2**27
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
