@@ -237,7 +237,7 @@ class Training:
         f, g = self._evaluate(x)
         falls = f <= now["f"] + SUFFICIENT * now["t"] * now["slope"]
         # After too many ticks any t that lowers the loss will do.
-        steep = (torch.linalg.vecdot(g, now["d"]) >= CURVATURE * now["slope"]) | (now["ticks"] >= MOST_TICKS)
+        steep = ((g * now["d"]).sum(1) >= CURVATURE * now["slope"]) | (now["ticks"] >= MOST_TICKS)
         taken = falls & steep & ~now["lost"]
         now["ticks"] += 1.0
         now["low"] = torch.where(falls, now["t"], now["low"])
@@ -266,8 +266,9 @@ class Training:
             self._remember(taken, x - now["x"], g - now["g"], memory)
         for key, value in (("x", x), ("f", f), ("g", g)):
             now[key] = torch.where(taken[:, None] if value.ndim == 2 else taken, value, now[key])
-        d = torch.where(changed[:, None], self._two_loops(memory), now["d"]) if memory else -now["g"]
-        now["d"], now["slope"] = d, torch.linalg.vecdot(d, now["g"])
+        d = self._two_loops(memory) if memory else -now["g"]
+        now["d"] = torch.where(changed[:, None], d, now["d"])
+        now["slope"] = torch.where(changed, (d * now["g"]).sum(1), now["slope"])
         now["low"][changed], now["high"][changed], now["ticks"][changed] = 0.0, math.inf, 0.0
         if memory:
             fresh = (now["rho"] == 0.0).all(1)
@@ -277,7 +278,7 @@ class Training:
     def _remember(self, taken: torch.Tensor, s: torch.Tensor, y: torch.Tensor, memory: int) -> None:
         """Put the pairs (s, y) of positive curvature into the rings of the networks `taken`."""
         now = self.state
-        product = torch.linalg.vecdot(s, y)
+        product = (s * y).sum(1)
         useful = taken & (product > 1e-10 * s.norm(dim=1) * y.norm(dim=1))
         rows = torch.nonzero(useful)[:, 0]
         place = now["head"][rows]
