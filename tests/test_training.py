@@ -181,6 +181,10 @@ def test_an_interrupted_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch):
 
     with pytest.raises(InputError, match="another sweep"):
         train_sweep(given, trials[:-1], settings, "cpu", folder=tmp_path / "parts", resume=True)
+    with monkeypatch.context() as other:
+        other.setitem(sweep.START_OF_KERNELS, "cpu", 1e9)
+        with pytest.raises(InputError, match="another sweep"):  # the same trials, in other batches
+            train_sweep(given, trials, settings, "cpu", folder=tmp_path / "parts", resume=True)
     (tmp_path / "parts" / "bucket-0.npz").write_bytes(b"PK nonsense")
     with pytest.raises(InputError, match="cannot be read"):
         train_sweep(given, trials, settings, "cpu", folder=tmp_path / "parts", resume=True)

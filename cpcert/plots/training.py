@@ -77,7 +77,8 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, ax
     above.set_ylabel("loss")
     below.set_ylabel(f"relative excess over the {'proven floor' if tight else 'best training'}")
     for axes in (above, below):
-        axes.legend(fontsize=SMALL - 1, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=SMALL - 1, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     what = describe(problem).split(", lambda")[0]
     if new:
         figure.suptitle(what, fontsize=SMALL, x=0.01, ha="left")
@@ -153,6 +154,9 @@ def _width_axes(axes: Any, results: Sequence[Result]) -> None:
     widths = [result.trial.width for result in results]
     if max(widths) >= 50 * min(widths):
         axes.set_xscale("log")
+        marks = [step * 10**k for k in range(6) for step in (1, 2, 5) if min(widths) <= step * 10**k <= max(widths)]
+        axes.set_xticks(marks, [f"{mark}" for mark in marks])
+        axes.set_xticks([], minor=True)
     axes.set_yscale("log")
     axes.set_xlabel("width")
     axes.set_ylabel(r"loss $\mathcal{L}_\lambda$")

@@ -264,11 +264,19 @@ class Training:
         if memory:
             now["rho"][restart] = 0.0
             self._remember(taken, x - now["x"], g - now["g"], memory)
+        # torch.where takes as long as the loss and its gradient.
+        rows = torch.nonzero(taken)[:, 0]
         for key, value in (("x", x), ("f", f), ("g", g)):
-            now[key] = torch.where(taken[:, None] if value.ndim == 2 else taken, value, now[key])
-        d = self._two_loops(memory) if memory else -now["g"]
-        now["d"] = torch.where(changed[:, None], d, now["d"])
-        now["slope"] = torch.where(changed, (d * now["g"]).sum(1), now["slope"])
+            if len(rows) == len(taken):
+                now[key] = value
+            else:
+                now[key][rows] = value[rows]
+        if memory:
+            again, d = torch.nonzero(changed)[:, 0], self._two_loops(memory)
+            now["d"][again], now["slope"][again] = d[again], (d * now["g"]).sum(1)[again]
+        else:
+            now["d"] = -now["g"]
+            now["slope"] = (now["d"] * now["g"]).sum(1)
         now["low"][changed], now["high"][changed], now["ticks"][changed] = 0.0, math.inf, 0.0
         if memory:
             fresh = (now["rho"] == 0.0).all(1)

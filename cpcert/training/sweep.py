@@ -159,24 +159,27 @@ def train_sweep(
     by one of them at a time, for SECONDS_OF_TASK, and goes on from where the last one left it. progress: share done, words.
     Raises InputError for `interpolate`, and for checkpoints of another sweep or files that are none.
     """
-    mark = _fingerprint(problem, trials, settings, device)
     batches = buckets(problem, trials, settings, device)
     inside, basis = span_of_points(problem)
     work = [START_OF_KERNELS["cpu"] + len(batch) * _work(inside, batch[0].width) for batch in batches]
     sizes = [each / sum(work) for each in work]
+    marks = [_fingerprint(problem, batch, settings, device) for batch in batches]
     files: list[Path | None] = [None] * len(batches)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"bucket-{number}.npz" for number in range(len(batches))]
-    saved = [_read_checkpoint(file, mark) if resume and file and file.exists() else None for file in files]
+    saved = [
+        _read_checkpoint(file, mark) if resume and file and file.exists() else None
+        for file, mark in zip(files, marks, strict=True)
+    ]
     runs: list[Training] = []
     complete = False
     try:
         if workers.count:
-            _train_there((inside, basis), batches, sizes, settings, device, files, mark, saved, workers, progress)
+            _train_there((inside, basis), batches, sizes, settings, device, files, marks, saved, workers, progress)
         else:
             done = 0.0
-            for batch, size, file, start in zip(batches, sizes, files, saved, strict=True):
+            for batch, size, file, mark, start in zip(batches, sizes, files, marks, saved, strict=True):
                 runs.append(_training((inside, basis), batch, settings, device, start))
                 for share, phase in _run(runs[-1], file, mark):
                     progress(min(done + share * size, 1.0), f"{_words(batch)}, {phase}")
@@ -249,7 +252,7 @@ def _train_there(
     settings: Settings,
     device: str,
     files: Sequence[Path | None],
-    mark: str,
+    marks: Sequence[str],
     saved: list[Snapshot | None],
     workers: Workers,
     progress: Callable[[float, str], None],
@@ -268,7 +271,7 @@ def _train_there(
                 reached, shares[number], phase = task.result()
                 saved[number], file, batch = reached, files[number], batches[number]
                 if file is not None:
-                    _write_checkpoint(file, reached, mark)
+                    _write_checkpoint(file, reached, marks[number])
                 if shares[number] < 1.0:
                     tasks[number] = submit(number)
                 else:
@@ -331,6 +334,7 @@ def proven_upper(problem: Problem, result: Result) -> float:
 
 
 def _fingerprint(problem: Problem, trials: Sequence[Trial], settings: Settings, device: str) -> str:
+    """Of one batch: a sweep with the same trials may cut them into others."""
     parts = [problem.sha256, device, asdict(settings), [(t.width, t.seed, t.lam.hex()) for t in trials]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
