@@ -20,7 +20,7 @@ from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, d
 from cpcert.frank_wolfe.steps import objective
 from cpcert.moments import interior
 from cpcert.moments.relaxation import Candidate, Relaxation, candidates
-from cpcert.moments.repair import Draft, estimate, prove
+from cpcert.moments.repair import Draft, MomentProof, estimate, prove
 from cpcert.oracle.coordinates import Coordinates
 from cpcert.oracle.frame import Frame
 from cpcert.problem import Problem
@@ -33,8 +33,8 @@ MOST_POINTS = 1000
 TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
 PATIENCE, PROGRESS = 100, 0.01
-# The interior-point method begins where there are at most so many products for each coordinate, or half of the time is over, not before
-# so many candidates; it is tried again after some more; for so many of its steps there has to be time.
+# The interior-point method begins where there are at most so many products for each coordinate, or half of the time is over, not
+# before so many candidates; it is tried again after some more; for so many of its steps there has to be time.
 PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
 # It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share: if regions of w may
 # follow, and if not.
@@ -60,6 +60,12 @@ def certificate_seconds(problem: Problem, points: np.ndarray, parts: int | None 
     N, r = points.shape
     order = 1 + N + r + (problem.m if problem.m > 1 else 0)
     return CERTIFYING * (1 + (problem.m == 1) if parts is None else parts) * order**3
+
+
+def forms_of(found: DualBound) -> int:
+    """The number of quadratic forms in a proof of this rung."""
+    assert isinstance(found.proof, MomentProof)
+    return len(found.proof.parts)
 
 
 # -- the upper side ----------------------------------------------------------------------------------------------------
@@ -189,7 +195,7 @@ def _bounds(
                     yield found
         if not best - reference <= PROGRESS * gap_left():
             reference, idle = best, 0
-        few = draft is not None and _products(draft) <= PRODUCTS or stop(time.monotonic() - began)
+        few = (draft is not None and _products(draft) <= PRODUCTS) or stop(time.monotonic() - began)
         if good is not None and few and count >= early and (count - early) % AGAIN == 0:
             program = _interior(problem, space, *good)
             if program is not None and not stop(LEAST_STEPS * program.seconds):

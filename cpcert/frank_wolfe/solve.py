@@ -355,7 +355,10 @@ class _Run:
         neurons = self.scaling.outward(now.neurons)
         for found in large.moment_bounds(self.problem, space, neurons, gap_left, too_late, self.seed):
             if self.lower is None or found.value > self.lower:
-                self.dual, self.relaxed, self.proof_seconds = found, True, certifying / CERTIFYING
+                self.dual, self.relaxed = found, True
+                self.proof_seconds = (
+                    large.certificate_seconds(self.problem, space.points, large.forms_of(found)) / CERTIFYING
+                )
                 answer = OracleAnswer(space.points[:0], np.zeros(0), found.oracle_bound, found.rung)
                 if self._record(replace(now, step="M"), answer, None) or self._closed():
                     break
