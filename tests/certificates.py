@@ -168,7 +168,7 @@ def moment_start(problem: Problem) -> Neurons:
     return Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ points.T > 0.0)
 
 
-def moment_bound(problem: Problem, count: int = 60, early: int = 8) -> DualBound | None:
+def moment_bound(problem: Problem, count: int = 45, early: int = 8) -> DualBound | None:
     """The best bound of the moment relaxation, which `solve` keeps for larger problems, while `stop` is asked so often."""
     calls = iter(range(count))
     bounds = large.moment_bounds(

@@ -31,9 +31,9 @@ from cpcert.problem import Problem
 # Multipliers of a block, and unknowns of G, beyond which a step takes too long.
 MOST_PRODUCTS, MOST_DUALS = 6000, 4000
 # The start: its share of 2λ as room for S, and the gap between X and S that it begins with, relative to the objective.
-ROOM, FIRST_GAP = 0.02, 0.2
-# μ is at least this part of the largest eigenvalue of XS there, for X of the moments alone.
-SPREAD = 4.0
+ROOM, FIRST_GAP = 0.02, 0.01
+# The complementarity that is added there is at least this share of ⟨X, S⟩, for X of the moments alone.
+CENTRED = 0.4
 # Products of less weight than this, relative to the complementarity of the start, are left out there; tried in turn.
 PRUNED = (1.0, 0.3, 0.1, 0.01, 0.0)
 # Products that join at once, for a block, relative to its order; directions likewise. What counts as violated, relative to the sizes.
@@ -44,10 +44,10 @@ JUMP = 0.3
 FAR, IDLE = 0.1, 30.0
 # Regions are not split where what p_iq_i = 0 carries is below this share of the most.
 LITTLE = 0.25
-# Of the way to the boundary; products join and leave after steps of at least this length.
-BOUNDARY, LONG = 0.95, 0.15
+# Of the way to the boundary; products join and leave after steps of at least this length, and after every so many.
+BOUNDARY, LONG, RARELY = 0.95, 0.3, 5
 # Eigenvalues of XS and products xL stay above this part of their mean: steps are shortened by this factor until they do.
-CENTRAL, SHORTER = 0.1, 0.8
+CENTRAL, SHORTER = 0.01, 0.8
 # Seconds for an entry of the Schur complement, and for a multiplication in its factor and with that.
 PER_ENTRY, PER_FLOP = 1e-8, 5e-11
 # The end: the gap between X and S, relative to the objective.
@@ -254,10 +254,9 @@ class Interior:
         return True
 
     def _center(self, guesses: list[np.ndarray], mu: float) -> None:
-        """X from these guesses, and the slacks, near those of complementarity μ, or more if a guess is far from S."""
-        for block, X in zip(self.blocks, guesses, strict=True):
-            C = np.linalg.cholesky(block.S)
-            mu = max(mu, float(np.linalg.eigvalsh(C.T @ X @ C)[-1]) / SPREAD)
+        """X from these guesses, and the slacks, near those of complementarity μ, or more if the guesses are far from S."""
+        total = sum(float(np.vdot(X, block.S)) for block, X in zip(self.blocks, guesses, strict=True))
+        mu = max(mu, CENTRED * total / self.count)
         for block, X in zip(self.blocks, guesses, strict=True):
             block.center(X, mu)
 
@@ -539,13 +538,15 @@ class Interior:
 
 def finish(interior: Interior, stop: Callable[[], bool]) -> Iterator[tuple[Candidate, float]]:
     """Candidates and the gap that is left between X and S, until `stop`, or until that gap is nothing."""
+    number = 0
     while not stop():
         lengths = interior.step()
         if lengths is None or max(lengths) < 1e-4:
             return
         left = interior.measure()
         yield interior.candidate(), left
-        joined = interior.exchange() if min(lengths) > LONG else 1
+        number += 1
+        joined = interior.exchange() if min(lengths) > LONG or number % RARELY == 0 else 1
         if not math.isfinite(left) or (joined == 0 and left < CLOSED * abs(_height(interior))):
             return
 
