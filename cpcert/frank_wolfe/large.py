@@ -38,7 +38,7 @@ PATIENCE, PROGRESS = 100, 0.01
 PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
 # It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share: if regions of w may
 # follow, and if not.
-WORTH, ENOUGH = 0.03, (0.02, 0.003)
+WORTH, ENOUGH = 0.03, (0.1, 0.003)
 # Regions are split where the gap between X and S falls below this share of the bound, if there is time for so many steps of theirs.
 DIVIDING, STEPS_OF_REGIONS = 0.15, 15
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
