@@ -1823,7 +1823,7 @@ def moment_matrix(
         for k, i in enumerate(free):
             into[z + k] -= factor * (plus - minus) * weights[i] << shift
         signed = [s * weight for s, weight in zip(signs, weights, strict=True)]
-        spend(2 * multiplications(N * (n + 1), shared.wide, shared.bits))
+        spend((1 + any(signs)) * multiplications(N * (n + 1), shared.wide, shared.bits))
         for k, column in enumerate(zip(*points, strict=True)):
             value = (plus + minus) * dot(weights, column) + (plus - minus) * dot(signed, column)
             into[w + k] -= factor * value << (shift - p)
