@@ -146,7 +146,10 @@ def matrices(m):
             cost = tuple(int(v) for v in rng.integers(1, 1000, 3))
             linear = [int(v) for v in rng.integers(-50, 50, len(POINTS))]
             products = [
-                (a, b, int(rng.integers(1, 90))) for a in range(size) for b in range(a, size) if rng.random() < 0.5
+                (a, b, int(rng.integers(1, 90)))
+                for a in range(size)
+                for b in range(a, size)
+                if rng.random() < (0.03 if scale == 20 else 0.5)
             ]
             cones = [(a, int(rng.integers(1, 99)), [int(v) for v in rng.integers(-9, 9, 2)]) for a in range(0, size, 2)]
             linear = [0 if s else value for s, value in zip(signs, linear, strict=True)]
@@ -264,4 +267,31 @@ def regions(m):
     says(m, "split twice", check, 99, [1], good, [1], good, good, [1], good, good)
 
 
-PROBES = [lanes, matrices, parts, regions]
+# Work and memory of the check in `halves`.
+SPENT = (42467, 4316)
+
+
+def halves(m):
+    """The same for relu and u = 6: 6w where w ≥ 0, nothing where w ≤ 0. What a split costs, too."""
+    problem = problem_of(m, [[3.0]], [[0.0]], a=(1.0, 0.0))
+    space = space_of(m, problem)
+    G = dual(m, [[2.0]])
+    good, nothing = [0, 0, 3, 3, *[0] * 6], [0, 0, 0, 0, *[0] * 6]
+
+    def check(u, *numbers):
+        stream = integers([v for part in numbers for v in part])
+        m.check_moments(problem, space, *G, Fraction(u), True, {"exponents": integers((0,)), "proof": stream})
+
+    exact(m, 6, lambda u: check(u, [1], good, nothing, [1], good, nothing))
+    says(m, "not positive semidefinite", check, 6, [1], nothing, good, [1], good, nothing)
+    says(m, "not positive semidefinite", check, 6, [1], good, nothing, [1], nothing, good)
+    budget = m.Budget(1 << 60, 1 << 60)
+    token = m.BUDGET.set(budget)
+    try:
+        check(6, [1], good, nothing, [1], good, nothing)
+    finally:
+        m.BUDGET.reset(token)
+    assert ((1 << 60) - budget.work, (1 << 60) - budget.memory) == SPENT
+
+
+PROBES = [lanes, matrices, parts, regions, halves]

@@ -24,9 +24,6 @@ from cpcert.moments.interior import finish
 from cpcert.moments.relaxation import Relaxation, candidates, project_on_cone
 from cpcert.moments.repair import estimate
 from cpcert.oracle.coordinates import coordinates
-from cpcert.training.batch import Trial
-from cpcert.training.optimiser import Settings
-from cpcert.training.sweep import train_sweep
 
 SIGMAS = (
     ("relu", None, 1.0, 0.0),
@@ -288,17 +285,6 @@ def test_solve_proves_an_interval_for_images():
     assert proven == sorted(proven) and len(proven) > 3
     certificate = certify(result)
     assert certificate is not None and certificate.lower == pytest.approx(result.lower, rel=1e-6)
-
-
-def test_the_upper_side_is_no_worse_than_training_with_as_many_steps():
-    """The networks of `solve` before any proof against those of `cpcert train`: as many, as wide, as many steps each."""
-    X, Y, *_ = Digits(source="digits", points=60).arrays(Path())
-    problem = Problem(X, Y, lam=1e-2)
-    points, steps, count = coordinates(problem.X_tilde).points, large.TRAINING_STEPS // 2, 2
-    own = [objective(problem, points, large.train(problem, points, 20, seed, np.inf)) for seed in range(count)]
-    trials = [Trial(20, seed, problem.lam) for seed in range(count)]
-    results, complete = train_sweep(problem, trials, Settings(epochs=steps, descent=steps), "cpu")
-    assert complete and min(own) <= min(result.loss for result in results) * (1.0 + 1e-3)
 
 
 def test_the_relaxation_leaves_time_for_its_certificate():

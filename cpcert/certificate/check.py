@@ -1683,13 +1683,13 @@ def check_moments(
         regions = [[0] * shared.N]
         while regions:
             signs = regions.pop()
-            point = stream.index(shared.N + 1) - 1 if split else -1
-            if point < 0:
+            number = stream.index(shared.N + 1) if split else 0
+            if number == 0:
                 check_moment_part(shared, sign, signs, u, stream)
                 continue
-            require(not signs[point], "moments: a region is split twice at the same point")
+            require(not signs[number - 1], "moments: a region is split twice at the same point")
             spend(100 * shared.N, 8 * shared.N)
-            regions += [[s if i == point else old for i, old in enumerate(signs)] for s in (-1, 1)]
+            regions += [[s if i == number else old for i, old in enumerate(signs, 1)] for s in (-1, 1)]
     stream.end()
 
 
