@@ -33,6 +33,7 @@ def crafted(made) -> Iterator[tuple[str, bytes]]:
         directions,
         cells,
         moments,
+        regions,
         spatial,
         files,
     ):
@@ -503,6 +504,60 @@ def moments(made):
         "moments: outside the cone",
         edited(cone, _numbers("proof", [*numbers[: place + 2], numbers[place + 2] // 2, *numbers[place + 3 :]])),
     )
+
+
+def regions(made):
+    """A tree of regions in its two parts: leaves left out, doubled, exchanged or taken for others."""
+    one = made["moments-regions"]
+    header, arrays = one.read()
+    proof, N, n = arrays["proof"].tolist(), header["problem"]["N"], header["problem"]["n0"] + 1
+    at, trees = 0, []
+    for _ in range(2):
+        nodes, open_regions = [], [0]
+        while open_regions:
+            signs, start = open_regions.pop(), at
+            at += 1
+            if proof[start]:
+                open_regions += [signs + 1] * 2
+            else:
+                at += 3 + N - signs
+                at += 1 + 2 * proof[at]
+                at += 1 + proof[at] * (2 + n)
+                order = 1 + n + N - signs
+                at += 1 + order * (order + 1) // 2
+            nodes.append(proof[start:at])
+        trees.append(nodes)
+    assert at == len(proof) and any(len(nodes) >= 3 for nodes in trees)
+
+    def written(*trees):
+        return edited(one, _numbers("proof", [v for nodes in trees for node in nodes for v in node]))
+
+    plus, minus = trees
+    yield "regions: v = ν twice", written(plus, plus)
+    yield "regions: the parts exchanged", written(minus, plus)
+    yield "regions: the second part is missing", written(plus)
+    yield "regions: as one form", edited(one, lambda header, arrays: header["lower"].update(oracle={"kind": "moments"}))
+    for k, nodes in enumerate(trees):
+        if len(nodes) < 3:
+            continue
+        leaves = [i for i, node in enumerate(nodes) if node[0] == 0]
+
+        def changed(i, node, k=k, nodes=nodes):
+            tree = [*nodes[:i], *node, *nodes[i + 1 :]]
+            return written(*(tree if j == k else other for j, other in enumerate(trees)))
+
+        yield "regions: a leaf is missing", changed(leaves[0], [])
+        yield "regions: a leaf twice", changed(leaves[-1], [nodes[leaves[-1]]] * 2)
+        yield "regions: two leaves exchanged", changed(leaves[-1], [nodes[leaves[-2]]])
+        yield "regions: another leaf's proof", changed(leaves[-2], [nodes[leaves[-1]]])
+        for point in range(1, N + 2):
+            if point != nodes[0][0]:
+                yield f"regions: split at point {point} instead", changed(0, [[point]])
+        yield "regions: split at no point", changed(0, [[-1]])
+        yield (
+            "regions: split again at the same point",
+            changed(leaves[0], [[nodes[0][0]], nodes[leaves[0]], nodes[leaves[0]]]),
+        )
 
 
 def spatial(made):

@@ -17,6 +17,8 @@ from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound
 from cpcert.frank_wolfe.solve import solve
+from cpcert.moments.interior import finish
+from cpcert.moments.relaxation import Relaxation, candidates
 from cpcert.oracle import ladder
 from cpcert.oracle.coordinates import coordinates
 
@@ -61,6 +63,8 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "moments-two": ("mse", "leaky_relu", 0.3, 1.0, 4, 3, 2, "gaussian", 42),
     "moments-entropy": ("cross_entropy", "relu", None, 0.0, 5, 5, 3, "rank 3", 43),
     "moments-interpolate": ("interpolate", "relu", None, 1.0, 4, 3, 1, "gaussian", 44),
+    "moments-regions": ("mse", "leaky_relu", 0.3, 1.0, 6, 3, 1, "gaussian", 45),
+    "moments-regions-two": ("mse", "relu", None, 0.0, 5, 4, 2, "gaussian", 46),
     "spatial": ("mse", "relu", None, 1.0, 10, 2, 1, "gaussian", 40),
     "spatial-ties": ("logistic", "leaky_relu", 0.3, 1.0, 10, 2, 1, "grid", 41),
     "spatial-several": ("cross_entropy", "abs", None, 1.0, 7, 2, 3, "gaussian", 42),
@@ -154,25 +158,48 @@ def make_problem(name: str) -> Problem:
     return Problem(X, Y, lam=lam, loss=loss, activation=activation, slope=slope, beta=beta, name=name)
 
 
-def moment_bound(problem: Problem, count: int = 30, early: int = 8) -> DualBound | None:
-    """The best bound of so many steps of the moment relaxation, which `solve` keeps for larger problems."""
-    space = coordinates(problem.X_tilde)
+def moment_start(problem: Problem) -> Neurons:
+    """A trained network, or a random one where none fits."""
+    points = coordinates(problem.X_tilde).points
     if problem.loss.name != "interpolate":
-        start = large.train(problem, space.points, 20, 0, math.inf)
-    else:
-        rng = np.random.default_rng(0)
-        W = rng.standard_normal((6, space.points.shape[1]))
-        start = Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ space.points.T > 0.0)
+        return large.train(problem, points, 20, 0, math.inf)
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((6, points.shape[1]))
+    return Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ points.T > 0.0)
+
+
+def moment_bound(problem: Problem, count: int = 45, early: int = 8) -> DualBound | None:
+    """The best bound of the moment relaxation, which `solve` keeps for larger problems, while `stop` is asked so often."""
     calls = iter(range(count))
-    bounds = large.moment_bounds(problem, space, start, lambda: 1.0, lambda _: next(calls, None) is None, 0, early)
+    bounds = large.moment_bounds(
+        problem, coordinates(problem.X_tilde), moment_start(problem), lambda: 1.0, lambda _: next(calls, None) is None, 0,
+        early,
+    )  # fmt: skip
     return max(bounds, key=lambda bound: bound.value, default=None)
+
+
+def region_bound(problem: Problem, levels: int = 2) -> DualBound | None:
+    """The bound of the relaxation in regions of w, split so often; a few steps of each method."""
+    space, start = coordinates(problem.X_tilde), moment_start(problem)
+    judge, calls = large._Judge(problem, space.points), iter(range(12))
+    relaxation = Relaxation(problem, space.points, start.W, start.V)
+    for candidate in candidates(relaxation, judge, lambda: next(calls, None) is None):
+        state = candidate, judge.draft, relaxation.moments()
+    program = large._interior(problem, space, *state)
+    for level in range(levels + 1):
+        for _ in finish(program, iter([False] * 6 + [True]).__next__):
+            pass
+        if level < levels:
+            program = program.divided(program.doubtful())
+    return large._attempt(problem, space, program.candidate(), -math.inf)
 
 
 def make(name: str) -> Made:
     """Solve and certify."""
     problem = make_problem(name)
     if name.startswith("moments"):
-        dual = moment_bound(problem)
+        several = problem.loss.name in ("mse", "interpolate")
+        dual = region_bound(problem, 2 * ("regions" in name)) if several else moment_bound(problem)
         assert dual is not None
         result = replace(solve(problem, max_iterations=0, time_limit=1), dual=dual, lower=dual.value)
     else:

@@ -18,6 +18,7 @@ EQUIVALENT: dict[str, str] = {
         "a limit: points must differ anyway"
     ),
     r"^_rational: len\(text\) <= DIGITS → ": "a limit: others would do",
+    r"^Moments\.form: 0 → 1 in x, z = ": "z_i of a point with a sign is read nowhere",
     r"^(Moments\.__init__|check_moment_part|moment_matrix): .* in (spend\(|large = |self\.wide = )": "what a step is said to cost",
     r"^Moments\.__init__: 0 → 1 in forest = ": "the grid of trees, of which there are none",
     r"^(Moments\.__init__: (1 → 0 in self\.points|forest\.bits)|moment_matrix: .* in (coefficients|lane) = )": (

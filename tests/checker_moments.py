@@ -68,6 +68,22 @@ def quadratic_form(points, lengths, weights, slopes, sign, cost, linear, product
     return S
 
 
+def in_region(S, points, signs):
+    """S with z_i = s_i x_iᵀw put in where there is a sign: EᵀSE."""
+    N, n = len(points), len(points[0])
+    first = len(S) - N
+    kept = [*range(first), *(first + i for i, s in enumerate(signs) if not s)]
+    E = [[Fraction(int(row == column)) for column in kept] for row in range(len(S))]
+    for i, s in enumerate(signs):
+        if s:
+            E[first + i] = [s * points[i][k - first + n] if first - n <= k < first else Fraction(0) for k in kept]
+    image = [[sum(a * E[t][k] for t, a in enumerate(row) if a) for k in range(len(kept))] for row in S]
+    return [
+        [sum(E[t][j] * image[t][k] for t in range(len(S)) if E[t][j]) for k in range(len(kept))]
+        for j in range(len(kept))
+    ]
+
+
 def semidefinite(S):
     """S ⪰ 0 by elimination in rationals."""
     S = [row[:] for row in S]
@@ -125,23 +141,33 @@ def matrices(m):
         for row, given in zip(weights, G, strict=True):
             assert row == [Fraction(v) * power(e) for v, e in zip(given, (0, 1, 5, 0), strict=True)]
         size = 3 * len(POINTS) + 1
-        for scale, sign in product((-3, 20, 90), (1, -1) if len(G) == 1 else (0,)):
+        regions = ((0, 0, 0, 0), (1, 0, -1, 0), (-1, 1, 1, -1))
+        for scale, sign, signs in product((-3, 20, 90), (1, -1) if len(G) == 1 else (0,), regions):
             cost = tuple(int(v) for v in rng.integers(1, 1000, 3))
             linear = [int(v) for v in rng.integers(-50, 50, len(POINTS))]
             products = [
-                (a, b, int(rng.integers(1, 90))) for a in range(size) for b in range(a, size) if rng.random() < 0.5
+                (a, b, int(rng.integers(1, 90)))
+                for a in range(size)
+                for b in range(a, size)
+                if rng.random() < (0.03 if scale == 20 else 0.5)
             ]
             cones = [(a, int(rng.integers(1, 99)), [int(v) for v in rng.integers(-9, 9, 2)]) for a in range(0, size, 2)]
-            given = m.moment_matrix(shared, sign, scale, cost, linear, products, cones)
+            linear = [0 if s else value for s, value in zip(signs, linear, strict=True)]
+            given = m.moment_matrix(shared, sign, signs, scale, cost, linear, products, cones)
             low = power(-scale)
             S = quadratic_form(
                 points, lengths, weights, [Fraction(v) for v in slopes], sign, [c * low for c in cost],
                 [v * low for v in linear], [(a, b, v * low) for a, b, v in products],
                 [(a, alpha * low, [v * low for v in beta]) for a, alpha, beta in cones],
             )  # fmt: skip
+            S = in_region(S, points, signs)
             a = -2 if slopes[1] else 0
             unit = power(-max(scale + 2 * p, k + p - a))
-            assert [[v * unit for v in row] for row in given] == [[4 * v for v in row] for row in S], (scale, sign)
+            assert [[v * unit for v in row] for row in given] == [[4 * v for v in row] for row in S], (
+                scale,
+                sign,
+                signs,
+            )
         assert problem.N == shared.N
 
 
@@ -151,9 +177,11 @@ def parts(m):
     space = space_of(m, problem)
     G = dual(m, [[2.0]])
 
-    def check(u, *numbers, exponents=(0,)):
+    def check(u, *numbers, exponents=(0,), split=False):
         stream = [v for part in numbers for v in part]
-        m.check_moments(problem, space, *G, Fraction(u), {"exponents": integers(exponents), "proof": integers(stream)})
+        m.check_moments(
+            problem, space, *G, Fraction(u), split, {"exponents": integers(exponents), "proof": integers(stream)}
+        )
 
     def part(c_nu=1, c_w=9, lam=1, products=(), cones=(), scale=0):
         """A part with the factor 0: 4S = (4c_ν, 4c_w − 36λ, 4λ) on the diagonal, ∓4 for νz, must be diagonally dominant."""
@@ -199,7 +227,7 @@ def parts(m):
 
     def check_two(u, *numbers):
         arrays = {"exponents": integers([0]), "proof": integers([0, *numbers, 0, 0, 0, *[0] * 15])}
-        m.check_moments(two, space_of(m, two), *dual(m, [[2.0], [1.0]]), Fraction(u), arrays)
+        m.check_moments(two, space_of(m, two), *dual(m, [[2.0], [1.0]]), Fraction(u), False, arrays)
 
     # 4S = (4c_ν, 4c_v, 4c_v, 4c_w − 36λ, 4λ) with −4 and −2 for v_1z and v_2z.
     exact(m, 19, lambda u: check_two(u, 0, 1, 18, 2))
@@ -208,4 +236,62 @@ def parts(m):
         says(m, "not positive semidefinite", check_two, 19, *numbers)
 
 
-PROBES = [lanes, matrices, parts]
+def regions(m):
+    """One point 3 on a line, abs, g = 2: f(w) = ±6|w|. In a region z = 3sw, s = ±1, and S = c_νν² + c_ww² ∓ 6s·νw."""
+    problem = problem_of(m, [[3.0]], [[0.0]], a=(1.0, -1.0))
+    space = space_of(m, problem)
+    G = dual(m, [[2.0]])
+
+    def check(u, *numbers):
+        stream = integers([v for part in numbers for v in part])
+        m.check_moments(problem, space, *G, Fraction(u), True, {"exponents": integers((0,)), "proof": stream})
+
+    def region(c_nu=3, c_w=3, products=(), cones=()):
+        """4S = (4c_ν, 4c_w) with ∓12s for νw."""
+        body = [len(products), *[v for one in products for v in one], len(cones), *[v for one in cones for v in one]]
+        return [0, 0, c_nu, c_w, *body, 0, 0, 0, 0]
+
+    whole = [0, 0, 1, 9, 1, 0, 0, 0, *[0] * 6]
+    good = region()
+    exact(m, 6, lambda u: check(u, [1], good, good, [1], good, good))
+    exact(m, 10, lambda u: check(u, whole, [1], good, good))
+    exact(m, 10, lambda u: check(u, [1], good, good, whole))
+    for k in range(4):
+        parts = [region(2, 3) if i == k else good for i in range(4)]
+        says(m, "not positive semidefinite", check, 6, [1], *parts[:2], [1], *parts[2:])
+    # More regions, splits that there are not.
+    says(m, "goes on after its end", check, 99, [1], good, good, [1], good, good, good)
+    for k in (2, -1):
+        says(m, "does not exist", check, 99, [k], good, good, [1], good, good)
+    says(m, "split twice", check, 99, [1], [1], good, good, good, [1], good, good)
+    says(m, "split twice", check, 99, [1], good, [1], good, good, [1], good, good)
+
+
+# Work and memory of the check in `halves`.
+SPENT = (42467, 4316)
+
+
+def halves(m):
+    """The same for relu and u = 6: 6w where w ≥ 0, nothing where w ≤ 0. What a split costs, too."""
+    problem = problem_of(m, [[3.0]], [[0.0]], a=(1.0, 0.0))
+    space = space_of(m, problem)
+    G = dual(m, [[2.0]])
+    good, nothing = [0, 0, 3, 3, *[0] * 6], [0, 0, 0, 0, *[0] * 6]
+
+    def check(u, *numbers):
+        stream = integers([v for part in numbers for v in part])
+        m.check_moments(problem, space, *G, Fraction(u), True, {"exponents": integers((0,)), "proof": stream})
+
+    exact(m, 6, lambda u: check(u, [1], good, nothing, [1], good, nothing))
+    says(m, "not positive semidefinite", check, 6, [1], nothing, good, [1], good, nothing)
+    says(m, "not positive semidefinite", check, 6, [1], good, nothing, [1], nothing, good)
+    budget = m.Budget(1 << 60, 1 << 60)
+    token = m.BUDGET.set(budget)
+    try:
+        check(6, [1], good, nothing, [1], good, nothing)
+    finally:
+        m.BUDGET.reset(token)
+    assert ((1 << 60) - budget.work, (1 << 60) - budget.memory) == SPENT
+
+
+PROBES = [lanes, matrices, parts, regions, halves]

@@ -448,7 +448,20 @@ def oracle_kind_changed(header, arrays, rng):
     oracle = inner(header)
     if not oracle:
         raise NothingToChange
-    kinds = ["spectral", "tree", "directions", "cells", "plane", "moments", "none", None, 1, ["plane"], "spatial"]
+    kinds = [
+        "spectral",
+        "tree",
+        "directions",
+        "cells",
+        "plane",
+        "moments",
+        "regions",
+        "none",
+        None,
+        1,
+        ["plane"],
+        "spatial",
+    ]
     kinds.remove(oracle["kind"])
     oracle["kind"] = kinds[rng.integers(len(kinds))]
 

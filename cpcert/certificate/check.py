@@ -815,9 +815,9 @@ def check_oracle(
     elif kind == "cells":
         _fields(oracle, ("kind",), "cells")
         check_cells(problem, space, G, g, u, arrays)
-    elif kind == "moments":
+    elif kind in ("moments", "regions"):
         _fields(oracle, ("kind",), "moments")
-        check_moments(problem, space, G, g, u, arrays)
+        check_moments(problem, space, G, g, u, kind != "moments", arrays)
     elif kind == "plane":
         _fields(oracle, ("kind",), "plane")
         check_plane(problem, space, G, g, u)
@@ -1662,25 +1662,39 @@ class Moments:
         spend(self.N * problem.m * (500 + self.wide), storage(self.N * problem.m, self.wide))
         self.weights = [[v << shift if v else 0 for v, shift in zip(row, shifts, strict=True)] for row in G]
 
-    def form(self, a: int) -> tuple[int, int, int, int]:
-        """(i, multiple of ν over 2**−p, of x̂_iᵀw, of z_i) of form a."""
+    def form(self, a: int, signs: Sequence[int]) -> tuple[int, int, int, int]:
+        """(i, multiple of ν over 2**−p, of x̂_iᵀw, of z_i) of form a; z_i = ±x̂_iᵀw where there is a sign."""
         kind, i = divmod(a - 1, self.N)
         if a == 0:
             return 0, 1 << self.p, 0, 0
-        return i, self.lengths[i] if kind == 2 else 0, (1, -1, 0)[kind], (1, 1, -1)[kind]
+        x, z = (1, -1, 0)[kind], (1, 1, -1)[kind]
+        if signs[i]:
+            x, z = x + signs[i] * z, 0
+        return i, self.lengths[i] if kind == 2 else 0, x, z
 
 
-def check_moments(problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, arrays: dict[str, Any]) -> None:
-    """γ(G) ≤ u by a quadratic form in the moments of a neuron (SPEC.md, "Moments")."""
+def check_moments(
+    problem: Problem, space: Space, G: Matrix, g: int, u: Fraction, split: bool, arrays: dict[str, Any]
+) -> None:
+    """γ(G) ≤ u by a quadratic form in the moments of a neuron, or one for each region of w (SPEC.md, "Moments")."""
     shared = Moments(problem, space, G, g, arrays)
     stream = Stream(_array(arrays, "proof", int))
     for sign in (1, -1) if problem.m == 1 else (0,):
-        check_moment_part(shared, sign, u, stream)
+        regions = [[0] * shared.N]
+        while regions:
+            signs = regions.pop()
+            number = stream.index(shared.N + 1) if split else 0
+            if number == 0:
+                check_moment_part(shared, sign, signs, u, stream)
+                continue
+            require(not signs[number - 1], "moments: a region is split twice at the same point")
+            spend(100 * shared.N, 8 * shared.N)
+            regions += [[s if i == number else old for i, old in enumerate(signs, 1)] for s in (-1, 1)]
     stream.end()
 
 
-def check_moment_part(shared: Moments, sign: int, u: Fraction, stream: Stream) -> None:
-    """One part; sign: that of v for one output, else 0."""
+def check_moment_part(shared: Moments, sign: int, signs: Sequence[int], u: Fraction, stream: Stream) -> None:
+    """One part; sign: that of v for one output, else 0. signs: those of x̂_iᵀw, 0 where it has both."""
     take = stream.take
     scale = take()
     require(abs(scale) <= 4 * EXPONENT, "moments: the scale is too large")
@@ -1688,7 +1702,7 @@ def check_moment_part(shared: Moments, sign: int, u: Fraction, stream: Stream) -
     c_v = 0 if sign else take()
     c_w = take()
     require((c_nu + c_v + c_w) * power(-scale) <= u, "moments: the costs exceed the bound")
-    linear = [take() for _ in range(shared.N)]
+    linear = [0 if s else take() for s in signs]
     size = 3 * shared.N + 1
     products: list[tuple[int, int, int]] = []
     at = -1
@@ -1715,13 +1729,14 @@ def check_moment_part(shared: Moments, sign: int, u: Fraction, stream: Stream) -
         beta = [take() for _ in range(shared.n)]
         require(alpha >= 0 and dot(beta, beta) <= alpha * alpha, "moments: a multiplier outside the cone")
         cones.append((at, alpha, beta))
-    S = moment_matrix(shared, sign, scale, (c_nu, c_v, c_w), linear, products, cones)
+    S = moment_matrix(shared, sign, signs, scale, (c_nu, c_v, c_w), linear, products, cones)
     require(semidefinite(S, take), "moments: the matrix is not positive semidefinite")
 
 
 def moment_matrix(
     shared: Moments,
     sign: int,
+    signs: Sequence[int],
     scale: int,
     cost: tuple[int, int, int],
     linear: Sequence[int],
@@ -1731,7 +1746,8 @@ def moment_matrix(
     """4S of SPEC.md, "Moments", in the variables (ν, v, w, z), over a power of two; the multipliers over 2**−scale."""
     N, n, p, points = shared.N, shared.n, shared.p, shared.points
     m = 0 if sign else shared.problem.m
-    order = 1 + m + n + N
+    free = [i for i, s in enumerate(signs) if not s]
+    order = 1 + m + n + len(free)
     (plus, minus), a = dyadic([float(shared.problem.a_plus), float(shared.problem.a_minus)])
     # Over 2**−scale times the units of the forms: νν, νz, ν·x̂, zz, z·x̂, x̂·x̂.
     nu_nu, nu_z, nu_x = 0, [0] * N, [0] * N
@@ -1742,8 +1758,8 @@ def moment_matrix(
     for i, value in enumerate(linear):
         z_z[i][i], x_x[i][i] = 4 * value, -4 * value
     for first, second, weight in products:
-        i, nu_a, x_a, z_a = shared.form(first)
-        j, nu_b, x_b, z_b = shared.form(second)
+        i, nu_a, x_a, z_a = shared.form(first, signs)
+        j, nu_b, x_b, z_b = shared.form(second, signs)
         weight *= -2
         nu_nu += 2 * weight * nu_a * nu_b
         nu_z[j] += weight * nu_a * z_b
@@ -1776,7 +1792,7 @@ def moment_matrix(
             for k, x in enumerate(points[i]):
                 w_w[k] += x * image
     for number, alpha, beta in cones:
-        i, nu_a, x_a, z_a = shared.form(number)
+        i, nu_a, x_a, z_a = shared.form(number, signs)
         along = packed(beta, lane)
         nu_nu -= 4 * nu_a * alpha << p
         nu_z[i] -= 2 * z_a * alpha << p
@@ -1794,22 +1810,23 @@ def moment_matrix(
     for k, value in enumerate(w_w):
         S[w + k][w:z] = [v << fine for v in unpacked(value, n, lane)]
         S[w + k][w + k] += 4 * cost[2] << (fine + 2 * p)
-    for i in range(N):
-        S[0][z + i] = nu_z[i] << (p + fine)
-        for k, v in enumerate(unpacked(z_w[i], n, lane)):
-            S[w + k][z + i] = v << fine
-        for j, value in z_z[i].items():
-            S[z + i][z + j] = value << (2 * p + fine)
+    for k, i in enumerate(free):
+        S[0][z + k] = nu_z[i] << (p + fine)
+        for row, v in enumerate(unpacked(z_w[i], n, lane)):
+            S[w + row][z + k] = v << fine
+        S[z + k][z:] = [z_z[i].get(j, 0) << (2 * p + fine) for j in free]
     # The objective: over 2**(a − k) for z, over 2**(a − k − p) for w.
     shift = unit - shared.k + a
     factor = sign or 1
     for j, weights in enumerate(shared.weights):
         into = S[0] if sign else S[1 + j]
-        for i, weight in enumerate(weights):
-            into[z + i] -= factor * (plus - minus) * weight << shift
-        spend(multiplications(N * (n + 1), shared.wide, shared.bits))
+        for k, i in enumerate(free):
+            into[z + k] -= factor * (plus - minus) * weights[i] << shift
+        signed = [s * weight for s, weight in zip(signs, weights, strict=True)]
+        spend((1 + any(signs)) * multiplications(N * (n + 1), shared.wide, shared.bits))
         for k, column in enumerate(zip(*points, strict=True)):
-            into[w + k] -= factor * (plus + minus) * dot(weights, column) << (shift - p)
+            value = (plus + minus) * dot(weights, column) + (plus - minus) * dot(signed, column)
+            into[w + k] -= factor * value << (shift - p)
     for i in range(order):
         for j in range(i):
             S[i][j] = S[j][i]

@@ -32,11 +32,15 @@ def moments(task: Task, proof: MomentProof) -> Iterator[Attempt]:
         task.exact, check.Space(*exact_points), *task.exact_G, {"exponents": array("q", exponents.tolist())}
     )
     stream: list[int] = []
-    for part in proof.parts:
-        stream += _part(shared, part, task.clock)
+    parts = iter(proof.parts)
+    is_split = any(len(tree) > 1 for tree in proof.trees)
+    for k in (k for tree in proof.trees for k in tree):
+        stream += [k] * is_split
+        if k == 0:
+            stream += _part(shared, next(parts), task.clock)
     arrays = {"exponents": exponents, "proof": np.array(stream, dtype=np.int64)}
     for slack in SLACKS:
-        yield task.attempt(task.raised(slack), {"kind": "moments"}, arrays)
+        yield task.attempt(task.raised(slack), {"kind": "regions" if is_split else "moments"}, arrays)
 
 
 def _part(shared: check.Moments, part: Part, clock: Clock) -> list[int]:
@@ -51,7 +55,8 @@ def _part(shared: check.Moments, part: Part, clock: Clock) -> list[int]:
     cones = list(zip(part.rows.tolist(), alpha, betas, strict=True))
     sign = int(part.sign)
     stream = [part.scale, c_nu, c_w] if sign else [part.scale, c_nu, c_v, c_w]
-    stream += linear
+    signs = part.signs.astype(int).tolist()
+    stream += [value for value, s in zip(linear, signs, strict=True) if not s]
     last = -1
     stream.append(len(products))
     for first, second, value in products:
@@ -62,8 +67,9 @@ def _part(shared: check.Moments, part: Part, clock: Clock) -> list[int]:
     for row, along, beta in cones:
         stream += [row - last - 1, along, *beta]
         last = row
-    clock.require(slowness() * PER_CUBE * (1 + shared.n + shared.N + (0 if sign else len(shared.weights))) ** 3)
-    S = check.moment_matrix(shared, sign, part.scale, (c_nu, c_v, c_w), linear, products, cones)
+    order = 1 + shared.n + signs.count(0) + (0 if sign else len(shared.weights))
+    clock.require(slowness() * PER_CUBE * order**3)
+    S = check.moment_matrix(shared, sign, signs, part.scale, (c_nu, c_v, c_w), linear, products, cones)
     factor = _factor(S)
     if factor is None:
         raise ProofError("no Cholesky factor of the quadratic form was found")

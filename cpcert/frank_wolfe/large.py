@@ -20,7 +20,7 @@ from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, d
 from cpcert.frank_wolfe.steps import objective
 from cpcert.moments import interior
 from cpcert.moments.relaxation import Candidate, Relaxation, candidates
-from cpcert.moments.repair import Draft, estimate, prove
+from cpcert.moments.repair import Draft, MomentProof, estimate, prove
 from cpcert.oracle.coordinates import Coordinates
 from cpcert.oracle.frame import Frame
 from cpcert.problem import Problem
@@ -33,10 +33,14 @@ MOST_POINTS = 1000
 TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
 PATIENCE, PROGRESS = 100, 0.01
-# Candidates before the interior-point method, how often that is tried again, and for how many steps there has to be time.
-EARLY, AGAIN, LEAST_STEPS = 50, 25, 12
-# It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share.
-WORTH, ENOUGH = 0.03, 0.003
+# The interior-point method begins where there are at most so many products for each coordinate, or half of the time is over, not
+# before so many candidates; it is tried again after some more; for so many of its steps there has to be time.
+PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
+# It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share: if regions of w may
+# follow, and if not.
+WORTH, ENOUGH = 0.03, (0.1, 0.003)
+# Regions are split where the gap between X and S falls below this share of the bound, if there is time for so many steps of theirs.
+DIVIDING, STEPS_OF_REGIONS = 0.15, 15
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
 CERTIFYING = 1.5e-7
 # Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
@@ -51,11 +55,17 @@ def suits(problem: Problem, points: np.ndarray) -> bool:
     return r >= RANK or (r >= LEAST_RANK and (N * r >= SIZE or problem.m >= OUTPUTS))
 
 
-def certificate_seconds(problem: Problem, points: np.ndarray) -> float:
-    """A generous prediction of the time for the certificate of a proof and its check."""
+def certificate_seconds(problem: Problem, points: np.ndarray, parts: int | None = None) -> float:
+    """A generous prediction of the time for the certificate of a proof of so many quadratic forms, and its check."""
     N, r = points.shape
     order = 1 + N + r + (problem.m if problem.m > 1 else 0)
-    return CERTIFYING * (1 + (problem.m == 1)) * order**3
+    return CERTIFYING * (1 + (problem.m == 1) if parts is None else parts) * order**3
+
+
+def forms_of(found: DualBound) -> int:
+    """The number of quadratic forms in a proof of this rung."""
+    assert isinstance(found.proof, MomentProof)
+    return len(found.proof.parts)
 
 
 # -- the upper side ----------------------------------------------------------------------------------------------------
@@ -185,13 +195,19 @@ def _bounds(
                     yield found
         if not best - reference <= PROGRESS * gap_left():
             reference, idle = best, 0
-        if good is not None and count >= early and ((count - early) % AGAIN == 0 or stop(time.monotonic() - began)):
+        few = (draft is not None and _products(draft) <= PRODUCTS) or stop(time.monotonic() - began)
+        if good is not None and few and count >= early and (count - early) % AGAIN == 0:
             program = _interior(problem, space, *good)
             if program is not None and not stop(LEAST_STEPS * program.seconds):
                 yield from _finish(problem, space, program, best, gap_left, stop)
                 return
         if idle >= PATIENCE:
             return
+
+
+def _products(draft: Draft) -> float:
+    """Products with a multiplier, for each coordinate of the quadratic forms."""
+    return sum(len(part.first) for part in draft.parts) / sum(len(S) for S in draft.matrices)
 
 
 def _interior(
@@ -214,34 +230,65 @@ def _finish(
     gap_left: Callable[[], float],
     stop: Callable[[float], bool],
 ) -> Iterator[DualBound]:
-    """The bounds of `interior.finish` that are worth a proof, and its last."""
-    last: tuple[float, Candidate] | None = None
+    """The bounds of the interior-point method, then of regions of w, ever more of them as long as there is time."""
+    following: interior.Interior | None = program
+    while following is not None:
+        program, following = following, None
+        last: tuple[float, Candidate] | None = None
+        proven = -math.inf
+        late = False
 
-    def attempt() -> DualBound | None:
-        assert last is not None
-        draft = estimate(space.points, last[1], problem.activation)
-        found = None if draft is None else _proven(problem, space, last[1], draft)
-        return found if found is not None and found.value > best else None
+        def is_late(program: interior.Interior = program) -> bool:
+            nonlocal late
+            late = stop(program.seconds + _certifying(problem, space, len(program.blocks)))
+            return late
 
-    for candidate, left in interior.finish(program, lambda: stop(program.seconds)):
-        value = dual_value(problem, candidate.G)
-        if last is None or value > last[0]:
-            last = value, candidate
-        if last[0] > best + WORTH * gap_left():
-            found = attempt()
+        for candidate, left in interior.finish(program, is_late):
+            value = dual_value(problem, candidate.G)
+            if last is None or value > last[0]:
+                last = value, candidate
+            if last[0] > best + WORTH * gap_left():
+                proven = last[0]
+                found = _attempt(problem, space, last[1], best)
+                if found is not None:
+                    best = found.value
+                    yield found
+            if following is None and left < DIVIDING * abs(value) and any(k is not None for k in program.doubtful()):
+                following = program.divided(program.doubtful())
+            more = following is not None and _time_for(problem, space, program, len(following.blocks), stop)
+            if left < ENOUGH[not more] * gap_left():
+                break
+        if last is not None and last[0] > max(best, proven):
+            found = _attempt(problem, space, last[1], best)
             if found is not None:
                 best = found.value
                 yield found
-        if left < ENOUGH * gap_left():
-            break
-    if last is not None and last[0] > best:
-        found = attempt()
-        if found is not None:
-            yield found
+        if late or following is None or not _time_for(problem, space, program, len(following.blocks), stop):
+            return
+
+
+def _certifying(problem: Problem, space: Coordinates, parts: int) -> float:
+    """The seconds that the certificate of so many forms takes more than is kept for it."""
+    return certificate_seconds(problem, space.points, parts) - certificate_seconds(problem, space.points)
+
+
+def _time_for(
+    problem: Problem, space: Coordinates, program: interior.Interior, parts: int, stop: Callable[[float], bool]
+) -> bool:
+    """Whether there is time to solve for so many regions, after the program before them, and for their certificate."""
+    steps = STEPS_OF_REGIONS * program.seconds * parts / len(program.blocks)
+    return not stop(steps + _certifying(problem, space, parts))
+
+
+def _attempt(problem: Problem, space: Coordinates, candidate: Candidate, best: float) -> DualBound | None:
+    """The proven bound of a candidate, if it is better."""
+    draft = estimate(space.points, candidate, problem.activation)
+    found = None if draft is None else _proven(problem, space, candidate, draft)
+    return found if found is not None and found.value > best else None
 
 
 def _proven(problem: Problem, space: Coordinates, candidate: Candidate, draft: Draft) -> DualBound | None:
-    proof = prove(draft, problem.activation)
+    proof = prove(draft)
     if proof is None:
         return None
     lipschitz = problem.activation.lipschitz

@@ -245,7 +245,8 @@ class _Run:
         neurons = self.scaling.outward(now.neurons)
         for found in large.moment_bounds(self.problem, self.space, neurons, gap_left, too_late, self.seed):
             if self.proofs.keep_if_better(found):
-                self.proofs.relaxed, self.limits.proof_seconds = True, certifying / CERTIFYING
+                seconds = large.certificate_seconds(self.problem, self.space.points, large.forms_of(found))
+                self.proofs.relaxed, self.limits.proof_seconds = True, seconds / CERTIFYING
                 answer = OracleAnswer(self.space.points[:0], np.zeros(0), found.oracle_bound, found.rung)
                 if self._record(replace(now, step="M"), answer, None) or self.proofs.closed():
                     break

@@ -23,23 +23,33 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack, solve_triangular
 
+from cpcert.moments.regions import Trees, leaves, split, whole
 from cpcert.moments.relaxation import Candidate, Multipliers
+from cpcert.moments.schur import schur_complement
 from cpcert.problem import Problem
 
 # Multipliers of a block, and unknowns of G, beyond which a step takes too long.
 MOST_PRODUCTS, MOST_DUALS = 6000, 4000
 # The start: its share of 2λ as room for S, and the gap between X and S that it begins with, relative to the objective.
-ROOM, FIRST_GAP = 0.02, 0.05
+ROOM, FIRST_GAP = 0.02, 0.01
+# The complementarity that is added there is at least this share of ⟨X, S⟩, for X of the moments alone.
+CENTRED = 0.4
 # Products of less weight than this, relative to the complementarity of the start, are left out there; tried in turn.
 PRUNED = (1.0, 0.3, 0.1, 0.01, 0.0)
 # Products that join at once, for a block, relative to its order; directions likewise. What counts as violated, relative to the sizes.
 JOINING, DIRECTIONS, VIOLATED = 1.5, 0.3, 1e-2
+# Joining takes at most this share of S.
+JUMP = 0.3
 # Products leave if their moment is above this share of the sizes, and their multiplier below this share of what is usual.
 FAR, IDLE = 0.1, 30.0
-# Of the way to the boundary; products join and leave after steps of at least this length.
-BOUNDARY, LONG = 0.95, 0.3
-# Seconds for an entry of the Schur complement, and over its order to the third power for its factor.
-PER_ENTRY, PER_FLOP = 6e-8, 3e-11
+# Regions are not split where what p_iq_i = 0 carries is below this share of the most.
+LITTLE = 0.25
+# Of the way to the boundary; products join and leave after steps of at least this length, and after every so many.
+BOUNDARY, LONG, RARELY = 0.95, 0.3, 5
+# Eigenvalues of XS and products xL stay above this part of their mean: steps are shortened by this factor until they do.
+CENTRAL, SHORTER = 0.01, 0.8
+# Seconds for an entry of the Schur complement, and for a multiplication in its factor and with that.
+PER_ENTRY, PER_FLOP = 1e-8, 5e-11
 # The end: the gap between X and S, relative to the objective.
 CLOSED = 1e-4
 
@@ -70,34 +80,37 @@ def _ratio(values: np.ndarray, change: np.ndarray) -> float:
 
 
 class _Block:
-    """S of one sign of v (or of all v, sign 0) and its X, in the variables y = (ν, v, w, z).
+    """S of one sign of v (or of all v, sign 0) in a region, and its X, in the variables y = (ν, v, w, z), z of the k free points.
 
-    Rows of `forms`: ν, p, q, s (1 + 3N). Rows of R: forms, directions ν + dᵀw, a₊p − a₋q (N), v (m).
-    first, second: products f_a f_b with multipliers L and slacks x; λ (N,) those of z² − (x_iᵀw)² = 4p_iq_i.
+    signs (N,): those of x_iᵀw in the region, 0 at free points. Rows of `forms`: ν, p, q, s (1 + 3N). Rows of R: forms, directions
+    ν + dᵀw, a₊p − a₋q (N), v (m). first, second: products f_a f_b with multipliers L and slacks x; linear (k,): λ, of
+    z² − (x_iᵀw)² = 4p_iq_i.
     """
 
-    def __init__(self, problem: Problem, points: np.ndarray, sign: float) -> None:
+    def __init__(self, problem: Problem, points: np.ndarray, sign: float, signs: np.ndarray) -> None:
         N, r = points.shape
         inner = 0 if sign else problem.m
-        self.sign, self.order = sign, 1 + inner + r + N
+        self.free = np.flatnonzero(signs == 0)
+        self.sign, self.signs, self.order = sign, signs, 1 + inner + r + len(self.free)
         self.v, self.w, z = slice(1, 1 + inner), slice(1 + inner, 1 + inner + r), slice(1 + inner + r, self.order)
         nu, Xw, Z = np.zeros((1, self.order)), np.zeros((N, self.order)), np.zeros((N, self.order))
-        nu[0, 0], Xw[:, self.w], Z[:, z] = 1.0, points, np.eye(N)
+        nu[0, 0], Xw[:, self.w], Z[:, z] = 1.0, points, np.eye(N)[:, self.free]
+        Z += signs[:, np.newaxis] * Xw
         lengths = np.linalg.norm(points, axis=1)[:, np.newaxis]
         self.forms = np.concatenate([nu, 0.5 * (Z + Xw), 0.5 * (Z - Xw), lengths * nu - Z])
         sigma = problem.activation
         self.values = 0.5 * (sigma.a_plus * (Z + Xw) - sigma.a_minus * (Z - Xw))
         self.outputs = sign * nu if sign else np.eye(self.order)[self.v]
         self.costs = (self.w,) if sign else (self.v, self.w)
-        one = 1 + np.arange(N)
-        self.pair = (one, one + N)
+        self.pair = (1 + self.free, 1 + N + self.free)
+        self.zero = np.flatnonzero(np.concatenate([[0.0], signs < 0.0, signs > 0.0, np.zeros(N)]))
         allowed = np.triu(np.ones((1 + 3 * N, 1 + 3 * N), dtype=bool))
-        allowed[self.pair] = False
+        allowed[self.pair] = allowed[self.zero] = allowed[:, self.zero] = False
         self.allowed = allowed
         self.directions = np.zeros((0, self.order))
         self.first, self.second = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         self.L, self.x = np.zeros(0), np.zeros(0)
-        self.linear, self.c = np.zeros(N), np.zeros(len(self.costs))
+        self.linear, self.c = np.zeros(len(self.free)), np.zeros(len(self.costs))
         self.X, self.S = np.zeros((0, 0)), np.zeros((0, 0))
 
     @property
@@ -140,6 +153,26 @@ class _Block:
         self.first, self.second = np.concatenate([self.first, first]), np.concatenate([self.second, second])
         self.L, self.x = np.concatenate([self.L, L]), np.concatenate([self.x, x])
 
+    def center(self, X: np.ndarray, mu: float) -> None:
+        """X and the slacks near those of complementarity μ, from a guess of X."""
+        inverse = _factor(self.S)
+        assert inverse is not None
+        R = self.rows
+        self.x = np.maximum(np.einsum("ij,ij->i", R[self.first] @ X, R[self.second]), 0.0) + mu / self.L
+        self.X = X + mu * (inverse.T @ inverse)
+
+    def inherit(self, parent: _Block, two_lam: float, G: np.ndarray) -> np.ndarray:
+        """The multipliers of the whole region in this part of it; a guess of X: half of its X, if this is a half."""
+        coordinates = np.append(np.arange(self.w.stop), self.w.stop + np.searchsorted(parent.free, self.free))
+        kept = ~np.isin(parent.first, self.zero) & ~np.isin(parent.second, self.zero)
+        self.directions = parent.directions[:, coordinates]
+        self.join(parent.first[kept], parent.second[kept], parent.L[kept], parent.x[kept])
+        self.keep(np.ones(len(self.L), dtype=bool))
+        self.linear, self.c = parent.linear[np.searchsorted(parent.free, self.free)], parent.c
+        self.S = self.matrix(G, two_lam)
+        share = 1.0 if len(self.free) == len(parent.free) else 0.5
+        return share * parent.X[np.ix_(coordinates, coordinates)]
+
     def multipliers(self, two_lam: float) -> Multipliers:
         """As relaxation.py gives them."""
         base, r = len(self.forms), self.w.stop - self.w.start
@@ -173,13 +206,13 @@ class _Schur:
 
 
 class Interior:
-    """The state of one run: G (m, N), one block for each sign of v (one output) or a single one."""
+    """The state of one run: G (m, N) and one block for each leaf of the trees (regions.py)."""
 
-    def __init__(self, problem: Problem, points: np.ndarray) -> None:
-        self.problem = problem
+    def __init__(self, problem: Problem, points: np.ndarray, trees: Trees | None = None) -> None:
+        self.problem, self.points = problem, points
         self.two_lam = 2.0 * problem.lam
-        signs = (1.0, -1.0) if problem.m == 1 else (0.0,)
-        self.blocks = [_Block(problem, points, sign) for sign in signs]
+        self.trees = whole(problem.m) if trees is None else trees
+        self.blocks = [_Block(problem, points, v, signs) for v, signs in leaves(self.trees, problem.N)]
         self.G = np.zeros((problem.m, problem.N))
 
     def start(
@@ -215,19 +248,40 @@ class Interior:
             c = scale * np.array(cost)
             block.c = (c[1:] if block.sign == 0.0 else c[2:]) + (self.two_lam - c.sum()) / (1 + len(block.costs))
         mu = FIRST_GAP * abs(candidate.objective) / sum(block.order for block in self.blocks)
-        for block, X in zip(self.blocks, moments, strict=True):
-            inverse = self._prune(block, X, mu)
-            if inverse is None:
-                return False
-            share = mu * block.order / (block.order + len(block.L))
-            block.X = X + share * (inverse.T @ inverse)
-            R = block.rows
-            moment = np.einsum("ij,ij->i", R[block.first] @ block.X, R[block.second])
-            block.x = np.maximum(moment, 0.0) + share / block.L
+        if not all(self._prune(block, X, mu) for block, X in zip(self.blocks, moments, strict=True)):
+            return False
+        self._center(moments, FIRST_GAP * abs(candidate.objective) / self.count)
         return True
 
-    def _prune(self, block: _Block, X: np.ndarray, mu: float) -> np.ndarray | None:
-        """Leave out what hardly counts, as far as S ⪰ 0 allows it; C⁻¹ of S, or None if too much is left."""
+    def _center(self, guesses: list[np.ndarray], mu: float) -> None:
+        """X from these guesses, and the slacks, near those of complementarity μ, or more if the guesses are far from S."""
+        total = sum(float(np.vdot(X, block.S)) for block, X in zip(self.blocks, guesses, strict=True))
+        mu = max(mu, CENTRED * total / self.count)
+        for block, X in zip(self.blocks, guesses, strict=True):
+            block.center(X, mu)
+
+    def doubtful(self) -> list[int | None]:
+        """For each block the free point whose complementarity p_iq_i = 0 carries most; None where that is little."""
+        weights = [np.abs(b.linear) * np.diagonal(b.X)[b.w.stop :] for b in self.blocks]
+        most = max(float(weight.max(initial=0.0)) for weight in weights)
+        return [
+            int(block.free[np.argmax(weight)]) if weight.max(initial=0.0) > LITTLE * most else None
+            for block, weight in zip(self.blocks, weights, strict=True)
+        ]
+
+    def divided(self, points: list[int | None]) -> Interior:
+        """The state with the leaves split at these points: S is feasible in both halves as it is, and X is divided between them."""
+        result = Interior(self.problem, self.points, split(self.trees, points))
+        result.G = self.G
+        parents = [b for b, point in zip(self.blocks, points, strict=True) for _ in range(1 if point is None else 2)]
+        guesses = [
+            block.inherit(parent, self.two_lam, self.G) for block, parent in zip(result.blocks, parents, strict=True)
+        ]
+        result._center(guesses, self.measure() / self.count)
+        return result
+
+    def _prune(self, block: _Block, X: np.ndarray, mu: float) -> bool:
+        """Leave out what hardly counts, as far as S ⪰ 0 allows it; whether so little is left that steps are quick."""
         block.X = X
         sizes = block.sizes()
         weight = block.L * sizes[block.first] * sizes[block.second]
@@ -237,12 +291,11 @@ class Interior:
             block.second = old[1].copy()
             block.keep(weight >= least * mu)
             if len(block.L) > MOST_PRODUCTS:
-                return None
+                return False
             block.S = block.matrix(self.G, self.two_lam)
-            inverse = _factor(block.S)
-            if inverse is not None:
-                return inverse
-        return None
+            if _factor(block.S) is not None:
+                return True
+        return False
 
     def measure(self) -> float:
         """⟨X, S⟩ + ⟨x, L⟩: the duality gap where both are feasible."""
@@ -256,8 +309,8 @@ class Interior:
     @property
     def seconds(self) -> float:
         """What a step takes, about."""
-        sizes = [len(block.L) + len(block.linear) + self.G.size for block in self.blocks]
-        return sum(PER_ENTRY * k**2 + PER_FLOP * k**3 for k in sizes)
+        d, sizes = self.G.size, [len(block.L) + len(block.linear) for block in self.blocks]
+        return sum(PER_ENTRY * k**2 + PER_FLOP * (k**3 / 3.0 + d * k**2 + d**2 * k) for k in sizes)
 
     # -- a step --------------------------------------------------------------------------------------------------------
 
@@ -283,13 +336,10 @@ class Interior:
         g, v = np.arange(k, k + N), np.arange(k + N, k + N + m)
         first, second = np.append(b.first, b.pair[0]), np.append(b.second, b.pair[1])
         weight = np.append(np.full(K, -1.0), np.full(len(b.linear), 4.0))
+        count = len(b.costs)
+        H = np.zeros((len(weight) + count, len(weight) + count))
+        schur_complement(P, Q, first, second, weight, H)
         Pa, Pb, Qa, Qb = P[first], P[second], Q[first], Q[second]
-        H = Qa[:, first] * Pb[:, second]
-        H += Qb[:, second] * Pa[:, first]
-        H += Qa[:, second] * Pb[:, first]
-        H += Qb[:, first] * Pa[:, second]
-        H *= 0.25 * weight
-        H *= weight[:, np.newaxis]
         H[np.arange(K), np.arange(K)] += b.x / b.L
         sides = [
             Qa[:, [j]] * Pb[:, g] + Qb[:, g] * Pa[:, [j]] + Qa[:, g] * Pb[:, [j]] + Qb[:, [j]] * Pa[:, g] for j in v
@@ -300,7 +350,6 @@ class Interior:
             for j in range(m):
                 own[i, :, j] = Q[v[i], v[j]] * P[np.ix_(g, g)] + P[v[i], v[j]] * Q[np.ix_(g, g)]
                 own[i, :, j] += np.outer(Q[g, v[j]], P[v[i], g]) + np.outer(P[g, v[j]], Q[v[i], g])
-        count = len(b.costs)
         mixed, corner, outer = np.empty((count, len(weight))), np.empty((count, count)), np.empty((count, m * N))
         for i, rows in enumerate(b.costs):
 
@@ -314,18 +363,18 @@ class Interior:
             for j, others in enumerate(b.costs):
                 corner[i, j] = np.vdot(inverse[rows, others], b.X[rows, others]) + inverse[0, 0] * b.X[0, 0]
                 corner[i, j] -= inverse[rows, 0] @ b.X[rows, 0] + inverse[others, 0] @ b.X[others, 0]
-        H = np.block([[H, mixed.T], [mixed, corner]])
+        H[len(weight) :, : len(weight)], H[len(weight) :, len(weight) :] = mixed, corner
         columns = np.concatenate([columns, outer])
         scale = 1.0 / np.sqrt(np.diagonal(H))
         H *= scale
         H *= scale[:, np.newaxis]
         H[np.arange(len(H)), np.arange(len(H))] += 1e-12
-        try:
-            factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
-        except np.linalg.LinAlgError:
+        # Only the lower triangle is there: the upper one of what LAPACK sees, which need not copy it.
+        factor, failed = lapack.dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
+        if failed:
             return None
-        solved = scale[:, np.newaxis] * cho_solve(factor, scale[:, np.newaxis] * columns, check_finite=False)
-        schur = _Schur(factor, scale, columns, solved, inverse, R)
+        solved = scale[:, np.newaxis] * cho_solve((factor, False), scale[:, np.newaxis] * columns, check_finite=False)
+        schur = _Schur((factor, False), scale, columns, solved, inverse, R)
         return schur, 0.25 * own.reshape(m * N, m * N) - columns.T @ solved
 
     def _pull(self, b: _Block, schur: _Schur, T: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -368,6 +417,8 @@ class Interior:
             aims.append((target * schur.inverse - 0.5 * (second + second.T), (target - dx * dL) / b.L))
         move = self._direction(slope, factor, schurs, aims)
         dual, primal = self._lengths(schurs, move)
+        while min(dual, primal) > 1e-3 and not self._is_central(move[1], dual, primal):
+            dual, primal = SHORTER * dual, SHORTER * primal
         self.G = self.G + dual * move[0]
         for b, (_, dX, dL, dlinear, dc, dx) in zip(self.blocks, move[1], strict=True):
             b.L, b.linear, b.c = b.L + dual * dL, b.linear + dual * dlinear, b.c + dual * dc
@@ -409,6 +460,18 @@ class Interior:
                 dual, primal = (min(dual, length), primal) if which == 0 else (dual, min(primal, length))
         return dual, primal
 
+    def _is_central(self, moves: list, dual: float, primal: float) -> bool:
+        """Whether no eigenvalue of XS and no product xL is far below their mean, that far along the moves."""
+        total, least = 0.0, math.inf
+        for b, (dS, dX, dL, _, _, dx) in zip(self.blocks, moves, strict=True):
+            S, X, L, x = b.S + dual * dS, b.X + primal * dX, b.L + dual * dL, b.x + primal * dx
+            C, failed = lapack.dpotrf(S, lower=1, clean=1)
+            if failed:
+                return False
+            total += float(np.vdot(X, S)) + float(x @ L)
+            least = min(least, float(np.linalg.eigvalsh(C.T @ X @ C)[0]), float((x * L).min(initial=math.inf)))
+        return least >= CENTRAL * total / self.count
+
     # -- products --------------------------------------------------------------------------------------------------------
 
     def exchange(self) -> int:
@@ -421,8 +484,11 @@ class Interior:
             kept = (b.x < FAR * scale) | (b.L * scale > IDLE * mu)
             old = (b.first, b.second.copy(), b.L, b.x, b.directions)
             b.keep(kept)
-            if _factor(b.matrix(self.G, self.two_lam)) is None:
+            S = b.matrix(self.G, self.two_lam)
+            if _factor(S) is None:
                 b.first, b.second, b.L, b.x, b.directions = old
+            else:
+                b.S = S
             joined += self._join(b, mu)
         return joined
 
@@ -450,32 +516,37 @@ class Interior:
         second = np.append(second, base + len(b.directions) + np.arange(len(rows)))
         b.directions = np.concatenate([b.directions, new])
         sizes = b.sizes()
-        x = FAR * sizes[first] * sizes[second]
-        count = len(b.L)
-        b.join(first, second, mu / x, x)
-        for _ in range(60):
-            b.S = b.matrix(self.G, self.two_lam)
-            b.L[count:] *= 0.5
-            if _factor(b.S) is not None:
-                break
+        L = mu / (FAR * sizes[first] * sizes[second])
+        R = b.rows
+        M = np.zeros((len(R), len(R)))
+        M[first, second] = L
+        change = R.T @ (M @ R)
+        inverse = _factor(b.S)
+        if inverse is None or not len(first):
+            return 0
+        largest = float(np.linalg.eigvalsh(inverse @ (0.5 * (change + change.T)) @ inverse.T)[-1])
+        L *= min(1.0, JUMP / max(largest, 1e-300))
+        b.join(first, second, L, mu / L)
         b.S = b.matrix(self.G, self.two_lam)
         return len(first)
 
     def candidate(self) -> Candidate:
         """G and the multipliers of now, feasible up to rounding."""
         parts = tuple(b.multipliers(self.two_lam) for b in self.blocks)
-        return Candidate(self.problem.loss.project_dual(self.G, self.problem.targets), parts, 0.0)
+        return Candidate(self.problem.loss.project_dual(self.G, self.problem.targets), self.trees, parts, 0.0)
 
 
 def finish(interior: Interior, stop: Callable[[], bool]) -> Iterator[tuple[Candidate, float]]:
     """Candidates and the gap that is left between X and S, until `stop`, or until that gap is nothing."""
+    number = 0
     while not stop():
         lengths = interior.step()
         if lengths is None or max(lengths) < 1e-4:
             return
         left = interior.measure()
         yield interior.candidate(), left
-        joined = interior.exchange() if min(lengths) > LONG else 1
+        number += 1
+        joined = interior.exchange() if min(lengths) > LONG or number % RARELY == 0 else 1
         if not math.isfinite(left) or (joined == 0 and left < CLOSED * abs(_height(interior))):
             return
 

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.moments.forms import Forms, module_of
+from cpcert.moments.regions import Trees, whole
 from cpcert.problem import Problem
 
 # ‖X‖ of the scaled points: how much weight p, q and s have against ν and w in the metric of R.
@@ -68,9 +69,10 @@ class Multipliers:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A dual point G (m, N) with multipliers, one for each matrix. objective: that of Y, which is nearly feasible."""
+    """A dual point G (m, N) with multipliers, one for each leaf of the trees. objective: that of Y, which is nearly feasible."""
 
     G: np.ndarray
+    trees: Trees
     parts: tuple[Multipliers, ...]
     objective: float
 
@@ -303,7 +305,7 @@ class Relaxation:
                     cone,
                 )
             )
-        return Candidate(G, tuple(parts), found.objective)
+        return Candidate(G, whole(self.m), tuple(parts), found.objective)
 
     def moments(self) -> list[np.ndarray]:
         """Y for each block in the variables (ν, v, w, z) of repair.py, in the units of the problem."""

@@ -10,6 +10,9 @@ At y = (1, v, w, |X̂w|) with unit v and w the first three terms add up to u = c
 and all f ≥ 0: so S ⪰ 0 with L ≥ 0 and ‖β_a‖ ≤ α_a proves vᵀGσ(X̃ᵀw) ≤ u for *any* λ. (f_{z+Xw}f_{z−Xw} = z² − (X̂w)²: that is why the
 multiplier of p_iq_i is free for one i, and only there.)
 
+**Regions.** (S) may be proven for each region of a partition of the w, by the signs s_i of x̂_iᵀw at some of the points: there z_i is
+no variable, but s_i x̂_iᵀw. `Region` has the rows of (S) for that.
+
 **Repair.** L, α, β come from relaxation.py and are put on a grid of 2^−scale. λ is raised by one t for all points, several are tried.
 For each, Schur complements eliminate z and v, and c_ν + c_w is minimised over c_w on the rest (one eigenvalue problem of order r).
 **Rounding.** S is computed with an error of norm at most η, the norm of `terms`·ε times the same formula with absolute values. Adding
@@ -26,6 +29,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from cpcert.activations import Activation
+from cpcert.moments.regions import Trees, leaves
 from cpcert.moments.relaxation import Candidate, Multipliers
 from cpcert.rounding import EPS
 
@@ -43,13 +47,15 @@ HUGE = 1e100
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """(S) of one sign of v (one output), or of all. Numbers are integers times 2**−scale, exactly.
+    """(S) of one sign of v (one output), or of all, in one region. Numbers are integers times 2**−scale, exactly.
 
-    cost: c_ν, c_v, c_w. linear: λ (N,). first ≤ second, weight: L, forms numbered ν, z + Xw, z − Xw, Rν − z. rows, alpha,
-    beta: the forms a with α_a, β_a (empty if there are none).
+    signs (N,): those of the region, 0 where it has both. cost: c_ν, c_v, c_w. linear: λ (N,), 0 where there is a sign.
+    first ≤ second, weight: L, forms numbered ν, z + Xw, z − Xw, Rν − z. rows, alpha, beta: the forms a with α_a, β_a (empty if
+    there are none).
     """
 
     sign: float
+    signs: np.ndarray
     scale: int
     cost: tuple[float, float, float]
     linear: np.ndarray
@@ -63,10 +69,11 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class MomentProof:
-    """γ(G) ≤ bound in the coordinates of the points, and why. exponents (N,): x̂_i = x_i2^{−e_i}."""
+    """γ(G) ≤ bound in the coordinates of the points, and why. exponents (N,): x̂_i = x_i2^{−e_i}. trees: see regions.py."""
 
     bound: float
     exponents: np.ndarray
+    trees: Trees
     parts: tuple[Part, ...]
 
 
@@ -96,7 +103,35 @@ def scaled(points: np.ndarray, G: np.ndarray) -> Scaled:
     return Scaled(X, np.ldexp(G, exponents), exponents, F)
 
 
-def _on_grid(given: Multipliers, at: Scaled, sign: float) -> Part | None:
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What (S) needs in a region: forms F (1 + 3N, 1 + r + k) and values a₊p − a₋q (N, r + k) in (ν, w, z), z of the k free points.
+
+    sizes: the absolute values of the terms of `values`.
+    """
+
+    free: np.ndarray
+    points: np.ndarray
+    forms: np.ndarray
+    values: np.ndarray
+    sizes: np.ndarray
+
+
+def region(at: Scaled, signs: np.ndarray, activation: Activation) -> Region:
+    """Forms and values with z_i = s_i x̂_iᵀw put in where there is a sign (exact but for the norms, and one rounding of the values)."""
+    N, r = at.points.shape
+    free = np.flatnonzero(signs == 0)
+    z = at.forms[:, 1 + r :]
+    forms = np.concatenate([at.forms[:, :1], at.forms[:, 1 : 1 + r] + (z * signs) @ at.points, z[:, free]], axis=1)
+    mean, half = 0.5 * (activation.a_plus + activation.a_minus), 0.5 * (activation.a_plus - activation.a_minus)
+    most = 0.5 * (abs(activation.a_plus) + abs(activation.a_minus))
+    unit = np.eye(N)[:, free]
+    values = np.hstack([(mean + half * signs)[:, np.newaxis] * at.points, half * unit])
+    sizes = np.hstack([(1.0 + np.abs(signs))[:, np.newaxis] * most * np.abs(at.points), most * unit])
+    return Region(free, at.points[free], forms, values, sizes)
+
+
+def _on_grid(given: Multipliers, at: Scaled, sign: float, signs: np.ndarray) -> Part | None:
     """The multipliers in the units of (S), rounded so that L ≥ 0 and ‖β‖ ≤ α hold exactly; c and λ are not final."""
     N, r = at.points.shape
     size = np.ldexp(1.0, at.exponents)
@@ -123,16 +158,16 @@ def _on_grid(given: Multipliers, at: Scaled, sign: float) -> Part | None:
     rows, beta = rows[keep], np.rint(beta[keep] / unit) * unit
     # Two units cover the rounding of the norm: its relative error is far below 2**-GRID_BITS.
     alpha = (np.ceil(np.linalg.norm(beta, axis=1) / unit) + 2.0) * unit
-    linear = np.rint(linear / unit) * unit
-    return Part(sign, scale, given.cost, linear, first, second, weight, rows, alpha, beta)
+    linear = np.where(signs == 0, np.rint(linear / unit) * unit, 0.0)
+    return Part(sign, signs, scale, given.cost, linear, first, second, weight, rows, alpha, beta)
 
 
-def _matrix(part: Part, at: Scaled, activation: Activation, absolute: bool = False) -> np.ndarray:
+def _matrix(part: Part, at: Scaled, where: Region, absolute: bool = False) -> np.ndarray:
     """(S) without c and λ, in the variables (ν, v, w, z); or the sum of the absolute values of all its terms."""
-    N, r = at.points.shape
+    r = at.points.shape[1]
     size = np.abs if absolute else np.asarray
-    F, sign = size(at.forms), 1.0 if absolute else -1.0
-    L = np.zeros((1 + 3 * N, 1 + 3 * N))
+    F, sign = size(where.forms), 1.0 if absolute else -1.0
+    L = np.zeros((len(F), len(F)))
     L[part.first, part.second] += 0.5 * part.weight
     L[part.second, part.first] += 0.5 * part.weight
     small = sign * (F.T @ (L @ F))
@@ -142,9 +177,7 @@ def _matrix(part: Part, at: Scaled, activation: Activation, absolute: bool = Fal
         mixed[:, 0] = chosen.T @ part.alpha
         mixed[:, 1 : 1 + r] = chosen.T @ size(part.beta)
         small += 0.5 * sign * (mixed + mixed.T)
-    a = np.array([activation.a_plus, activation.a_minus])
-    mean, half = 0.5 * float(size(a).sum()), 0.5 * float(size(a) @ (1.0, 1.0 if absolute else -1.0))
-    values = size(at.G) @ np.hstack([mean * size(at.points), half * np.eye(N)])
+    values = size(at.G) @ (where.sizes if absolute else where.values)
     if part.sign:
         row = 0.5 * (values[0] if absolute else -part.sign * values[0])
         small[0, 1:] += row
@@ -159,13 +192,14 @@ def _matrix(part: Part, at: Scaled, activation: Activation, absolute: bool = Fal
     return S
 
 
-def _with_linear(S: np.ndarray, linear: np.ndarray, at: Scaled, absolute: bool = False) -> np.ndarray:
-    """S + Σ λ_i (z_i² − (x̂_iᵀw)²), or the sum of absolute values."""
-    N, r = at.points.shape
+def _with_linear(S: np.ndarray, linear: np.ndarray, where: Region, absolute: bool = False) -> np.ndarray:
+    """S + Σ λ_i (z_i² − (x̂_iᵀw)²) over the free points, or the sum of absolute values; linear (N,)."""
+    k, r = where.points.shape
+    linear = linear[where.free]
     S = S.copy()
-    z = np.arange(len(S) - N, len(S))
-    w = slice(len(S) - N - r, len(S) - N)
-    X = np.abs(at.points) if absolute else at.points
+    z = np.arange(len(S) - k, len(S))
+    w = slice(len(S) - k - r, len(S) - k)
+    X = np.abs(where.points) if absolute else where.points
     S[z, z] += np.abs(linear) if absolute else linear
     S[w, w] += (X * (np.abs(linear) if absolute else -linear)[:, np.newaxis]).T @ X
     return S
@@ -205,7 +239,9 @@ class Draft:
 
     bound: float
     at: Scaled
+    trees: Trees
     parts: tuple[Part, ...]
+    regions: tuple[Region, ...]
     matrices: tuple[np.ndarray, ...]
 
 
@@ -217,19 +253,19 @@ def estimate(points: np.ndarray, candidate: Candidate, activation: Activation) -
     at = scaled(points, candidate.G)
     N, r = points.shape
     m = len(candidate.G)
-    signs = (1.0, -1.0) if m == 1 else (0.0,)
-    parts, matrices, bound = [], [], -math.inf
-    for given, sign in zip(candidate.parts, signs, strict=True):
-        part = _on_grid(given, at, sign)
+    parts, places, matrices, bound = [], [], [], -math.inf
+    for given, (sign, signs) in zip(candidate.parts, leaves(candidate.trees, N), strict=True):
+        part = _on_grid(given, at, sign, signs)
         if part is None:
             return None
         unit = math.ldexp(1.0, -part.scale)
-        plain = _matrix(part, at, activation)
+        where = region(at, signs, activation)
+        plain = _matrix(part, at, where)
         inner = 0 if sign else m
-        z = slice(len(plain) - N, len(plain))
+        z = slice(len(plain) - len(where.free), len(plain))
         total = max(sum(given.cost), unit)
-        base = _with_linear(plain, part.linear, at)
-        need = max(-float(np.linalg.eigvalsh(base[z, z])[0]), 0.0)
+        base = _with_linear(plain, part.linear, where)
+        need = max(-float(np.linalg.eigvalsh(base[z, z])[0]), 0.0) if len(where.free) else 0.0
         best: tuple[float, float, tuple[float, float, float]] | None = None
         raises = [need * (1.0 + 1e-9) + raised * total for raised in RAISES]
         raises += [need * (1.0 + raised) for raised in MORE_RAISES if need > 0.0]
@@ -238,7 +274,7 @@ def estimate(points: np.ndarray, candidate: Candidate, activation: Activation) -
         )
         for raised in raises:
             t = math.ceil(raised / unit) * unit
-            S = _with_linear(base, np.full(N, t), at)
+            S = _with_linear(base, np.full(N, t), where)
             for c_v in costs:
                 found = _least_cost(S, c_v, inner, r)
                 if found is not None and (best is None or sum(found) + c_v < best[0]):
@@ -246,13 +282,14 @@ def estimate(points: np.ndarray, candidate: Candidate, activation: Activation) -
         if best is None:
             return None
         bound = max(bound, best[0])
-        linear = part.linear + best[1]
+        linear = part.linear + np.where(signs == 0, best[1], 0.0)
         parts.append(replace(part, cost=best[2], linear=linear))
+        places.append(where)
         matrices.append(plain)
-    return Draft(bound, at, tuple(parts), tuple(matrices))
+    return Draft(bound, at, candidate.trees, tuple(parts), tuple(places), tuple(matrices))
 
 
-def prove(draft: Draft, activation: Activation) -> MomentProof | None:
+def prove(draft: Draft) -> MomentProof | None:
     """The proof of a bound a little above the draft's; None if rounding leaves no room."""
     from cpcert.oracle.spectral import cholesky  # compiled; what is above needs numpy and scipy only
 
@@ -261,18 +298,18 @@ def prove(draft: Draft, activation: Activation) -> MomentProof | None:
     m = len(at.G)
     total = float(np.sum(at.points**2)) * (1.0 + (at.points.size + 2) * EPS)
     parts = []
-    for part, plain in zip(draft.parts, draft.matrices, strict=True):
+    for part, where, plain in zip(draft.parts, draft.regions, draft.matrices, strict=True):
         unit = math.ldexp(1.0, -part.scale)
         inner = 0 if part.sign else m
-        diagonal = np.concatenate([[0], np.full(inner, 1), np.full(r, 2), np.full(N, 3)])
-        size = _matrix(part, at, activation, absolute=True)
+        diagonal = np.concatenate([[0], np.full(inner, 1), np.full(r, 2), np.full(len(where.free), 3)])
+        size = _matrix(part, at, where, absolute=True)
         d = len(plain)
         terms = 4 * (3 * N + r + m) + 64
         shift, done = 0.0, None
         for _ in range(40):
             # The grid keeps all numbers exact: fewer than 52 bits each.
             steps = math.ceil(shift / unit)
-            linear = part.linear + steps * unit
+            linear = part.linear + np.where(part.signs == 0, steps * unit, 0.0)
             more = math.ceil(steps * (1.0 + total)) * unit
             cost = [
                 math.ceil(c / unit) * unit + e
@@ -280,13 +317,13 @@ def prove(draft: Draft, activation: Activation) -> MomentProof | None:
             ]
             if inner == 0:
                 cost[1] = 0.0
-            S = _with_linear(plain, linear, at)
+            S = _with_linear(plain, linear, where)
             S[np.arange(d), np.arange(d)] += np.array([*cost, 0.0])[diagonal]
-            bound = _with_linear(size, linear, at, absolute=True)
+            bound = _with_linear(size, linear, where, absolute=True)
             bound[np.arange(d), np.arange(d)] += np.abs([*cost, 0.0])[diagonal]
             norm = float(np.linalg.norm(bound)) * (1.0 + (d * d + 2 * terms) * EPS)
             theta = terms * EPS * norm + (d + 6) * EPS * float(np.trace(bound)) * (1.0 + d * EPS)
-            if not (theta < HUGE and max(np.abs(linear).max(), *np.abs(cost)) < 2.0**52 * unit):
+            if not (theta < HUGE and max(np.abs(linear).max(initial=0.0), *np.abs(cost)) < 2.0**52 * unit):
                 return None
             S = 0.5 * (S + S.T)
             room = ROOM * d * float(np.abs(np.diagonal(S)).max())
@@ -299,4 +336,5 @@ def prove(draft: Draft, activation: Activation) -> MomentProof | None:
         (c_nu, c_v, c_w), linear = done
         parts.append(replace(part, cost=(c_nu, c_v, c_w), linear=linear))
     bound_u = max(sum(part.cost) for part in parts)
-    return MomentProof(bound_u * (1.0 + 4.0 * EPS) if bound_u > 0.0 else 0.0, at.exponents, tuple(parts))
+    bound_u = bound_u * (1.0 + 4.0 * EPS) if bound_u > 0.0 else 0.0
+    return MomentProof(bound_u, at.exponents, draft.trees, tuple(parts))

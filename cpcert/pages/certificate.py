@@ -34,6 +34,7 @@ PROOFS = {
     "cells": "a tree over signs with a semidefinite proof in each leaf",
     "spatial": "a tree of simplicial cones of directions",
     "moments": "one semidefinite inequality for all neurons",
+    "regions": "a semidefinite inequality for all neurons in each of several regions",
     "coordinates": "the points in as few coordinates as their rank, then",
 }
 
