@@ -125,9 +125,19 @@ EQUIVALENT: dict[str, str] = {
 RANK_EQUIVALENT: dict[str, str] = {
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
     r"^_rational: 1 → 0 in return int\(match\[1\]\)": "without a denominator the whole match is the numerator",
-    r"^positive_semidefinite: 1 → 0 in for j in ": "the entry below the pivot is set to 0 afterwards",
+    r"^_dot: a and b → [ab] in ": "terms that are 0 are left out",
+    r"^inverse_times: i != c and factor → i != c in ": "a row of which 0 times another is subtracted",
+    r"^_integers: 0 → 1 in bits = ": "of no numbers",
+    r"^positive_semidefinite: (1 → 0 in for j in |0 → 1 in row\[c\] = )": "entries left of the diagonal are not looked at again",
+    r"^rank_modulo: 1 → 0 in for i in range\(rank": "the row of the pivot, which is not needed any more",
+    r"^_lower: i < j → i <= j in required = ": "no vertex is its own neighbour",
+    r"^_ideal_sparse: -Fraction\(s\[a\] \* u\[i\]\) → ": "x and −x: the matrix is semidefinite for both",
+    r"^_principal_solution: 0 → 1 in if free >= 0": "a kernel of two dimensions leaves a row of zeros, hence an entry 0",
     r"^_ball: 0 → 1 in V_squared = ": "of no columns, whose balls are points",
     r"^_dependent: total\.get\(pair, 0\) \+ .* → ": "all terms with the other sign: whether they add up to 0 is asked",
+    r"^_coverable: .* in if budget\[0\] < 0": "a limit: one step more or less",
+    r"^sigma_system: 2 → 3 in for u in ": "no v follows a u beyond the last one",
+    r"^_sigma_upper: [vw] > 0 → [vw] >= 0 in slopes": "times an entry that is 0",
     r"^_principal_solution: last > 0 → last >= 0 ": "pivots are not 0",
     r"^_principal_solution: (min\(x\) >= 0 → min\(x\) > 0|0 → 1) in return \(False": (
         "a solution with a 0 leads to a smaller support with one, and smaller supports come first"

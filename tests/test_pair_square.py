@@ -143,11 +143,40 @@ def test_trees_by_hand():
     rich = leaf | {"U": [[3]], "gamma": [9, 5], "shares": [0, 4]}
     rejects("too small", tree(rich))
     check_rank_claim(tree({"pattern": 0, "most": 0, "fewer": rich, "more": below}))
+    # What cannot be below a bound and above another; and what must be there counts once.
+    twice = {"pattern": 0, "most": 0, "fewer": fewer, "more": None}
+    check_rank_claim(tree(branch | {"fewer": twice, "more": below}))
+    one_of_plus = leaf | {"U": [[3]], "gamma": [-1, -4], "shares": [4, -1]}
+    check_rank_claim(tree(branch | {"more": one_of_plus}))
+    rejects("too small", tree(branch | {"fewer": one_of_plus, "more": below}))
+    deep = below
+    for depth in range(1, 62):
+        if depth in (59, 60):
+            (check_rank_claim if depth == 59 else lambda claim: rejects("too deeply", claim))(tree(branch | {"more": deep}))
+        deep = {"pattern": 0, "most": 0, "fewer": None, "more": deep}
     deep = leaf
     for depth in range(62):
         if depth in (60, 61):
             (check_rank_claim if depth == 60 else lambda claim: rejects("too deeply", claim))(tree(deep))
         deep = {"pattern": 0, "most": 1, "fewer": deep, "more": None}
+
+
+def test_two_neurons_by_hand():
+    """K = 1, L = 2: σ(x)ᵀσ(x)/2 ≤ xᵀx/2 is not 1 as well. xᵀUx + γ(xᵀx − σ(x)ᵀσ(x)/2) ≥ 0 with U = −1, γ = 2."""
+    K, L = [[1, 0], [0, 1]], [[2, 0], [0, 2]]
+    leaf = {"U": [[-1, 0], [0, -1]], "V": [[0, 0], [0, 0]], "gamma": [2] * 4, "shares": [0] * 4, "bits": 0}
+    check_rank_claim(claim_of(K, L, (1, 0), leaf))
+    rejects("not copositive", claim_of(K, L, (1, 0), leaf | {"gamma": ["199/100", 2, 2, 2]}))
+    rejects("not copositive", claim_of(K, L, (1, 0), leaf | {"gamma": [2, 2, 2, "99/100"]}))
+    # Exactly one neuron of the first pattern: its share counts once, not twice.
+    for share, good in ((-1, True), (-2, False)):
+        once = {"pattern": 0, "most": 0, "fewer": leaf, "more": leaf | {"shares": [share, 0, 0, 0]}}
+        claim = claim_of(K, L, (1, 0), {"pattern": 0, "most": 1, "fewer": once, "more": leaf})
+        check_rank_claim(claim) if good else rejects("too small", claim)
+    # σ(x) of a negative x is positive for a₋ < 0: then V = 1 off the diagonal is good for all signs.
+    mixed = leaf | {"V": [[0, 1], [1, 0]], "bits": 4}
+    check_rank_claim(claim_of(K, L, (1, "-1/2"), mixed))
+    rejects("not copositive", claim_of(K, L, (1, "1/2"), mixed))
 
 
 def test_orders_that_are_too_large_are_refused():
