@@ -152,7 +152,9 @@ def test_trees_by_hand():
     deep = below
     for depth in range(1, 62):
         if depth in (59, 60):
-            (check_rank_claim if depth == 59 else lambda claim: rejects("too deeply", claim))(tree(branch | {"more": deep}))
+            (check_rank_claim if depth == 59 else lambda claim: rejects("too deeply", claim))(
+                tree(branch | {"more": deep})
+            )
         deep = {"pattern": 0, "most": 0, "fewer": None, "more": deep}
     deep = leaf
     for depth in range(62):
