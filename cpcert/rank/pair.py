@@ -160,7 +160,8 @@ def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> 
     result = _strongest(pair, candidates, upper)
     if result.lower == result.upper:
         return result
-    return _more_than_square(_with_neurons(result, sigma, seed, stop), sigma, stop)
+    result = _with_neurons(result, sigma, seed, stop)
+    return _more_than_square(result, sigma, min(stop, time.monotonic() + seconds / 3))
 
 
 def _more_than_square(bounds: RankSigmaBounds, sigma: Rows, stop: float) -> RankSigmaBounds:
