@@ -78,6 +78,14 @@ def at_the_limit() -> list[Any]:
             lambda node: lifted([[-1]], node),
         ),
         (
+            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": REFUTED}},
+            REFUTED,
+            lambda node: {
+                "claim": "not_in_S", "K": [[-1]], "K_sigma": [[-1]], "beta": 0, "a_plus": 1, "a_minus": 0,
+                "proof": {"kind": "lifted", "node": node},
+            },
+        ),
+        (
             lambda inner: {"kind": "copositive", "S": NOTHING, "node": {"steps": [], "end": {
                 "block": [0], "values": [[0, 0, [[0, 1]]]], "proof": inner,
             }}},
@@ -192,6 +200,9 @@ def others() -> list[Any]:
             tau = {"kind": "tau_sos", "l": [1, 0, 1], "D": D, "Omega": Omega, "W": square}
             found += [lower(A, **tau) | {"lower": number} for number in (1, 2, 3)]
     found.append(ideal_sparse(2, 0, 4, 0, "1/2", "1/4"))
+    each = [{"vertices": [i], "s": [0], "d": [[1]], "Omega": identity(2, 0)} for i in (0, 1)]
+    for cliques in (each, each[:1]):
+        found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2), u=[1, 1], cliques=cliques) | {"lower": 2})
     for d in ([[1, -1], [-1, 1]], [[1, 0], [0, -1]]):
         found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, 0), u=[1, 1], cliques=[two | {"d": d}]))
     found.append(positive(ONE, kind="atoms", atoms=[{"weight": 0, "entries": [[0, 1]]}]))
