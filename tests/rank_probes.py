@@ -191,7 +191,14 @@ def others() -> list[Any]:
     found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, "-1/2"), u=[1, 1], cliques=[two]))
     square = [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
     middle = [[0, 0, 0], [0, 2, 0], [0, 0, 0]]
-    for A in (identity(2), identity(2, "1/2"), identity(2, 2), [[2, 1], [1, 2]], [["3/2", "1/2"], ["1/2", 1]]):
+    for A in (
+        identity(2),
+        identity(2, "1/2"),
+        identity(2, 2),
+        [[1, "1/2"], ["1/2", 1]],
+        [[2, 1], [1, 2]],
+        [["3/2", "1/2"], ["1/2", 1]],
+    ):
         for D, Omega in (
             ([1, 2, 1], identity(3, 0)),
             ([1, 0, 1], middle),
@@ -205,6 +212,14 @@ def others() -> list[Any]:
         found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2), u=[1, 1], cliques=cliques) | {"lower": 2})
     for d in ([[1, -1], [-1, 1]], [[1, 0], [0, -1]]):
         found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, 0), u=[1, 1], cliques=[two | {"d": d}]))
+    # Atoms would be multiples of (1, 1): there are none, and any bound holds.
+    zeros = {
+        "kind": "copositive",
+        "S": [[1, -1], [-1, 1]],
+        "node": {"steps": [], "end": {"infeasible": [[0, 1], [1, -1]]}},
+    }
+    endless = {"kind": "components", "parts": [{"indices": [0, 1], "lower": 99, "proof": zeros}]}
+    found.append(lower([[1, 2], [2, 3]], **endless) | {"lower": 99})
     found.append(positive(ONE, kind="atoms", atoms=[{"weight": 0, "entries": [[0, 1]]}]))
     for K, L in ((identity(2), [[1, 1], [1, 1]]), ([[1, 1], [1, 1]], identity(2))):
         for of in ("K", "K_sigma"):
