@@ -138,6 +138,8 @@ def test_trees_by_hand():
     rejects("pattern", tree(branch | {"pattern": 2}))
     rejects("most", tree(branch | {"most": -1}))
     rejects("keys", tree(branch | {"least": 0}))
+    for nothing in (["pattern"], "pattern", 0):
+        rejects("keys U, V", tree(nothing))
     rejects("there are such", tree(branch | {"fewer": below, "more": fewer}))
     # Shares count for the numbers that are possible.
     rich = leaf | {"U": [[3]], "gamma": [9, 5], "shares": [0, 4]}
