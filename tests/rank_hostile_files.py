@@ -175,6 +175,15 @@ STEPS: dict[str, tuple[Callable[[], Claim], str]] = {
         }}),
         "combine",
     ),
+    "square": (
+        lambda: pair(identity(7), K_sigma=identity(7, 2), lower_proof={"kind": "square", "tree": {
+            "U": identity(7, -1), "V": identity(7, 0), "gamma": [2] * 128, "shares": [0] * 128, "bits": 0,
+        }}),
+        "minimal_zeros",
+    ),
+    "square_of_long_numbers": (
+        lambda: pair(identity(8, LONG[:1500], 1), lower_proof={"kind": "square", "tree": None}), "inverse_times",
+    ),
     "cliques": (lambda: lower(multipartite(13), kind="cover", cover={"kind": "search", "lower": 9}), "maximal_cliques"),
     "weights": (
         lambda: lower(multipartite(9), kind="cover", cover={

@@ -29,6 +29,8 @@ ONE = [[1]]
 NOTHING = [[0]]
 TRIVIAL = {"kind": "trivial"}
 CLOSED = {"steps": [], "end": {"infeasible": []}}
+# Of a sum of squares that is negative.
+REFUTED = {"steps": [], "end": {"infeasible": [[0, 1]]}}
 
 
 def chained(depth: int, link: Callable[[Any], dict[str, Any]], inner: dict[str, Any]) -> dict[str, Any]:
@@ -66,16 +68,22 @@ def at_the_limit() -> list[Any]:
             lambda proof: copositive(ONE, **proof),
         ),
         (
-            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": inner}}
-            if inner is CLOSED
-            else {"steps": [], "end": {"branch": [0, 0], "zero": CLOSED, "positive": inner}},
-            CLOSED,
+            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": REFUTED, "positive": inner}},
+            REFUTED,
             lambda node: lifted([[-1]], node),
         ),
         (
-            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": CLOSED}},
-            {"steps": [], "end": {"cover": {"kind": "fooling", "pairs": []}}},
-            lambda node: lifted(ONE, node),
+            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": REFUTED}},
+            REFUTED,
+            lambda node: lifted([[-1]], node),
+        ),
+        (
+            lambda inner: {"steps": [], "end": {"branch": [0, 0], "zero": inner, "positive": REFUTED}},
+            REFUTED,
+            lambda node: {
+                "claim": "not_in_S", "K": [[-1]], "K_sigma": [[-1]], "beta": 0, "a_plus": 1, "a_minus": 0,
+                "proof": {"kind": "lifted", "node": node},
+            },
         ),
         (
             lambda inner: {"kind": "copositive", "S": NOTHING, "node": {"steps": [], "end": {
@@ -122,6 +130,11 @@ def nodes() -> list[Any]:
     ]
     found = [lifted(ONE, {"steps": [], "end": end}) for end in ends]
     found += [lifted([[1, 1], [1, 1]], {"steps": [], "end": end}) for end in ends]
+    first, second, both = ([[i, j, [[e, "-1/8"], [e + 3, "9/8"]]]] for i, j, e in ((0, 0, 0), (1, 1, 2), (0, 1, 1)))
+    for block in ([0], [1], [0, 1], [1, 0], [2]):
+        for values in (first, second, [*first, *second], [*first, *second, *both], []):
+            end = {"block": block, "values": values, "proof": TRIVIAL}
+            found.append(lifted([[1, 1], [1, 1]], {"steps": [], "end": end}))
     # Atoms of the identity: each is one of two, if one takes both away nothing is left.
     for first in ([[0, 0]], [[0, 0], [1, 1]], []):
         for second in ([[0, 0]], [[1, 1]], []):
@@ -174,6 +187,55 @@ def others() -> list[Any]:
         ideal_sparse(1, 0, 1, 0, -1), ideal_sparse("1/4", 0, "1/4", 0, 2, 4), ideal_sparse("1/5", 0, "1/4", 0, 2, 4),
         ideal_sparse("3/16", 1, 0, 0, 2, 4), ideal_sparse(0, 0, 0, 0), ideal_sparse("1/2", "1/2", "1/3", "1/5"),
     ]  # fmt: skip
+    two = {"vertices": [0, 1], "s": [0, 0], "d": identity(2, 0), "Omega": identity(2, 0)}
+    found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, "-1/2"), u=[1, 1], cliques=[two]))
+    square = [[1, 0, 1], [0, 0, 0], [1, 0, 1]]
+    middle = [[0, 0, 0], [0, 2, 0], [0, 0, 0]]
+    for A in (
+        identity(2),
+        identity(2, "1/2"),
+        identity(2, 2),
+        [[1, "1/2"], ["1/2", 1]],
+        [[2, 1], [1, 2]],
+        [["3/2", "1/2"], ["1/2", 1]],
+    ):
+        for D, Omega in (
+            ([1, 2, 1], identity(3, 0)),
+            ([1, 0, 1], middle),
+            ([1, 1, 1], [[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
+        ):
+            tau = {"kind": "tau_sos", "l": [1, 0, 1], "D": D, "Omega": Omega, "W": square}
+            found += [lower(A, **tau) | {"lower": number} for number in (1, 2, 3)]
+    found.append(ideal_sparse(2, 0, 4, 0, "1/2", "1/4"))
+    each = [{"vertices": [i], "s": [0], "d": [[1]], "Omega": identity(2, 0)} for i in (0, 1)]
+    for cliques in (each, each[:1]):
+        found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2), u=[1, 1], cliques=cliques) | {"lower": 2})
+    for d in ([[1, -1], [-1, 1]], [[1, 0], [0, -1]]):
+        found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, 0), u=[1, 1], cliques=[two | {"d": d}]))
+    # Atoms would be multiples of (1, 1): there are none, and any bound holds.
+    zeros = {
+        "kind": "copositive",
+        "S": [[1, -1], [-1, 1]],
+        "node": {"steps": [], "end": {"infeasible": [[0, 1], [1, -1]]}},
+    }
+    endless = {"kind": "components", "parts": [{"indices": [0, 1], "lower": 99, "proof": zeros}]}
+    found.append(lower([[1, 2], [2, 3]], **endless) | {"lower": 99})
+    found.append(positive(ONE, kind="atoms", atoms=[{"weight": 0, "entries": [[0, 1]]}]))
+    for K, L in ((identity(2), [[1, 1], [1, 1]]), ([[1, 1], [1, 1]], identity(2))):
+        for of in ("K", "K_sigma"):
+            for number in (1, 2, 3):
+                claim = pair(K, lower_proof={"kind": "rank", "of": of, "prime": 7}, lower=number)
+                found.append(claim | {"K_sigma": L})
+    for i, j in ((0, 1), (0, 0), (1, 0)):
+        found += [
+            negative([[x, y], [y, 1]], kind="negative_entry", i=i, j=j)
+            for x in (1, 0, "1/2", -1)
+            for y in (0, "1/2", -1)
+        ]
+    for of in ("K", "K_sigma", "L", None):
+        found.append(pair(ONE, lower_proof={"kind": "rank", "of": of, "prime": 7}, lower=1))
+        known = {"a_plus": 1, "a_minus": 0, "beta": 0, "K": [[-1]], "K_sigma": [[-1]]}
+        found.append({"claim": "not_in_S", "proof": {"kind": "not_psd", "of": of, "v": [1]}} | known)
     slopes = [(1, 1), (-1, -1), (-1, 1), (0, 0), ("1/2", "1/2"), ("1/2", "-1/2"), (1, 0), ("-1/2", 0)]
     not_psd = {"kind": "not_cp", "proof": {"kind": "not_psd", "v": [1]}}
     for plus, minus in slopes:
@@ -211,15 +273,15 @@ def searches(m: Any) -> list[Any]:
     rng = random.Random(0)
     found = []
     largest = m.LARGEST_SEARCH
-    for case in range(30):
-        n = rng.randrange(2, 7)
+    for case in range(40):
+        n = rng.randrange(2, 7 if case < 30 else 11)
         graph: dict[int, set[int]] = {u: set() for u in range(n)}
         for u, v in pairs(n):
             if rng.random() < 0.7:
                 graph[u].add(v)
                 graph[v].add(u)
         required = {(u, v) for u in graph for v in graph[u] if u < v} | {(u, u) for u in graph}
-        m.LARGEST_SEARCH = (largest, largest, 8, 3)[case % 4]
+        m.LARGEST_SEARCH = (largest, case // 2)[case % 2]
         try:
             found.append(in_budget(m, lambda graph=graph: sorted(map(sorted, m.maximal_cliques(graph)))))
             for number in range(5):

@@ -10,6 +10,7 @@ from cpcert.activations import activation
 from cpcert.certificate.rank_check import Rejected, check_rank_claim
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.factorize import find_factors
+from cpcert.rank.graphs import edge_factors
 from cpcert.rank.matrices import ExactPair, float_matrix
 from cpcert.rank.nearby import nearby_factorisation
 from cpcert.rank.pair import rank_sigma_bounds
@@ -68,6 +69,13 @@ def test_one_atom_for_each_edge_of_a_cycle():
         A[i][i], A[j][j], A[i][j], A[j][i] = A[i][i] + p * p, A[j][j] + q * q, p * q, p * q
     bounds = cpcert.cp_rank(A)
     assert (bounds.lower, bounds.upper, bounds.bounds.upper_proof.kind) == (5, 5, "nearby")
+
+
+def test_factors_on_edges_that_would_overflow():
+    """A step of the search goes to e^700 and beyond; warnings are errors here."""
+    A = [[86, 18, 0, 0, 10], [18, 25, 20, 0, 0], [0, 20, 70, 45, 0], [0, 0, 45, 95, 10], [10, 0, 0, 10, 4]]
+    B = edge_factors(A)
+    assert B is not None and abs(B @ B.T - np.array(A)).max() < 1e-6
 
 
 def random_pair(N, k, seed):

@@ -77,6 +77,10 @@ SIGMA_LOWER
     {"kind": "lifted", "node": NODE}: x = p − q with p, q ≥ 0 and p_i q_i = 0. The vector t = (p, q) of order 2N is supported
         on a clique of the graph of all pairs but {p_i, q_i}, and M = Σ ttᵀ ≥ 0 satisfies the linear equations
         M_pp − M_pq − M_qp + M_qq = K and a₊²M_pp − a₊a₋(M_pq + M_qp) + a₋²M_qq = K^σ − β²11ᵀ.
+    {"kind": "square", "tree": SQUARE}: N + 1, N the order, if K and L = K^σ − β²11ᵀ are regular. Fewer than N vectors have a
+        sum of lower rank than K. N of them are the rows of a regular X with XᵀX = K, so XK⁻¹Xᵀ = 1: x_kᵀK⁻¹x_k = 1, and
+        σ(x_k)ᵀL⁻¹σ(x_k) = 1 likewise. Let n_s be the number of the x_k with the signs s ∈ {1, −1}^N (an entry 0 has either sign).
+        SQUARE shows that no n_s ≥ 0 with the sum N are possible.
 SIGMA_UPPER
     {"kind": "atoms", "atoms": [{"weight": c, "entries": [[i, v], …]}, …]}: c > 0, and the two sums hold exactly.
     {"kind": "lifted", "M", "proof": CP}: M of order 2N satisfies the equations above and M_{p_i q_i} = 0.
@@ -89,6 +93,15 @@ NOT_IN_S
     {"kind": "not_cp", "proof": NOT_CP}: K^σ − β²11ᵀ is not completely positive; σ ≥ 0 is checked.
     {"kind": "not_psd", "of": "K" or "K_sigma", "v"}: vᵀKv < 0, or vᵀ(K^σ − β²11ᵀ)v < 0.
     {"kind": "lifted", "node": NODE}: as for SIGMA_LOWER, and there is no M.
+
+SQUARE: nothing is possible with l_s ≤ n_s ≤ h_s, Σ n_s = N; at the root l = 0 and h = N. Patterns s are numbered from 0 in the
+    order +…+, +…+−, …, −…−.
+    null: there are no such numbers n_s.
+    {"pattern": s, "most": m, "fewer": SQUARE, "more": SQUARE}: n_s ≤ m, or n_s ≥ m + 1.
+    {"U", "V", "gamma": [γ_s, …], "shares": [c_s, …], "bits": q}: for each s with h_s > 0, d_i = a₊ where s_i = 1, d_i = −a₋ elsewhere,
+        diag(s)(U + (γ_s − c_s)K⁻¹)diag(s) + diag(d)(V − γ_sL⁻¹)diag(d), its entries rounded down to multiples of 2^−q, is copositive.
+        With x = s∘y, σ(x) = d∘y, y ≥ 0, this says xᵀUx + σ(x)ᵀVσ(x) ≥ c_s for each x_k. But the sum over k, ⟨U, K⟩ + ⟨V, L⟩, is
+        less than Σ c_s n_s for all numbers n_s.
 
 NODE: k vectors t ≥ 0 with supports in cliques of a graph H have M = Σ ttᵀ that satisfies linear equations
     Σ_{uv} a_e,uv M_uv = r_e in the pairs u ≤ v of H (loops uu are pairs). Equations: the upper triangle row by row; for
@@ -128,13 +141,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from math import comb, gcd, inf, isqrt, lcm
 from pathlib import Path
 from typing import Any
 
 LARGEST_ORDER = 2000
 LARGEST_COPOSITIVE_ORDER = 18
+LARGEST_SQUARE_ORDER = 8
 LARGEST_EQUATIONS = 500
 LARGEST_DIGITS = 2000
 LARGEST_SEARCH = 200_000
@@ -1287,9 +1301,13 @@ def _pair(claim: dict[str, Any]) -> tuple[Matrix, Matrix, Number, Number]:
 
 
 def _sigma_lower(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> int | None:
-    kind = _kind(proof, trivial=(), rank=("of", "prime"), cp_rank=("proof",), lifted=("node",))
+    kind = _kind(proof, trivial=(), rank=("of", "prime"), cp_rank=("proof",), lifted=("node",), square=("tree",))
     if kind == "trivial":
         return 0
+    if kind == "square":
+        square = _Square(K, K_sigma, a_plus, a_minus)
+        square.check(proof["tree"], [0] * len(square.patterns), [len(K)] * len(square.patterns), 0)
+        return len(K) + 1
     if kind == "rank":
         if proof["of"] not in ("K", "K_sigma"):
             raise Rejected("of: neither K nor K_sigma")
@@ -1299,6 +1317,68 @@ def _sigma_lower(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, pr
             raise Rejected("cp_rank: the activation is not nonnegative")
         return _lower(K_sigma, proof["proof"])
     return _node(sigma_system(K, K_sigma, a_plus, a_minus), proof["node"], 0)
+
+
+class _Square:
+    """N vectors that add up to a pair of order N; see SQUARE in the module's docstring."""
+
+    def __init__(self, K: Matrix, L: Matrix, a_plus: Number, a_minus: Number) -> None:
+        self.K, self.L, self.N = K, L, len(K)
+        if self.N > LARGEST_SQUARE_ORDER:
+            raise Rejected(f"square: order {self.N}; up to {LARGEST_SQUARE_ORDER} can be checked")
+        one: Matrix = [[int(i == j) for j in range(self.N)] for i in range(self.N)]
+        of_K, of_L = inverse_times(K, one), inverse_times(L, one)
+        if of_K is None or of_L is None:
+            raise Rejected("square: a singular matrix")
+        self.of_K, self.of_L = of_K, of_L
+        self.patterns = [(s, [a_plus if sign > 0 else -a_minus for sign in s]) for s in product((1, -1), repeat=self.N)]
+        self.bits = _bits(chain.from_iterable((*of_K, *of_L))) + 4 * _bits([a_plus, a_minus])
+
+    def check(self, tree: Any, low: list[int], high: list[int], depth: int) -> None:
+        """Rejected unless no numbers between `low` and `high` are possible."""
+        if depth > LARGEST_DEPTH:
+            raise Rejected("square: nested too deeply")
+        _spend(1000 * len(low), 100 * len(low))
+        if tree is None:
+            if sum(low) <= self.N <= sum(high) and all(a <= b for a, b in zip(low, high, strict=True)):
+                raise Rejected("square: there are such numbers")
+        elif isinstance(tree, dict) and "pattern" in tree:
+            _keys(tree, "pattern", "most", "fewer", "more")
+            s, most = _index(tree["pattern"], "pattern", len(low)), _index(tree["most"], "most")
+            self.check(tree["fewer"], low, [*high[:s], min(high[s], most), *high[s + 1 :]], depth + 1)
+            self.check(tree["more"], [*low[:s], max(low[s], most + 1), *low[s + 1 :]], high, depth + 1)
+        else:
+            self.leaf(tree, low, high)
+        _spend(0, -100 * len(low))
+
+    def leaf(self, leaf: Any, low: list[int], high: list[int]) -> None:
+        """Forms with a sum that is too small."""
+        _keys(leaf, "U", "V", "gamma", "shares", "bits")
+        N = self.N
+        U, V = _matrix(leaf["U"], "U", N), _matrix(leaf["V"], "V", N)
+        gamma, shares = (_vector(leaf[name], name, len(low)) for name in ("gamma", "shares"))
+        q = _index(leaf["bits"], "bits", LARGEST_MINOR)
+        bits = self.bits + _bits(chain(chain.from_iterable((*U, *V)), gamma, shares))
+        _spend(_fractions(4 * len(low), bits))
+        rest, least = N - sum(low), sum((c * a for c, a in zip(shares, low, strict=True)), start=0)
+        for c, room in sorted(zip(shares, (b - a for a, b in zip(low, high, strict=True)), strict=True)):
+            least += c * min(rest, room)
+            rest -= min(rest, room)
+        if _inner(U, self.K) + _inner(V, self.L) >= least:
+            raise Rejected("square: the sum is not too small")
+        for (s, d), g, c, most in zip(self.patterns, gamma, shares, high, strict=True):
+            if not most:
+                continue
+            _spend(_fractions(8 * N * N, bits + q), _storage(N * N, bits + q))
+            form = [
+                [
+                    s[i] * s[j] * (U[i][j] + (g - c) * self.of_K[i][j]) + d[i] * d[j] * (V[i][j] - g * self.of_L[i][j])
+                    for j in range(N)
+                ]
+                for i in range(N)
+            ]
+            minimal_zeros([[(v.numerator << q) // v.denominator for v in row] for row in form])
+            _spend(0, -_storage(N * N, bits + q))
 
 
 def _not_in_S(K: Matrix, K_sigma: Matrix, a_plus: Number, a_minus: Number, proof: Any) -> None:

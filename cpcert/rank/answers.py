@@ -39,6 +39,7 @@ from cpcert.rank.proofs import (
     Principal,
     Rank,
     SigmaNotCp,
+    Square,
     TauSos,
     TriangleFree,
     Upper,
@@ -100,6 +101,8 @@ def describe(proof: Any) -> str | None:
         case Lifted(node):
             of_block = getattr(node.end, "proof", None)
             return "lifted matrix" if of_block is None else f"lifted matrix: {describe(of_block)}"
+        case Square():
+            return "as many neurons as points refuted, by their signs"
         case None:
             return None
     return _REFUTATIONS.get(getattr(proof, "kind", ""), getattr(proof, "kind", None))

@@ -39,6 +39,8 @@ from cpcert.rank.proofs import Atom, Atoms, Cover, CoverSearch, CoverWeights, Fo
 MANY_CLIQUES = 20_000
 # Rational systems of the triangle-free case are solved up to this order; a diagonally dominant A needs none.
 LARGEST_EXACT_SOLVE = 120
+# Of the factors of a column in floating point, far from where their squares overflow.
+LARGEST_EXPONENT = 300.0
 
 
 def complete_bipartite(N: int) -> nx.Graph:
@@ -163,6 +165,8 @@ def edge_factors(A: list[list[Number]]) -> np.ndarray | None:
     theta = np.log(d[j] / d[i])
 
     def residual(theta: np.ndarray) -> np.ndarray:
+        if abs(theta).max() > LARGEST_EXPONENT:
+            return np.full(n, np.inf)
         total = np.full(n, -1.0)
         np.add.at(total, i, weight * np.exp(theta))
         np.add.at(total, j, weight * np.exp(-theta))
@@ -178,7 +182,7 @@ def edge_factors(A: list[list[Number]]) -> np.ndarray | None:
             length /= 2.0
         theta = theta + length * step
         r = residual(theta)
-        if np.linalg.norm(r) < 1e-14:
+        if not 1e-14 <= np.linalg.norm(r) < np.inf:
             break
     if not np.linalg.norm(r) < 1e-10:
         return None

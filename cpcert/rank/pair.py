@@ -8,7 +8,8 @@ positive, M_{p_i q_i} = 0, and for each pair i ≤ j
     K_ij = pp_ij − pq_ij − qp_ij + qq_ij,    K^σ_ij − β² = a₊² pp_ij − a₊a₋ (pq_ij + qp_ij) + a₋² qq_ij.
 
 M has as many terms as the pair. Entries that must vanish are removed, entries that must be positive have to be covered
-by cliques of what is left, and a principal submatrix that is determined has a cp-rank of its own.
+by cliques of what is left, and a principal submatrix that is determined has a cp-rank of its own. Where the rank is N, the
+equations of exactly N neurons are refuted by a tree over their signs (pair_square.py).
 
 Upper bounds: a factorisation of M where M is determined; elsewhere neurons found and made rational (pair_atoms.py). A
 pair given in floats is taken exactly as given; `layer_rank_sigma` is about all pairs within a tolerance instead.
@@ -35,6 +36,7 @@ from cpcert.rank.lifted_systems import System, sigma_system
 from cpcert.rank.matrices import ExactPair, Rows, exact_rows, float_matrix
 from cpcert.rank.pair_atoms import basic_neurons, find_neurons, rational_neurons
 from cpcert.rank.pair_nearby import nearby_neurons
+from cpcert.rank.pair_square import no_square
 from cpcert.rank.proofs import (
     Atoms,
     Block,
@@ -156,7 +158,23 @@ def rank_sigma_bounds(pair: ExactPair, seconds: float = 60.0, seed: int = 0) -> 
         if _accepted(refuted.claim()):
             return refuted
     result = _strongest(pair, candidates, upper)
-    return result if result.lower == result.upper else _with_neurons(result, sigma, seed, stop)
+    if result.lower == result.upper:
+        return result
+    result = _with_neurons(result, sigma, seed, stop)
+    return _more_than_square(result, sigma, min(stop, time.monotonic() + seconds / 3))
+
+
+def _more_than_square(bounds: RankSigmaBounds, sigma: Rows, stop: float) -> RankSigmaBounds:
+    """With the lower end N + 1, N the order, if N neurons are refuted; where some were found they are not."""
+    N = len(bounds.pair.K)
+    if bounds.lower != N or N in (bounds.upper, bounds.floating_upper):
+        return bounds
+    slopes = (float(bounds.pair.activation.a_plus), float(bounds.pair.activation.a_minus))
+    proof = no_square(float_matrix(bounds.pair.K), float_matrix(sigma), slopes, stop)
+    if proof is None:
+        return bounds
+    better = replace(bounds, lower=N + 1, lower_proof=proof)
+    return better if _accepted(better.claim()) else bounds
 
 
 def _with_neurons(bounds: RankSigmaBounds, sigma: Rows, seed: int, stop: float) -> RankSigmaBounds:

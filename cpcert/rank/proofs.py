@@ -307,6 +307,38 @@ class Lifted:
 
 
 @dataclass(frozen=True)
+class SquareForms:
+    """A leaf of a SQUARE: forms that are copositive on each orthant, with multipliers γ of K⁻¹ and (K^σ − β²11ᵀ)⁻¹."""
+
+    U: Matrix
+    V: Matrix
+    gamma: tuple[Number, ...]
+    shares: tuple[Number, ...]
+    bits: int
+
+
+@dataclass(frozen=True)
+class SquareBranch:
+    """A pattern of signs has at most so many neurons, or more."""
+
+    pattern: int
+    most: int
+    fewer: SquareTree
+    more: SquareTree
+
+
+SquareTree = SquareForms | SquareBranch | None
+
+
+@dataclass(frozen=True)
+class Square:
+    """N neurons are too few."""
+
+    kind: ClassVar[str] = "square"
+    tree: SquareTree
+
+
+@dataclass(frozen=True)
 class LiftedFactors:
     """A matrix M that satisfies the lifted equations, with a completely positive factorisation."""
 
@@ -342,7 +374,7 @@ class PairNotPsd:
 
 
 NotInS = SigmaNotCp | PairNotPsd | Lifted
-SigmaLower = Trivial | PairRank | CpRankOfSigma | Lifted
+SigmaLower = Trivial | PairRank | CpRankOfSigma | Lifted | Square
 SigmaUpper = Atoms | LiftedFactors | NearbyNeurons
 
 
