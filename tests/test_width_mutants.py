@@ -42,7 +42,7 @@ SHARED = {name for name, text in pieces(WIDTH_SOURCE).items() if pieces(SOURCE).
 
 def test_what_both_checkers_do_is_written_once():
     """Mutants of these functions are those of test_checker_mutants.py: their texts are the same."""
-    of_its_own = {"network_loss", "_claim", "main", "Vertex", "check"}
+    of_its_own = {"network_loss", "_claim", "main", "Vertex", "check", "Forest", "Trees"}
     assert set(vars(check)) & set(pieces(WIDTH_SOURCE)) - SHARED <= of_its_own
     assert len(SHARED) > 45
 

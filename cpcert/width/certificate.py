@@ -171,10 +171,10 @@ def certified_width(
 ) -> tuple[WidthBounds, WidthCertificate | None]:
     """The bounds that the certificate proves, and the certificate; without one, those of the search, which say so.
 
-    A bound by rank (bounds.py, (3)) is not in the certificate; it stays, and that is said.
+    A bound by rank (bounds.py, (3)) is not in the certificate; it stays, and that is said, as it is of `interpolate`, which has none.
     """
     if problem.loss.is_constraint:
-        return bounds, None
+        return replace(bounds, note=f"{bounds.note}; not certified, the search alone proves it"), None
     try:
         found = certify_width(problem, bounds, seconds)
     except KeyboardInterrupt:
