@@ -335,6 +335,7 @@ def hostile_files() -> dict[str, bytes]:
         "branchings": costly_trees(2000, 3, integers(0, *(v for k in range(2000) for v in (4, 2 * k)))),
         "many_caps": costly_trees(60, 2, integers(0, 1, 0, 0, *[0, 1, 0, 0] * 2000), caps=1000),
         "many_sets_in_caps": costly_trees(500, 3, integers(*[0, 1, 0, 0] * 2, *[0, *[1, 0, 0] * 29] * 400), caps=30, sets=200),
+        "disjoint_caps": costly_trees(3, 2, integers(0), caps=4096),
         "far_exponents": costly_trees(2000, 3, integers(0, *[1, 0] * 20_000), exponent=2000),
         "large": costly(3, 1, 1, integers(0) * 4, theta=4, more={"sites": integers(*LARGE[:2])}),
     }  # fmt: skip

@@ -1351,13 +1351,13 @@ def read_caps(centres: Matrix, arrays: dict[str, Any]) -> array[int]:
     size = width([*centres, heights])
     require(size <= 2 * GRID, "the centres are too long")
     spend(multiplications(len(centres) ** 2 * (len(centres[0]) + 8), 4 * size, 4 * size))
-    for k, (a, h) in enumerate(zip(centres, heights, strict=True)):
-        require(h > 0 and h * h < dot(a, a), "heights: a cap is empty, or half of all directions")
-        for b, other in zip(centres[:k], heights, strict=False):
+    rims = [dot(a, a) - h * h for a, h in zip(centres, heights, strict=True)]
+    require(min(heights) > 0 and min(rims) > 0, "heights: a cap is empty, or half of all directions")
+    for k, (a, h, rim) in enumerate(zip(centres, heights, rims, strict=True)):
+        for b, other, edge in zip(centres[:k], heights, rims, strict=False):
             # cos of the angle between the centres < cos of the sum of the angles of the caps
             room = h * other - dot(a, b)
-            apart = (dot(a, a) - h * h) * (dot(b, b) - other * other) < room * room
-            require(room > 0 and apart, "two caps are not disjoint")
+            require(room > 0 and rim * edge < room * room, "two caps are not disjoint")
     return heights
 
 
@@ -1389,7 +1389,8 @@ def check_contacts(
         spend(problem.N * 5000)
         moved = sum(value * norm for value, norm in zip(change, norms, strict=True)) * power(low)
         require(v + problem.lipschitz * moved <= inside, "needed: too far from the base")
-        others = [k for k in range(len(centres)) if k not in set(caps)]
+        spend(500 * len(centres))
+        others = sorted(set(range(len(centres))) - set(caps))
         for sign in (1, -1):
             check_inside(forest, [sign * value for value in G[0]], g, inside, trees, others)
         sets.append(sum(1 << k for k in caps))
