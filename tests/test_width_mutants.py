@@ -37,7 +37,8 @@ EQUIVALENT: dict[str, str] = {
 }
 
 WIDTH_SOURCE = Path(width_check.__file__).read_text(encoding="utf-8")
-SHARED = {name for name, text in pieces(WIDTH_SOURCE).items() if pieces(SOURCE).get(name) == text}
+THEIRS = pieces(SOURCE)
+SHARED = {name for name, text in pieces(WIDTH_SOURCE).items() if THEIRS.get(name) == text}
 
 
 def test_what_both_checkers_do_is_written_once():
