@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -52,12 +53,13 @@ class WidthCertificate:
 
 @dataclass(frozen=True, eq=False)
 class _Proof:
-    """A needed set as the file has it."""
+    """A needed set as the file has it: by cones, their streams, or by trees, those of each sign."""
 
     caps: tuple[int, ...]
     entry: dict[str, Any]
     G: np.ndarray
-    streams: tuple[np.ndarray, np.ndarray, np.ndarray] | tuple[list[BranchProof], list[BranchProof]]
+    streams: tuple[np.ndarray, ...] = ()
+    trees: tuple[list[BranchProof], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +128,10 @@ def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.i
         "hitting": np.array([least, *stream], np.int64),
     }
     header |= {"network": upper, "coordinates": wrapped, "needed": [proof.entry for proof in chosen]}
+    forms: Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]
     if isinstance(bounds.caps, Contacts) and chosen:
-        forms = (_written(space, bounds.caps, chosen, trim) for trim in (True, False))
+        division = bounds.caps
+        forms = (_written(space, division, chosen, trim) for trim in (True, False))
     else:
         forms = iter([({}, _cones(chosen))])
     for more, columns in forms:
@@ -153,7 +157,7 @@ def _written(
     space: Coordinates, caps: Contacts, chosen: list[_Proof], trim: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What stands in the header and the arrays for sets that are proven by trees, and for the tree of the base."""
-    pairs = [[tree] for tree in caps.trees] + [trees for proof in chosen for trees in proof.streams]
+    pairs = [[tree] for tree in caps.trees] + [trees for proof in chosen for trees in proof.trees]
     writer = Writer(Frame(space, 0, 0), [tree for trees in pairs for tree in trees], trim)
     for trees in pairs:
         for place, tree in enumerate(trees):
@@ -237,7 +241,7 @@ def _prove(question: _Question, needed: Needed, caps: Arcs | Cones | Contacts | 
     if isinstance(caps, Contacts):
         outside = ((1 << caps.count) - 1) & ~sum(1 << k for k in needed.caps)
         trees = caps.trees_in(needed.G, outside, inner * (1.0 - ROOM), Limits(None, question.deadline))
-        return None if trees is None else _Proof(needed.caps, entry, needed.G, trees)
+        return None if trees is None else _Proof(needed.caps, entry, needed.G, trees=trees)
     return _by_cones(question, needed, (G, g), entry)
 
 

@@ -169,7 +169,8 @@ def contacts(
             heights = _heights(grid)
             if not disjoint(grid, heights):
                 return None
-            trees, above = [], np.zeros((0, points.shape[1]))
+            trees: list[BranchProof] = []
+            above = np.zeros((0, points.shape[1]))
             for sign in (1.0, -1.0):
                 found = below(points, activation, sign * G, bound, outside(grid, heights), limits)
                 if isinstance(found, np.ndarray):
