@@ -76,7 +76,8 @@ def pieces(source: str) -> dict[str, str]:
 
 
 DEEP_SOURCE = Path(deep_check.__file__).read_text(encoding="utf-8")
-SHARED = {name for name, text in pieces(DEEP_SOURCE).items() if pieces(SOURCE).get(name) == text}
+THEIRS = pieces(SOURCE)
+SHARED = {name for name, text in pieces(DEEP_SOURCE).items() if THEIRS.get(name) == text}
 
 
 def test_what_both_checkers_do_is_written_once():

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from cpcert import InputError, Network, Problem, load_instance, solve
+from cpcert.certificate import width_check
+from cpcert.certificate.check import check
 from cpcert.cli import main
 from cpcert.instance import parse_instance
 from cpcert.parallel import Workers
@@ -384,6 +386,16 @@ def test_train_and_plateau(small, tmp_path, capsys):
     table = list(csv.DictReader((out / "small-plateau.csv").read_text().splitlines()))
     assert [float(row["loss"]) for row in table] == losses
     assert (out / "small-plateau.png").stat().st_size > 10_000
+    # What is said to be proven has a certificate, and each is accepted for what is said.
+    for number, curve in enumerate(answer["curves"]):
+        files = {what: out / f"small-plateau-{number}-{what}.cpcert" for what in ("floor", "width")}
+        assert curve["certificates"] == {what: str(path) for what, path in files.items()}
+        floor = check(files["floor"].read_bytes())
+        assert (floor["lower"], floor["upper"]) == (curve["certified"]["lower"], curve["certified"]["upper"])
+        width = width_check.check(files["width"].read_bytes())
+        assert (width["loss"], width["sha256"]) == (curve["target"], floor["sha256"])
+        assert [width["lower"], width["upper"]] == list(curve["plateau_start"]["proven"].values())
+    assert len(list(out.glob("*.cpcert"))) == 2 * len(answer["curves"]) > 0
 
 
 def test_plateau_at_depth_three_has_the_floor_of_the_global_bound(small, capsys):

@@ -26,7 +26,8 @@ def search(seed=0, N=20, r=6):
     proof = result.proof
     assert proof is not None
     steps = np.concatenate([piece.copy() for piece in proof.steps()])
-    tree = Tree(steps, starts(steps), proof.points, proof.kappa, proof.linear, proof.cutoff)
+    first = proof.start
+    tree = Tree(steps, starts(steps), proof.points, proof.kappa, proof.linear, proof.cutoff, first.low, first.high)
     return tree, int((kappa > 0).sum()) + 3
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from kept_certificates import FOLDER, WIDTH
-from width_files import KEPT, by_hand, false_files, hostile_files, integers, kept
+from width_files import KEPT, by_hand, by_hand_with_centres, false_files, hostile_files, integers, kept
 
 from cpcert import Problem, solve
 from cpcert.certificate import width_check
@@ -40,6 +40,18 @@ def test_by_hand():
     assert width_check.check(file.content())["lower"] == 0
 
 
+def test_by_hand_with_caps_about_centres():
+    """WIDTH.md, "By hand"."""
+    said = width_check.check(by_hand_with_centres().content())
+    assert (said["loss"], said["lower"], said["upper"]) == (0.7, 1, 1)
+    file = by_hand_with_centres()
+    file.header["loss"] = 0.7177734374999999  # D(0.625·1.5) = 0.7177734375
+    assert width_check.check(file.content())["lower"] == 1
+    file.header["loss"] = 0.7177734375
+    with pytest.raises(width_check.Rejected, match="not larger"):
+        width_check.check(file.content())
+
+
 @pytest.mark.parametrize(("what", "content", "reason"), false_files(), ids=lambda v: v if isinstance(v, str) else "")
 def test_false_claims_are_rejected(what, content, reason):
     with pytest.raises(width_check.Rejected, match=re.escape(reason)):
@@ -57,23 +69,27 @@ def needed_sets(content):
         X = np.array(arrays["X"]).reshape(N, -1)
         points = np.column_stack([X, np.full(N, problem["beta"])]) if problem["beta"] else X
     sites = np.array(arrays["sites"], float).reshape(-1, points.shape[1])
+    heights = np.array(arrays["heights"], float) if "base" in header else None
     slopes = problem["a_plus"], problem["a_minus"]
     for entry, G in zip(header["needed"], np.array(arrays["G"]).reshape(-1, m, N), strict=True):
         if problem["loss"] == "cross_entropy":
             G = np.vstack([G[:-1], -G[:-1].sum(axis=0)])
-        yield points, sites, slopes, entry, G
+        yield points, sites, heights, slopes, entry, G
 
 
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_outside_the_caps_of_a_needed_set_nothing_exceeds_its_bound(name):
     """By samples, which say nothing of the checker; and inside something does."""
     rng = np.random.default_rng(0)
-    for points, sites, (plus, minus), entry, G in needed_sets(KEPT[name]):
-        W = rng.standard_normal((100_000, points.shape[1]))
+    for points, sites, heights, (plus, minus), entry, G in needed_sets(KEPT[name]):
+        W = np.concatenate([sites, rng.standard_normal((100_000, points.shape[1]))])
         W /= np.linalg.norm(W, axis=1, keepdims=True)
         z = W @ points.T
         values = np.linalg.norm((plus * np.maximum(z, 0.0) - minus * np.maximum(-z, 0.0)) @ G.T, axis=1)
-        inside = np.isin(np.argmax(W @ sites.T, axis=1), entry["caps"])
+        if heights is None:
+            inside = np.isin(np.argmax(W @ sites.T, axis=1), entry["caps"])
+        else:
+            inside = np.any(W @ sites[entry["caps"]].T - heights[entry["caps"]] >= 0.0, axis=1)
         assert values[~inside].max() <= entry["inner"] < values[inside].max()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from array import array
 from collections.abc import Callable
+from math import isqrt
 from typing import Any
 
 from hostile_files import LARGE, problem_of, written
@@ -13,7 +14,10 @@ from kept_certificates import FOLDER
 from cpcert.certificate import width_check
 
 MAGIC = width_check.MAGIC
-KEPT = {name: (FOLDER / f"width-{name}.cpcert").read_bytes() for name in ("arcs", "coordinates", "cones", "outputs")}
+KEPT = {
+    name: (FOLDER / f"width-{name}.cpcert").read_bytes()
+    for name in ("arcs", "coordinates", "cones", "outputs", "contacts")
+}
 
 
 def floats(*values: float) -> array[float]:
@@ -51,6 +55,22 @@ def by_hand() -> File:
         "proof": integers(1, 0, 0, 0, 0), "theta": integers(1, 1, 1), "mu": integers(), "hitting": integers(1, 0, 1, 0),
     }  # fmt: skip
     return File(header, arrays)
+
+
+def by_hand_with_centres() -> File:
+    """WIDTH.md, "By hand", the second form: caps about 1 and −1."""
+    file = by_hand()
+    file.header |= {
+        "loss": 0.7, "base": {"inner": 0.75, "grid": [0, 0, 2]},
+        "needed": [{"caps": [0], "scale": 0.625, "bound": 1.375, "inner": 1.375}],
+    }  # fmt: skip
+    del file.arrays["theta"]
+    file.arrays |= {
+        "sites": integers(1 << 20, -1 << 20), "heights": integers(1 << 19, 1 << 19), "base": floats(0.875),
+        "exponents": integers(0), "y": integers(), "rho": integers(9),
+        "proof": integers(0, 1, 0, 2, 3, 0, 3, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0),
+    }  # fmt: skip
+    return file
 
 
 def two_sites_more() -> File:
@@ -103,7 +123,19 @@ def _twice(file: File) -> None:
     file.arrays["hitting"] = integers(2, 0, 2, 0, 0)
 
 
-# (what, file, change, a part of the reason). What is "hand" is by_hand().
+def _base(**changes: Any) -> Callable[[File], None]:
+    def change(file: File) -> None:
+        file.header["base"] |= changes
+
+    return change
+
+
+def _as_centres(file: File) -> None:
+    """Caps about centres for several outputs."""
+    file.header["base"] = {"inner": 1.0, "grid": [0, 0, 0]}
+
+
+# (what, file, change, a part of the reason). What is "hand" is by_hand(), and "centres" the same with caps about centres.
 FALSE: list[tuple[str, str, Callable[[File], None], str]] = [
     ("loss", "hand", _header(loss=0.9375), "dual value is not larger"),
     ("loss", "arcs", _header(loss=1.0), "dual value is not larger"),
@@ -181,6 +213,42 @@ FALSE: list[tuple[str, str, Callable[[File], None], str]] = [
     ("hitting", "hand", _put("hitting", 3, -1), "no such set"),
     ("hitting", "hand", _array("hitting", lambda v: v + v), "goes on"),
     ("hitting", "hand", _twice, "not disjoint"),
+    ("base", "centres", _base(inner=0.6), "a node called empty is not"),
+    ("base", "centres", _base(inner=-1.0), "a bound is negative"),
+    ("base", "centres", _base(inner=0.76), "too far from the base"),
+    ("base", "centres", _base(grid=[0, 0]), "bad grid"),
+    ("base", "centres", _base(grid=[0, 0, -1]), "bad grid"),
+    ("base", "centres", _base(grid=[0, 0, 53]), "bad grid"),
+    ("base", "centres", _header(base=0.75), "is not an object"),
+    ("base", "centres", _base(more=0), "no others"),
+    ("base", "centres", _put("base", 0, 0.874), "too far from the base"),
+    ("base", "centres", _put("base", 0, 1.0), "a node called empty is not"),
+    ("base", "outputs", _as_centres, "is for one output"),
+    ("base", "contacts", _put("base", 0, 9.0), "tree"),
+    ("exponents", "centres", _array("exponents", lambda v: integers(0, 0)), "one exponent a point"),
+    ("exponents", "centres", _put("exponents", 0, 2201), "an exponent is too large"),
+    ("rho", "centres", _put("rho", 0, 8), "a node called empty is not"),
+    ("rho", "centres", _put("rho", 0, -9), "a negative multiplier"),
+    ("heights", "centres", _put("heights", 0, 0), "a cap is empty"),
+    ("heights", "centres", _put("heights", 0, -1), "a cap is empty"),
+    ("heights", "centres", _put("heights", 1, 1 << 20), "a cap is empty"),
+    ("heights", "centres", _array("heights", lambda v: v[:1]), "one for each cap"),
+    ("heights", "centres", _put("heights", 0, 730_000), "a node called empty is not"),
+    ("heights", "contacts", _put("heights", 0, 1), "two caps are not disjoint"),
+    ("heights", "contacts", _array("heights", lambda v: integers(*(1 << 19 for _ in v))), "two caps are not disjoint"),
+    ("sites", "centres", _put("sites", 1, 1 << 20), "two caps are not disjoint"),
+    ("sites", "centres", _put("sites", 1, 1 << 41), "too long"),
+    ("sites", "contacts", _array("sites", lambda v: v[-3:] + v[:-3]), "tree"),
+    ("scale", "centres", _entry(scale=0.64), "exceeds 2 lambda"),
+    ("bound", "centres", _entry(inner=1.37), "too far from the base"),
+    ("bits", "centres", _entry(bits=[0, 0]), "and no others"),
+    ("caps", "centres", _entry(caps=[1]), "below the bound"),
+    ("caps", "contacts", _entry(caps=[2]), "tree"),
+    ("G", "contacts", _array("G", lambda v: v[::-1]), "not larger"),
+    ("proof", "centres", _put("proof", 7, 2), "a node called empty is not"),
+    ("proof", "centres", _put("proof", 7, 0), "a node called empty is not"),
+    ("proof", "centres", _put("proof", 11, 5), "unknown step"),
+    ("proof", "centres", _array("proof", lambda v: v + integers(0)), "goes on"),
     ("claim", "hand", _header(claim="minimum"), "is unknown"),
     ("claim", "hand", _header(created_by=1), "not a text"),
     ("claim", "hand", _header(more=1), "and no others"),
@@ -191,7 +259,8 @@ def false_files() -> list[tuple[str, bytes, str]]:
     """(what was changed, the file, a part of the reason) for each of FALSE; and the caps that touch."""
     found = []
     for what, name, change, reason in FALSE:
-        file = by_hand() if name == "hand" else kept(name)
+        own = {"hand": by_hand, "centres": by_hand_with_centres}
+        file = own[name]() if name in own else kept(name)
         change(file)
         found.append((f"{what} of {name}", file.content(), reason))
     return [*found, ("a cap outside that touches", two_sites_more().content(), "forgotten")]
@@ -225,6 +294,24 @@ def costly(
     return written(header, arrays, MAGIC)
 
 
+def costly_trees(
+    N: int, n: int, proof: array[int], *, caps: int = 1, sets: int = 1, exponent: int = 0, G: float = 1e-9
+) -> bytes:
+    """The second form: caps about the axes and between them."""
+    header, arrays = _problem(N, n, 1)
+    entry = {"caps": [0], "scale": 1.0, "bound": 2.0, "inner": 2.0}
+    header |= {"needed": [entry] * sets, "base": {"inner": 1.0, "grid": [8, 8, 8]}}
+    tilts = [(k << 37) // caps for k in range(caps)]
+    sites = [entry for tilt in tilts for entry in (1 << 38, tilt, *[0] * (n - 2))]
+    arrays |= {
+        "G": floats(G) * (N * sets), "base": floats(G) * N, "sites": integers(*sites),
+        "heights": integers(*(isqrt((1 << 76) + tilt**2) - 1 for tilt in tilts)), "exponents": integers(exponent) * N,
+        "proof": proof, "hitting": integers(0),
+        **{name: integers(value) * len(proof) for name, value in (("y", 1 << 60), ("rho", 1), ("mu", 1))},
+    }  # fmt: skip
+    return written(header, arrays, MAGIC)
+
+
 def hostile_files() -> dict[str, bytes]:
     """A file for each step that may cost much."""
     edges = {2: 1, 3: 3, 8: 28}
@@ -242,5 +329,13 @@ def hostile_files() -> dict[str, bytes]:
             1, 1, 1, integers(0) * 4, theta=4, sites=4096,
             more={"hitting": integers(*([4097] + [1, 0] * 3000))},
         ),
+        # Bounds, tightenings and branchings without end, many caps, long integers.
+        "bounds": costly_trees(20_000, 3, integers(0, *[1, 0] * 20_000)),
+        "tightenings": costly_trees(3000, 3, integers(0, 1, 0, *[2, 0, 0] * 30_000)),
+        "branchings": costly_trees(2000, 3, integers(0, *(v for k in range(2000) for v in (4, 2 * k)))),
+        "many_caps": costly_trees(60, 2, integers(0, 1, 0, 0, *[0, 1, 0, 0] * 2000), caps=1000),
+        "many_sets_in_caps": costly_trees(500, 3, integers(*[0, 1, 0, 0] * 2, *[0, *[1, 0, 0] * 29] * 400), caps=30, sets=200),
+        "disjoint_caps": costly_trees(3, 2, integers(0), caps=4096),
+        "far_exponents": costly_trees(2000, 3, integers(0, *[1, 0] * 20_000), exponent=2000),
         "large": costly(3, 1, 1, integers(0) * 4, theta=4, more={"sites": integers(*LARGE[:2])}),
     }  # fmt: skip

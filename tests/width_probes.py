@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from hostile_files import problem_of
-from width_files import KEPT, by_hand, false_files, floats, hostile_files, integers
+from width_files import KEPT, by_hand, by_hand_with_centres, false_files, floats, hostile_files, integers
 from width_files import costly as costly_file
 
 # Where a file is only made to cost much, the first steps are enough.
@@ -40,6 +40,7 @@ def limits(m):
     assert (m.WORK, m.WORK_RATE, m.MEMORY, m.MEMORY_RATE, m.MEMORY_MOST) == (2 * 10**10, 8, 1 << 26, 1 << 13, 1 << 33)
     assert (m.FILE_BYTES, m.HEADER_BYTES, m.FLOAT_BYTES, m.INT_BYTES) == (1 << 29, 1 << 26, 1 << 26, 1 << 29)
     assert (m.ARRAYS, m.HEADER_DIGITS, m.RANK, m.SITES, m.HALVINGS, m.THETA) == (64, 400, 8, 4096, 64, 255)
+    assert (m.GRID, m.T, m.FULL, m.CAP, m.BEYOND, m.OPEN, m.CHUNK) == (20, 52, 1 << 52, 60, 256, 1 << 24, 10**6)
     assert (m.FINE, m.SCALE, m.LOSSES) == (64, 24, ("mse", "cross_entropy", "logistic"))
 
 
@@ -300,4 +301,120 @@ def spaces(m):
     return found
 
 
-PROBES = (limits, budgets, endings, roots, variants, hitting, cones, tight, leaves, spaces, false, kept_files, costly)
+def _with_budget(m, step):
+    """What a step gives, or why it does not, and what is left of a budget."""
+    budget = m.Budget(1 << 60, 1 << 60)
+    token = m.BUDGET.set(budget)
+    try:
+        said: Any = step()
+    except m.Rejected as error:
+        said = str(error)
+    except StopIteration:
+        said = "cut off"
+    finally:
+        m.BUDGET.reset(token)
+    return said, budget.work, budget.memory
+
+
+def caps(m):
+    """Caps that just touch, that just do not, and that are too large or nothing."""
+    found = []
+    # Two caps of 30° and 60° about perpendicular centres touch: h = (√3/2, 1/2)·size.
+    for centres, heights in (
+        ([[4, 0], [0, 4]], (3, 3)), ([[4, 0], [0, 4]], (3, 2)), ([[5, 0], [0, 5]], (4, 3)), ([[5, 0], [0, 5]], (4, 4)),
+        ([[5, 0], [0, 5]], (3, 4)), ([[10, 0], [0, 10]], (8, 6)), ([[10, 1], [0, 10]], (9, 7)), ([[1, 0]], (1,)), ([[1, 0]], (0,)),
+        ([[2, 0]], (1,)), ([[2, 0]], (-1,)), ([[2, 0], [2, 0]], (1, 1)), ([[2, 0]], (1, 1)), ([[3, 4], [-3, 4]], (4, 4)),
+        ([[3, 4], [-4, 3], [4, -3]], (4, 4, 4)), ([[3, 4], [-4, 3], [4, 3]], (4, 4, 4)), ([[5, 0], [-5, 0]], (1, 1)),
+        ([[1 << 39, 0]], (1,)), ([[1 << 40, 0]], (1,)), ([[25, 0], [7, 24]], (24, 24)), ([[25, 0], [7, 24]], (24, 20)),
+        ([[25, 0], [7, 24]], (20, 20)), ([[25, 0], [-25, 0]], (24, 24)),
+    ):  # fmt: skip
+        centres = [list(row) for row in centres]
+        found.append(_with_budget(m, lambda c=centres, h=heights: list(m.read_caps(c, {"heights": integers(*h)}))))
+    return found
+
+
+def _forest(m, centres, heights, points=((8, 0), (3, 5), (-7, 2), (0, 0), (-8, 0), (1, -9)), exponents=None):
+    problem = SimpleNamespace(N=len(points), a_plus=Fraction(1), a_minus=Fraction(0))
+    given = integers(*(exponents or [4] * len(points)))
+    space = m.Space([list(row) for row in points], -1)
+    return m.Forest(problem, space, given, [3, 4, 5], centres, heights)
+
+
+def forests(m):
+    """What trees share, and the intervals of a cap."""
+    found: list[Any] = []
+    for centres, heights in (([[1 << 20, 0], [5, 1 << 19]], [1 << 19, 1 << 18]), ([[3 << 18, 1 << 20]], [1 << 20])):
+
+        def every(centres=centres, heights=heights):
+            forest = _forest(m, centres, heights)
+            ends = [forest.in_cap(k) for k in (*range(len(centres)), 0)]
+            ends[0][0][0] = 0  # a copy
+            shared = forest.points, forest.heights, forest.radius, forest.p, forest.used, forest.bits, forest.exponents
+            again = forest.in_cap(0)
+            return shared, ends, again, forest.first, forest.problem.N, forest.gram
+
+        found.append(_with_budget(m, every))
+    for exponents in (
+        [0] * 6,
+        [60, 0, 0, 9, 0, 0],
+        [2200] + [0] * 5,
+        [2201] + [0] * 5,
+        [-2200] + [0] * 5,
+        [0] * 5,
+        [4, 90, 0, 0, 0, 0],
+    ):
+        found.append(_with_budget(m, lambda e=exponents: _forest(m, [[1 << 20, 0]], [1 << 19], exponents=e).points))
+    return found
+
+
+def about_centres(m):
+    """What is at the edge of being true."""
+    found = []
+    for change in (
+        {}, {"inner": 1.3749999999999998}, {"scale": 0.6363636363636364}, {"scale": 0.6363636363636365}, {"scale": -0.5},
+        {"bound": 1.38}, {"bound": 1.3749999999999998}, {"inner": 0.0, "bound": 0.0}, {"inner": -1.0, "bound": -1.0},
+    ):  # fmt: skip
+        file = by_hand_with_centres()
+        file.header["needed"][0] |= change
+        found.append(answer(m, file.content()))
+    for base in (
+        {"inner": 0.0},
+        {"inner": 0.65625},
+        {"inner": 0.75},
+        {"grid": [52, 52, 2]},
+        {"grid": [53, 0, 2]},
+        {"grid": 1},
+    ):
+        file = by_hand_with_centres()
+        file.header["base"] |= base
+        found.append(answer(m, file.content()))
+    for arrays in (
+        {"G": floats(0.25)}, {"G": floats(1.0)}, {"heights": integers(11 << 16, 1 << 19)}, {"base": floats(-0.875)},
+        {"heights": integers((11 << 16) - 1, 1 << 19)}, {"exponents": integers(3)}, {"exponents": integers(-3)},
+        {"proof": integers(0, 1, 0, 2, 3, 0, 3, 1, 0, 1, 0, 4, 2, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0)},
+        {"proof": integers(0, 1, 0, 2, 3, 0, 3, 1, 0, 1, 0, 4, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0)},
+    ):  # fmt: skip
+        file = by_hand_with_centres()
+        file.arrays |= arrays
+        found.append(answer(m, file.content()))
+    return found
+
+
+PROBES = (
+    limits,
+    budgets,
+    endings,
+    roots,
+    variants,
+    caps,
+    forests,
+    about_centres,
+    hitting,
+    cones,
+    tight,
+    leaves,
+    spaces,
+    false,
+    kept_files,
+    costly,
+)

@@ -35,6 +35,8 @@ def _write_bound(steps, at, kappa, index, structure, n, ys, n_y):
     n += 2
     before = -1
     for i in range(N):
+        if kappa[i] == 0.0:
+            continue
         t = steps[at + FIRST + i] / kappa[i]
         grid = np.int64(np.rint(t / Y_GRID))
         if grid == 0 if kappa[i] < 0.0 else steps[at + FIRST + N + i] == 0.0:

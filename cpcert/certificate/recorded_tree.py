@@ -33,7 +33,7 @@ SPARE = 2.0**-38
 
 
 class Tree(NamedTuple):
-    """A recorded proof of f ≤ cutoff, as in BranchProof, and where each of its steps starts."""
+    """A recorded proof of f ≤ cutoff, as in BranchProof, where each of its steps starts, and the intervals of its first node."""
 
     steps: np.ndarray
     offset: np.ndarray
@@ -41,6 +41,8 @@ class Tree(NamedTuple):
     kappa: np.ndarray  # (N,)
     linear: np.ndarray  # (r,)
     cutoff: float
+    low: np.ndarray  # (N,)
+    high: np.ndarray
 
 
 @njit(cache=True)
@@ -51,20 +53,11 @@ def copy(values, target):
 
 
 @njit(cache=True)
-def ball(points, low, high):
-    """The intervals of x_iᵀw over the unit ball."""
-    for i in range(points.shape[0]):
-        size = 0.0
-        for k in range(points.shape[1]):
-            size += points[i, k] * points[i, k]
-        high[i] = math.sqrt(size)
-        low[i] = -high[i]
-
-
-@njit(cache=True)
 def slope(tree, at, low, high, i):
     """(t, fixed): y_i = κ_i t of the bound at `at`, as the checker reads it; fixed: a number, not the slope of the interval."""
     steps, kappa = tree.steps, tree.kappa
+    if kappa[i] == 0.0:
+        return 0.0, False
     t = steps[at + FIRST + i] / kappa[i]
     if kappa[i] < 0.0:
         return t, True
@@ -200,7 +193,8 @@ def _what_it_rests_on(tree, keep, depth):
     )
     c = np.empty(r)
     z = np.empty(r)
-    ball(tree.points, ends.low[0], ends.high[0])
+    copy(tree.low, ends.low[0])
+    copy(tree.high, ends.high[0])
     top = 0
     last = -1
     alpha = 0.0

@@ -86,9 +86,10 @@ class Writer:
         self.grid, self._columns_of = LANGUAGES[type(proofs[0])](self, proofs)
         self._columns: tuple[list[np.ndarray], ...] = ([], [], [], [])
 
-    def write(self, proof: BranchProof | ArrangementProof) -> None:
-        """Append one tree."""
-        self.append([self.frame.unit + proof.rows.unit])
+    def write(self, proof: BranchProof | ArrangementProof, *, same: bool = False) -> None:
+        """Append one tree; same: it goes on with the scale of the one before."""
+        if not same:
+            self.append([self.frame.unit + proof.rows.unit])
         for column, values in zip(self._columns, self._columns_of(proof), strict=True):
             column.append(np.asarray(values, dtype=np.int64))
 
@@ -112,7 +113,8 @@ def _branching(writer: Writer, proofs: Sequence[BranchProof]) -> Language:
     def columns(proof: BranchProof) -> Sequence[np.ndarray]:
         steps, offset, trim = _replay(proof, writer)
         depth = int((proof.kappa > 0.0).sum()) + 3
-        tree = Tree(steps, offset, proof.points, proof.kappa, proof.linear, proof.cutoff)
+        start = proof.start
+        tree = Tree(steps, offset, proof.points, proof.kappa, proof.linear, proof.cutoff, start.low, start.high)
         keep = trimming.trimmed(tree, depth) if trim else np.ones(len(offset) - 1, np.bool_)
         need = needed(tree, keep, depth)
         return branch_columns(steps, offset, need, proof.kappa, proof.rows.kept, depth)

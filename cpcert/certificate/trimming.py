@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cpcert.certificate.recorded_tree import SPARE, ball, bound, copy, shorten, slope, tightened
+from cpcert.certificate.recorded_tree import SPARE, bound, copy, shorten, slope, tightened
 from cpcert.compiled import njit
 from cpcert.oracle.tree_language import (
     BOUND,
@@ -346,7 +346,8 @@ def trimmed(tree, depth):
     )  # fmt: skip
     end_low = np.empty(N)
     end_high = np.empty(N)
-    ball(tree.points, visited.low[0], visited.high[0])
+    copy(tree.low, visited.low[0])
+    copy(tree.high, visited.high[0])
     top = 0
     q = 0
     while True:

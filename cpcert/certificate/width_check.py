@@ -16,7 +16,7 @@ import lzma
 import math
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
 from itertools import chain, islice, pairwise, product
@@ -658,6 +658,426 @@ def _product_error(
     return math.ceil(error * power(fine))
 
 
+# -- trees: one output, one sign (SPEC.md, "Trees") --------------------------------------------------------------------
+
+# y = κt/2**T; caps are rounded to so many bits, about; the ends of intervals may have so many more than the norms of points.
+T, CAP, BEYOND = 52, 60, 256
+FULL = 1 << T
+# Intervals that the open nodes of one tree may hold, and units of work that may be due.
+OPEN, CHUNK = 1 << 24, 10**6
+# Bits after the point of centres and heights.
+GRID = 20
+
+
+class Trees:
+    """The columns of the trees: the structure, and the multipliers y, ρ and μ apart."""
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        columns = [_array(arrays, name, int) for name in ("proof", "y", "rho", "mu")]
+        self.steps, self.y, self.rho, self.mu = map(Stream, columns)
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        for stream in (self.steps, self.y, self.rho, self.mu):
+            stream.end()
+
+
+class Forest:
+    """What all trees share: the points x̂_i = x_i·2**−e_i, then the centres of the caps, over 2**−p, their norms and Gram matrix.
+
+    heights: those of the caps, over 2**−p.
+    """
+
+    def __init__(
+        self, problem: Problem, space: Space, exponents: array[int], grid: Any, centres: Matrix, heights: Sequence[int]
+    ) -> None:
+        require(isinstance(grid, list) and len(grid) == 3 and all(_is_int(v) and 0 <= v <= T for v in grid), "bad grid")
+        require(len(exponents) == problem.N, "tree: one exponent a point")
+        require(all(abs(e) <= 2 * EXPONENT for e in exponents), "tree: an exponent is too large")
+        self.space, self.grid, self.first = space, grid, problem.N
+        self.problem = Slopes(problem, problem.N + len(centres))
+        self.exponents = [*exponents, *([0] * len(centres))]
+        # The fewest bits that keep all points integers, and enough for the intervals of x̂_iᵀw.
+        free = [e - space.x - _trailing_zeros(row) for e, row in zip(exponents, space.points, strict=True) if any(row)]
+        self.p = max([T, *free])
+        require(self.p <= 4 * EXPONENT, "tree: the points differ too much in size")
+        shifts = [self.p + space.x - e for e in exponents]
+        bits = width(space.points) + max(0, *shifts)
+        spend(problem.N * (space.n * (1000 + bits) + (bits * bits >> 8)), storage(problem.N * (space.n + 1), bits + 16))
+        self.points = [[shifted(v, k) for v in row] for row, k in zip(space.points, shifts, strict=True)]
+        self.used = [i for i, row in enumerate(self.points) if any(row)]
+        up = self.p - GRID
+        spend(
+            len(centres) * (space.n * (1000 + up) + (up * up >> 8)),
+            storage(len(centres) * (space.n + 2), width(centres) + up),
+        )
+        self.points += [[v << up for v in row] for row in centres]
+        self.heights = [v << up for v in heights]
+        self.radius = [root_up(dot(row, row)) for row in self.points]
+        self.gram: list[Vector] = [[] for _ in self.points]
+        self.bits = width(self.points)
+        self.ends: dict[int, tuple[Vector, Vector]] = {}
+
+    def row(self, i: int) -> Vector:
+        """x̂_iᵀx̂_j over 2**−2p for all j, kept in `gram`."""
+        count = len(self.points)
+        spend(multiplications(count * (self.space.n + 4), self.bits, self.bits), storage(count, 2 * self.bits + 16))
+        self.gram[i] = [dot(self.points[i], other) for other in self.points]
+        return self.gram[i]
+
+    def in_cap(self, k: int) -> tuple[Vector, Vector]:
+        """The intervals of x̂_iᵀw over the w of the unit ball in cap k."""
+        if k not in self.ends:
+            count, bits = len(self.points), 3 * self.bits
+            spend(count * (2000 + (bits * bits >> 3)), storage(2 * count, self.bits))
+            at = self.first + k
+            inner = self.gram[at] or self.row(at)
+            height, A = self.heights[k], inner[at]
+            rim = A - height * height
+            low, high = [], []
+            for own, row, radius in zip(inner, self.points, self.radius, strict=True):
+                square = dot(row, row)
+                sine = root_up((square * A - own * own) * rim)
+                # Inside the cap is x̂_i itself, or −x̂_i, if its own product with the centre is at least height·‖x̂_i‖.
+                within = own * own >= height * height * square
+                high.append(radius if own > 0 and within else -((-own * height - sine) // A))
+                low.append(-radius if own < 0 and within else (own * height - sine) // A)
+            low[at] = height
+            self.ends[k] = low, high
+        low, high = self.ends[k]
+        return low.copy(), high.copy()
+
+
+class Slopes:
+    """What a tree wants to know of the problem; N counts the centres of the caps too."""
+
+    def __init__(self, problem: Problem, N: int) -> None:
+        self.N, self.a_plus, self.a_minus = N, problem.a_plus, problem.a_minus
+
+
+def _trailing_zeros(row: Sequence[int]) -> int:
+    """How many times 2 divides every entry of a row that is not zero."""
+    return min((v & -v).bit_length() - 1 for v in row if v)
+
+
+class Lanes:
+    """start + Σ t_i rows_i for |t_i| < 2**bits: a row is one long integer with a lane for each entry, which is quicker."""
+
+    def __init__(self, rows: Matrix, start: Vector, bits: int) -> None:
+        largest = max((abs(v) for row in (*rows, start) for v in row), default=0)
+        # No lane can reach half of its size, so none spills into the next.
+        self.bytes = (largest.bit_length() + bits + len(rows).bit_length() + 9) // 8
+        self.n = len(start)
+        shift = 8 * self.bytes
+        self.middle = 1 << (shift - 1)
+        # Through bytes: sums of shifted integers would take the square of their number.
+        zero = self._joined([0] * self.n)
+        self.rows = [self._joined(row) - zero for row in rows]
+        self.start = self._joined(start)
+
+    def _joined(self, row: Vector) -> int:
+        lanes = b"".join((v + self.middle).to_bytes(self.bytes, "little") for v in row)
+        return int.from_bytes(lanes, "little")
+
+    def combine(self, t: Sequence[int]) -> Vector:
+        """The entries of start + Σ t_i rows_i."""
+        size, middle = self.bytes, self.middle
+        raw = (self.start + sum(map(mul, t, self.rows))).to_bytes(size * self.n, "little")
+        return [int.from_bytes(raw[d : d + size], "little") - middle for d in range(0, size * self.n, size)]
+
+
+class Tree:
+    """f(w) = cᵀw + Σ κ_i max(x̂_iᵀw, 0) ≤ u, over powers of two: what the nodes share.
+
+    κ̂_i = κ_i 2**e_i lies over 2**−k, c, ĉ and U over 2**−(k + p + T). A cap (ĉ, ς) is rounded to 2**−(CAP − scale), and what is
+    under the root of a tightening lies over 2**−2(p + q).
+    """
+
+    def __init__(self, forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> None:
+        problem, points, n, p, N = forest.problem, forest.points, forest.space.n, forest.p, forest.problem.N
+        self.forest, self.gram, self.points, self.n, self.N = forest, forest.gram, points, n, N
+        self.take, self.take_y, self.take_rho = trees.steps.take, trees.y.take, trees.rho.take
+        self.take_mu = trees.mu.take
+        y_grid, mu_grid, rho_grid = forest.grid
+        (plus, minus), a = dyadic([float(problem.a_plus), float(problem.a_minus)])
+        used = [i for i in forest.used if weights[i]] if plus != minus else []
+        size = width([weights])
+        spend(multiplications(N * (n + 4), max(size, forest.space.x), width(forest.space.points)) + 2000 * N, 200 * N)
+        raw = [(plus - minus) * weights[i] for i in used]
+        linear = [minus * dot(weights, column) for column in zip(*forest.space.points, strict=True)]
+        shifts = [a + e + forest.exponents[i] for i in used]
+        base = a + e + forest.space.x
+        k = max([-base - p, *(-shift for shift in shifts)])
+        require(abs(k) <= 8 * EXPONENT, "tree: the weights differ too much in size")
+        unit = k + p + T
+        bits = max((v.bit_length() + k + shift for v, shift in zip(raw, shifts, strict=True)), default=0)
+        lane = max(bits + forest.bits, width([linear]) + unit + base) + 64 + T + N.bit_length() + 16
+        spend(
+            multiplications(len(used) * (n + 1), bits, forest.bits) + len(used) * n * lane,
+            storage(3 * (len(used) + 2) * (n + 1), lane),
+        )
+        self.kappa = kappa = [0] * N
+        for i, v, shift in zip(used, raw, shifts, strict=True):
+            kappa[i] = v << (k + shift)
+        self.kinks = [(i, kappa[i]) for i in used]
+        start = [v << (unit + base) for v in linear]
+        self.lanes = Lanes([[kappa[i] * v for v in points[i]] for i in used], start, 64 + T)
+        self.U = math.floor(u * power(unit))
+        scale = self.take()
+        require(abs(scale) <= 4 * EXPONENT, "tree: the scale is too large")
+        # ρ is a multiple of 2**−(rho_grid + scale).
+        self.coarse = unit - CAP + scale
+        self.q = q = max(mu_grid, rho_grid + CAP - p)
+        self.y_shift, self.mu_shift, self.rho_shift = T - y_grid, q - mu_grid, q - (rho_grid + CAP - p)
+        self._price(bits, lane)
+        self.due = 0
+
+    def _price(self, bits: int, lane: int) -> None:
+        """What steps cost at most, from the lengths of the integers in them: ends, the cap, ĉ, multipliers, inner products."""
+        forest, n, N, q, coarse = self.forest, self.n, self.N, self.q, self.coarse
+        end = width([forest.radius]) + BEYOND
+        room_bits = max(self.U.bit_length(), bits + end + 128 + N.bit_length()) + 1
+        cap_bits, c_bits, weight_bits = max(room_bits - coarse, n.bit_length()) + 1, max(lane - coarse, 1), q + 64
+        gram_bits = 2 * forest.bits + n.bit_length()
+        total_bits = 2 * (weight_bits + max(forest.bits, c_bits) + N.bit_length() + n.bit_length())
+        self.bound_cost = (
+            2000
+            + len(self.kinks) * (1500 + multiplications(4, bits, end + 128) + (n * lane >> 3))
+            + multiplications(n + 1, lane, lane)
+            + multiplications(1, room_bits, room_bits)
+        )
+        self.tighten_cost = (
+            5000
+            + multiplications(n + 1, c_bits, c_bits)
+            + multiplications(4, total_bits, total_bits)
+            + multiplications(2, weight_bits, max(cap_bits, 2 * c_bits + n.bit_length()))
+            + n * (coarse.bit_length() + c_bits)
+        )
+        self.pair_cost = multiplications(2, weight_bits, gram_bits + weight_bits)
+        self.term_cost = (
+            1000 + multiplications(n + 1, forest.bits, c_bits) + multiplications(2, weight_bits, gram_bits + c_bits)
+        )
+        self.node_size = 2 * storage(N, end) + 500
+        self.least = -(1 << end)
+
+    def settle(self, memory: int = 0) -> None:
+        """Pay for the steps so far."""
+        spend(self.due, memory)
+        self.due = 0
+
+    def root(self) -> Node:
+        """The whole ball."""
+        spend(100 * self.N, self.node_size)
+        radius = self.forest.radius
+        return Node(self, [-v for v in radius], list(radius), [])
+
+
+class Node:
+    """The w of the ball with s·x̂_jᵀw ≥ 0 for the (j, s) of the path; where f(w) > u there, low_i ≤ x̂_iᵀw ≤ high_i.
+
+    The last bound says f ≤ α + ĉᵀw here: C is ĉ, empty before the first one, and room is u − α.
+    """
+
+    __slots__ = ("C", "cap", "cap_square", "direction", "high", "low", "path", "products", "room", "tree")
+
+    def __init__(self, tree: Tree, low: Vector, high: Vector, path: list[tuple[int, int]]) -> None:
+        self.tree, self.low, self.high, self.path = tree, low, high, path
+        self.C: Vector = []
+
+    def bound(self) -> None:
+        """f ≤ α + ĉᵀw, by Fenchel's inequality with the y_i = κ_i t_i of the file, or else the best known."""
+        tree, low, high = self.tree, self.low, self.high
+        given = self._slopes().get
+        alpha = 0
+        t = []
+        for i, weight in tree.kinks:
+            bottom, top = low[i], high[i]
+            value = given(i)
+            if value is None:
+                if weight < 0 or top <= 0:
+                    t.append(0)
+                    continue
+                if bottom >= 0:
+                    t.append(FULL)
+                    continue
+                value = (top << T) // (top - bottom)  # the chord
+            # max(s, 0) − ts is convex in s: largest at an end, least at an end or at its kink 0.
+            first = (FULL - value if bottom > 0 else -value) * bottom
+            second = (FULL - value if top > 0 else -value) * top
+            if weight > 0:
+                alpha += weight * max(first, second)
+            else:
+                alpha += weight * (min(first, second, 0) if bottom < 0 < top else min(first, second))
+            t.append(value)
+        self.C = tree.lanes.combine(t)
+        self.room = tree.U - alpha
+        self.direction: Vector = []
+        self.products: dict[int, int] = {}
+
+    def _slopes(self) -> dict[int, int]:
+        """The t_i·2**T that the file gives."""
+        tree = self.tree
+        take, N = tree.take, tree.N
+        slopes: dict[int, int] = {}
+        at = -1
+        count = take()
+        require(0 <= count <= N, "tree: more multipliers than points")
+        tree.due += tree.bound_cost + 500 * count
+        if tree.due > CHUNK:
+            tree.settle()
+        for _ in range(count):
+            entry = take()
+            if entry < 0:
+                raise Rejected("tree: a multiplier of no point")
+            at += (entry >> 1) + 1
+            slopes[at] = tree.take_y() << tree.y_shift if entry & 1 else FULL
+        require(at < N, "tree: a multiplier of no point")
+        return slopes
+
+    def tighten(self) -> None:
+        """side·x̂_iᵀw ≤ ‖side·x̂_i + ρĉ + Σ s_jμ_jx̂_j‖ − ρς: a new end of an interval."""
+        tree, path, depth = self.tree, self.path, len(self.path)
+        take, gram, q = tree.take, tree.gram, tree.q
+        i = take()
+        i, side = i >> 1, 1 - 2 * (i & 1)
+        if not (0 <= i < tree.N and tree.kappa[i]):
+            raise Rejected("tree: a tightening of nothing")
+        own = gram[i] or tree.forest.row(i)
+        total = own[i] << 2 * q
+        terms = [(i, side << q)]
+        at = -1
+        count = take()
+        if not 0 <= count <= depth:
+            raise Rejected("tree: more multipliers than constraints")
+        tree.due += tree.tighten_cost + (count + 1) * (tree.term_cost + count * tree.pair_cost)
+        if tree.due > CHUNK:
+            tree.settle()
+        for _ in range(count):
+            gap = take()
+            at += gap + 1
+            mu = tree.take_mu() << tree.mu_shift
+            if gap < 0 or at >= depth or mu < 0:
+                raise Rejected("tree: a negative multiplier, or one of no constraint")
+            j, s = path[at]
+            mu *= s
+            row = gram[j] or tree.forest.row(j)
+            inner = mu * row[j]
+            for other, weight in terms:
+                inner += 2 * weight * row[other]
+            total += mu * inner
+            terms.append((j, mu))
+        rho = tree.take_rho() << tree.rho_shift
+        gain = 0
+        if rho:
+            total += rho * self._with_cap(rho, terms)
+            gain = rho * self.cap
+        # ⌈(√total − ρς)/2**q⌉
+        value = -((gain - isqrt(total) - 1) >> q)
+        if value < tree.least:
+            raise Rejected("tree: an interval ends beyond all points")
+        if side > 0:
+            if value < self.high[i]:
+                self.high[i] = value
+        elif -value > self.low[i]:
+            self.low[i] = -value
+
+    def _with_cap(self, rho: int, terms: list[tuple[int, int]]) -> int:
+        """ρ‖ĉ‖² + 2ĉᵀz for z = Σ weight·x̂_j over the terms; ĉ and ς are rounded first, once for each bound."""
+        tree = self.tree
+        if not (rho > 0 and self.C):
+            raise Rejected("tree: a negative multiplier, or a cap before a bound")
+        if not self.direction:
+            self.direction = [shifted(v, -tree.coarse) for v in self.C]
+            self.cap_square = dot(self.direction, self.direction)
+            self.cap = shifted(self.room, -tree.coarse) - tree.n
+        products = self.products
+        inner = rho * self.cap_square
+        for j, weight in terms:
+            value = products.get(j)
+            if value is None:
+                value = products[j] = sum(map(mul, tree.points[j], self.direction))
+            inner += 2 * weight * value
+        return inner
+
+    def close(self, op: int) -> None:
+        """f ≤ α + ‖ĉ‖ ≤ u here, or nothing is left of the node."""
+        if op == 0:
+            C = self.C
+            below = bool(C) and self.room >= 0 and dot(C, C) <= self.room * self.room
+            require(below, "tree: a leaf is not below the bound")
+        elif op == 3:
+            i = self.tree.take()
+            moved = 0 <= i < self.tree.N and self.tree.kappa[i] != 0
+            require(moved and self.low[i] > self.high[i], "tree: a node called empty is not")
+        else:
+            raise Rejected("tree: unknown step")
+
+    def branch(self, others: int) -> list[Node]:
+        """The two sides of x̂_iᵀw = 0, the one to be visited first at the end; `others` nodes are open beside them."""
+        tree, depth = self.tree, len(self.path)
+        i = tree.take()
+        i, first = i >> 1, 1 - 2 * (i & 1)
+        require(0 <= i < tree.N and tree.kappa[i] != 0, "tree: a branching on nothing")
+        require(depth < tree.N and others * tree.N <= OPEN, "tree: too deep")
+        spend(5000 + 100 * tree.N, 2 * (tree.node_size + 8 * depth + 8))
+        children = []
+        for s in (-first, first):
+            low, high = self.low.copy(), self.high.copy()
+            if s > 0:
+                low[i] = max(low[i], 0)
+            else:
+                high[i] = min(high[i], 0)
+            children.append(Node(tree, low, high, [*self.path, (i, s)]))
+        return children
+
+
+def tree_of(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> Tree:
+    """What the nodes share for f(w) = Σ weights_i 2**e σ(x_iᵀw); the centres of the caps have no weight, but intervals."""
+    caps = len(forest.heights)
+    tree = Tree(forest, weights + [0] * caps, e, u, trees)
+    tree.kappa[forest.first :] = [1] * caps
+    return tree
+
+
+def check_nodes(tree: Tree, trees: Trees, node: Node) -> None:
+    """f ≤ u on a node, by a tree below it."""
+    take = trees.steps.take
+    nodes = [node]
+    while nodes:
+        node = nodes.pop()
+        tree.settle(-tree.node_size - 8 * len(node.path))  # its memory is given back
+        while True:
+            op = take()
+            if op == 2:
+                node.tighten()
+            elif op == 1:
+                node.bound()
+            elif op == 4:
+                nodes += node.branch(len(nodes))
+                break
+            else:
+                node.close(op)
+                break
+    tree.settle()
+
+
+def check_outside(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees) -> None:
+    """f(w) ≤ u for the unit w in no cap."""
+    tree = tree_of(forest, weights, e, u, trees)
+    node = tree.root()
+    for k, height in enumerate(forest.heights):
+        node.high[forest.first + k] = height
+    check_nodes(tree, trees, node)
+
+
+def check_inside(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees, caps: Sequence[int]) -> None:
+    """f(w) ≤ u for the unit w in these caps."""
+    tree = tree_of(forest, weights, e, u, trees)
+    for k in caps:
+        spend(100 * tree.N, tree.node_size)
+        check_nodes(tree, trees, Node(tree, *forest.in_cap(k), []))
+
+
 # -- cones outside caps (WIDTH.md, "Trees") ----------------------------------------------------------------------------
 
 # Bits after the point of ‖w‖ and of M.
@@ -858,30 +1278,32 @@ def read_space(problem: Problem, wrapped: Any, arrays: dict[str, Any]) -> tuple[
     return Space(points, x), _stretch(list(zip(*Q, strict=True)), q), errors, low
 
 
-def check_needed(
+def needed_sets(
     problem: Problem,
     U: float,
     header: dict[str, Any],
-    sites: Matrix,
+    count: int,
     places: tuple[Space, Fraction, Vector, int],
     arrays: dict[str, Any],
-) -> Vector:
-    """The needed sets, as bits; each is proven to be one. places: of read_space."""
-    space, stretch, errors, low = places
+) -> Iterator[tuple[list[int], Matrix, int, Fraction, Any]]:
+    """(caps, G, its power of two, the bound v of ‖Gσ(X̂ᵀŵ)‖ to be shown outside the caps, bits) of each set; all else is checked.
+
+    count: of caps. bits: None for caps of centres. places: of read_space.
+    """
+    _, stretch, errors, low = places
     needed = header["needed"]
     require(isinstance(needed, list), "needed: is not a list")
     flat = _array(arrays, "G", float)
     each = problem.m * problem.N
     require(len(flat) == each * len(needed), "G: has the wrong number of entries")
-    streams = [Stream(_array(arrays, name, int)) for name in ("proof", "theta", "mu")]
-    sets = []
+    names = ("caps", "scale", "bound", "inner", "bits")[: 5 - ("base" in header)]
     for number, entry in enumerate(needed):
-        caps, scale, bound, inner, bits = _fields(entry, ("caps", "scale", "bound", "inner", "bits"), "needed")
+        caps, scale, bound, inner, *bits = _fields(entry, names, "needed")
         require(
             isinstance(caps, list) and all(map(_is_int, caps)) and len(caps) > 0, "needed: caps are a list of numbers"
         )
         ordered = all(a < b for a, b in pairwise(caps))
-        require(ordered and caps[0] >= 0 and caps[-1] < len(sites), "needed: caps are not in order, or not there")
+        require(ordered and caps[0] >= 0 and caps[-1] < count, "needed: caps are not in order, or not there")
         s, u, inside = (Fraction(_number(v, "needed")) for v in (scale, bound, inner))
         G, g = matrix(flat[number * each : (number + 1) * each], problem.m, problem.N, "G")
         if problem.loss == "cross_entropy":
@@ -894,6 +1316,22 @@ def check_needed(
             if error:
                 rest += norm_up(column, g) * error * power(low)
         require(stretch * inside + problem.lipschitz * rest <= u, "needed: the bound is too small")
+        yield caps, G, g, inside, bits[0] if bits else None
+
+
+def check_needed(
+    problem: Problem,
+    U: float,
+    header: dict[str, Any],
+    sites: Matrix,
+    places: tuple[Space, Fraction, Vector, int],
+    arrays: dict[str, Any],
+) -> Vector:
+    """The needed sets, as bits; each is proven to be one by cones. places: of read_space."""
+    space = places[0]
+    streams = [Stream(_array(arrays, name, int)) for name in ("proof", "theta", "mu")]
+    sets = []
+    for caps, G, g, inside, bits in needed_sets(problem, U, header, len(sites), places, arrays):
         frame = Frame(problem, space, G, g, inside, bits)
         spend(len(sites) * 500, len(sites) * 40)
         for sign in (1, -1) if problem.m == 1 else (1,):
@@ -903,6 +1341,60 @@ def check_needed(
         sets.append(sum(1 << k for k in caps))
     for stream in streams:
         stream.end()
+    return sets
+
+
+def read_caps(centres: Matrix, arrays: dict[str, Any]) -> array[int]:
+    """The heights of the caps a_kᵀw ≥ h_k‖w‖, which are disjoint and each less than half of all directions."""
+    heights: array[int] = _array(arrays, "heights", int)
+    require(len(heights) == len(centres), "heights: one for each cap")
+    size = width([*centres, heights])
+    require(size <= 2 * GRID, "the centres are too long")
+    spend(multiplications(len(centres) ** 2 * (len(centres[0]) + 8), 4 * size, 4 * size))
+    rims = [dot(a, a) - h * h for a, h in zip(centres, heights, strict=True)]
+    require(min(heights) > 0 and min(rims) > 0, "heights: a cap is empty, or half of all directions")
+    for k, (a, h, rim) in enumerate(zip(centres, heights, rims, strict=True)):
+        for b, other, edge in zip(centres[:k], heights, rims, strict=False):
+            # cos of the angle between the centres < cos of the sum of the angles of the caps
+            room = h * other - dot(a, b)
+            require(room > 0 and rim * edge < room * room, "two caps are not disjoint")
+    return heights
+
+
+def check_contacts(
+    problem: Problem,
+    U: float,
+    header: dict[str, Any],
+    centres: Matrix,
+    places: tuple[Space, Fraction, Vector, int],
+    arrays: dict[str, Any],
+) -> Vector:
+    """The needed sets, as bits; each is proven to be one by trees, one pair of them for all directions in no cap."""
+    require(problem.m == 1, "base: is for one output")
+    space = places[0]
+    inner, grid = _fields(header["base"], ("inner", "grid"), "base")
+    v = Fraction(_number(inner, "base"))
+    require(v >= 0, "base: a bound is negative")
+    rows, e = matrix(_array(arrays, "base", float), 1, problem.N, "base")
+    heights = read_caps(centres, arrays)
+    trees = Trees(arrays)
+    forest = Forest(problem, space, _array(arrays, "exponents", int), grid, centres, heights)
+    for sign in (1, -1):
+        check_outside(forest, [sign * value for value in rows[0]], e, v, trees)
+    norms = [norm_up(row, space.x) for row in space.points]
+    sets = []
+    for caps, G, g, inside, _ in needed_sets(problem, U, header, len(centres), places, arrays):
+        low = min(g, e)
+        change = [abs((a << (g - low)) - (b << (e - low))) for a, b in zip(G[0], rows[0], strict=True)]
+        spend(problem.N * 5000)
+        moved = sum(value * norm for value, norm in zip(change, norms, strict=True)) * power(low)
+        require(v + problem.lipschitz * moved <= inside, "needed: too far from the base")
+        spend(500 * len(centres))
+        others = sorted(set(range(len(centres))) - set(caps))
+        for sign in (1, -1):
+            check_inside(forest, [sign * value for value in G[0]], g, inside, trees, others)
+        sets.append(sum(1 << k for k in caps))
+    trees.end()
     return sets
 
 
@@ -960,7 +1452,8 @@ def check_width(header: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any
     flat = _array(arrays, "sites", int)
     require(0 < len(flat) <= r * SITES and len(flat) % r == 0, "sites: the number of entries is wrong")
     sites = [list(flat[k : k + r]) for k in range(0, len(flat), r)]
-    sets = check_needed(problem, U, header, sites, places, arrays)
+    prove = check_contacts if "base" in header else check_needed
+    sets = prove(problem, U, header, sites, places, arrays)
     stream = Stream(_array(arrays, "hitting", int))
     lower = hitting_number(sets, stream)
     stream.end()
@@ -993,8 +1486,8 @@ def check(content: bytes) -> dict[str, Any]:
 def _claim(content: bytes) -> dict[str, Any]:
     header, arrays = parse(content)
     require(header.get("claim") == "least_width", f"the claim {_shown(header.get('claim'))} is unknown")
-    keys = ("claim", "created_by", "problem", "loss", "network", "coordinates", "needed")
-    _fields(header, keys, "the header")
+    keys = ("claim", "created_by", "problem", "loss", "network", "coordinates", "needed", "base")
+    _fields(header, keys[: 7 + ("base" in header)], "the header")
     require(isinstance(header["created_by"], str), "created_by is not a text")
     result = check_width(header, arrays)
     require(not arrays, f"arrays that prove nothing: {', '.join(map(_shown, sorted(arrays)))}")

@@ -49,10 +49,47 @@ NODES_AFTER_ATOM = 200
 
 
 @dataclass(frozen=True, eq=False)
-class BranchProof:
-    """The tree that proves f ≤ cutoff on the unit ball.
+class OpenNode:
+    """A node whose subtree is to be searched. low, high, y (N,): its intervals, and the multipliers it starts from. path, sign (d,):
+    the points whose sign was branched on, and those signs. bound: proven for it."""
 
-    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled as `rows` say. tree: int32, one entry
+    low: np.ndarray
+    high: np.ndarray
+    y: np.ndarray
+    path: np.ndarray
+    sign: np.ndarray
+    bound: float
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Some of the unit ball: the w with low_k ≤ a_kᵀw ≤ high_k for the rows of directions (K, r), low and high (K,). numbers (K,): of
+    these rows in a proof, counted from the first after the points. cap: low_0 > 0 leaves little of the ball."""
+
+    directions: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    numbers: np.ndarray
+    cap: bool = False
+
+
+def outside(directions: np.ndarray, heights: np.ndarray) -> Region:
+    """The ball without the caps a_kᵀw > height_k."""
+    return Region(directions, -_sizes(directions)[1], heights, np.arange(len(heights)))
+
+
+def inside(directions: np.ndarray, heights: np.ndarray, k: int) -> Region:
+    """The cap a_kᵀw ≥ height_k > 0."""
+    direction = directions[k : k + 1]
+    return Region(direction, heights[k : k + 1], _sizes(direction)[1], np.array([k]), cap=True)
+
+
+@dataclass(frozen=True, eq=False)
+class BranchProof:
+    """The tree that proves f ≤ cutoff on the unit ball, or on a region.
+
+    points (N, r), kappa (N,), linear (r,), cutoff: the problem as searched, scaled as `rows` say; the last points, with κ = 0, are the
+    directions of the region. start: the first node. tree: int32, one entry
     per node in the order of the search (depth first): 0 for a closed leaf, ±(i + 1) for a branching on the sign of x_iᵀw whose
     first child, the next entry, is the one where that sign is ±1. The multipliers are those of a deterministic
     replay: see `steps`.
@@ -64,13 +101,14 @@ class BranchProof:
     cutoff: float
     tree: np.ndarray
     rows: Rows
+    start: OpenNode
 
     def steps(self) -> Iterator[np.ndarray]:
         """Replay the search and yield its steps (tree_language.py), those of some nodes at a time.
 
         The arrays are overwritten by the next. Raises ProofError if the replay visits another tree.
         """
-        search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True)
+        search = _Search(self.points, self.kappa, self.linear, self.cutoff, max_atoms=0, record=True, start=self.start)
         N, depth = len(self.kappa), len(search.stack.low)
         nodes = max(1, min(NODES_PER_CALL, len(search.steps) // (ROUNDS * (2 * N + 2 + 2 * N * (6 + 2 * depth)) + 4)))
         at = 0
@@ -100,19 +138,6 @@ class BranchResult:
 
 
 @dataclass(frozen=True, eq=False)
-class OpenNode:
-    """A node whose subtree is to be searched. low, high, y (N,): its intervals, and the multipliers it starts from. path, sign (d,):
-    the points whose sign was branched on, and those signs. bound: proven for it."""
-
-    low: np.ndarray
-    high: np.ndarray
-    y: np.ndarray
-    path: np.ndarray
-    sign: np.ndarray
-    bound: float
-
-
-@dataclass(frozen=True, eq=False)
 class Explored:
     """What a search below a node did, depth first: tree entries, then the nodes that it left open, the next one last.
 
@@ -126,8 +151,37 @@ class Explored:
     values: np.ndarray
 
 
+def _sizes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """‖x_i‖² rounded, and proven bounds of ‖x_i‖."""
+    square = np.einsum("ij,ij->i", points, points)
+    return square, np.sqrt(square) * (1.0 + (points.shape[1] + 6) * EPS)
+
+
+def _first_node(points: np.ndarray, kappa: np.ndarray, region: Region) -> OpenNode:
+    """The node of the whole region, with the intervals of the points (n, r) and of its directions.
+
+    In a cap aᵀw ≥ h, with cos θ = h/‖a‖, p = x_iᵀa/‖a‖ and q² = ‖x_i‖² − p²: x_iᵀw ≤ p cos θ + q sin θ, or ‖x_i‖ if p ≥ ‖x_i‖ cos θ.
+    """
+    high = _sizes(points)[1]
+    low = -high
+    if region.cap:
+        a, length = region.directions[0], math.sqrt(region.directions[0] @ region.directions[0])
+        more = 16.0 * (len(a) + 8) * EPS  # for the rounding of all that follows, also under the roots
+        p, cosine = points @ a / length, float(region.low[0]) / length
+        q = np.sqrt(np.maximum(high * high - p * p, 0.0) + more * high * high)
+        rim = q * math.sqrt(max(1.0 - cosine * cosine, 0.0) + more) * (1.0 + more) + more * high
+        low, high = (
+            np.where(-p >= (cosine - more) * high, low, np.maximum(low, p * cosine - rim)),
+            np.where(p >= (cosine - more) * high, high, np.minimum(high, p * cosine + rim)),
+        )
+    none = np.zeros(0)
+    return OpenNode(
+        np.append(low, region.low), np.append(high, region.high), np.append(0.5 * kappa, 0.0 * region.low), none, none, math.inf
+    )  # fmt: skip
+
+
 class _Search:
-    """The arrays of one search below `start` (None: the whole ball); `advance` visits at most so many nodes."""
+    """The arrays of one search below `start`; `advance` visits at most so many nodes."""
 
     def __init__(
         self,
@@ -137,13 +191,12 @@ class _Search:
         cutoff: float,
         *,
         max_atoms: int,
+        start: OpenNode,
         record: bool = False,
-        start: OpenNode | None = None,
     ) -> None:
         N, r = points.shape
-        square = np.einsum("ij,ij->i", points, points)
-        norms = np.sqrt(square) * (1.0 + (r + 6) * EPS)
-        self.claim = Claim(points, norms, square, kappa, linear, cutoff)
+        square, norms = _sizes(points)
+        self.claim = Claim(points, norms, square, kappa, linear, cutoff, int(np.count_nonzero(kappa)))
         depth = int((kappa > 0.0).sum()) + 3
         self.stack = Stack(
             low=np.zeros((depth, N)),
@@ -155,9 +208,6 @@ class _Search:
             counts=np.zeros(5, np.int64),
             worst=np.array([0.0]),
         )
-        if start is None:
-            none = np.zeros(0)
-            start = OpenNode(-norms, norms, 0.5 * kappa, none, none, math.inf)
         self.stack.low[0], self.stack.high[0], self.stack.y[0] = start.low, start.high, start.y
         signs = len(start.path)
         self.stack.path[0, :signs], self.stack.sign[0, :signs] = start.path, start.sign
@@ -199,11 +249,11 @@ def explore(
     linear: np.ndarray,
     cutoff: float,
     max_atoms: int,
-    start: OpenNode | None,
+    start: OpenNode,
     nodes: int,
     deadline: float | None = None,
 ) -> Explored:
-    """Search below `start` (None: the whole ball) until at most so many nodes are visited, or atoms found, or the deadline."""
+    """Search below `start` until at most so many nodes are visited, or atoms found, or the deadline."""
     search = _Search(points, kappa, linear, cutoff, max_atoms=max_atoms, start=start)
     pieces = [np.zeros(0, np.int32)]
     visited, status = 0, RUNNING
@@ -301,8 +351,9 @@ def branch_and_bound(
     limits: Limits = NO_LIMITS,
     *,
     max_atoms: int = 8,
+    region: Region | None = None,
 ) -> BranchResult:
-    """Prove f(w) = linearᵀw + Σ κ_i relu(points_iᵀw) ≤ cutoff on the unit ball, or find w with f(w) > cutoff.
+    """Prove f(w) = linearᵀw + Σ κ_i relu(points_iᵀw) ≤ cutoff on the unit ball, or a region of it, or find w with f(w) > cutoff.
 
     points (N, r), kappa (N,), linear (r,), cutoff > 0: exact float64 numbers. What is returned as `upper_bound` is proven
     whatever stopped the search; it does not depend on the workers, who search the subtrees of a long one.
@@ -315,17 +366,22 @@ def branch_and_bound(
     # x_i is halved and κ_i doubled.
     keep = (kappa != 0.0) & np.any(points != 0.0, axis=1)
     exponents = np.frexp(np.abs(points).max(axis=1, initial=0.0))[1].astype(np.int64)
-    rows = Rows(np.flatnonzero(keep), exponents, math.frexp(cutoff)[1])
+    numbers = np.zeros(0, np.int64) if region is None else len(keep) + region.numbers
+    rows = Rows(np.append(np.flatnonzero(keep), numbers), exponents, math.frexp(cutoff)[1])
     scale_f = 2.0**-rows.unit
     points = np.ascontiguousarray(np.ldexp(points[keep], -exponents[keep, np.newaxis]))
     kappa = np.ascontiguousarray(np.ldexp(kappa[keep] * scale_f, exponents[keep]))
     linear = np.ascontiguousarray(linear * scale_f)
     if not max(np.abs(kappa).max(initial=0.0), np.abs(linear).max(initial=0.0)) < 1.0 / SMALLEST:
         return nothing
+    region = region or outside(np.zeros((0, points.shape[1])), np.zeros(0))
+    start = _first_node(points, kappa, region)
+    points = np.concatenate([points, region.directions])
+    kappa = np.append(kappa, np.zeros(len(region.directions)))
     problem = (points, kappa, linear, cutoff * scale_f, max_atoms)
     limit = math.inf if limits.nodes is None else limits.nodes
     deadline = limits.deadline
-    parts = [explore(*problem, None, int(min(FIRST_NODES, limit)), deadline)]
+    parts = [explore(*problem, start, int(min(FIRST_NODES, limit)), deadline)]
     nodes = len(parts[0].tree)
     subtrees = _Subtrees(problem, parts[0].open, limits.workers.in_threads())
     try:
@@ -350,5 +406,5 @@ def branch_and_bound(
         atoms=atoms[order],
         values=values[order] / scale_f,
         nodes=nodes,
-        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree, rows) if closed else None,
+        proof=BranchProof(points, kappa, linear, cutoff * scale_f, tree, rows, start) if closed else None,
     )

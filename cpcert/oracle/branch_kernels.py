@@ -13,7 +13,7 @@ import numpy as np
 
 from cpcert.compiled import njit
 from cpcert.oracle.least_norm import FLOOR, INFINITE, TINY, Workspace, ascent_step, evaluate, min_norm
-from cpcert.oracle.tightening import Directions, directions, tighten
+from cpcert.oracle.tightening import Directions, directions, farthest_outside, leaves_region, tighten
 from cpcert.oracle.tree_language import BOUND, BRANCH, CLOSE, EMPTY, Y_GRID
 from cpcert.rounding import EPS
 
@@ -49,7 +49,10 @@ class Stack(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What is to be proven: f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) ≤ cutoff on the unit ball."""
+    """What is to be proven: f(w) = linearᵀw + Σ κ_i relu(x_iᵀw) ≤ cutoff on the unit ball, or on a region of it.
+
+    The points from number `own` on have κ = 0: their intervals at the first node are what defines the region.
+    """
 
     points: np.ndarray  # (N, r)
     norms: np.ndarray  # (N,) proven ≥ ‖x_i‖
@@ -57,6 +60,7 @@ class Claim(NamedTuple):
     kappa: np.ndarray  # (N,)
     linear: np.ndarray  # (r,)
     cutoff: float
+    own: int
 
 
 class Found(NamedTuple):
@@ -134,6 +138,8 @@ def _slopes(claim, node, scratch, cell):
     for i in range(kappa.shape[0]):
         kap = kappa[i]
         given[i] = 0.0
+        if kap == 0.0:
+            continue
         if kap > 0.0 and u[i] - l[i] < SHORT and not (branched[i] or cell):
             # Any slope does, and no reader of the proof would compute the same one.
             t = min(max(u[i] / (u[i] - l[i]), 0.0), 1.0) if u[i] > l[i] else 0.5
@@ -271,11 +277,14 @@ def _close(claim, node, depth, bound, scratch, room, work, norm_linear, steps, c
         for k in range(scratch.c.shape[0]):
             scratch.direction[k] = scratch.c[k] / norm_c
         split, error = _worst_chord(claim, node, scratch.direction, norm_c <= FAINT * cutoff)
+        cap = cutoff - (alpha * (1.0 + (scratch.given.shape[0] + 8) * EPS) + allowance)
+        cap -= 2.0 * EPS * (cutoff + abs(cap))
+        out = farthest_outside(claim, node, scratch.direction)
+        if out >= 0 and leaves_region(claim, node, depth, out, scratch, room, norm_c, cap, steps, count):
+            return True, out, bound, split
         if split < 0 or excess > STALL * previous or turn == ROUNDS - 1:
             break
         previous = excess
-        cap = cutoff - (alpha * (1.0 + (scratch.given.shape[0] + 8) * EPS) + allowance)
-        cap -= 2.0 * EPS * (cutoff + abs(cap))
         empty = tighten(claim, node, depth, scratch, room, norm_c, cap, error, steps, count)
         if empty >= 0:
             return True, empty, bound, split
@@ -302,7 +311,7 @@ def _look_for_neuron(claim, node, scratch, work, found, count):
             for k in range(z.shape[0]):
                 direction[k] = z[k] / norm
         v = evaluate(claim.points, claim.kappa, claim.linear, direction)
-    if v > claim.cutoff and count[1] < atoms.shape[0]:
+    if v > claim.cutoff and count[1] < atoms.shape[0] and farthest_outside(claim, node, direction) < 0:
         for k in range(z.shape[0]):
             atoms[count[1], k] = direction[k]
         found.values[count[1]] = v

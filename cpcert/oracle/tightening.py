@@ -209,6 +209,14 @@ def _record(node, signs, i, side, rho, v, mu, steps, count):
 
 
 @njit(cache=True, counted=False)
+def _round_multipliers(claim, node, depth, t, room):
+    """The multipliers of the direction at place t, on their grid."""
+    for j in range(depth):
+        m = node.sign[j] * float(room.mu[j, t]) / claim.norms[node.path[j]]
+        room.multipliers[j] = np.rint(m / MU_GRID) * MU_GRID
+
+
+@njit(cache=True, counted=False)
 def _with_signs(claim, node, depth, room, n, scratch, norm_c, cap, useful, steps, count):
     """(2) with signs for the n directions that were put. Returns a point with l > u, or −1."""
     ratio = cap / norm_c if useful else 0.0
@@ -226,9 +234,7 @@ def _with_signs(claim, node, depth, room, n, scratch, norm_c, cap, useful, steps
         v = float(room.ends[1, t])
         if not _gain(node, i, side, v) > GAIN * (node.high[i] - node.low[i]):
             continue
-        for j in range(depth):
-            m = node.sign[j] * float(room.mu[j, t]) / claim.norms[node.path[j]]
-            room.multipliers[j] = np.rint(m / MU_GRID) * MU_GRID
+        _round_multipliers(claim, node, depth, t, room)
         _certify(
             claim, node, depth, i, side, v, room.multipliers, scratch, norm_c, cap, useful, steps, count
         )  # fmt: skip
@@ -239,7 +245,7 @@ def _with_signs(claim, node, depth, room, n, scratch, norm_c, cap, useful, steps
 
 @njit(cache=True, counted=False)
 def tighten(claim, node, depth, scratch, room, norm_c, cap, error, steps, count):
-    """(2) for every undecided point, with the signs too where its chord is bad. Returns a point with l > u, or −1.
+    """(2) for every undecided point of f, with the signs too where its chord is bad. Returns a point with l > u, or −1.
 
     error: the largest chord error at the maximiser of the bound.
     """
@@ -251,7 +257,7 @@ def tighten(claim, node, depth, scratch, room, norm_c, cap, error, steps, count)
     tau = math.sqrt(1.0 - ratio * ratio) if useful else 0.0
     n, none = np.int64(0), np.int64(0)
     shared = False
-    for i in range(kappa.shape[0]):
+    for i in range(claim.own):
         if not (l[i] < 0.0 < u[i]):
             continue
         s = 0.0
@@ -288,3 +294,50 @@ def tighten(claim, node, depth, scratch, room, norm_c, cap, error, steps, count)
     if n > 0:
         return _with_signs(claim, node, depth, room, n, scratch, norm_c, cap, useful, steps, count)
     return -1
+
+
+@njit(cache=True, counted=False)
+def farthest_outside(claim, node, direction):
+    """The point from number `own` on whose interval the unit vector `direction` is farthest outside; −1: none, it is in the region."""
+    best, most = -1, 0.0
+    for i in range(claim.own, claim.kappa.shape[0]):
+        s = 0.0
+        for k in range(direction.shape[0]):
+            s += claim.points[i, k] * direction[k]
+        beyond = max(s - node.high[i], node.low[i] - s)
+        if beyond > most:
+            best, most = i, beyond
+    return best
+
+
+@njit(cache=True, counted=False)
+def leaves_region(claim, node, depth, i, scratch, room, norm_c, cap, steps, count):
+    """Whether (2) shows that the cap of the node lies beyond the interval of point i, on the side where ĉ does; l_i > u_i then."""
+    direction = scratch.direction
+    ratio = cap / norm_c
+    if not (USEFUL < ratio < 1.0 - 1e-12 and norm_c > TINY):
+        return False
+    s = 0.0
+    for k in range(direction.shape[0]):
+        s += claim.points[i, k] * direction[k]
+    side = -1.0 if s > node.high[i] else 1.0
+    end = -node.high[i] if side < 0.0 else node.low[i]
+    _share(claim, node, depth, direction, True, room)
+    _put(claim, i, side, s, direction, room, 0)
+    room.least[0, 0] = PROGRESS * max(end - side * s, 0.0)
+    for t in range(1, WIDTH):
+        room.least[0, t] = 1e30
+    _relax(room, depth, ratio, math.sqrt(1.0 - ratio * ratio))
+    if not room.ends[1, 0] < end:
+        return False
+    _round_multipliers(claim, node, depth, 0, room)
+    v, rho = _proven(claim, node, depth, i, side, room.multipliers, scratch, norm_c, cap, True)
+    if not v < end:
+        return False
+    if side > 0.0:
+        node.high[i] = v
+    else:
+        node.low[i] = -v
+    if steps.shape[0] > 0:
+        _record(node, depth, i, side, rho, v, room.multipliers, steps, count)
+    return True

@@ -44,6 +44,7 @@ from cpcert.oracle.spectral import operator_norm
 from cpcert.problem import Problem
 from cpcert.rounding import EPS
 from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
+from cpcert.width.contacts import Contacts, contacts
 from cpcert.width.hitting import smallest_hitting_set
 
 ROUNDS = 20
@@ -55,6 +56,8 @@ AIM = 1e-10
 # Local maxima of the oracle from this share of 2λ on get a cap.
 CONTACT = 1.0 - 1e-4
 STARTS = 200
+# The caps are those around contacts when D comes as close as this to U, relatively.
+CLOSE = 1e-6
 # Nodes that the oracle on one cap may cost.
 CAP_NODES = 50_000
 # Of (3) and of the products it is computed from, relative; far above their rounding.
@@ -92,7 +95,7 @@ class WidthBounds:
     tolerance: float
     network: Network
     proof: WidthProof
-    caps: Arcs | Cones | None
+    caps: Arcs | Cones | Contacts | None
     needed: tuple[Needed, ...]
     complete: bool
     note: str
@@ -122,8 +125,7 @@ def width_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0, t
         if most > network.width:
             note += f"; the network found, of width {network.width}, fits up to rounding only"
     else:
-        divide = arcs if space.points.shape[1] <= 2 else cones
-        caps = divide(space.points, problem.activation, _directions(problem, space, result))
+        caps = _division(problem, space, result, gap, deadline)
         search = _Search(problem, space, caps, upper, deadline)
         lower, needed = search.run()
         complete = search.complete
@@ -138,6 +140,22 @@ def width_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0, t
     if rank > lower:
         lower, proof = rank, WidthProof.RANK
     return WidthBounds(lower, most, upper, gap, network, proof, caps, needed, complete, note)
+
+
+def _division(
+    problem: Problem, space: Coordinates, result: SolveResult, gap: float, deadline: float
+) -> Arcs | Cones | Contacts | None:
+    """Caps of the directions: arcs, or around the contacts (one output, and D close to U), or cones."""
+    directions = _directions(problem, space, result)
+    if space.points.shape[1] <= 2:
+        return arcs(space.points, problem.activation, directions)
+    if problem.m == 1 and result.dual is not None and gap <= CLOSE:
+        G = problem.loss.project_dual(result.dual.G * result.dual.dual_scale, problem.targets)
+        most = Limits(None, time.monotonic() + 0.7 * (deadline - time.monotonic()))
+        found = contacts(space.points, problem.activation, G, 2.0 * problem.lam, directions, most)
+        if found is not None:
+            return found
+    return cones(space.points, problem.activation, directions)
 
 
 def _exact_width(problem: Problem, network: Network) -> int:
@@ -196,7 +214,7 @@ class _Search:
     """
 
     def __init__(
-        self, problem: Problem, space: Coordinates, caps: Arcs | Cones | None, upper: float, deadline: float
+        self, problem: Problem, space: Coordinates, caps: Arcs | Cones | Contacts | None, upper: float, deadline: float
     ) -> None:
         self.problem, self.space, self.caps, self.upper, self.deadline = problem, space, caps, upper, deadline
         self.needed: list[tuple[int, Without]] = []
@@ -268,7 +286,7 @@ class _Search:
             best = found.neurons
             if objective(problem, caps.points, best) <= self.upper * (1.0 + HOPELESS * impatience**turn):
                 return None, best
-            G = problem.loss.project_dual(found.G, problem.targets)
+            G = caps.dual(problem.loss.project_dual(found.G, problem.targets))
             cutoff = needed_oracle_bound(problem, G, self.upper + AIM * abs(self.upper))
             # The way back from the coordinates must still end below.
             cutoff -= (self.space.upper_bound(cutoff, G, problem.activation.lipschitz) - cutoff) * (1.0 + 1e-6)

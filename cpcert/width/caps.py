@@ -112,6 +112,10 @@ class Arcs:
         """Which of W (k, 2) lie in an allowed arc, exactly; a mask (k,)."""
         return between(*self.steps(allowed), W)
 
+    def dual(self, G: np.ndarray) -> np.ndarray:
+        """The dual point to be tried (m, N): G itself."""
+        return G
+
     def oracle(self, G: np.ndarray, allowed: int, cutoff: float, limits: Limits) -> Peaks:
         """‖Gσ(X̃ᵀw)‖ on the allowed arcs, exact to rounding whatever the cutoff. G (m, N)."""
         return Peaks(*plane_oracle_outside(self.points, G, self.activation, *self.steps(~allowed)))
@@ -209,6 +213,10 @@ class Cones:
                     keep = others
             self._normals[k] = normals[keep]
         return self._normals[k]
+
+    def dual(self, G: np.ndarray) -> np.ndarray:
+        """The dual point to be tried (m, N): G itself."""
+        return G
 
     def oracle(self, G: np.ndarray, allowed: int, cutoff: float, limits: Limits) -> Peaks:
         """Local maxima of ‖Gσ(X̃ᵀw)‖ on the allowed caps; a bound only where they leave hope for one below `cutoff`. G (m, N)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -17,11 +18,17 @@ import numpy as np
 from cpcert import __version__
 from cpcert.certificate import check, file, width_check
 from cpcert.certificate.file import problem_arrays, problem_header
+from cpcert.certificate.trees import Writer
 from cpcert.frank_wolfe.bounds import best_scale, needed_oracle_bound
+from cpcert.oracle.branch import BranchProof
 from cpcert.oracle.coordinates import Coordinates, coordinates
+from cpcert.oracle.frame import Frame
+from cpcert.oracle.rung import Limits
 from cpcert.problem import Problem
 from cpcert.rounding import round_down
 from cpcert.width.bounds import Needed, WidthBounds, WidthProof
+from cpcert.width.caps import Arcs, Cones
+from cpcert.width.contacts import GRID, Contacts
 from cpcert.width.cover import COVERED, cover
 from cpcert.width.hitting import refutation, smallest_hitting_set
 
@@ -29,6 +36,8 @@ from cpcert.width.hitting import refutation, smallest_hitting_set
 AIMS = (1e-12, 1e-10, 1e-8, 1e-6)
 # The frame's rounding to integers may add 2^−FRAME of the bound.
 FRAME = 36
+# Trees must hold with this relative room, for what the file rounds; the base has more.
+ROOM, BASE_ROOM = 2.0**-38, 2.0**-30
 # Cones of one tree at most, and how many of them a second allows for.
 CONES, CONES_PER_SECOND = 300_000, 10_000
 
@@ -44,12 +53,25 @@ class WidthCertificate:
 
 @dataclass(frozen=True, eq=False)
 class _Proof:
-    """A needed set as the file has it."""
+    """A needed set as the file has it: by cones, their streams, or by trees, those of each sign."""
 
     caps: tuple[int, ...]
     entry: dict[str, Any]
     G: np.ndarray
-    streams: tuple[np.ndarray, np.ndarray, np.ndarray]
+    streams: tuple[np.ndarray, ...] = ()
+    trees: tuple[list[BranchProof], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What the proofs of all sets share; exact: the problem as the checker sees it."""
+
+    problem: Problem
+    exact: width_check.Problem
+    space: Coordinates
+    U: float
+    sites: np.ndarray
+    deadline: float
 
 
 def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.inf) -> WidthCertificate | None:
@@ -80,6 +102,7 @@ def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.i
     if wrapped:
         arrays |= {"basis": space.basis.ravel(), "coordinates": space.points.ravel()}
     sites = _sites(bounds, space.points.shape[1])
+    question = _Question(problem, exact, space, bounds.loss, sites, deadline)
     proofs: dict[tuple[int, ...], _Proof] = {}
     usable = list(bounds.needed)
     while True:
@@ -90,7 +113,7 @@ def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.i
         for place in used:
             needed = usable[place]
             if needed.caps not in proofs:
-                proof = _prove(problem, exact, space, bounds.loss, needed, sites, deadline)
+                proof = _prove(question, needed, bounds.caps)
                 if proof is None:
                     failed.append(needed)
                 else:
@@ -99,23 +122,52 @@ def certify_width(problem: Problem, bounds: WidthBounds, seconds: float = math.i
             break
         usable = [needed for needed in usable if needed not in failed]
     chosen = [proofs[usable[place].caps] for place in used]
-    columns = zip(*(proof.streams for proof in chosen), strict=True) if chosen else ([], [], [])
     arrays |= {
         "sites": sites.ravel(),
         "G": np.concatenate([np.zeros(0), *(proof.G.ravel() for proof in chosen)]),
-        **{
-            name: np.concatenate([np.zeros(0, np.int64), *parts])
-            for name, parts in zip(("proof", "theta", "mu"), columns, strict=True)
-        },
         "hitting": np.array([least, *stream], np.int64),
     }
     header |= {"network": upper, "coordinates": wrapped, "needed": [proof.entry for proof in chosen]}
-    content = write(header, arrays)
-    try:
-        said = width_check.check(content)
-    except width_check.Rejected:
-        return None
-    return WidthCertificate(content, said["lower"], said["upper"])
+    forms: Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]
+    if isinstance(bounds.caps, Contacts) and chosen:
+        division = bounds.caps
+        forms = (_written(space, division, chosen, trim) for trim in (True, False))
+    else:
+        forms = iter([({}, _cones(chosen))])
+    for more, columns in forms:
+        content = write(header | more, arrays | columns)
+        try:
+            said = width_check.check(content)
+        except width_check.Rejected:
+            continue
+        return WidthCertificate(content, said["lower"], said["upper"])
+    return None
+
+
+def _cones(chosen: list[_Proof]) -> dict[str, np.ndarray]:
+    """The arrays of sets that are proven by cones."""
+    columns = zip(*(proof.streams for proof in chosen), strict=True) if chosen else ([], [], [])
+    return {
+        name: np.concatenate([np.zeros(0, np.int64), *parts])
+        for name, parts in zip(("proof", "theta", "mu"), columns, strict=True)
+    }
+
+
+def _written(
+    space: Coordinates, caps: Contacts, chosen: list[_Proof], trim: bool
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What stands in the header and the arrays for sets that are proven by trees, and for the tree of the base."""
+    pairs = [[tree] for tree in caps.trees] + [trees for proof in chosen for trees in proof.trees]
+    writer = Writer(Frame(space, 0, 0), [tree for trees in pairs for tree in trees], trim)
+    for trees in pairs:
+        for place, tree in enumerate(trees):
+            writer.write(tree, same=place > 0)
+    base = {"inner": math.nextafter(caps.bound * (1.0 + BASE_ROOM), math.inf), "grid": writer.grid}
+    return {"base": base}, {
+        **writer.arrays(),
+        "base": caps.base.ravel(),
+        "heights": np.ldexp(caps.heights, GRID).astype(np.int64),
+    }
 
 
 def certified_width(
@@ -123,10 +175,10 @@ def certified_width(
 ) -> tuple[WidthBounds, WidthCertificate | None]:
     """The bounds that the certificate proves, and the certificate; without one, those of the search, which say so.
 
-    A bound by rank (bounds.py, (3)) is not in the certificate; it stays, and that is said.
+    A bound by rank (bounds.py, (3)) is not in the certificate; it stays, and that is said, as it is of `interpolate`, which has none.
     """
     if problem.loss.is_constraint:
-        return bounds, None
+        return replace(bounds, note=f"{bounds.note}; not certified, the search alone proves it"), None
     try:
         found = certify_width(problem, bounds, seconds)
     except KeyboardInterrupt:
@@ -163,16 +215,9 @@ def _sites(bounds: WidthBounds, r: int) -> np.ndarray:
     return np.ldexp(bounds.caps.sites[:, :r], bounds.caps.fine).astype(np.int64)
 
 
-def _prove(
-    problem: Problem,
-    exact: width_check.Problem,
-    space: Coordinates,
-    U: float,
-    needed: Needed,
-    sites: np.ndarray,
-    deadline: float,
-) -> _Proof | None:
-    """The tree of one needed set, accepted by the checker; None if there is none."""
+def _prove(question: _Question, needed: Needed, caps: Arcs | Cones | Contacts | None) -> _Proof | None:
+    """The trees of one needed set; None if there are none."""
+    problem, exact, space, U = question.problem, question.exact, question.space, question.U
     flat = needed.G.ravel()
     G, g = width_check.matrix(flat.tolist(), problem.m, problem.N, "G")
     G = problem.loss.exact_dual(G)
@@ -192,14 +237,28 @@ def _prove(
     inner = _inside(problem, space, needed.G, bound) if wrapped else bound
     if inner <= 0.0:
         return None
+    entry = {"caps": list(needed.caps), "scale": scale, "bound": bound, "inner": inner}
+    if isinstance(caps, Contacts):
+        outside = ((1 << caps.count) - 1) & ~sum(1 << k for k in needed.caps)
+        trees = caps.trees_in(needed.G, outside, inner * (1.0 - ROOM), Limits(None, question.deadline))
+        return None if trees is None else _Proof(needed.caps, entry, needed.G, trees=trees)
+    return _by_cones(question, needed, (G, g), entry)
+
+
+def _by_cones(
+    question: _Question, needed: Needed, dual: tuple[width_check.Matrix, int], entry: dict[str, Any]
+) -> _Proof | None:
+    """The tree of cones of one needed set; None if there is none."""
+    problem, exact, space, sites = question.problem, question.exact, question.space, question.sites
+    inner = entry["inner"]
     bits = _bits(problem, space.points, needed.G, inner)
-    entry = {"caps": list(needed.caps), "scale": scale, "bound": bound, "inner": inner, "bits": bits}
+    entry |= {"bits": bits}
     points = as_arrays({"points": space.points.ravel()})["points"]
     rows, x = width_check.matrix(points, problem.N, space.points.shape[1], "points")
-    if not wrapped:
+    if space.points.shape[1] == problem.n:
         rows, x = exact.X, exact.x
     try:
-        frame = width_check.Frame(exact, width_check.Space(rows, x), G, g, Fraction(inner), bits)
+        frame = width_check.Frame(exact, width_check.Space(rows, x), *dual, Fraction(inner), bits)
     except width_check.Rejected:
         return None
     chosen = np.zeros(len(sites), bool)
@@ -207,7 +266,7 @@ def _prove(
     numbers = _floats(frame, space.points.shape[1])
     parts = []
     for sign in (1.0, -1.0) if problem.m == 1 else (1.0,):
-        left = min(CONES / CONES_PER_SECOND, deadline - time.monotonic())
+        left = min(CONES / CONES_PER_SECOND, question.deadline - time.monotonic())
         if left <= 0.0:
             return None
         x_hat, h_hat, L_hat, u_hat = numbers

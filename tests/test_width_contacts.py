@@ -1,0 +1,99 @@
+"""Caps around contacts: the search on a region, the intervals of a cap, and what the division is."""
+
+import time
+
+import numpy as np
+
+from cpcert import Problem, solve
+from cpcert.certificate import width_check
+from cpcert.oracle.branch import branch_and_bound, inside, outside
+from cpcert.oracle.rung import Limits
+from cpcert.width import bounds as bounds_module
+from cpcert.width.bounds import width_bounds
+from cpcert.width.certificate import certify_width
+from cpcert.width.contacts import Contacts, disjoint
+
+
+def f(points, kappa, linear, W):
+    return W @ linear + np.maximum(W @ points.T, 0.0) @ kappa
+
+
+def test_what_is_proven_on_a_region_holds_there():
+    """Below the largest value sampled there nothing is proven, just above it often is, though there is more elsewhere."""
+    proven = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        r, N = 3 + seed % 2, 14
+        points, kappa, linear = rng.standard_normal((N, r)), rng.standard_normal(N), 0.1 * rng.standard_normal(r)
+        W = rng.standard_normal((40_000, r))
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
+        values = f(points, kappa, linear, W)
+        centre, heights = W[np.argmax(values)][np.newaxis], np.array([0.8])
+        within = W @ centre[0] >= heights[0]
+        for region, mask in ((outside(centre, heights), ~within), (inside(centre, heights, 0), within)):
+            most = max(float(values[mask].max()), 0.1)
+            found = branch_and_bound(points, kappa, linear, 1.02 * most, Limits(20_000, None), region=region)
+            proven += found.closed
+            assert not branch_and_bound(points, kappa, linear, 0.99 * most, Limits(20_000, None), region=region).closed
+    assert proven >= 5
+
+
+def test_intervals_of_a_cap_hold_and_are_tight():
+    """Those of the search and those of the checker, which are inside, against samples."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        points = rng.integers(-40, 41, (8, 3))
+        centre = rng.integers(-(1 << 20), 1 << 20, 3)
+        height = int(rng.uniform(0.2, 0.99) * np.linalg.norm(centre))
+        problem = type("Problem", (), {"N": 8, "a_plus": 1, "a_minus": 0})
+        space = width_check.Space(points.tolist(), 0)
+        forest = width_check.Forest(problem, space, [0] * 8, [0, 0, 0], [centre.tolist()], [height])
+        low, high = (np.array(ends[:8], float) / 2.0**forest.p for ends in forest.in_cap(0))
+        region = inside(np.ldexp(centre[np.newaxis].astype(float), -20), np.array([height * 2.0**-20]), 0)
+        start = branch_and_bound(points.astype(float), np.ones(8), np.zeros(3), 1e6, region=region).proof.start
+        scale = np.ldexp(1.0, -np.frexp(np.abs(points[np.any(points != 0, axis=1)]).max(axis=1))[1])
+        kept = np.any(points != 0, axis=1)
+        assert (start.low[:-1] <= low[kept] * scale).all() and (high[kept] * scale <= start.high[:-1]).all()
+        assert np.allclose(start.low[:-1], low[kept] * scale, atol=1e-6)
+        W = rng.standard_normal((20_000, 3)) + 3.0 * centre / np.linalg.norm(centre)
+        W *= rng.uniform(0.0, 1.0, (len(W), 1)) ** 0.2 / np.linalg.norm(W, axis=1, keepdims=True)
+        W = W[W @ centre >= height]
+        z = W @ points.T
+        assert (low <= z.min(axis=0)).all() and (z.max(axis=0) <= high).all()
+        size = np.linalg.norm(points, axis=1) + 1e-9
+        assert ((high - z.max(axis=0)) / size).max() < 0.15 and ((z.min(axis=0) - low) / size).max() < 0.15
+
+
+def test_disjoint_caps_are_told_as_the_checker_tells_them():
+    rng = np.random.default_rng(1)
+    seen = set()
+    for _ in range(200):
+        sites = rng.integers(-9, 10, (3, 3))
+        heights = rng.integers(0, 13, 3)
+        try:
+            width_check.read_caps(sites.tolist(), {"heights": width_check.array("q", heights.tolist())})
+            said = True
+        except width_check.Rejected:
+            said = False
+        assert disjoint(np.ldexp(sites.astype(float), -20), np.ldexp(heights.astype(float), -20)) == said
+        seen.add(said)
+    assert seen == {True, False}
+
+
+def test_one_proof_serves_all_sets_and_finds_the_contacts_it_lacks(monkeypatch):
+    """From a single direction the division grows to all contacts; the width is that of the large caps."""
+    rng = np.random.default_rng(3)
+    problem = Problem(rng.standard_normal((10, 3)), rng.standard_normal(10), lam=2e-2)
+    result = solve(problem, gap=1e-9)
+    whole = width_bounds(problem, result)
+    assert isinstance(whole.caps, Contacts) and whole.lower == whole.upper >= 3
+    directions = bounds_module._directions
+    monkeypatch.setattr(bounds_module, "_directions", lambda *args: directions(*args)[:1])
+    began = time.process_time()
+    again = width_bounds(problem, result)
+    assert again.caps.count >= whole.upper and again.lower == whole.lower and time.process_time() - began < 20.0
+    proof = certify_width(problem, again)
+    assert (proof.lower, proof.upper) == (whole.lower, whole.upper)
+    # Further from the minimum each set takes a proof of its own.
+    coarse = width_bounds(problem, result, tolerance=1e-3)
+    assert not isinstance(coarse.caps, Contacts) and coarse.lower <= whole.lower
