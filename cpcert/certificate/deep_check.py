@@ -1115,10 +1115,11 @@ class PatternBound:
             [[(eps * up - v, v - eps * down) for (up, down), v in zip(slopes, q, strict=True)] for eps in (1, -1)]
             for q in exact
         ]
-        self.sums = [sum(q) ** 2 for q in exact]
+        self.sums = [sum(q, Fraction(0)) ** 2 for q in exact]
 
     def excess(self, sets: Sequence[int], masks: Sequence[int], reach: Sequence[Fraction]) -> list[Fraction]:
         """τ_g for the classes `sets`; reach: û_i from above."""
+        require(len(sets) == len(self.rows), "boxes: a q for each class")
         N = len(reach)
         size = max(map(length, chain(reach, *(pair for gaps in self.gaps for row in gaps for pair in row))))
         spend(len(sets) * N * (3 * fraction(2 * size) + (len(masks) << N >> 3)))
@@ -1137,17 +1138,22 @@ class PatternBound:
         spend(2 * len(point) * fraction(2 * max(map(length, chain(point, self.sums))) + 64))
         return sum((mass * value for mass, value in zip(point, self.sums, strict=True)), Fraction(0))
 
-    def below_at(self, limit: Fraction, masses: Sequence[float]) -> bool:
-        """Γ(n') ≤ limit at n' = masses."""
+    def below_at(self, limit: Fraction, sets: list[int], masses: Sequence[Fraction]) -> bool:
+        """Γ(n') ≤ limit where the classes, one for each q, have these masses n' (over powers of two)."""
         directions = self.directions
-        whole, p = dyadic(masses)
+        p = -max(mass.denominator.bit_length() - 1 for mass in masses)
+        spend(len(masses) * (1000 - p))
+        whole = [(mass * power(-p)).numerator for mass in masses]
         rests = [dot(list(map(abs, q)), directions.residual) ** 2 for q in self.rows]
         far = dot(whole, rests) * power(p + 2 * (self.f + directions.rest)) * self.problem.lipschitz**2
         spend(8 * fraction(length(far) + length(limit) + length(directions.stretch) + abs(p + 2 * self.unit)))
         limit = (limit - fraction_root_up(far)) / directions.stretch
         if limit <= 0:
             return False
-        square = math.floor(limit * limit / power(p + 2 * self.unit))
+        ratio = limit * limit / power(p + 2 * self.unit)
+        # More bits of n', so that the square has WORD of them as well.
+        more = max(WORD - exponent(ratio), 0)
+        square, whole = math.floor(ratio * power(more)), [v << more for v in whole]
         size, r, C = width(self.features) + 80, directions.r, len(whole)
         spend(
             len(directions.simplices)
@@ -1163,9 +1169,9 @@ class PatternBound:
         lengths = [square * dot(ray, ray) << 2 * STEP for ray in directions.rays]
         for simplex, errors in zip(directions.simplices, self.errors, strict=True):
             stretch = simplex.stretch * simplex.stretch
-            if errors or any(tops[ray] * stretch > lengths[ray] for ray in simplex.rays):
-                if not self._below_on(simplex, errors, whole, square):
-                    return False
+            near = bool(errors) or any(tops[ray] * stretch > lengths[ray] for ray in simplex.rays)
+            if near and not self._below_on(simplex, errors, whole, square):
+                return False
         return True
 
     def _below_on(self, simplex: Simplex, errors: Matrix, masses: Vector, square: int) -> bool:
@@ -1231,7 +1237,7 @@ class NormBound:
 
 # -- the lower bound (DEEP.md, "Ladders", "Boxes") ---------------------------------------------------------------------
 
-Bound = TreeBound | NormBound | PatternBound
+Bound = TreeBound | NormBound
 
 
 def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
@@ -1253,11 +1259,11 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
         duals.append((G, g))
     bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
     if "boxes" in arrays:
-        require("norm" not in items, "boxes: for trees alone")
-        check_boxes(problem, Fraction(value), 0 if patterns else classes, bounds, duals, arrays)
+        require("norm" not in items, "boxes: for trees alone, or patterns")
+        check_boxes(problem, Fraction(value), 0 if patterns else classes, bounds, duals, arrays)  # type: ignore[arg-type]
     else:
         require(not patterns, "lower: patterns are for boxes")
-        check_ladders(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)
+        check_ladders(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)  # type: ignore[arg-type]
     return value
 
 
@@ -1360,8 +1366,8 @@ class Box:
 
     def pays(self, point: Sequence[Fraction], less: Sequence[Fraction]) -> Fraction:
         """A rational ≤ Σ((2 − less)m − m²/m') for all masses m in it, m' the point: the sum is concave in each m."""
-        size = max(map(length, chain(self.low, self.high, point, less)))
-        spend(12 * len(point) * fraction(4 * size + 2 * WORD))
+        size = max(map(length, chain(self.low, self.high, point)))
+        spend(8 * len(point) * fraction(4 * size + 2 * WORD))
         ends = zip(self.low, self.high, point, less, strict=True)
         return sum((min((2 - t) * v - short(v * v / at) for v in (a, b)) for a, b, at, t in ends), Fraction(0))
 
@@ -1370,7 +1376,7 @@ def check_boxes(
     problem: Problem,
     target: Fraction,
     count: int,
-    bounds: Sequence[Bound],
+    bounds: Sequence[TreeBound | PatternBound],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
 ) -> None:
@@ -1402,33 +1408,22 @@ def check_boxes(
         else:
             require(op == 0, "boxes: unknown step")
             k, s = stream.index(len(bounds)), Fraction(next(scales))
-            floats = [next(masses) for _ in box.sets]
-            point = [Fraction(mass) for mass in floats]
+            point = [Fraction(next(masses)) for _ in box.sets]
             require(s >= 0 and min(point) > 0, "boxes: a scale below 0, or masses that are not above 0")
             if not box.empty:
                 bound, less, bias = bounds[k], [Fraction(0)] * len(point), Fraction(0)
                 if isinstance(bound, PatternBound):
-                    require(len(bound.rows) == len(point), "boxes: a q for each class")
-                    spend(8 * len(point) * fraction(length(s) + length(problem.lam) + length(problem.beta) + 2 * WORD))
+                    size = max(map(length, (*box.low, *box.high, s, problem.lam, problem.beta)))
+                    spend(16 * len(point) * fraction(2 * size + 2 * WORD))
                     less = [short(s * tau / problem.lam) for tau in bound.excess(box.sets, masks, reach)]
                     bias = s * s * problem.beta**2 / (4 * problem.lam) * bound.bias(point)
-                require(
-                    s == 0 or below_at(bound, 2 * problem.lam / s, box.sets, floats), "boxes: the bound is too large"
-                )
+                require(s == 0 or bound.below_at(2 * problem.lam / s, box.sets, point), "boxes: the bound is too large")
                 proven = problem.lam * box.pays(point, less) + dual_value(problem, *duals[k], s) - bias
                 require(proven >= target, "boxes: too little is proven")
         spend(0, -box.held)
     stream.end()
     left = next(scales, None), next(splits, None), next(masses, None)
     require(left == (None, None, None), "boxes: numbers that prove nothing")
-
-
-def below_at(bound: Bound, limit: Fraction, sets: list[int], masses: list[float]) -> bool:
-    """κ_G or Γ ≤ limit where the classes `sets` have these masses."""
-    if isinstance(bound, PatternBound):
-        return bound.below_at(limit, masses)
-    require(isinstance(bound, TreeBound), "boxes: for trees and patterns")
-    return bound.below_at(limit, sets, [Fraction(mass) for mass in masses])  # type: ignore[union-attr,call-arg]
 
 
 def reaches(problem: Problem, total: Fraction) -> list[Fraction]:
@@ -1447,8 +1442,8 @@ def read_bounds(
     items: list[str],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
-) -> list[Bound]:
-    """The bounds of κ_G of all items, in order."""
+) -> list[Bound] | list[PatternBound]:
+    """The bounds of all items, in order."""
     bounds: list[Bound] = []
     directions = None
     if "norm" not in items or "tree" in items:
@@ -1479,13 +1474,15 @@ def read_bounds(
     return bounds
 
 
-def read_patterns(directions: Directions, duals: Sequence[tuple[Matrix, int]], arrays: dict[str, Any]) -> list[Bound]:
+def read_patterns(
+    directions: Directions, duals: Sequence[tuple[Matrix, int]], arrays: dict[str, Any]
+) -> list[PatternBound]:
     """The bounds Γ of all items, in order."""
     counts, pulls = _array(arrays, "counts", int), _array(arrays, "pulls", float)
     require(len(counts) == len(duals) and all(1 <= C <= CLASSES for C in counts), "patterns: a count for each item")
     N = directions.problem.N
     require(len(pulls) == N * sum(counts), "patterns: a q for each class")
-    bounds: list[Bound] = []
+    bounds = []
     start = 0
     for C, (G, g) in zip(counts, duals, strict=True):
         rows, f = matrix(pulls[start : start + C * N], C, N, "pulls")

@@ -20,8 +20,8 @@ from cpcert.certificate.spectral import norm_with_factor
 from cpcert.certificate.stored import Stored
 from cpcert.deep.bound.boxes import Box
 from cpcert.deep.bound.classes import Classes
-from cpcert.deep.bound.items import Item, Pulls
 from cpcert.deep.bound.cover import Cover
+from cpcert.deep.bound.items import Item, Pulls
 from cpcert.deep.bound.ladders import Ladder
 from cpcert.deep.bound.norms import NormItem
 from cpcert.deep.bound.tree import GRID, Tree

@@ -114,7 +114,7 @@ def gamma_square(values, simplices, grams, stretch, masses, tops, directions):
                 t[a] = 1.0 if start == r or a == start else 0.0
             # Steps t ← G⁻¹Bt raise tᵀBt/tᵀGt; here by its gradient, kept in the cone.
             value = 0.0
-            for step in range(60 if start == r else 1):
+            for _ in range(60 if start == r else 1):
                 up = 0.0
                 down = 0.0
                 for a in range(r):
