@@ -1127,8 +1127,8 @@ def gammas(m):
                 gram = [[inner(a, b) for b in rays] for a in rays]
                 if r < 3:
                     best = max(best, largest_ratio(form, gram))
-            far = sum((decimal(n) * (sum((abs(v) * size for v, size in zip(q, residuals, strict=True)), Decimal(0)) * decimal(unit)) ** 2
-                       for n, q in zip(masses, rows, strict=True)), Decimal(0))  # fmt: skip
+            off = [sum((abs(v) * size for v, size in zip(q, residuals, strict=True)), Decimal(0)) for q in rows]
+            far = sum((decimal(n) * (v * decimal(unit)) ** 2 for n, v in zip(masses, off, strict=True)), Decimal(0))
             value = PRECISE.sqrt(best) * stretch + PRECISE.sqrt(far) * decimal(lipschitz)
             exact = Fraction(int(value * 10**50), 10**50)
             sets = [1] * len(rows)
@@ -1191,82 +1191,83 @@ def forms(m):
 
 
 def pattern_boxes(m):
-    """check_boxes by patterns, with bounds that are given: one point x = 1 with the target 2, λ = 1/8."""
-    seen = []
-    for beta, layers in ((0.0, 3), (1.0, 2), (-0.5, 2)):
-        made = problem(m, [[1.5]], [[2.0]], beta=beta, lam=Fraction(1, 8), slopes=(1.0, -2.0))
-        square = Fraction(beta) ** 2
-        asked = []
+    """check_boxes by patterns, with bounds that are given: one point x = 1.5 with the target 2, λ = 1/8."""
+    return [pattern_boxes_of(m, beta, layers) for beta, layers in ((0.0, 3), (1.0, 2), (-0.5, 2))]
 
-        class Given(m.PatternBound):
-            def __init__(self, answer, taus, sums):
-                self.answer, self.taus, self.total, self.rows = answer, taus, sums, [[0]] * len(taus)
 
-            def excess(self, sets, masks, reach):
-                asked.append((sets, masks, reach))
-                return self.taus
+def pattern_boxes_of(m, beta, layers):
+    made = problem(m, [[1.5]], [[2.0]], beta=beta, lam=Fraction(1, 8), slopes=(1.0, -2.0))
+    square = Fraction(beta) ** 2
+    asked = []
 
-            def bias(self, point):
-                return self.total
+    class Given(m.PatternBound):
+        def __init__(self, answer, taus, sums):
+            self.answer, self.taus, self.total, self.rows = answer, taus, sums, [[0]] * len(taus)
 
-            def below_at(self, limit, sets, masses):
-                asked.append((limit, sets, masses))
-                return self.answer
+        def excess(self, sets, masks, reach):
+            asked.append((sets, masks, reach))
+            return self.taus
 
-        def psi(s, total):
-            return 2 * s - s * s / 4 - s * s * square * 2 - s * s * square * 2 * total
+        def bias(self, point):
+            return self.total
 
-        def claim(target, steps, bounds, scales=(), splits=(), masses=()):
-            arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
-            arrays["masses"] = array("d", masses)
-            m.check_boxes(made, Fraction(target), 0, bounds, [([[1]], 0)] * len(bounds), arrays)
-            assert not arrays
-            return list(asked)
+        def below_at(self, limit, sets, masses):
+            asked.append((limit, sets, masses))
+            return self.answer
 
-        s, total = Fraction(1, 8), Fraction(3)
-        T = psi(s, total)
-        cap = 8 * T / layers
-        # n ≤ cap with m' = cap/2 pays nothing at both ends.
-        half, free = float(cap) * 0.5 * (1 + 2.0**-40), [Fraction(0)]
-        ok, no = Given(True, free, total), Given(False, free, total)
-        calls = claim(T, [0, 0], [ok], [s], (), [half])
-        sets, masks, reach = calls[-2]
-        assert sets == [15] and masks == [10, 12] and calls[-1] == (2, [15], [Fraction(half)])
-        assert len(reach) == 1 and near(reach[0], root(4 * (Fraction(9, 4) + square) * cap + square), Decimal("1e-20"))
-        assert rejected(m, claim, T, [0, 0], [no], [s], (), [half])
-        assert rejected(m, claim, T + Fraction(1, 2**60), [0, 0], [ok], [s], (), [half])
-        assert rejected(m, claim, T, [0, 0], [ok], [s], (), [float(cap) * 0.5 * (1 - 2.0**-40)])
-        assert rejected(m, claim, T, [0, 0], [Given(True, [Fraction(1, 10**6)], total)], [s], (), [half])
-        assert rejected(m, claim, T, [0, 0], [Given(True, free, total + Fraction(1, 10**6))], [s], (), [half]) == (
-            beta != 0
+    def psi(s, total):
+        return 2 * s - s * s / 4 - s * s * square * 2 - s * s * square * 2 * total
+
+    def claim(target, steps, bounds, scales=(), splits=(), masses=()):
+        arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
+        arrays["masses"] = array("d", masses)
+        m.check_boxes(made, Fraction(target), 0, bounds, [([[1]], 0)] * len(bounds), arrays)
+        assert not arrays
+        return list(asked)
+
+    s, total = Fraction(1, 8), Fraction(3)
+    T = psi(s, total)
+    cap = 8 * T / layers
+    # n ≤ cap with m' = cap/2 pays nothing at both ends.
+    half, free = float(cap) * 0.5 * (1 + 2.0**-40), [Fraction(0)]
+    ok, no = Given(True, free, total), Given(False, free, total)
+    calls = claim(T, [0, 0], [ok], [s], (), [half])
+    sets, masks, reach = calls[-2]
+    assert sets == [15] and masks == [10, 12] and calls[-1] == (2, [15], [Fraction(half)])
+    assert len(reach) == 1 and near(reach[0], root(4 * (Fraction(9, 4) + square) * cap + square), Decimal("1e-20"))
+    assert rejected(m, claim, T, [0, 0], [no], [s], (), [half])
+    assert rejected(m, claim, T + Fraction(1, 2**60), [0, 0], [ok], [s], (), [half])
+    assert rejected(m, claim, T, [0, 0], [ok], [s], (), [float(cap) * 0.5 * (1 - 2.0**-40)])
+    assert rejected(m, claim, T, [0, 0], [Given(True, [Fraction(1, 10**6)], total)], [s], (), [half])
+    assert rejected(m, claim, T, [0, 0], [Given(True, free, total + Fraction(1, 10**6))], [s], (), [half]) == (
+        beta != 0
+    )
+    assert claim(0, [0, 0], [no], [0.0], (), [1.0]) and rejected(m, claim, T, [0, 0], [ok], [-s], (), [half])
+    # λ(2n − n²/m') − s·τ·n: with n in [t, cap] and m' large the lower end t pays λ(2t − t²/m') − sτt.
+    t, tau, far = Fraction(1, 4), Fraction(1, 8), float(2**20)
+    paid = (2 * t - t * t / Fraction(far)) / 8 - s * tau * t
+    lower = psi(s, total) + paid
+    end, given = [1, 0, 3, 0, 0], [Given(True, [tau], total)]
+    assert rejected(m, claim, lower, end, given, [s], [float(t)], [far])
+    assert rejected(m, claim, lower, [1, 0, 0, 0, 0, 0], [*given], [s, s], [float(t)], [far, far])
+    whole = [1, 0, 0, 0, 0, 1]
+    pair = [Given(True, [Fraction(0)], Fraction(0)), Given(True, [tau], total)]
+    near_zero, first = float(t) * 0.5 * (1 + 2.0**-40), Fraction(1, 4)
+    low = min(psi(first, 0), lower)
+    assert low == lower
+    assert claim(lower * (1 - TINY), whole, pair, [first, s], [float(t)], [near_zero, far])
+    assert rejected(m, claim, lower * (1 + TINY), whole, pair, [first, s], [float(t)], [near_zero, far])
+    # Divisions: by z_0 and by v.
+    two = [Given(True, free * 2, total)]
+    assert claim(T * (1 - TINY), [2, 0, 0, 0, 0], two, [s], (), [half, half])[-1][1] == [10, 5]
+    assert claim(T * (1 - TINY), [2, 0, 1, 0, 0], two, [s], (), [half, half])[-1][1] == [12, 3]
+    three = [Given(True, free * 3, total)]
+    assert claim(T * (1 - TINY), [2, 0, 1, 2, 1, 0, 0, 0], three, [s], (), [half] * 3)[-1][1] == [12, 2, 1]
+    for steps in ([2, 0, 2, 0, 0], [2, 0, -1, 0, 0], [2, 1, 0, 0, 0], [2, 0, 1, 2, 0, 1, 0, 0]):
+        assert rejected(
+            m, claim, 0.5 * T, steps, two if len(steps) < 6 else three, [s], (), [half] * (2 + (len(steps) > 5))
         )
-        assert claim(0, [0, 0], [no], [0.0], (), [1.0]) and rejected(m, claim, T, [0, 0], [ok], [-s], (), [half])
-        # λ(2n − n²/m') − s·τ·n: with n in [t, cap] and m' large the lower end t pays λ(2t − t²/m') − sτt.
-        t, tau, far = Fraction(1, 4), Fraction(1, 8), float(2**20)
-        paid = (2 * t - t * t / Fraction(far)) / 8 - s * tau * t
-        lower = psi(s, total) + paid
-        end, given = [1, 0, 3, 0, 0], [Given(True, [tau], total)]
-        assert rejected(m, claim, lower, end, given, [s], [float(t)], [far])
-        assert rejected(m, claim, lower, [1, 0, 0, 0, 0, 0], [*given], [s, s], [float(t)], [far, far])
-        whole = [1, 0, 0, 0, 0, 1]
-        pair = [Given(True, [Fraction(0)], Fraction(0)), Given(True, [tau], total)]
-        near_zero, first = float(t) * 0.5 * (1 + 2.0**-40), Fraction(1, 4)
-        low = min(psi(first, 0), lower)
-        assert low == lower
-        assert claim(lower * (1 - TINY), whole, pair, [first, s], [float(t)], [near_zero, far])
-        assert rejected(m, claim, lower * (1 + TINY), whole, pair, [first, s], [float(t)], [near_zero, far])
-        # Divisions: by z_0 and by v.
-        two = [Given(True, free * 2, total)]
-        assert claim(T * (1 - TINY), [2, 0, 0, 0, 0], two, [s], (), [half, half])[-1][1] == [10, 5]
-        assert claim(T * (1 - TINY), [2, 0, 1, 0, 0], two, [s], (), [half, half])[-1][1] == [12, 3]
-        three = [Given(True, free * 3, total)]
-        assert claim(T * (1 - TINY), [2, 0, 1, 2, 1, 0, 0, 0], three, [s], (), [half] * 3)[-1][1] == [12, 2, 1]
-        for steps in ([2, 0, 2, 0, 0], [2, 0, -1, 0, 0], [2, 1, 0, 0, 0], [2, 0, 1, 2, 0, 1, 0, 0]):
-            assert rejected(
-                m, claim, 0.5 * T, steps, two if len(steps) < 6 else three, [s], (), [half] * (2 + (len(steps) > 5))
-            )
-        seen += asked
-    return seen
+    return asked
 
 
 def pattern_files(m):
