@@ -30,8 +30,9 @@ NETWORK = 0.4
 # What a target is below the least value found, as a part of the gap asked for, or of the gap that is left where that is
 # more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
 ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
-# The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns come after.
-SEARCH, BEFORE = 0.7, 0.25
+# The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns
+# come after, for so many points and for more.
+SEARCH, BEFORE, FEW_POINTS, THEN = 0.7, 0.25, 4, 0.5
 # What comes after the time limit, the last certificate, has this part of it and so many seconds.
 LATER, SECONDS = 0.2, 2.0
 
@@ -83,7 +84,8 @@ def global_bound(
             best = best if better.lower is None else better
             end = started + SEARCH * time_limit
             few = patterns_apply(problem)
-            first = started + BEFORE * SEARCH * time_limit if few else end
+            part = BEFORE if problem.N <= FEW_POINTS else THEN
+            first = started + part * SEARCH * time_limit if few else end
             found = box_candidates(problem, network, upper, gap, first)
             if few and not any(one.value >= (1.0 - gap) * upper for one in found):
                 found += pattern_candidates(problem, network, upper, gap, end)
