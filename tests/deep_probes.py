@@ -352,7 +352,8 @@ COVERS = (
          "groups": [0, 0, 0, 1, 1], "count": 2, "qs": [(1, -1, 2), (-3, 1, 1)]},
     {"X": [[1.0009765625, 2.0, 1.0], [2.0, -0.0001220703125, 0.0], [0.0, 1.0, -2.0]], "cuts": [],
      "basis": [1.0, 0.0, 0.0, 1.0, 0.5, 0.5], "coordinates": [1.0, 2.0, 2.0, 0.5, 0.0, 1.0],
-     "groups": [0] * 4, "count": 1, "qs": [(1, -1, 2), (-3, 1, 1)]},
+     "slopes": (2.0, 0.5), "groups": [0] * 4, "count": 1, "qs": [(1, -1, 2), (-3, 1, 1)]},
+    {"X": [[1.0, 0.0]], "cuts": [], "groups": [0] * 4, "count": 1, "qs": [(1,), (-2,)]},
 )  # fmt: skip
 
 
@@ -1146,7 +1147,7 @@ def gammas(m):
             N, few = len(points), [Fraction(k + 1, 7) for k in range(len(points))]
             masks = [m.pattern_mask(i, N) for i in range(N + 1)]
             for start in range(4):
-                sets = [(masks[N] if k + start & 1 else (1 << (2 << N)) - 1) & (masks[0] if start & 2 else ~masks[1 % N])
+                sets = [((masks[N], ~masks[N] & (1 << (2 << N)) - 1)[start > 1] if k + start & 1 else (1 << (2 << N)) - 1) & (masks[0] if start & 2 else ~masks[1 % N])
                         for k in range(len(rows))]  # fmt: skip
                 taus = []
                 for bits, q in zip(sets, rows, strict=True):
@@ -1297,7 +1298,7 @@ def pattern_files(m):
     q, d = functools.partial(array, "q"), functools.partial(array, "d")
     for wrong in (
         {"items": ("pattern", "tree")}, {"items": ("norm", "pattern")}, {"classes": 2, "classes_": 0}, {"boxes": None},
-        {"counts": q([1])}, {"counts": q([1, 2, 1])}, {"counts": q([0, 3])}, {"counts": q([2, 2])}, {"counts": q([3, -1])},
+        {"counts": q([1])}, {"counts": q([3])}, {"counts": q([1, 2, 1])}, {"counts": q([0, 3])}, {"counts": q([2, 2])}, {"counts": q([3, -1])},
         {"pulls": d([1.0] * 5)}, {"pulls": d([1.0] * 7)}, {"counts": q([1, 63]), "pulls": d([1.0] * 128)},
     ):  # fmt: skip
         wrong.pop("classes_", None)

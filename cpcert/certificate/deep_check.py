@@ -1092,7 +1092,7 @@ class PatternBound:
         N, C = len(g), len(rows)
         spend(
             len(directions.rays) * C * (1000 + multiplications(N, size, directions.wide))
-            + C * directions.crossings * (500 + multiplications(directions.r, size + 64, directions.wide)),
+            + C * directions.crossings * (500 + multiplications(directions.r, size, directions.wide)),
             storage(
                 C * (len(directions.rays) + 2 * directions.r * len(directions.simplices)), size + directions.wide + 80
             ),
