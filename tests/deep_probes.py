@@ -1147,8 +1147,10 @@ def gammas(m):
             N, few = len(points), [Fraction(k + 1, 7) for k in range(len(points))]
             masks = [m.pattern_mask(i, N) for i in range(N + 1)]
             for start in range(4):
-                sets = [((masks[N], ~masks[N] & (1 << (2 << N)) - 1)[start > 1] if k + start & 1 else (1 << (2 << N)) - 1) & (masks[0] if start & 2 else ~masks[1 % N])
-                        for k in range(len(rows))]  # fmt: skip
+                whole = (1 << (2 << N)) - 1
+                side = ~masks[N] & whole if start > 1 else masks[N]
+                cut = masks[0] if start & 2 else ~masks[1 % N]
+                sets = [(side if k + start & 1 else whole) & cut for k in range(len(rows))]
                 taus = []
                 for bits, q in zip(sets, rows, strict=True):
                     tau = Fraction(0)
@@ -1298,7 +1300,8 @@ def pattern_files(m):
     q, d = functools.partial(array, "q"), functools.partial(array, "d")
     for wrong in (
         {"items": ("pattern", "tree")}, {"items": ("norm", "pattern")}, {"classes": 2, "classes_": 0}, {"boxes": None},
-        {"counts": q([1])}, {"counts": q([3])}, {"counts": q([1, 2, 1])}, {"counts": q([0, 3])}, {"counts": q([2, 2])}, {"counts": q([3, -1])},
+        {"counts": q([3])},
+        {"counts": q([1])}, {"counts": q([1, 2, 1])}, {"counts": q([0, 3])}, {"counts": q([2, 2])}, {"counts": q([3, -1])},
         {"pulls": d([1.0] * 5)}, {"pulls": d([1.0] * 7)}, {"counts": q([1, 63]), "pulls": d([1.0] * 128)},
     ):  # fmt: skip
         wrong.pop("classes_", None)
