@@ -352,7 +352,8 @@ COVERS = (
          "groups": [0, 0, 0, 1, 1], "count": 2, "qs": [(1, -1, 2), (-3, 1, 1)]},
     {"X": [[1.0009765625, 2.0, 1.0], [2.0, -0.0001220703125, 0.0], [0.0, 1.0, -2.0]], "cuts": [],
      "basis": [1.0, 0.0, 0.0, 1.0, 0.5, 0.5], "coordinates": [1.0, 2.0, 2.0, 0.5, 0.0, 1.0],
-     "groups": [0] * 4, "count": 1, "qs": [(1, -1, 2), (-3, 1, 1)]},
+     "slopes": (2.0, 0.5), "groups": [0] * 4, "count": 1, "qs": [(1, -1, 2), (-3, 1, 1)]},
+    {"X": [[1.0, 0.0]], "cuts": [], "groups": [0] * 4, "count": 1, "qs": [(1,), (-2,)]},
 )  # fmt: skip
 
 
@@ -1016,8 +1017,8 @@ def boxes(m):
         exact = sum(
             min(2 * a - a * a / at, 2 * b - b * b / at) for a, b, at in zip(box.low, box.high, point, strict=True)
         )
-        assert exact - abs(exact) / 2**80 - F(1, 2**80) <= box.pays(point) <= exact
-        seen += [box.low, box.high, box.empty, box.held, box.pays(point)]
+        assert exact - abs(exact) / 2**80 - F(1, 2**80) <= box.pays(point, [F(0)] * len(point)) <= exact
+        seen += [box.low, box.high, box.empty, box.held, box.pays(point, [F(0)] * len(point))]
     assert seen[:3] == [[1, 1, 0], [4, 2, 3], False]
     assert m.Box([1], [F(1)], [F(1)], []).empty is False and m.Box([1, 2], [F(0), F(2)], [F(1), F(1)], []).empty is True
     return seen
@@ -1075,6 +1076,247 @@ def reading(m):
     assert rejected(m, lambda: read(3, 1, ["tree"], plain, trees=q([1, 1])))
     assert rejected(m, lambda: read(3, 1, ["norm"], plain, norms=d([1, 1, 1]), factors=q([1, 1])))
     assert rejected(m, lambda: read(3, 1, ["norm"], plain, norms=d([1, 1]), factors=q([1, 1, 1])))
+
+
+# -- patterns ----------------------------------------------------------------------------------------------------------
+
+
+def largest_ratio(B, G) -> Decimal:
+    """max tᵀBt/tᵀGt over t ≥ 0 for one or two rays: at an end or a stationary point."""
+    ends = [decimal(Fraction(B[k][k]) / G[k][k]) for k in range(len(B))]
+    if len(B) == 2:
+        # Roots of det(B − μG), with an eigenvector of positive entries.
+        a = G[0][0] * G[1][1] - G[0][1] ** 2
+        b = B[0][0] * G[1][1] + B[1][1] * G[0][0] - 2 * B[0][1] * G[0][1]
+        c = B[0][0] * B[1][1] - B[0][1] ** 2
+        mu = (decimal(b) + root(max(b * b - 4 * a * c, 0))) / decimal(2 * a)
+        # (B₀₀ − μG₀₀)t₀ + (B₀₁ − μG₀₁)t₁ = 0 with B₀₀ ≤ μG₀₀.
+        if decimal(B[0][1]) > mu * decimal(G[0][1]):
+            ends.append(mu)
+    return max(ends)
+
+
+def gammas(m):
+    """Γ(n') of q's that are given, against the largest ratio of quadratic forms on each cone."""
+    seen = []
+    for number, given in enumerate(COVERS):
+        points, stretch, residuals, cones, _ = by_hand(number)
+        slopes = [Fraction(v) for v in given.get("slopes", (1.0, 0.0))]
+        delta, lipschitz = abs(slopes[0] - slopes[1]), max(map(abs, slopes))
+        for rows, e, f in ((given["qs"][:1], 2, 0), (given["qs"], -1, -3), ([(0,) * len(points)], 0, 1)):
+            found = directions(m, given)
+            G = [3 * k - 2 for k in range(len(points))]
+            bound = m.PatternBound(found, G, e, [list(q) for q in rows], f)
+            unit = Fraction(2) ** f
+            masses = [Fraction(k + 1, 4) for k in range(len(rows))]
+            best = Decimal(0)
+            for rays, simplex in zip(cones, found.simplices, strict=True):
+                r = len(rays)
+                F, E = [], []
+                for place, ray in enumerate(rays):
+                    z = [inner(x, ray) for x in points]
+                    F.append([unit * sum(w * sigma(slopes, v) for w, v in zip(q, z, strict=True)) for q in rows])
+                    # How far the linear piece lies below relu, as `covers` has checked it.
+                    off = {
+                        i: v * Fraction(2) ** found.x
+                        for i, v in zip(simplex.crossing, simplex.below[place], strict=True)
+                    }
+                    E.append([unit * delta * sum((abs(q[i]) * v for i, v in off.items()), Fraction(0)) for q in rows])
+                form = [[sum((n * (u * v + abs(u) * b + a * abs(v) + a * b)
+                              for n, u, v, a, b in zip(masses, F[j], F[k], E[j], E[k], strict=True)), Fraction(0))
+                         for k in range(r)] for j in range(r)]  # fmt: skip
+                gram = [[inner(a, b) for b in rays] for a in rays]
+                if r < 3:
+                    best = max(best, largest_ratio(form, gram))
+            off = [sum((abs(v) * size for v, size in zip(q, residuals, strict=True)), Decimal(0)) for q in rows]
+            far = sum((decimal(n) * (v * decimal(unit)) ** 2 for n, v in zip(masses, off, strict=True)), Decimal(0))
+            value = PRECISE.sqrt(best) * stretch + PRECISE.sqrt(far) * decimal(lipschitz)
+            exact = Fraction(int(value * 10**50), 10**50)
+            sets = [1] * len(rows)
+            if exact and len(cones[0]) < 3:
+                assert bound.below_at(exact * (1 + TINY), sets, masses), number
+                assert not bound.below_at(exact * (1 - TINY), sets, masses), number
+            else:
+                low, high = Fraction(0), Fraction(1000)
+                for _ in range(30):
+                    middle = (low + high) / 2
+                    low, high = (low, middle) if bound.below_at(middle, sets, masses) else (middle, high)
+                seen.append(high)
+            assert bound.below_at(Fraction(10**40), sets, masses) and not bound.below_at(Fraction(0), sets, masses)
+            assert bound.bias(masses) == sum(n * (unit * sum(q)) ** 2 for n, q in zip(masses, rows, strict=True))
+            N, few = len(points), [Fraction(k + 1, 7) for k in range(len(points))]
+            masks = [m.pattern_mask(i, N) for i in range(N + 1)]
+            for start in range(4):
+                whole = (1 << (2 << N)) - 1
+                side = ~masks[N] & whole if start > 1 else masks[N]
+                cut = masks[0] if start & 2 else ~masks[1 % N]
+                sets = [(side if k + start & 1 else whole) & cut for k in range(len(rows))]
+                taus = []
+                for bits, q in zip(sets, rows, strict=True):
+                    tau = Fraction(0)
+                    for i, v in enumerate(q):
+                        over = Fraction(0)
+                        for pattern in range(2 << N):
+                            if bits >> pattern & 1:
+                                g = Fraction(2) ** e * G[i] * (1 if pattern >> N & 1 else -1)
+                                up = pattern >> i & 1
+                                over = max(over, g * slopes[0] - v * unit if up else v * unit - g * slopes[1])
+                        tau += over * few[i]
+                    taus.append(tau)
+                got = bound.excess(sets, masks, few)
+                assert all(a <= b <= a * (1 + TINY) for a, b in zip(taus, got, strict=True)) and len(got) == len(taus)
+            assert rejected(m, bound.excess, sets * 2, masks, few) and rejected(m, bound.excess, [], masks, few)
+            seen += [bound.features, bound.errors, bound.unit, bound.sums, bound.gaps]
+    return seen
+
+
+def forms(m):
+    """What is copositive by the rule of DEEP.md."""
+    for S, right in (
+        ([[0]], True), ([[-1]], False), ([[3]], True), ([[0, -1], [-1, 5]], False), ([[5, -1], [-1, 0]], False),
+        ([[1, -1], [-1, 1]], True), ([[1, -2], [-2, 1]], False), ([[0, 0], [0, 0]], True), ([[0, 7], [7, 0]], True),
+        ([[4, -2, 3], [-2, 1, 0], [3, 0, 0]], True), ([[1, -1, 0], [-1, 1, -1], [0, -1, 1]], False),
+        ([[2, -1, -1], [-1, 2, -1], [-1, -1, 2]], True), ([[2, -1, -1], [-1, 2, -1], [-1, -1, 1]], False),
+        ([[1, -1, -1], [-1, 1, 1], [-1, 1, 1]], True), ([[1, -1, -1], [-1, 1, -5], [-1, -5, 1]], False),
+        ([[3, 1, -1], [1, 3, -1], [-1, -1, 1]], True), ([[3, -1, 2], [-1, 1, -1], [2, -1, 0]], False),
+        ([[-1, 5, 5], [5, 1, 5], [5, 5, 1]], False), ([[5, -3, 1, -1], [-3, 2, 4, 1], [1, 4, -1, 3], [-1, 1, 3, 9]], False),
+        ([[4, -2, -2, -2], [-2, 2, 0, 0], [-2, 0, 3, 1], [-2, 0, 1, 9]], True),
+        ([[9, -6, -3, -6], [-6, 5, 1, 3], [-3, 1, 3, 2], [-6, 3, 2, 6]], True),
+        ([[9, -6, -3, -6], [-6, 5, 1, 3], [-3, 1, 3, 2], [-6, 3, 2, 5]], False),
+        ([[9, -6, -3, -6], [-6, 5, 1, 3], [-3, 1, 2, 2], [-6, 3, 2, 6]], False),
+        ([[9, -6, -3, -6], [-6, 4, -1, 3], [-3, -1, 3, 2], [-6, 3, 2, 5]], False),
+    ):  # fmt: skip
+        assert m.copositive(S) is right, S
+    for N in (1, 2, 3):
+        for i in range(N + 1):
+            mask = m.pattern_mask(i, N)
+            assert [mask >> p & 1 for p in range(4 << N)] == [p >> i & 1 and p < 2 << N for p in range(4 << N)]
+
+
+def pattern_boxes(m):
+    """check_boxes by patterns, with bounds that are given: one point x = 1.5 with the target 2, λ = 1/8."""
+    return [pattern_boxes_of(m, beta, layers) for beta, layers in ((0.0, 3), (1.0, 2), (-0.5, 2))]
+
+
+def pattern_boxes_of(m, beta, layers):
+    made = problem(m, [[1.5]], [[2.0]], beta=beta, lam=Fraction(1, 8), slopes=(1.0, -2.0))
+    square = Fraction(beta) ** 2
+    asked = []
+
+    class Given(m.PatternBound):
+        def __init__(self, answer, taus, sums):
+            self.answer, self.taus, self.total, self.rows = answer, taus, sums, [[0]] * len(taus)
+
+        def excess(self, sets, masks, reach):
+            asked.append((sets, masks, reach))
+            return self.taus
+
+        def bias(self, point):
+            return self.total
+
+        def below_at(self, limit, sets, masses):
+            asked.append((limit, sets, masses))
+            return self.answer
+
+    def psi(s, total):
+        return 2 * s - s * s / 4 - s * s * square * 2 - s * s * square * 2 * total
+
+    def claim(target, steps, bounds, scales=(), splits=(), masses=()):
+        arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
+        arrays["masses"] = array("d", masses)
+        m.check_boxes(made, Fraction(target), 0, bounds, [([[1]], 0)] * len(bounds), arrays)
+        assert not arrays
+        return list(asked)
+
+    s, total = Fraction(1, 8), Fraction(3)
+    T = psi(s, total)
+    cap = 8 * T / layers
+    # n ≤ cap with m' = cap/2 pays nothing at both ends.
+    half, free = float(cap) * 0.5 * (1 + 2.0**-40), [Fraction(0)]
+    ok, no = Given(True, free, total), Given(False, free, total)
+    calls = claim(T, [0, 0], [ok], [s], (), [half])
+    sets, masks, reach = calls[-2]
+    assert sets == [15] and masks == [10, 12] and calls[-1] == (2, [15], [Fraction(half)])
+    assert len(reach) == 1 and near(reach[0], root(4 * (Fraction(9, 4) + square) * cap + square), Decimal("1e-20"))
+    assert rejected(m, claim, T, [0, 0], [no], [s], (), [half])
+    assert rejected(m, claim, T + Fraction(1, 2**60), [0, 0], [ok], [s], (), [half])
+    assert rejected(m, claim, T, [0, 0], [ok], [s], (), [float(cap) * 0.5 * (1 - 2.0**-40)])
+    assert rejected(m, claim, T, [0, 0], [Given(True, [Fraction(1, 10**6)], total)], [s], (), [half])
+    assert rejected(m, claim, T, [0, 0], [Given(True, free, total + Fraction(1, 10**6))], [s], (), [half]) == (
+        beta != 0
+    )
+    assert claim(0, [0, 0], [no], [0.0], (), [1.0]) and rejected(m, claim, T, [0, 0], [ok], [-s], (), [half])
+    # λ(2n − n²/m') − s·τ·n: with n in [t, cap] and m' large the lower end t pays λ(2t − t²/m') − sτt.
+    t, tau, far = Fraction(1, 4), Fraction(1, 8), float(2**20)
+    paid = (2 * t - t * t / Fraction(far)) / 8 - s * tau * t
+    lower = psi(s, total) + paid
+    end, given = [1, 0, 3, 0, 0], [Given(True, [tau], total)]
+    assert rejected(m, claim, lower, end, given, [s], [float(t)], [far])
+    assert rejected(m, claim, lower, [1, 0, 0, 0, 0, 0], [*given], [s, s], [float(t)], [far, far])
+    whole = [1, 0, 0, 0, 0, 1]
+    pair = [Given(True, [Fraction(0)], Fraction(0)), Given(True, [tau], total)]
+    near_zero, first = float(t) * 0.5 * (1 + 2.0**-40), Fraction(1, 4)
+    low = min(psi(first, 0), lower)
+    assert low == lower
+    assert claim(lower * (1 - TINY), whole, pair, [first, s], [float(t)], [near_zero, far])
+    assert rejected(m, claim, lower * (1 + TINY), whole, pair, [first, s], [float(t)], [near_zero, far])
+    # Divisions: by z_0 and by v.
+    two = [Given(True, free * 2, total)]
+    assert claim(T * (1 - TINY), [2, 0, 0, 0, 0], two, [s], (), [half, half])[-1][1] == [10, 5]
+    assert claim(T * (1 - TINY), [2, 0, 1, 0, 0], two, [s], (), [half, half])[-1][1] == [12, 3]
+    three = [Given(True, free * 3, total)]
+    assert claim(T * (1 - TINY), [2, 0, 1, 2, 1, 0, 0, 0], three, [s], (), [half] * 3)[-1][1] == [12, 2, 1]
+    for steps in ([2, 0, 2, 0, 0], [2, 0, -1, 0, 0], [2, 1, 0, 0, 0], [2, 0, 1, 2, 0, 1, 0, 0]):
+        assert rejected(
+            m, claim, 0.5 * T, steps, two if len(steps) < 6 else three, [s], (), [half] * (2 + (len(steps) > 5))
+        )
+    return asked
+
+
+def pattern_files(m):
+    """read_bounds and check_lower for patterns: which numbers go where, and what is asked first."""
+    made = problem(m, [[1.0, 2.0], [-1.0, 1.0]], [[1.0], [2.0]])
+    kept = m.check_boxes
+
+    def read(items=("pattern", "pattern"), problem=made, classes=1, G=(1.0, 2.0, 3.0, 4.0), more=(), **arrays):
+        given = {"G": array("d", G), "cover": array("q", [0]), "classes": array("q", [0] * 4), "counts": array("q", [1, 2]),
+                 "pulls": array("d", [0.5, 1.0, 2.0, 3.0, -4.0, 5.0]), "boxes": array("q")}  # fmt: skip
+        given |= arrays
+        calls = []
+        m.check_boxes = lambda *call: calls.append(call)
+        try:
+            proof = {"value": 0.5, "coordinates": False, "classes": classes, "items": list(items)}
+            m.check_lower(problem, proof, {k: v for k, v in given.items() if v is not None})
+        finally:
+            m.check_boxes = kept
+        return calls[0]
+
+    _, value, count, bounds, duals, _ = read()
+    assert (value, count) == (Fraction(1, 2), 0) and duals == [([[1, 2]], 0), ([[3, 4]], 0)]
+    assert [[[v * Fraction(2) ** one.f for v in q] for q in one.rows] for one in bounds] == [
+        [[Fraction(1, 2), 1]],
+        [[2, 3], [-4, 5]],
+    ]
+    q, d = functools.partial(array, "q"), functools.partial(array, "d")
+    for wrong in (
+        {"items": ("pattern", "tree")}, {"items": ("norm", "pattern")}, {"classes": 2, "classes_": 0}, {"boxes": None},
+        {"counts": q([3])},
+        {"counts": q([1])}, {"counts": q([1, 2, 1])}, {"counts": q([0, 3])}, {"counts": q([2, 2])}, {"counts": q([3, -1])},
+        {"pulls": d([1.0] * 5)}, {"pulls": d([1.0] * 7)}, {"counts": q([1, 63]), "pulls": d([1.0] * 128)},
+    ):  # fmt: skip
+        wrong.pop("classes_", None)
+        assert rejected(m, lambda wrong=wrong: read(**wrong)), wrong
+    assert read(counts=q([1, 62]), pulls=d([1.0] * 126))
+    for N, right in ((m.PATTERN_POINTS, True), (m.PATTERN_POINTS + 1, False)):
+        many = problem(m, [[1.0, 0.0]] * N, [[1.0]] * N)
+        arrays = {"G": [1.0] * N, "counts": q([1]), "pulls": d([1.0] * N)}
+        assert rejected(m, lambda many=many, arrays=arrays: read(("pattern",), many, **arrays)) == (not right)
+    assert m.PATTERN_POINTS == 10
+    for depth, Y in ((4, [[1.0]]), (3, [[1.0, 1.0]])):
+        other = problem(m, [[1.0, 2.0]], Y, depth=depth)
+        G = [1.0] * len(Y[0])
+        assert rejected(m, lambda other=other, G=G: read(("pattern",), other, G=G, counts=q([1]), pulls=d([1.0])))
+    return [[one.features, one.f, one.gaps] for one in bounds]
 
 
 # -- whole files -------------------------------------------------------------------------------------------------------
@@ -1138,5 +1380,5 @@ def precisely(probe):
 
 PROBES = tuple(map(precisely, (
     limits, rationals, problems, networks, dual_values, adjugates, covers, wrong_covers, trees, wrong_trees, tree_bounds,
-    tree_bounds_of_sets, norms, cells, ladders, boxes, reading, files,
+    tree_bounds_of_sets, norms, cells, ladders, boxes, reading, gammas, forms, pattern_boxes, pattern_files, files,
 )))  # fmt: skip

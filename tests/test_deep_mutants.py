@@ -58,6 +58,9 @@ EQUIVALENT: dict[str, str] = {
     r"^Directions\._faces: any\(.*→ all\(.* in if not any": (
         "rays of one orthant have angles of at most 90 degrees, so F = Gt ≥ 0 where t ≥ 0, and t_j = 0 where F_j = 0"
     ),
+    r"^PatternBound\.below_at: math\.floor\(ratio": "a unit of the last of WORD bits of a rounded number",
+    r"^PatternBound\.below_at: (square \* dot|2 \* STEP → 2 \+ STEP).* in lengths = ": "fewer cones skip the test",
+    r"^PatternBound\.below_at: (tops.* → .* >= |near and )": ("fewer cones skip the test that decides"),
     r"^Directions\._faces: .* in value = \(dot\(t, part\) << 2 \* FINE\) // det \+ 1": (
         "⌊√⌊v⌋⌋ + 1 ≥ √v with or without what is added to ⌊v⌋"
     ),

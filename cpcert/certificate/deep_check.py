@@ -35,6 +35,8 @@ WORK, WORK_RATE = 5 * 10**10, 32
 MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
 # Coordinates of the points, bits of a ray and of a vertex of a cell, classes of directions, dual points, layers.
 RANK, RAY_BITS, CLASSES, ITEMS, DEPTH = 8, 2048, 62, 4096, 64
+# Points of a proof by patterns.
+PATTERN_POINTS = 10
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -1072,6 +1074,143 @@ class TreeBound:
         self.sets, self.joined = sets, (rows, [(i, largest(squares)) for i, squares in self.reach])
 
 
+# -- classes of top neurons (DEEP.md, "Patterns") ----------------------------------------------------------------------
+
+
+def pattern_mask(i: int, points: int) -> int:
+    """The patterns, as bits, with z_i ≥ 0, or with v > 0 if i is the number of points."""
+    block = ((1 << (1 << i)) - 1) << (1 << i)
+    return sum(block << (k << (i + 1)) for k in range(1 << (points - i)))
+
+
+class PatternBound:
+    """Γ(n') and the excesses τ for one G (g over 2**e) and a q for each class of top neurons (rows over 2**f)."""
+
+    def __init__(self, directions: Directions, g: Vector, e: int, rows: Matrix, f: int) -> None:
+        self.directions, self.problem, self.rows, self.f = directions, directions.problem, rows, f
+        problem, size = self.problem, width(rows)
+        N, C = len(g), len(rows)
+        spend(
+            len(directions.rays) * C * (1000 + multiplications(N, size, directions.wide))
+            + C * directions.crossings * (500 + multiplications(directions.r, size, directions.wide)),
+            storage(
+                C * (len(directions.rays) + 2 * directions.r * len(directions.simplices)), size + directions.wide + 80
+            ),
+        )
+        self.unit = directions.x + directions.a + f
+        self.features = [[dot(row, q) for q in rows] for row in directions.features]
+        delta = abs(directions.plus - directions.minus)
+        self.errors = [
+            [[delta * dot([abs(q[i]) for i in simplex.crossing], below) for q in rows] for below in simplex.below]
+            if simplex.crossing
+            else []
+            for simplex in directions.simplices
+        ]
+        bits = 2 * (width([g]) + size + abs(e) + abs(f) + length(problem.a_plus) + length(problem.a_minus))
+        spend(C * N * 8 * fraction(bits), storage(6 * C * N, bits))
+        # By class and point: εG_ia₊ − q and q − εG_ia₋, ε = 1, −1.
+        slopes = [(problem.a_plus * v * power(e), problem.a_minus * v * power(e)) for v in g]
+        exact = [[v * power(f) for v in q] for q in rows]
+        self.gaps = [
+            [[(eps * up - v, v - eps * down) for (up, down), v in zip(slopes, q, strict=True)] for eps in (1, -1)]
+            for q in exact
+        ]
+        self.sums = [sum(q, Fraction(0)) ** 2 for q in exact]
+
+    def excess(self, sets: Sequence[int], masks: Sequence[int], reach: Sequence[Fraction]) -> list[Fraction]:
+        """τ_g for the classes `sets`; reach: û_i from above."""
+        require(len(sets) == len(self.rows), "boxes: a q for each class")
+        N = len(reach)
+        size = max(map(length, chain(reach, *(pair for gaps in self.gaps for row in gaps for pair in row))))
+        spend(len(sets) * N * (3 * fraction(2 * size) + (len(masks) << N >> 3)))
+        found = []
+        for bits, gaps in zip(sets, self.gaps, strict=True):
+            signs = [row for row, here in zip(gaps, (bits & masks[N], bits & ~masks[N]), strict=True) if here]
+            total = Fraction(0)
+            for i, most in enumerate(reach):
+                sides = [k for k, here in enumerate((bits & masks[i], bits & ~masks[i])) if here]
+                total += most * max(Fraction(0), *(row[i][k] for row in signs for k in sides))
+            found.append(short(total))
+        return found
+
+    def bias(self, point: Sequence[Fraction]) -> Fraction:
+        """Σ n'_g(q_g·1)²."""
+        spend(2 * len(point) * fraction(2 * max(map(length, chain(point, self.sums))) + 64))
+        return sum((mass * value for mass, value in zip(point, self.sums, strict=True)), Fraction(0))
+
+    def below_at(self, limit: Fraction, sets: list[int], masses: Sequence[Fraction]) -> bool:
+        """Γ(n') ≤ limit where the classes, one for each q, have these masses n' (over powers of two)."""
+        directions = self.directions
+        p = -max(mass.denominator.bit_length() - 1 for mass in masses)
+        spend(len(masses) * (1000 - p))
+        whole = [(mass * power(-p)).numerator for mass in masses]
+        rests = [dot(list(map(abs, q)), directions.residual) ** 2 for q in self.rows]
+        far = dot(whole, rests) * power(p + 2 * (self.f + directions.rest)) * self.problem.lipschitz**2
+        spend(8 * fraction(length(far) + length(limit) + length(directions.stretch) + abs(p + 2 * self.unit)))
+        limit = (limit - fraction_root_up(far)) / directions.stretch
+        if limit <= 0:
+            return False
+        ratio = limit * limit / power(p + 2 * self.unit)
+        # More bits of n', so that the square has WORD of them as well.
+        more = max(WORD - exponent(ratio), 0)
+        square, whole = math.floor(ratio * power(more)), [v << more for v in whole]
+        size, r, C = width(self.features) + 80, directions.r, len(whole)
+        spend(
+            len(directions.simplices)
+            * (
+                r * r * (500 + multiplications(2 * C, 2 * size + width([whole]), width([whole])))
+                + 3 * r * r * multiplications(C, size, size)
+                + multiplications(r**3, *[2 * r * (2 * size + width([whole]) + square.bit_length())] * 2)
+            ),
+            storage(2 * r * r, 2 * size + square.bit_length() + width([whole])),
+        )
+        # By Minkowski's inequality Σ t_j(Σ n'_gF_gj²)^½ is a bound, mostly enough.
+        tops = [dot(whole, list(map(mul, F, F))) for F in self.features]
+        lengths = [square * dot(ray, ray) << 2 * STEP for ray in directions.rays]
+        for simplex, errors in zip(directions.simplices, self.errors, strict=True):
+            stretch = simplex.stretch * simplex.stretch
+            near = bool(errors) or any(tops[ray] * stretch > lengths[ray] for ray in simplex.rays)
+            if near and not self._below_on(simplex, errors, whole, square):
+                return False
+        return True
+
+    def _below_on(self, simplex: Simplex, errors: Matrix, masses: Vector, square: int) -> bool:
+        """`below_at` on one cone."""
+        rays = [self.directions.rays[ray] for ray in simplex.rays]
+        F = [self.features[ray] for ray in simplex.rays]
+        S = [[square * dot(a, b) - dot(masses, list(map(mul, u, v))) for b, v in zip(rays, F, strict=True)]
+             for a, u in zip(rays, F, strict=True)]  # fmt: skip
+        if errors:
+            # |F| + E on both sides less |F|.
+            more = [list(map(abs, u)) for u in F]
+            most = [[a + b for a, b in zip(u, v, strict=True)] for u, v in zip(more, errors, strict=True)]
+            for j, k in product(range(len(S)), repeat=2):
+                S[j][k] -= dot(masses, list(map(mul, most[j], most[k]))) - dot(masses, list(map(mul, more[j], more[k])))
+        return copositive(S)
+
+
+def copositive(S: Matrix) -> bool:
+    """tᵀSt ≥ 0 for all t ≥ 0, proven: rows without entries < 0 are left out, and what is left is positive semidefinite."""
+    left = list(range(len(S)))
+    while True:
+        done = [j for j in left if min(S[j][k] for k in left) >= 0]
+        if not done:
+            break
+        left.remove(done[0])
+    rows = [[S[j][k] for k in left] for j in left]
+    last = 1
+    for p, chosen in enumerate(rows):
+        pivot = chosen[p]
+        if pivot < 0 or (pivot == 0 and any(chosen[p:])):
+            return False
+        if pivot:
+            for row in rows[p + 1 :]:
+                factor = row[p]
+                row[:] = [(pivot * u - factor * v) // last for u, v in zip(row, chosen, strict=True)]
+            last = pivot
+    return True
+
+
 # -- κ_G(a) by norms (DEEP.md, "Norms") --------------------------------------------------------------------------------
 
 
@@ -1106,7 +1245,9 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     value, coordinates, classes, items = _fields(proof, ("value", "coordinates", "classes", "items"), "lower")
     value = _number(value, "lower")
     require(isinstance(items, list) and 1 <= len(items) <= ITEMS, "lower: items are a list of one or more")
-    require(all(kind in ("norm", "tree") for kind in items), "lower: an item is a norm or a tree")
+    patterns = "pattern" in items
+    kinds = ("pattern",) if patterns else ("norm", "tree")
+    require(all(kind in kinds for kind in items), "lower: an item is a norm or a tree, or all are patterns")
     flat = _array(arrays, "G", float)
     size = problem.m * problem.N
     require(len(flat) == len(items) * size, "lower: a G for each item")
@@ -1118,10 +1259,11 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
         duals.append((G, g))
     bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
     if "boxes" in arrays:
-        require("norm" not in items, "boxes: for trees alone")
-        check_boxes(problem, Fraction(value), classes, bounds, duals, arrays)  # type: ignore[arg-type]
+        require("norm" not in items, "boxes: for trees alone, or patterns")
+        check_boxes(problem, Fraction(value), 0 if patterns else classes, bounds, duals, arrays)  # type: ignore[arg-type]
     else:
-        check_ladders(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)
+        require(not patterns, "lower: patterns are for boxes")
+        check_ladders(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)  # type: ignore[arg-type]
     return value
 
 
@@ -1222,30 +1364,33 @@ class Box:
         lows = [Fraction(0) if k == a else low for k, low in enumerate(self.low)]
         return Box([*sets, whole & ~part], [*lows, Fraction(0)], [*self.high, most], [*self.sums, (whole, least, most)])
 
-    def pays(self, point: Sequence[Fraction]) -> Fraction:
-        """A rational ≤ Σ(2m − m²/m') for all masses m in it, m' the point: the sum is concave in each m."""
+    def pays(self, point: Sequence[Fraction], less: Sequence[Fraction]) -> Fraction:
+        """A rational ≤ Σ((2 − less)m − m²/m') for all masses m in it, m' the point: the sum is concave in each m."""
         size = max(map(length, chain(self.low, self.high, point)))
         spend(8 * len(point) * fraction(4 * size + 2 * WORD))
-        ends = zip(self.low, self.high, point, strict=True)
-        return sum((min(2 * v - short(v * v / at) for v in (a, b)) for a, b, at in ends), Fraction(0))
+        ends = zip(self.low, self.high, point, less, strict=True)
+        return sum((min((2 - t) * v - short(v * v / at) for v in (a, b)) for a, b, at, t in ends), Fraction(0))
 
 
 def check_boxes(
     problem: Problem,
     target: Fraction,
     count: int,
-    bounds: Sequence[TreeBound],
+    bounds: Sequence[TreeBound | PatternBound],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
 ) -> None:
-    """λΣ(2m − m²/m') + ψ_G(s) ≥ target for all masses m of balanced networks, box by box."""
+    """(4) or (5) with at least the target for all masses of balanced networks, box by box. count: 0 for patterns."""
     scales = iter(_array(arrays, "scales", float))
     splits = iter(_array(arrays, "splits", float))
     masses = iter(_array(arrays, "masses", float))
     stream = Stream(_array(arrays, "boxes", int))
     # From this sum of masses on nothing is left to prove; over a power of two, as all ends of intervals are.
-    cap = max(short((target - dual_value(problem, *duals[0], Fraction(0))) / (3 * problem.lam)), Fraction(0))
-    everything = (1 << count) - 1
+    layers = 3 if count or not problem.beta else 2
+    cap = max(short((target - dual_value(problem, *duals[0], Fraction(0))) / (layers * problem.lam)), Fraction(0))
+    masks = [] if count else [pattern_mask(i, problem.N) for i in range(problem.N + 1)]
+    reach = [] if count else reaches(problem, cap)
+    everything = (1 << (count or 2 << problem.N)) - 1
     boxes = [Box([everything], [Fraction(0)], [cap], [(everything, Fraction(0), cap)])]
     while boxes:
         box = boxes.pop()
@@ -1256,7 +1401,8 @@ def check_boxes(
             # Whatever t is, each mass lies on one of its sides.
             boxes += [box.cut(a, t, box.high[a]), box.cut(a, box.low[a], t)]
         elif op == 2:
-            boxes.append(box.divided(stream.index(len(box.sets)), stream.take()))
+            a = stream.index(len(box.sets))
+            boxes.append(box.divided(a, stream.take() if count else box.sets[a] & masks[stream.index(len(masks))]))
         elif op == 3:
             require(box.empty or sum(box.low) >= cap, "boxes: a box that is not empty is left out")
         else:
@@ -1265,15 +1411,29 @@ def check_boxes(
             point = [Fraction(next(masses)) for _ in box.sets]
             require(s >= 0 and min(point) > 0, "boxes: a scale below 0, or masses that are not above 0")
             if not box.empty:
-                require(
-                    s == 0 or bounds[k].below_at(2 * problem.lam / s, box.sets, point), "boxes: the bound is too large"
-                )
-                proven = problem.lam * box.pays(point) + dual_value(problem, *duals[k], s)
+                bound, less, bias = bounds[k], [Fraction(0)] * len(point), Fraction(0)
+                if isinstance(bound, PatternBound):
+                    size = max(map(length, (*box.low, *box.high, s, problem.lam, problem.beta)))
+                    spend(16 * len(point) * fraction(2 * size + 2 * WORD))
+                    less = [short(s * tau / problem.lam) for tau in bound.excess(box.sets, masks, reach)]
+                    bias = s * s * problem.beta**2 / (4 * problem.lam) * bound.bias(point)
+                require(s == 0 or bound.below_at(2 * problem.lam / s, box.sets, point), "boxes: the bound is too large")
+                proven = problem.lam * box.pays(point, less) + dual_value(problem, *duals[k], s) - bias
                 require(proven >= target, "boxes: too little is proven")
         spend(0, -box.held)
     stream.end()
     left = next(scales, None), next(splits, None), next(masses, None)
     require(left == (None, None, None), "boxes: numbers that prove nothing")
+
+
+def reaches(problem: Problem, total: Fraction) -> list[Fraction]:
+    """û_i from above: √(R²‖x̃_i‖²·total + β²)."""
+    found = []
+    for row in problem.X:
+        square = dot(row, row) * power(2 * problem.x)
+        spend(8 * fraction(length(square) + length(total) + 2 * length(problem.lipschitz) + 2 * length(problem.beta)))
+        found.append(short(fraction_root_up(problem.lipschitz**2 * square * total + problem.beta**2)))
+    return found
 
 
 def read_bounds(
@@ -1282,13 +1442,18 @@ def read_bounds(
     items: list[str],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
-) -> list[Bound]:
-    """The bounds of κ_G of all items, in order."""
+) -> list[Bound] | list[PatternBound]:
+    """The bounds of all items, in order."""
     bounds: list[Bound] = []
     directions = None
-    if "tree" in items:
-        require(problem.m == 1 and problem.depth == 3, "a tree proves bounds for one output and depth 3")
+    if "norm" not in items or "tree" in items:
+        require(problem.m == 1 and problem.depth == 3, "trees and patterns are for one output and depth 3")
         directions = Directions(problem, lower, arrays)
+    if "pattern" in items:
+        require(lower["classes"] == 1, "lower: classes are for trees")
+        require(problem.N <= PATTERN_POINTS, "patterns: too many points")
+        return read_patterns(directions, duals, arrays)  # type: ignore[arg-type]
+    if "tree" in items:
         trees = Stream(_array(arrays, "trees", int))
     else:
         require(lower == {"coordinates": False, "classes": 1}, "lower: classes are for trees")
@@ -1306,6 +1471,23 @@ def read_bounds(
     if "norm" in items:
         factors.end()
         require(next(norms, None) is None, "norms: too many")
+    return bounds
+
+
+def read_patterns(
+    directions: Directions, duals: Sequence[tuple[Matrix, int]], arrays: dict[str, Any]
+) -> list[PatternBound]:
+    """The bounds Γ of all items, in order."""
+    counts, pulls = _array(arrays, "counts", int), _array(arrays, "pulls", float)
+    require(len(counts) == len(duals) and all(1 <= C <= CLASSES for C in counts), "patterns: a count for each item")
+    N = directions.problem.N
+    require(len(pulls) == N * sum(counts), "patterns: a q for each class")
+    bounds = []
+    start = 0
+    for C, (G, g) in zip(counts, duals, strict=True):
+        rows, f = matrix(pulls[start : start + C * N], C, N, "pulls")
+        start += C * N
+        bounds.append(PatternBound(directions, G[0], g, rows, f))
     return bounds
 
 

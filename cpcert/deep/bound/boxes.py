@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,6 +79,56 @@ class Box:
         less = np.clip(self.high**2 / np.maximum(usage, 1e-300), 0.25 * middle, middle)
         found = np.where(usage * masses < self.low**2, more, np.where(usage * masses > self.high**2, less, middle))
         return np.asarray(found)
+
+    def best_cut(self, masses: np.ndarray, usage: np.ndarray) -> tuple[int, float, float]:
+        """(place, t, loss): the interval to cut, where, and what it costs to have it uncut, over λ.
+
+        In one mass F is about λ(m + a²/m), a² = usage·m': the best m' proves its minimum if a lies outside of the interval,
+        and λ2(a − l)(h − a)/(l + h) less if inside.
+        """
+        at = np.clip(np.sqrt(usage * masses), self.low, self.high)
+        loss = ((at - self.low) * (self.high - at) + 5e-4 * (self.high - self.low) ** 2) / self.middle
+        place = int(loss.argmax())
+        low, high = float(self.low[place]), float(self.high[place])
+        t = 0.5 * (float(at[place]) + max(float(np.sqrt(low * high)), low + 0.25 * (high - low)))
+        return place, min(max(t, low + 0.2 * (high - low)), low + 0.8 * (high - low)), float(loss[place])
+
+    def cut(self, place: int, t: float) -> list[Box]:
+        """The two boxes on both sides of t, which become children."""
+        self.step = ("cut", place, t)
+        low, high = float(self.low[place]), float(self.high[place])
+        for ends in ((low, t), (t, high)):
+            child = Box(self.sets, self.low.copy(), self.high.copy(), self.sums, self.near, self.bound, self.proof)
+            child.low[place], child.high[place] = ends
+            self.children.append(child)
+        return self.children
+
+    def divide(self, place: int, first: int, second: int) -> Box:
+        """The child with two classes for one."""
+        self.step = ("divide", place, 0.0)
+        low = np.append(self.low, 0.0)
+        low[place] = 0.0
+        child = Box(
+            (*self.sets[:place], first, *self.sets[place + 1 :], second),
+            low,
+            np.append(self.high, self.high[place]),
+            (*self.sums, (self.sets[place], float(self.low[place]), float(self.high[place]))),
+            [],
+        )
+        self.children.append(child)
+        return child
+
+    def tighten(self, within: Callable[[int, int], bool]) -> None:
+        """The intervals that the sums leave, as the checker finds them (DEEP.md)."""
+        for _ in range(3):
+            for whole, least, most in self.sums:
+                inside = [k for k, a in enumerate(self.sets) if within(a, whole)]
+                self.high[inside] = np.minimum(
+                    self.high[inside], most - float(self.low[inside].sum()) + self.low[inside]
+                )
+                self.low[inside] = np.maximum(
+                    self.low[inside], least - float(self.high[inside].sum()) + self.high[inside]
+                )
 
     def paid(self, masses: np.ndarray) -> float:
         """The least Σ(2m − m²/m') over the box."""
@@ -234,7 +284,7 @@ class Search:
     def _push(self, box: Box, priority: float) -> None:
         """A new box into the queue; priority: what is known of it."""
         assert self.root is not None
-        self._tighten(box)
+        box.tighten(self.classes.within)
         if np.any(box.low > box.high + 1e-9 * float(self.root.high[0])):
             box.bound = np.inf
             return
@@ -243,15 +293,6 @@ class Search:
             self.least = min(self.least, box.bound)
         else:
             self._wait(box, max(priority, box.bound))
-
-    def _tighten(self, box: Box) -> None:
-        """The intervals that the sums leave, as the checker finds them (DEEP.md)."""
-        within = self.classes.within
-        for _ in range(3):
-            for whole, least, most in box.sums:
-                inside = [k for k, a in enumerate(box.sets) if within(a, whole)]
-                box.high[inside] = np.minimum(box.high[inside], most - float(box.low[inside].sum()) + box.low[inside])
-                box.low[inside] = np.maximum(box.low[inside], least - float(box.high[inside].sum()) + box.high[inside])
 
     def _improve(self, box: Box, priority: float) -> None:
         lam, middle = self.problem.lam, box.middle
@@ -286,12 +327,8 @@ class Search:
         if not low < t < high:
             self.least = min(self.least, max(priority, box.bound))
             return
-        box.step = ("cut", a, t)
-        for ends in ((low, t), (t, high)):
-            child = Box(box.sets, box.low.copy(), box.high.copy(), box.sums, box.near, box.bound, box.proof, box.seen)
-            child.low[a], child.high[a] = ends
+        for child in box.cut(a, t):
             child.seen = 0 if box.seen <= NEWEST else box.seen
-            box.children.append(child)
             self._push(child, priority)
 
     # -- classes --------------------------------------------------------------------------------------------------------
@@ -302,18 +339,8 @@ class Search:
         if found is None:
             return False
         place, first, second = found
-        a = box.sets[place]
-        box.step = ("divide", place, 0.0)
-        low = np.append(box.low, 0.0)
-        low[place] = 0.0
-        child = Box(
-            (*box.sets[:place], first, *box.sets[place + 1 :], second),
-            low,
-            np.append(box.high, box.high[place]),
-            (*box.sums, (a, float(box.low[place]), float(box.high[place]))),
-            box.near,
-        )
-        box.children.append(child)
+        child = box.divide(place, first, second)
+        child.near = box.near
         self._push(child, priority)
         return True
 

@@ -20,8 +20,10 @@ from cpcert.certificate.spectral import norm_with_factor
 from cpcert.certificate.stored import Stored
 from cpcert.deep.bound.boxes import Box
 from cpcert.deep.bound.classes import Classes
-from cpcert.deep.bound.items import Item
+from cpcert.deep.bound.cover import Cover
+from cpcert.deep.bound.items import Item, Pulls
 from cpcert.deep.bound.ladders import Ladder
+from cpcert.deep.bound.norms import NormItem
 from cpcert.deep.bound.tree import GRID, Tree
 from cpcert.network import Network
 from cpcert.problem import Problem
@@ -46,7 +48,7 @@ def certify_deep(
     network: Network | None,
     items: list[Item],
     target: float,
-    proof_of: Callable[[float], Ladder | Boxes | None],
+    proof_of: Callable[[float], Ladder | Boxes | PatternBoxes | None],
     basis: np.ndarray | None = None,
 ) -> DeepCertificate | None:
     """A certificate of the network's loss from above and of a number at most `target` (about) from below.
@@ -113,31 +115,46 @@ class Boxes:
     classes: Classes
 
 
+@dataclass(frozen=True, eq=False)
+class PatternBoxes:
+    """The same for boxes of masses of top neurons."""
+
+    boxes: list[Box]
+    cover: Cover
+
+
 def lower_side(
-    problem: Problem, items: list[Item], target: float, proof: Ladder | Boxes, basis: np.ndarray | None
+    problem: Problem, items: list[Item], target: float, proof: Ladder | Boxes | PatternBoxes, basis: np.ndarray | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of the lower bound."""
-    if isinstance(proof, Boxes):
+    if isinstance(proof, Boxes | PatternBoxes):
         used = sorted({box.proof.item for box in proof.boxes if box.bound >= target and box.proof is not None}) or [0]
     else:
         used = sorted({k for k, _ in proof.rungs}) or [0]
     number = {k: place for place, k in enumerate(used)}
     chosen = [items[k] for k in used]
-    kinds = ["tree" if isinstance(item.proof, Tree) else "norm" for item in chosen]
+    names = {Tree: "tree", NormItem: "norm", Pulls: "pattern"}
+    kinds = [names[type(item.proof)] for item in chosen]
     lower: dict[str, Any] = {"value": target, "coordinates": False, "classes": 1, "items": kinds}
     arrays: dict[str, np.ndarray] = {"G": np.concatenate([item.G.ravel() for item in chosen])}
-    if isinstance(proof, Boxes):
-        cover = proof.classes.cover
-        members, group = atoms(proof)
-        lower["classes"] = int(group.max(initial=0)) + 1
+    if isinstance(proof, Boxes | PatternBoxes):
+        cover = proof.classes.cover if isinstance(proof, Boxes) else proof.cover
         if basis is not None:
             lower["coordinates"] = True
             arrays |= {"basis": basis.ravel(), "coordinates": cover.points.ravel()}
         arrays["cover"] = np.concatenate([[len(cover.bisections)], cover.bisections.ravel()]).astype(np.int64)
+        if isinstance(proof, PatternBoxes):
+            pulls = [item.proof.rows for item in chosen if isinstance(item.proof, Pulls)]
+            arrays["classes"] = np.zeros(len(cover.simplices), dtype=np.int64)
+            arrays["counts"] = np.array([len(rows) for rows in pulls], dtype=np.int64)
+            arrays["pulls"] = np.concatenate([rows.ravel() for rows in pulls] or [np.zeros(0)])
+            return lower, arrays | _boxes(proof.boxes, target, number)
+        members, group = atoms(proof)
+        lower["classes"] = int(group.max(initial=0)) + 1
         arrays["classes"] = group.astype(np.int64)
         stream = [v for item in chosen if isinstance(item.proof, Tree) for v in tree_stream(item.proof, problem)]
         arrays["trees"] = np.array(stream, dtype=np.int64)
-        return lower, arrays | _boxes(proof, target, number, members)
+        return lower, arrays | _boxes(proof.boxes, target, number, members)
     norms, factors = _norms(problem, [item.G for item in chosen])
     arrays |= {"norms": norms, "factors": factors}
     steps = [0, len(proof.rungs), *(number[k] for k, _ in proof.rungs)]
@@ -158,13 +175,15 @@ def atoms(proof: Boxes) -> tuple[dict[int, int], np.ndarray]:
     return {a: sum(1 << int(k) for k in np.unique(group[proof.classes.cones[a]])) for a in used}, group
 
 
-def _boxes(proof: Boxes, target: float, number: dict[int, int], members: dict[int, int]) -> dict[str, np.ndarray]:
-    """The steps depth first, scales, splits and masses."""
+def _boxes(
+    boxes: list[Box], target: float, number: dict[int, int], members: dict[int, int] | None = None
+) -> dict[str, np.ndarray]:
+    """The steps depth first, scales, splits and masses. members: the bits of classes; None for patterns."""
     steps: list[int] = []
     scales: list[float] = []
     splits: list[float] = []
     masses: list[float] = []
-    for box in proof.boxes:
+    for box in boxes:
         if box.bound >= target and box.proof is None:
             steps.append(3)
         elif box.bound >= target and box.proof is not None:
@@ -178,7 +197,7 @@ def _boxes(proof: Boxes, target: float, number: dict[int, int], members: dict[in
                 steps += [1, place]
                 splits.append(t)
             else:
-                steps += [2, place, members[box.children[0].sets[place]]]
+                steps += [2, place, int(t) if members is None else members[box.children[0].sets[place]]]
     return {
         "boxes": np.array(steps, dtype=np.int64),
         "scales": np.array(scales, dtype=float),

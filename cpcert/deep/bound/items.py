@@ -16,6 +16,14 @@ ROOM = 2e-6
 
 
 @dataclass(frozen=True, eq=False)
+class Pulls:
+    """For classes of top neurons (patterns.py): q_g (C, N), and q_g·σ(X̃ᵀr) at the rays of the cover (M, C)."""
+
+    rows: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Item:
     """A dual point G (m, N) and what bounds its κ_G.
 
@@ -23,7 +31,7 @@ class Item:
     """
 
     G: np.ndarray
-    proof: Tree | NormItem
+    proof: Tree | NormItem | Pulls
     linear: float | None = None
     square: float | None = None
 
@@ -39,7 +47,7 @@ class Item:
         return (value, s) if value > 0.0 else (0.0, 0.0)
 
 
-def item(problem: Problem, G: np.ndarray, proof: Tree | NormItem) -> Item:
+def item(problem: Problem, G: np.ndarray, proof: Tree | NormItem | Pulls) -> Item:
     """The item of a dual point G (m, N)."""
     ray = problem.loss.dual_ray(G, problem.targets)
     if ray is None:

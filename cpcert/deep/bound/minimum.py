@@ -2,6 +2,7 @@
 to prove it.
 
     norms    any depth, size, loss: κ_G by operator norms; always something, at once
+    patterns depth 3, one output, mse, few points: boxes of the masses of classes of top neurons
     boxes    depth 3, one output, points of low rank: κ_G(m) by sign trees, boxes of the masses m of classes of directions
 
 Nothing in here is a proof: a bound is one when the exact checker has accepted its certificate.
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cpcert.deep.bound.boxes import Box, Search, proving
-from cpcert.deep.bound.certificate import Boxes
+from cpcert.deep.bound.certificate import Boxes, PatternBoxes
 from cpcert.deep.bound.classes import Classes
 from cpcert.deep.bound.cover import Cover, build_cover
 from cpcert.deep.bound.duals import column_generation, support_columns
 from cpcert.deep.bound.items import Item, item
 from cpcert.deep.bound.ladders import Ladder, ladder, lowest
 from cpcert.deep.bound.norms import norm_item
+from cpcert.deep.bound.patterns import PatternSearch
 from cpcert.deep.bound.tree import space_of
 from cpcert.network import Network
 from cpcert.oracle.coordinates import coordinates
@@ -34,6 +36,8 @@ CONES = {1: 2, 2: 1000, 3: 4000, 4: 1500}
 # Cones wider than this (a cosine) are halved, for classes of directions.
 WIDEST = {1: -1.0, 2: 0.999, 3: 0.85, 4: -1.0}
 NODES = 4000
+# Points up to which patterns are tried, and their WIDEST.
+FEW, NARROW = 6, 0.8
 # Gaps that are proven one after the other: the first, and each as a part of the one before; the part of the time in which
 # classes are cut before the boxes; room left below the goal.
 FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.1
@@ -48,7 +52,7 @@ class Candidate:
     kind: str
     value: float
     items: list[Item]
-    proof: Callable[[float], Ladder | Boxes | None]
+    proof: Callable[[float], Ladder | Boxes | PatternBoxes | None]
     basis: np.ndarray | None = None
 
 
@@ -95,6 +99,34 @@ def box_candidates(problem: Problem, network: Network, upper: float, gap: float,
         if value < search.goal or asked <= gap or time.monotonic() >= deadline:
             return found
         asked = max(NEXT * asked, gap)
+
+
+def patterns_apply(problem: Problem) -> bool:
+    """Are patterns of the top neurons for this problem?"""
+    here = problem.depth == 3 and problem.m == 1 and problem.N <= FEW and problem.loss.is_squared_distance
+    return here and coordinates(problem.X_tilde).points.shape[1] <= RANK
+
+
+def pattern_candidates(
+    problem: Problem, network: Network, upper: float, gap: float, deadline: float
+) -> list[Candidate]:
+    """The bound by patterns of the top neurons; [] if the cover would be too large or nothing is to be proven."""
+    place = coordinates(problem.X_tilde)
+    r = place.points.shape[1]
+    cover = build_cover(place.points, problem.activation, CONES[r], NARROW)
+    if cover.depth > 0.0 or upper <= 0.0:
+        return []
+    outputs = network.forward(problem.X)[-1]
+    gradient = np.abs(problem.loss.gradient(outputs, problem.targets)[0])
+    search = PatternSearch(problem, cover, upper, gradient, deadline)
+    value = search.run(upper * (1.0 - (1.0 - SHARE) * gap))
+    root = search.root
+    assert root is not None
+    kind = f"{max(len(box.sets) for box in proving(root, value))} patterns"
+    basis = None if r == problem.n else place.basis
+    return [
+        Candidate(kind, value, search.items, lambda target: PatternBoxes(list(proving(root, target)), cover), basis)
+    ]
 
 
 def _focused(problem: Problem, network: Network, points: np.ndarray, cover: Cover, deadline: float) -> Cover:

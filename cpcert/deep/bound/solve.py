@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
-from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate
+from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, pattern_candidates, patterns_apply
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
 from cpcert.frank_wolfe.result import relative_gap
@@ -30,8 +30,9 @@ NETWORK = 0.4
 # What a target is below the least value found, as a part of the gap asked for, or of the gap that is left where that is
 # more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
 ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
-# The part of the time for the search; the rest is for the certificate.
-SEARCH = 0.7
+# The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns
+# come after, for so many points and for more.
+SEARCH, BEFORE, FEW_POINTS, THEN = 0.7, 0.25, 4, 0.5
 # What comes after the time limit, the last certificate, has this part of it and so many seconds.
 LATER, SECONDS = 0.2, 2.0
 
@@ -82,15 +83,20 @@ def global_bound(
             better = certified(norms)
             best = best if better.lower is None else better
             end = started + SEARCH * time_limit
-            trees = box_candidates(problem, network, upper, gap, end)
-            if trees and time.monotonic() >= end:
+            few = patterns_apply(problem)
+            part = BEFORE if problem.N <= FEW_POINTS else THEN
+            first = started + part * SEARCH * time_limit if few else end
+            found = box_candidates(problem, network, upper, gap, first)
+            if few and not any(one.value >= (1.0 - gap) * upper for one in found):
+                found += pattern_candidates(problem, network, upper, gap, end)
+            if found and time.monotonic() >= end:
                 ending = Status.TIME_LIMIT
-            for one in sorted(trees, key=lambda one: -one.value):
+            for one in sorted(found, key=lambda one: -one.value):
                 if best.lower is not None and one.value <= best.lower:
                     break
-                found = certified(one)
-                if found.lower is not None and (best.lower is None or found.lower > best.lower):
-                    best = found
+                better = certified(one)
+                if better.lower is not None and (best.lower is None or better.lower > best.lower):
+                    best = better
                     break
     except OutOfTime:
         ending = Status.TIME_LIMIT
