@@ -192,7 +192,7 @@ class Proofs:
 
     def _hopeless(self, top: float, needed: float) -> bool:
         """Whether a proof of so small a cutoff by cones would end long after the time limit."""
-        if self.measured is None or not cones_pay(self.space.points, self.problem.m):
+        if self.measured is None or not needed > 0.0 or not cones_pay(self.space.points, self.problem.m):
             return False
         known, _, seconds = self.measured
         left = self.limits.proof_deadline(self.limits.deadline) - time.monotonic()
@@ -242,7 +242,9 @@ class Proofs:
         cutoff = max(cutoff, TIGHTEST * top)
         upper, lower = self.best.upper, self.lower
         worth = WORTH if self.measured is not None else FIRST_WORTH
-        shrinks = upper is None or lower is None or self._hoped_for(G, cutoff) - lower >= worth * (upper - lower)
+        shrinks = True
+        if upper is not None and lower is not None and top > 0.0:
+            shrinks = self._hoped_for(G, cutoff) - lower >= worth * (upper - lower)
         if top > EARLY * 2.0 * self.problem.lam or not shrinks:
             nodes = 0
         limits = self._oracle_limits(nodes, self.limits.soft_deadline)
