@@ -305,9 +305,7 @@ class _Run:
         until = time.monotonic() + FREE_SHARE * max(self.limits.deadline - time.monotonic(), 0.0)
         inner, points = self.scaling.loosened(rho), self.scaling.points
         start = Neurons(neurons.W, neurons.V, neurons.b * math.sqrt(rho), neurons.patterns)
-        now: Iterate | None = Iterate(
-            start, (-inner.loss.gradient(start.outputs(inner, points), inner.targets),), "start"
-        )
+        now = Iterate(start, (-inner.loss.gradient(start.outputs(inner, points), inner.targets),), "start")
         for _ in range(FREE_STEPS):
             G = self.problem.loss.project_dual(self.scaling.dual(now.duals[0]), self.problem.targets)
             found = self.proofs.search(G, now.neurons.W, self.iteration)
