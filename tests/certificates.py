@@ -205,7 +205,8 @@ def make(name: str) -> Made:
     else:
         with MonkeyPatch.context() as patch:
             if name.startswith("spatial"):  # they pay from many more points on
-                patch.setattr(ladder, "CONES_FROM", {3: 0})
+                for choice in ("CONES_FROM", "CONES_FROM_LOOSE", "CONES_FROM_SEVERAL"):
+                    patch.setattr(ladder, choice, {3: 0})
                 patch.setattr(ladder, "FEW_CELLS", 0)
             result = solve(problem, gap=1e-2, time_limit=20)
     certificate = certify(result)

@@ -19,6 +19,7 @@ from cpcert.cli import main
 from cpcert.deep.certificates import certified_layers
 from cpcert.deep.solve import solve_deep
 from cpcert.frank_wolfe.limits import RunLimits
+from cpcert.frank_wolfe.schedule import Proofs
 from cpcert.oracle.rung import Limits
 from cpcert.parallel import OutOfTime, out_of_time_at
 from cpcert.report import SolveOutcome, closing_line
@@ -247,6 +248,17 @@ def test_a_proof_leaves_time_for_its_certificate():
     assert limits.proof_deadline(limits.deadline) < limits.started + 4.0
     limits.proof_seconds = 3.4  # the best proof so far needs most of the time that is left
     assert limits.proof_deadline(limits.deadline) < limits.started + 1.0
+
+
+def test_a_proof_without_a_chance_is_not_begun(monkeypatch):
+    """What is left of the time goes to looser proofs, as tight as they can be."""
+    rng = np.random.default_rng(0)
+    problem = Problem(rng.normal(size=(90, 3)), rng.normal(size=(90, 1)), lam=1e-2)
+    monkeypatch.setattr(Proofs, "_hopeless", lambda *_: True)
+    result = solve(problem, gap=1e-3, time_limit=2.0)
+    check_claims(result, 1e-3)
+    assert result.status is Status.TIME_LIMIT or result.gap <= 1e-3
+    assert result.dual.rung == "spatial" and result.gap < 0.5
 
 
 def test_a_search_ends_soon_after_its_deadline():

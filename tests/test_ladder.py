@@ -93,3 +93,17 @@ def test_nothing_to_prove(m):
     for X_tilde, G in ((np.zeros((2, 3)), np.ones((m, 3))), (np.ones((2, 3)), np.zeros((m, 3)))):
         answer = prove(coordinates(X_tilde), G, sigma, 1e-6, Limits(), 0)
         assert answer.complete and answer.upper_bound <= 1e-15
+
+
+def test_the_rung_depends_on_how_tight_the_cutoff_is():
+    rng = np.random.default_rng(6)
+    relu = activation("relu")
+    space, G = coordinates(rng.normal(size=(4, 64))), rng.normal(size=(2, 64))
+    none = np.zeros((0, 4))
+    top = 1.2 * float(find_neurons(space, G[:1], relu, none, 40, 0).values[0])
+    answers = [prove(space, G[:1], relu, top, Limits(), 0, looseness) for looseness in (1.0, 1.2)]
+    assert [(answer.rung, answer.complete) for answer in answers] == [("branch", True), ("spatial", True)]
+    # Several outputs: cones from a third of as many points on.
+    few = coordinates(space.points[:22].T)
+    top = 1.1 * float(find_neurons(few, G[:, :22], relu, none, 40, 0).values[0])
+    assert prove(few, G[:, :22], relu, top, Limits(), 0).rung == "spatial"

@@ -11,6 +11,7 @@ from cpcert.problem import Problem
 # |ŵᵀx| relative to ‖x‖ below which its sign is rounding.
 ROUNDING = 1e-9
 
+
 @dataclass(frozen=True, eq=False)
 class Neurons:
     """The function Σ_k v_k σ(w_kᵀx) + βb in the coordinates of the points.

@@ -27,7 +27,7 @@ from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates
 from cpcert.oracle.ladder import cones_pay, find_neurons, prove, samples_pay
 from cpcert.oracle.rung import Limits
-from cpcert.parallel import Workers
+from cpcert.parallel import Workers, late
 from cpcert.problem import Problem
 
 # Starts of the search in an iteration; from MANY_POINTS on fewer, as each takes longer. Where directions are sampled it is STARTS.
@@ -40,19 +40,25 @@ MANY_VALUES_SAMPLED, LEAST_SAMPLED = 5_000_000, 180
 # all nodes so far, for the next of these cutoffs (relative to the best value found), which is tried when AHEAD times the nodes of
 # the last are there.
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
-# Cones are small nodes, and their trees grow slowly with tighter cutoffs: they are granted more (for 1000 points, and for more points,
-# whose nodes take longer, in proportion to 1/√N), at first, in each iteration and as a share. A tree grows by less than this from one
-# cutoff to the next.
-FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES, GROWTH_OF_CONES = 60_000, 20_000, 0.25, 1.6
-# As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
-EARLY = 1.5
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
+# Cones are small nodes: they are granted more (for 1000 points, and for more points, whose nodes take longer, in proportion to 1/√N),
+# at first, in each iteration and as a share of all so far. A tree of cones has about cutoff^(−POWER·(r − 1)) nodes (measured: 1.9 for
+# r = 4, 3.4 for r = 5); so the cutoff is the least, of these bounds relative to the best value found, that the saved nodes should do
+# for, if it can be expected to shrink the interval by the share WORTH, the first by FIRST_WORTH. A full proof that is expected to
+# take HOPELESS times as long as there is time is not begun.
+FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES, POWER = 60_000, 12_000, 0.25, 0.75
+LOOSEST, TIGHTEST, WORTH, FIRST_WORTH, HOPELESS = 4.0, 1.01, 0.2, 0.05, 5.0
+# As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
+EARLY = 4.0
 # A full proof by cones waits for dual points whose values exceed 2λ by at most this share of what it may, so many iterations in all.
 WAITING, PATIENCE = 0.5, 3
 # Cutoffs, relative to the best value found, of the proofs that use up the time that is left, and how often the step between
 # the last that succeeds and the first that fails is halved.
 STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, *(1.0 + 10.0**-k for k in range(4, 15)))
 HALVINGS = 4
+# By cones: at most so many proofs, each meant to take the SPARE-th part of the time that is left, as long as they may gain LEAST_GAIN
+# of the gap and their cutoffs are not below TIGHTEST_STAGE.
+MOST_STAGES, SPARE, LEAST_GAIN, TIGHTEST_STAGE = 6, 1.6, 0.02, 1.001
 
 
 @dataclass
@@ -60,7 +66,9 @@ class Proofs:
     """What is proven and how the proofs of a run went so far.
 
     best: the upper side. dual: the best lower bound. relaxed: it is one of the moment relaxation. promising: the dual point that a
-    tight proof would get most from, as (the bound hoped for, G, the largest value found).
+    tight proof would get most from, as (the bound hoped for, G, the largest value found). saved: nodes for the next loose proof.
+    loose, spent: the next of `LOOSE`, and the nodes of the last. measured: the cutoff, over top, of the last by cones, its
+    nodes and seconds.
     """
 
     problem: Problem
@@ -75,6 +83,7 @@ class Proofs:
     loose: int = 0
     saved: float = 0.0
     spent: int = 0
+    measured: tuple[float, int, float] | None = None
     waited: int = 0
     promising: tuple[float, np.ndarray, float] | None = None
 
@@ -136,8 +145,10 @@ class Proofs:
             answer = self._loosely(G, float(missed.values[0]), iteration)
             W, values = np.concatenate([missed.W, answer.W]), np.concatenate([missed.values, answer.values])
             return replace(answer, W=W, values=values), False, True
+        if self._hopeless(top, needed):
+            return self._loosely(G, top, iteration), True, False
         limits = self._oracle_limits(self.limits.nodes_left(), self.limits.soft_deadline)
-        answer = self._attempt(G, needed, limits)
+        answer = self._attempt(G, needed, limits, needed / max(top, 1e-300))
         return answer, True, answer.complete or not limits.late()
 
     def remember(self, G: np.ndarray, top: float) -> None:
@@ -146,6 +157,28 @@ class Proofs:
             value = self._hoped_for(G, top)
             if self.promising is None or value > self.promising[0]:
                 self.promising = (value, G, top)
+
+    def reachable(self, cost: float = 1.0) -> float:
+        """The cutoff, over the largest value found, that the time left should do for, if a proof takes `cost` times as long as those
+        before; inf if that is not known."""
+        left = self.limits.proof_deadline(self.limits.deadline) - time.monotonic()
+        if self.measured is None or not left > 0.0:
+            return math.inf
+        known, _, seconds = self.measured
+        return max(known * (SPARE * cost * seconds / left) ** (1.0 / self._power), 1.0)
+
+    def prefer(self, G: np.ndarray, top: float, rho: float, cost: float) -> None:
+        """Take G as the most promising dual point if a proof of ρ times its largest value, at a higher cost, would give more."""
+        if not top > 0.0 or self.promising is None:
+            return
+        other = self._hoped_for(self.promising[1], self.reachable() * self.promising[2])
+        if self.measured is not None and self._hoped_for(G, rho * top) > other:
+            self.promising = (math.inf, G, top)
+            self.measured = self.measured[0], self.measured[1], cost * self.measured[2]
+
+    @property
+    def _power(self) -> float:
+        return POWER * (self.space.points.shape[1] - 1)
 
     def _hoped_for(self, G: np.ndarray, bound: float) -> float:
         """D(sG) for the best s, in floating point, if γ(G) ≤ bound."""
@@ -157,35 +190,39 @@ class Proofs:
         goal = upper - 0.9 * self.gap * abs(upper) if upper is not None else -math.inf
         return needed_oracle_bound(self.problem, G, goal)
 
+    def _hopeless(self, top: float, needed: float) -> bool:
+        """Whether a proof of so small a cutoff by cones would end long after the time limit."""
+        if self.measured is None or not needed > 0.0 or not cones_pay(self.space.points, self.problem.m):
+            return False
+        known, _, seconds = self.measured
+        left = self.limits.proof_deadline(self.limits.deadline) - time.monotonic()
+        return seconds * (known * top / needed) ** self._power > HOPELESS * max(left, 0.0)
+
     def _may_wait(self, top: float, needed: float) -> bool:
         """Whether a few more steps may be worth their time before a full proof by cones: what it has to prove is not far above the
         best value found, and the tree grows with the inverse."""
-        two_lam = 2.0 * self.problem.lam
-        if not cones_pay(self.space.points) or top - two_lam <= WAITING * (needed - two_lam) or self.waited == PATIENCE:
+        two_lam, cones = 2.0 * self.problem.lam, cones_pay(self.space.points, self.problem.m)
+        if not cones or top - two_lam <= WAITING * (needed - two_lam) or self.waited == PATIENCE:
             return False
         self.waited += 1
         return True
 
     def _loosely(self, G: np.ndarray, top: float, iteration: int) -> OracleAnswer:
-        """The next loose cutoff, if enough nodes are saved for it; else what norms prove."""
-        cones = cones_pay(self.space.points)
-        size = math.sqrt(1000.0 / max(self.problem.N, 1000))
-        least, share = (SAVED_CONES * size, SAVED_SHARE_OF_CONES) if cones else (SAVED_NODES, SAVED_SHARE)
-        self.saved += max(least, share * self.limits.used) + (FIRST_CONES * size if cones and iteration == 0 else 0.0)
-        left = self.limits.nodes_left()
-        nodes = int(self.saved if left is None else min(self.saved, left))
-        covers = self.problem.m > 1 and not cones  # of outputs: worth their time near the end only
-        early = cones and top > EARLY * 2.0 * self.problem.lam
-        if covers or early or nodes < AHEAD * self.spent:
+        """A proof of a loose cutoff, if enough nodes are saved for it; else what norms prove."""
+        if cones_pay(self.space.points, self.problem.m, LOOSEST):
+            return self._loose_cones(G, top, iteration)
+        self.saved += max(SAVED_NODES, SAVED_SHARE * self.limits.used)
+        nodes = self._saved_nodes()
+        # Covers of outputs are worth their time near the end only.
+        if self.problem.m > 1 or nodes < AHEAD * self.spent:
             nodes = 0
-        elif cones and self.spent:  # as many cutoffs further as are saved for
-            ahead = int(math.log(nodes / self.spent) / math.log(GROWTH_OF_CONES))
-            self.loose = min(self.loose + max(ahead - 1, 0), len(LOOSE) - 1)
         while self.relaxed and self.loose < len(LOOSE) - 1:  # nothing looser than what the relaxation has proven
             if self.lower is None or self._hoped_for(G, LOOSE[self.loose] * top) > self.lower:
                 break
             self.loose += 1
-        answer = self._attempt(G, LOOSE[self.loose] * top, self._oracle_limits(nodes, self.limits.soft_deadline))
+        answer = self._attempt(
+            G, LOOSE[self.loose] * top, self._oracle_limits(nodes, self.limits.soft_deadline), LOOSE[self.loose]
+        )
         self.saved -= answer.nodes
         if answer.complete or not len(answer.W):  # what failed needs more than that
             self.spent = answer.nodes
@@ -193,15 +230,50 @@ class Proofs:
             self.loose = min(self.loose + 1, len(LOOSE) - 1)
         return answer
 
+    def _loose_cones(self, G: np.ndarray, top: float, iteration: int) -> OracleAnswer:
+        """The tightest cutoff that the saved nodes should do for."""
+        size = math.sqrt(1000.0 / max(self.problem.N, 1000))
+        self.saved += max(SAVED_CONES * size, SAVED_SHARE_OF_CONES * self.limits.used)
+        self.saved += FIRST_CONES * size if iteration == 0 else 0.0
+        nodes, cutoff = self._saved_nodes(), LOOSEST * top
+        if self.measured is not None and nodes > 0:
+            known, visited, _ = self.measured
+            cutoff = min(cutoff, top * known * (AHEAD * visited / nodes) ** (1.0 / self._power))
+        cutoff = max(cutoff, TIGHTEST * top)
+        upper, lower = self.best.upper, self.lower
+        worth = WORTH if self.measured is not None else FIRST_WORTH
+        shrinks = True
+        if upper is not None and lower is not None and top > 0.0:
+            shrinks = self._hoped_for(G, cutoff) - lower >= worth * (upper - lower)
+        if top > EARLY * 2.0 * self.problem.lam or not shrinks:
+            nodes = 0
+        limits = self._oracle_limits(nodes, self.limits.soft_deadline)
+        answer = self._attempt_by_cones(G, cutoff, top, limits)
+        self.saved -= answer.nodes
+        return answer
+
+    def _attempt_by_cones(self, G: np.ndarray, cutoff: float, top: float, limits: Limits) -> OracleAnswer:
+        """By cones, whatever the rung for a tight cutoff; what it took is remembered."""
+        began = time.monotonic()
+        answer = self._attempt(G, cutoff, limits, LOOSEST)
+        if answer.nodes and (answer.complete or not len(answer.W)):
+            more = 1.0 if answer.complete else AHEAD  # what failed needs more than that
+            self.measured = cutoff / top, int(more * answer.nodes), more * (time.monotonic() - began)
+        return answer
+
+    def _saved_nodes(self) -> int:
+        left = self.limits.nodes_left()
+        return int(self.saved if left is None else min(self.saved, left))
+
     # -- one proof -------------------------------------------------------------------------------------------------------
 
     def _oracle_limits(self, nodes: int | None, deadline: float) -> Limits:
         return Limits(nodes, self.limits.proof_deadline(deadline), self.workers)
 
-    def _attempt(self, G: np.ndarray, cutoff: float, limits: Limits) -> OracleAnswer:
+    def _attempt(self, G: np.ndarray, cutoff: float, limits: Limits, looseness: float) -> OracleAnswer:
         """The answer of the oracle, and its bound kept if it is the best so far."""
         began = time.monotonic()
-        answer = prove(self.space, G, self.problem.activation, cutoff, limits, self.seed)
+        answer = prove(self.space, G, self.problem.activation, cutoff, limits, self.seed, looseness)
         if self._use(G, answer):
             self.limits.proof_seconds = time.monotonic() - began
         return answer
@@ -233,6 +305,9 @@ class Proofs:
         needed = self._needed(G)
         if nodes is not None:
             self.limits.at_most(nodes)
+        elif cones_pay(self.space.points, self.problem.m, LOOSEST):
+            self._tighten_cones(G, top, needed)
+            return
         proven = math.inf  # the tightest cutoff so far, relative to `top`
         failed = None
         for stage in STAGES:
@@ -240,7 +315,7 @@ class Proofs:
                 continue
             if stage * top <= needed < proven * top:
                 stage = needed / top
-            if not self._stage(G, stage * top):
+            if not self._stage(G, stage * top, stage):
                 failed = stage
                 break
             proven = stage
@@ -252,16 +327,31 @@ class Proofs:
             if not (0.0 < low < high < math.inf):
                 return
             middle = math.sqrt(low * high)
-            if self._stage(G, (1.0 + middle) * top):
+            if self._stage(G, (1.0 + middle) * top, 1.0 + middle):
                 high = middle
             elif self.closed() or self.limits.over():
                 return
             else:
                 low = middle
 
-    def _stage(self, G: np.ndarray, cutoff: float) -> bool:
+    def _tighten_cones(self, G: np.ndarray, top: float, needed: float) -> None:
+        """The tightest cutoff that the time left should do for, as often as that gains something."""
+        for _ in range(MOST_STAGES):
+            if late(self.limits.proof_deadline(self.limits.deadline)) or self.closed():
+                return
+            cutoff = top * min(LOOSEST, self.reachable())
+            cutoff = max(cutoff, needed if needed >= top else TIGHTEST_STAGE * top)
+            lower = -math.inf if self.lower is None else self.lower
+            upper = math.inf if self.best.upper is None else self.best.upper
+            if not self._hoped_for(G, cutoff) > lower + LEAST_GAIN * (upper - lower):
+                return
+            limits = self._oracle_limits(self.limits.nodes_left(), self.limits.deadline)
+            if limits.spent() or not self._attempt_by_cones(G, cutoff, top, limits).complete:
+                return
+
+    def _stage(self, G: np.ndarray, cutoff: float, looseness: float) -> bool:
         """Whether γ(G) ≤ cutoff was proven, and there is reason to go on."""
         if self.limits.over() or self.limits.nodes_left() == 0 or self.closed():
             return False
         limits = self._oracle_limits(self.limits.nodes_left(), self.limits.deadline)
-        return self._attempt(G, cutoff, limits).complete
+        return self._attempt(G, cutoff, limits, looseness).complete

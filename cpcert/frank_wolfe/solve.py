@@ -48,7 +48,7 @@ from cpcert.frank_wolfe.trace import TraceRecord
 from cpcert.network import Network
 from cpcert.oracle.answer import OracleAnswer
 from cpcert.oracle.coordinates import Coordinates, coordinates
-from cpcert.oracle.ladder import compile_kernels, find_neurons
+from cpcert.oracle.ladder import compile_kernels, cones_pay, find_neurons
 from cpcert.parallel import HERE, Workers, at_work, late
 from cpcert.problem import Problem
 from cpcert.status import Status, notes_of
@@ -60,6 +60,10 @@ NEW_NEURONS, NEW_DIRECTIONS = 20, 60
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
 STALLED_ROUNDS = 4
+# Where only a ρ between FREE and FREE_MOST can be proven, at most FREE_STEPS steps and the share FREE_SHARE of the time that is left
+# are for a better dual point, until values are below NEAR times what they should be. Its proof takes FREE_COST times as long (more
+# for larger ρ, where one of 3.6 failed for that reason).
+FREE, FREE_MOST, FREE_STEPS, FREE_SHARE, NEAR, FREE_COST = 1.2, 2.0, 12, 0.2, 1.05, 2.5
 
 
 def solve(
@@ -158,6 +162,8 @@ class _Run:
         self.space = self.best.space = self.proofs.space = coordinates(problem.X_tilde)
         self.scaling = self.best.scaling = scaling(problem, self.space.points)
         inner, points = self.scaling.problem, self.scaling.points
+        if problem.m > 1 and cones_pay(self.space.points, problem.m):
+            self.limits.certifying = problem.m * CERTIFYING
         now = self._start(warm_start)
         if now is None:
             return Status.TIME_LIMIT if late(self.limits.step_deadline) else Status.NO_NETWORK_FOUND
@@ -190,7 +196,7 @@ class _Run:
             W, U = self._new_neurons(G, found, answer)
             progress = (self.best.upper, self.proofs.lower) != before or len(answer.values) > 0
             stalled = 0 if progress else stalled + 1
-            if stalled >= STALLED_ROUNDS or (full and not len(W)):
+            if stalled >= STALLED_ROUNDS or (full and not (len(W) and in_time)):
                 self._finish()
                 return Status.STALLED if in_time else Status.TIME_LIMIT
             self.iteration += 1
@@ -246,7 +252,7 @@ class _Run:
         for found in large.moment_bounds(self.problem, self.space, neurons, gap_left, too_late, self.seed):
             if self.proofs.keep_if_better(found):
                 seconds = large.certificate_seconds(self.problem, self.space.points, large.forms_of(found))
-                self.proofs.relaxed, self.limits.proof_seconds = True, seconds / CERTIFYING
+                self.proofs.relaxed, self.limits.proof_seconds = True, seconds / self.limits.certifying
                 answer = OracleAnswer(self.space.points[:0], np.zeros(0), found.oracle_bound, found.rung)
                 if self._record(replace(now, step="M"), answer, None) or self.proofs.closed():
                     break
@@ -285,12 +291,41 @@ class _Run:
         """Spend what is left of the time, and at most so many nodes: on proofs, or on networks where the problem is too large for
         a search."""
         if not self.proofs.relaxed:
+            if nodes is None:
+                self._aim_lower()
             self.proofs.tighten(nodes)
         elif nodes is None and self.best.neurons is not None:
             self._train(Iterate(self.best.neurons, (), "T"), self.seed + 1, large.FINISHING, large.NETWORKS)
 
-    def _new_neurons(self, G: np.ndarray, found: OracleAnswer, answer: OracleAnswer) -> tuple[np.ndarray, np.ndarray]:
-        """Neurons worth adding: above 2λ, one per activation pattern and output direction, best first."""
+    def _aim_lower(self) -> None:
+        """Where γ(G) ≤ 2λρ is all that can be proven in time: the dual point of the best network at λ/ρ (docs/mathematics/bounds.md),
+        from a few steps, if it promises more."""
+        neurons, rho = self.best.neurons, self.proofs.reachable(FREE_COST)
+        suits = self.method == "corrective" and not self.problem.loss.is_constraint and self.cost_upper is None
+        if neurons is None or not suits or not FREE <= rho <= FREE_MOST:
+            return
+        until = time.monotonic() + FREE_SHARE * max(self.limits.deadline - time.monotonic(), 0.0)
+        inner, points = self.scaling.loosened(rho), self.scaling.points
+        start = Neurons(neurons.W, neurons.V, neurons.b * math.sqrt(rho), neurons.patterns)
+        now = Iterate(start, (-inner.loss.gradient(start.outputs(inner, points), inner.targets),), "start")
+        for _ in range(FREE_STEPS):
+            G = self.problem.loss.project_dual(self.scaling.dual(now.duals[0]), self.problem.targets)
+            found = self.proofs.search(G, now.neurons.W, self.iteration)
+            top = float(found.values.max(initial=0.0))
+            if top * rho <= NEAR * 2.0 * self.problem.lam or late(until):
+                break
+            W, U = self._new_neurons(G, found, OracleAnswer(found.W[:0], found.values[:0], None, "ascent"), rho)
+            self.iteration += 1
+            step = corrective_step(inner, points, now, W, U, until)
+            if step is None:
+                return
+            now = step
+        self.proofs.prefer(G, top, rho, FREE_COST)
+
+    def _new_neurons(
+        self, G: np.ndarray, found: OracleAnswer, answer: OracleAnswer, rho: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons worth adding: above 2λ/ρ, one per activation pattern and output direction, best first."""
         problem, points = self.problem, self.space.points
         most = NEW_DIRECTIONS if many_points(problem, points) else NEW_NEURONS
         W = found.W
@@ -299,7 +334,7 @@ class _Run:
         features = problem.activation(W @ points.T) @ G.T  # (k, m)
         values = np.linalg.norm(features, axis=1)
         order = np.argsort(-values, kind="stable")
-        order = order[values[order] > 2.0 * problem.lam * (1.0 + 1e-12)]
+        order = order[values[order] * rho > 2.0 * problem.lam * (1.0 + 1e-12)]
         chosen: list[int] = []
         seen: set[bytes] = set()
         for k in order:

@@ -38,8 +38,13 @@ from cpcert.oracle.spectral import spectral_bound
 
 log = logging.getLogger(__name__)
 
-# Cones are the rung for points of rank r from so many on (benchmarks/points.py).
+# Cones are the rung for points of rank r from so many on (measured): for one output where the cutoff is close to the largest value
+# known, for one output where it is CLOSE times that or more, and for several outputs. (Cones grow with the logarithm of the
+# tightness, trees over signs do not; covers of output directions are dear.)
 CONES_FROM = {3: 60, 4: 80, 5: 130, 6: 150, 7: 1000}
+CONES_FROM_LOOSE = {3: 60, 4: 60, 5: 80, 6: 120, 7: 1000}
+CONES_FROM_SEVERAL = {3: 20, 4: 20, 5: 40, 6: 100, 7: 1000}
+CLOSE = 1.01
 # From so many points on, of at most such a rank, neurons are searched by sampling (sampling.py): directions for each start, and the
 # most that are returned. At larger rank random directions are too far from everything.
 SAMPLED_FROM, SAMPLED_RANK, SAMPLES, MOST_SAMPLED = 300, 8, 16, 60
@@ -76,10 +81,11 @@ def _cells(question: Question, limits: Limits) -> OracleAnswer:
     return prove(question, limits)
 
 
-def cones_pay(points: np.ndarray) -> bool:
-    """Whether the rung `spatial` is for points (N, r)."""
+def cones_pay(points: np.ndarray, outputs: int, looseness: float = 1.0) -> bool:
+    """Whether the rung `spatial` is for points (N, r), and cutoffs of so many times the largest value known."""
     N, r = points.shape
-    return CONES_FROM.get(r, math.inf) <= N
+    one = CONES_FROM_LOOSE if looseness >= CLOSE else CONES_FROM
+    return (one if outputs == 1 else CONES_FROM_SEVERAL).get(r, math.inf) <= N
 
 
 def samples_pay(points: np.ndarray, activation: Activation) -> bool:
@@ -105,7 +111,7 @@ def _cells_first(question: Question) -> bool:
 LADDER = (
     Rung("plane", lambda q: q.points.shape[1] <= 2, plane.prove, free=True, exact=True),
     Rung("spectral", lambda q: True, _spectral, free=True),
-    Rung("spatial", lambda q: q.activation.kink != 0.0 and cones_pay(q.points), _spatial),
+    Rung("spatial", lambda q: q.activation.kink != 0.0 and cones_pay(q.points, len(q.G), q.looseness), _spatial),
     Rung(
         "arrangement",
         lambda q: _one(q) and one_output.most_cells(q) <= FEW_CELLS,
@@ -187,18 +193,25 @@ def find_neurons(
 
 
 def prove(
-    space: Coordinates, G: np.ndarray, activation: Activation, cutoff: float, limits: Limits, seed: int
+    space: Coordinates,
+    G: np.ndarray,
+    activation: Activation,
+    cutoff: float,
+    limits: Limits,
+    seed: int,
+    looseness: float = 1.0,
 ) -> OracleAnswer:
     """Prove γ(G) ≤ cutoff, or find neurons above it, or give the best bound that the limits allow.
 
     G (m, N); upper_bound of the answer holds for the original points (see coordinates.py), its proof is one in the numbers of its
-    frame. W is in the coordinates (k, r): the neurons of the last rung that was tried.
+    frame. W is in the coordinates (k, r): the neurons of the last rung that was tried. looseness: the cutoff over the largest value
+    known (1: close to it), for the choice of the rung.
     """
     best = OracleAnswer(np.zeros((0, space.points.shape[1])), np.zeros(0), math.inf, "spectral")
     if not np.all(np.isfinite(G)):
         return best
     frame = frame_of(space, G)
-    question = Question(frame, frame.coordinates(), frame.outputs(G), activation, frame.value(cutoff), seed)
+    question = Question(frame, frame.coordinates(), frame.outputs(G), activation, frame.value(cutoff), seed, looseness)
     used, best_bound = 0, math.inf
     for place, rung in enumerate(LADDER):
         left = limits.left(used)

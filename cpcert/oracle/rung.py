@@ -53,7 +53,7 @@ NO_LIMITS = Limits()
 @dataclass(frozen=True, eq=False)
 class Question:
     """Is γ(G) ≤ cutoff? All in the numbers of `frame`: G (m, N), space.points (N, r) and the cutoff, which is the one
-    for the original points. seed: of local searches."""
+    for the original points. seed: of local searches. looseness: the cutoff over the largest value known."""
 
     frame: Frame
     space: Coordinates
@@ -61,6 +61,7 @@ class Question:
     activation: Activation
     cutoff: float
     seed: int
+    looseness: float = 1.0
 
     @property
     def points(self) -> np.ndarray:
