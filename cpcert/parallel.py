@@ -20,6 +20,7 @@ from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from numbers import Integral
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from cpcert.errors import InputError
@@ -114,8 +115,21 @@ def late(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() > deadline
 
 
+# Functions that are called when something is deleted: Python's own, and numba's for globals.
+FINALISERS = frozenset({"__del__", "on_disposal"})
+
+
 class OutOfTime(KeyboardInterrupt):
     """A deadline has passed: like Ctrl-C, it ends the work and leaves what is proven."""
+
+
+def _finalises(frame: FrameType | None) -> bool:
+    """Whether the frame was called because something was deleted."""
+    while frame is not None:
+        if frame.f_code.co_name in FINALISERS or frame.f_globals.get("__name__") == "weakref":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
@@ -129,8 +143,11 @@ def out_of_time_at(deadline: float | None) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: Any) -> None:
-        raise OutOfTime
+    def ring(_: int, frame: FrameType | None) -> None:
+        if _finalises(frame):  # an exception would be printed and lost, and the deadline with it
+            signal.setitimer(signal.ITIMER_REAL, 1e-2)
+        else:
+            raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, ring)
     try:

@@ -195,6 +195,20 @@ def test_a_certificate_that_takes_too_long_is_left_out(monkeypatch):
     assert certificates == [None, None] and "for layer 1, 2: no certificate was written" in kept.message
 
 
+def test_an_alarm_in_a_finaliser_rings_again():
+    # An exception in __del__ is printed and lost; pytest turns that into a failure.
+    class Slow:
+        def __del__(self):
+            end = time.monotonic() + 0.1
+            while time.monotonic() < end:
+                pass
+
+    with pytest.raises(OutOfTime), out_of_time_at(time.monotonic() + 0.05):
+        slow = Slow()
+        del slow
+        time.sleep(5.0)
+
+
 def test_control_c_while_the_certificate_is_written(monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
