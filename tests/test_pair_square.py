@@ -82,6 +82,14 @@ def test_both_ends_of_a_pair():
     check_rank_claim(bounds.claim())
 
 
+@pytest.mark.parametrize("exponents", [(-60, -60), (-200, -20), (-200, 200), (200, 200)])
+def test_pairs_of_any_size(exponents):
+    """The forms of small pairs are large, and those of large ones small."""
+    scale = [Fraction(2) ** e for e in exponents]
+    K, L = pair_of([[v * s for v, s in zip(row, scale, strict=True)] for row in ([3, -1], [-1, 2], [2, 2])], (1, 0))
+    check_rank_claim(claim_of(K, L, (1, 0), proposed(K, L, (1, 0)).tree))
+
+
 def one(K, L, *, slopes=(1, 0), **changes):
     """Order 1: x² = K, σ(x)² = L. With K = 1 and L = 1/2 none of the two signs fits: xᵀUx + γ(x² − 2σ(x)²) ≥ 0 and U = −1."""
     leaf = {"U": [[-1]], "V": [[0]], "gamma": [-1, 1], "shares": [0, 0], "bits": 0}

@@ -50,6 +50,11 @@ def test_by_hand_with_caps_about_centres():
     file.header["loss"] = 0.7177734375
     with pytest.raises(width_check.Rejected, match="not larger"):
         width_check.check(file.content())
+    # If S has all caps, there are no trees in the others.
+    file = by_hand_with_centres()
+    file.header["needed"][0]["caps"] = [0, 1]
+    file.arrays["proof"] = file.arrays["proof"][:12]
+    assert width_check.check(file.content())["lower"] == 1
 
 
 @pytest.mark.parametrize(("what", "content", "reason"), false_files(), ids=lambda v: v if isinstance(v, str) else "")

@@ -6,6 +6,7 @@ import numpy as np
 
 from cpcert import Problem, solve
 from cpcert.certificate import width_check
+from cpcert.network import Network, loss_upper
 from cpcert.oracle.branch import branch_and_bound, inside, outside
 from cpcert.oracle.rung import Limits
 from cpcert.width import bounds as bounds_module
@@ -97,3 +98,20 @@ def test_one_proof_serves_all_sets_and_finds_the_contacts_it_lacks(monkeypatch):
     # Further from the minimum each set takes a proof of its own.
     coarse = width_bounds(problem, result, tolerance=1e-3)
     assert not isinstance(coarse.caps, Contacts) and coarse.lower <= whole.lower
+
+
+def test_without_the_only_contact_neurons_in_no_cap_remain():
+    """A neuron just beside its cap is nearly as good: what the loss is without neurons in caps is not that of the bias alone."""
+    rng = np.random.default_rng(0)
+    X, w = rng.standard_normal((10, 3)), rng.standard_normal(3)
+    problem = Problem(X, np.maximum(X @ w, 0.0), lam=2e-2, beta=0.0)
+    bounds = width_bounds(problem, solve(problem, gap=1e-9))
+    (needed,) = bounds.needed
+    assert isinstance(bounds.caps, Contacts) and bounds.caps.count == 1 and bounds.complete
+    W = bounds.network.weights[0]
+    moved = W + 0.1 * np.linalg.norm(W) * np.array([[W[0, 1], -W[0, 0], 0.0]]) / np.hypot(W[0, 0], W[0, 1])
+    assert not bounds.caps.inside(moved, 1)[0]
+    beside = Network((moved, bounds.network.weights[1]), problem.activation, 0.0)
+    assert bounds.loss < needed.lower < loss_upper(beside, problem) < 2.0 * bounds.loss
+    proof = certify_width(problem, bounds)
+    assert (proof.lower, proof.upper) == (1, 1)

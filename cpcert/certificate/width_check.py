@@ -1072,6 +1072,8 @@ def check_outside(forest: Forest, weights: Vector, e: int, u: Fraction, trees: T
 
 def check_inside(forest: Forest, weights: Vector, e: int, u: Fraction, trees: Trees, caps: Sequence[int]) -> None:
     """f(w) ≤ u for the unit w in these caps."""
+    if not caps:
+        return
     tree = tree_of(forest, weights, e, u, trees)
     for k in caps:
         spend(100 * tree.N, tree.node_size)

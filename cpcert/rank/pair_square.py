@@ -178,7 +178,7 @@ class _Search:
         """In rationals; what is lost is far less than INSIDE."""
         U, V, gamma, shares = self.parts(variables)
         size = np.outer(self.scale, self.scale)
-        bits = BITS - int(np.floor(np.log2(size.min())))
+        bits = max(BITS - int(np.floor(np.log2(size.min()))), 0)
         exact_U, exact_V = (_exact(A * size, bits) for A in (U, V))
         return SquareForms(exact_U, exact_V, _rationals(gamma, BITS), _rationals(shares, BITS), bits)
 

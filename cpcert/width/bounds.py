@@ -43,7 +43,7 @@ from cpcert.oracle.rung import Limits
 from cpcert.oracle.spectral import operator_norm
 from cpcert.problem import Problem
 from cpcert.rounding import EPS
-from cpcert.width.caps import Arcs, Cones, arcs, cones, opposite_pairs
+from cpcert.width.caps import Arcs, Cones, Peaks, arcs, cones, opposite_pairs
 from cpcert.width.contacts import Contacts, contacts
 from cpcert.width.hitting import smallest_hitting_set
 
@@ -272,6 +272,9 @@ class _Search:
         problem, caps = self.problem, self.caps
         if not allowed:
             none = bias_only(problem, self.space.points.shape[1])
+            if isinstance(caps, Contacts):  # neurons in no cap are left
+                G, peaks = self._peaks(caps, none.duals[0], 0)
+                return self._bound(G, peaks.bound), none.neurons
             return self._bound(none.duals[0], 0.0), none.neurons
         if caps is None:
             return None, None
@@ -286,11 +289,7 @@ class _Search:
             best = found.neurons
             if objective(problem, caps.points, best) <= self.upper * (1.0 + HOPELESS * impatience**turn):
                 return None, best
-            G = caps.dual(problem.loss.project_dual(found.G, problem.targets))
-            cutoff = needed_oracle_bound(problem, G, self.upper + AIM * abs(self.upper))
-            # The way back from the coordinates must still end below.
-            cutoff -= (self.space.upper_bound(cutoff, G, problem.activation.lipschitz) - cutoff) * (1.0 + 1e-6)
-            peaks = caps.oracle(G, allowed, cutoff, Limits(CAP_NODES, self.deadline))
+            G, peaks = self._peaks(caps, found.G, allowed)
             loss = self._bound(G, peaks.bound)
             if loss is not None:
                 return loss, best
@@ -299,6 +298,15 @@ class _Search:
                 return None, best
             W, self.pool = np.concatenate([W, new]), np.concatenate([self.pool, new])
         return None, best
+
+    def _peaks(self, caps: Arcs | Cones | Contacts, G: np.ndarray, allowed: int) -> tuple[np.ndarray, Peaks]:
+        """(the dual point to be tried for G, the local maxima of it and perhaps a bound where neurons are allowed)."""
+        problem = self.problem
+        G = caps.dual(problem.loss.project_dual(G, problem.targets))
+        cutoff = needed_oracle_bound(problem, G, self.upper + AIM * abs(self.upper))
+        # The way back from the coordinates must still end below.
+        cutoff -= (self.space.upper_bound(cutoff, G, problem.activation.lipschitz) - cutoff) * (1.0 + 1e-6)
+        return G, caps.oracle(G, allowed, cutoff, Limits(CAP_NODES, self.deadline))
 
     def _bound(self, G: np.ndarray, bound: float) -> Without | None:
         """D(sG) of (1) if it exceeds U; bound: of ‖Gσ(X̂ᵀw)‖ for the unit w in the coordinates that are allowed."""
