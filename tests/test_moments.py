@@ -19,6 +19,7 @@ from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import dual_value
 from cpcert.frank_wolfe.steps import interpolating_start, objective
+from cpcert.frank_wolfe.training import train
 from cpcert.moments.forms import Forms
 from cpcert.moments.interior import finish
 from cpcert.moments.relaxation import Relaxation, candidates, project_on_cone
@@ -190,7 +191,7 @@ def test_the_relaxation_needs_numpy_alone():
 def interior_at(problem, steps):
     """The interior-point method after so many steps of the first-order method, and the dual value that it starts from."""
     points = coordinates(problem.X_tilde).points
-    neurons = large.train(problem, points, 20, 0, np.inf)
+    neurons = train(problem, points, 20, 0, np.inf)
     judge, count = large._Judge(problem, points), iter(range(steps))
     relaxation = Relaxation(problem, points, neurons.W, neurons.V)
     for candidate in candidates(relaxation, judge, lambda: next(count, None) is None):
