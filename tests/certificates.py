@@ -17,6 +17,7 @@ from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound
 from cpcert.frank_wolfe.solve import solve
+from cpcert.frank_wolfe.training import train
 from cpcert.moments.interior import finish
 from cpcert.moments.relaxation import Relaxation, candidates
 from cpcert.oracle import ladder
@@ -162,7 +163,7 @@ def moment_start(problem: Problem) -> Neurons:
     """A trained network, or a random one where none fits."""
     points = coordinates(problem.X_tilde).points
     if problem.loss.name != "interpolate":
-        return large.train(problem, points, 20, 0, math.inf)
+        return train(problem, points, 20, 0, math.inf, 500)
     rng = np.random.default_rng(0)
     W = rng.standard_normal((6, points.shape[1]))
     return Neurons(W, rng.standard_normal((problem.m, 6)), np.zeros(problem.m), W @ points.T > 0.0)

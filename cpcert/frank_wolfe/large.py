@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from cpcert.frank_wolfe.active_set import Neurons
 from cpcert.frank_wolfe.bounds import DualBound, best_scale, dual_lower_bound, dual_value
 from cpcert.frank_wolfe.steps import objective
+from cpcert.frank_wolfe.training import train
 from cpcert.moments import interior
 from cpcert.moments.relaxation import Candidate, Relaxation, candidates
 from cpcert.moments.repair import Draft, MomentProof, estimate, prove
@@ -43,8 +43,8 @@ WORTH, ENOUGH = 0.03, (0.1, 0.003)
 DIVIDING, STEPS_OF_REGIONS = 0.15, 15
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
 CERTIFYING = 1.5e-7
-# Neurons of a trained network, steps of L-BFGS, the most networks, and the most in a row without a better one.
-WIDTH, TRAINING_STEPS, NETWORKS, VAIN = 60, 3000, 50, 5
+# Neurons of a trained network, the most networks, and the most in a row without a better one.
+WIDTH, NETWORKS, VAIN = 150, 50, 5
 
 
 def suits(problem: Problem, points: np.ndarray) -> bool:
@@ -69,42 +69,6 @@ def forms_of(found: DualBound) -> int:
 
 
 # -- the upper side ----------------------------------------------------------------------------------------------------
-
-
-def train(problem: Problem, points: np.ndarray, width: int, seed: int, deadline: float) -> Neurons:
-    """A network of `width` neurons by L-BFGS on all its weights from a random start. points (N, r)."""
-    rng = np.random.default_rng(seed)
-    r = points.shape[1]
-    m, sigma, Y = problem.m, problem.activation, problem.targets
-    size = width * r
-    scale = 1.0 / math.sqrt(float(np.mean(np.sum(points**2, axis=1))) + 1e-300)
-    start = np.concatenate([scale * rng.standard_normal(size), 0.3 * rng.standard_normal(m * width), np.zeros(m)])
-
-    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-        W, V, b = x[:size].reshape(width, r), x[size:-m].reshape(m, width), x[-m:]
-        inner = W @ points.T
-        hidden = sigma(inner)
-        Z = V @ hidden + problem.beta * b[:, np.newaxis]
-        slope = problem.loss.gradient(Z, Y)
-        back = (V.T @ slope) * np.where(inner > 0.0, sigma.a_plus, sigma.a_minus)
-        two = 2.0 * problem.lam
-        slopes = (back @ points + two * W, slope @ hidden.T + two * V, problem.beta * slope.sum(axis=1) + two * b)
-        value = problem.loss.value(Z, Y) + problem.lam * float(x @ x if problem.beta else x[:-m] @ x[:-m])
-        return value, np.concatenate([part.ravel() for part in slopes])
-
-    def late(_: np.ndarray) -> None:
-        if time.monotonic() > deadline:
-            raise StopIteration
-
-    with np.errstate(over="ignore", invalid="ignore"):  # of data far from 1, whose networks are of no use here
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=late, options={"maxiter": TRAINING_STEPS})
-    W, V = found.x[:size].reshape(width, r), found.x[size:-m].reshape(m, width)
-    lengths = np.linalg.norm(W, axis=1)
-    masses = lengths * np.linalg.norm(V, axis=0)
-    live = masses > 1e-9 * max(float(masses.max(initial=0.0)), 1e-300)
-    W, V = W[live] / lengths[live, np.newaxis], V[:, live] * lengths[live]
-    b = found.x[-m:] if problem.beta else np.zeros(m)
-    return Neurons(W, V, b, W @ points.T > 0.0)
 
 
 def trained(
