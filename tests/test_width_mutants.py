@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checker_mutants import SOURCE, load, mutants
+from checker_mutants import SOURCE, Pieces, mutants
 from test_checker_mutants import _Late, _late
 from test_deep_mutants import pieces
 from width_probes import PROBES
@@ -52,19 +52,17 @@ def campaign(stride, first=0):
     """(what noticed how many, survivors, excused) over every stride-th mutant from `first` on."""
     tree, every = mutants(WIDTH_SOURCE)
     own = [one for one in every if one.function.split(".")[0] not in SHARED]
+    compiled = Pieces(tree)
     expected = [probe(width_check) for probe in PROBES]
     old = signal.signal(signal.SIGALRM, _late)
     ends, survivors, excused = Counter(), [], 0
     try:
         for one in own[first::stride]:
-            undo = one.change()
             try:
-                module = load(tree)
+                module = compiled.load(one)
             except (Exception, SystemExit):
                 ends["loading"] += 1
                 continue
-            finally:
-                undo()
             end = end_of(module, expected)
             if end is not None:
                 ends[end] += 1

@@ -400,21 +400,22 @@ def about_centres(m):
     return found
 
 
+# The quickest first.
 PROBES = (
     limits,
-    budgets,
     endings,
     roots,
-    variants,
     caps,
     forests,
-    about_centres,
-    hitting,
-    cones,
-    tight,
     leaves,
     spaces,
-    false,
+    cones,
+    hitting,
+    budgets,
     kept_files,
+    variants,
+    about_centres,
+    tight,
+    false,
     costly,
 )
