@@ -231,6 +231,10 @@ def ties(m):
     X, G = [[1.0, -1.0], [1.0, 1.0]], [[-1.0, 2.0]]
     assert accepted(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(29, 10))
     assert rejected(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(28, 10))
+    # At x = (2, −1) it is 1: τ = 1, F = (0, 3), and û ≥ √2·3; with τ = 0 it would be √2·2.
+    X = [[2.0, -1.0], [1.0, 1.0]]
+    assert accepted(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(425, 100))
+    assert rejected(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(424, 100))
 
 
 def rejected_or_cut(m, *arguments):
@@ -264,7 +268,7 @@ def midpoints(m):
         assert rejected_or_cut(m, X, G, (1, 0), [10, 0], tree, theta, Fraction(10**6)) != good
     line = problem_of(m, [[1.0], [2.0]], [[0.0], [0.0]])
     says(m, "coordinates", m.check_spatial, line, space_of(m, line), [[1, 1]], 0, Fraction(9), [9, 0], {})
-    assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2)
+    assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2) and m.scan_cones(iter([0]), 1, 2) == (0, 1)
     for seed in range(6):
         rng = np.random.default_rng([4, seed])
         entries, _ = trees_of(rng, 4, 1, 7)

@@ -82,12 +82,16 @@ EQUIVALENT: dict[str, str] = {
     # Cones: one output has weights ±1; the groups of several outputs have lanes of one shape; only differences of exponents count.
     r"^Frame\.__init__: .* in fine = ": "the unit of errors, which are rounded up",
     r"^(Cones\.__init__: h > 0 → h|Frame\.__init__: column\[0\] > 0 → column\[0\]) >= 0 ": "weights are not 0",
-    r"^Cones\.(spread|vertex): 0 → 1 in (group|signs) = ": "the lanes of all groups have one shape",
+    r"^Cones\.(spread|vertex): 0 → 1 in (group = |signs = |value = \[v \+)": "the lanes of all groups have one shape",
+    r"^Cones\.spread: 1 → 0 in for vertex in vertices": "the first vertex a second time: the same bits",
     r"^Cones\.root: 0 → 1 in vertices\.append": "exponents of all vertices are one larger",
     r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
     r"^Packed\.chosen: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
     r"^scan_cones: 0 < code <= count → 0 <= code": "0 is a leaf",
     r"^Cones\.folded: (0 → 1|1 → 0) in (groups = |for vertex in vertices)": "what is folded, and when: slower, and the same sums",
+    r"^Cones\.folded: 1 → 2 in parts = ": "there is no group of that number",
+    r"^check_spatial: 1 → 0 in groups = ": "for one output both branches are 2",
+    r"^check_spatial: 1 → 0 in left_out = ": "of one share nothing is left out",
     r"^Cones\.__init__: (h < 0 → h <= 0|0 → 1) in rows = ": "weights are ±1",
     r"^scan_cones: [01] → [12] in most, deepest": "a lane with a bit more, a node more that is paid for",
     # Shares: any division of the work is as good, as long as each part has an owner.

@@ -240,6 +240,8 @@ def steps_of_trees(m):
         says(m, "called empty is not", proof(*bound, 3, i), Fraction(3))
     says(m, "unknown step", proof(-1), Fraction(3))
     assert accepted(m, proof(*bound, 2, 0, 0, 0, rho=[0]), Fraction(3))
+    least = [0, *bound, 2, 0, 0, 0], (), [1], ()  # the least ρ, where nothing is finer
+    assert accepted(m, lambda u: checks_tree(m, weights, least, u, (Y_BITS, 0, RHO_BITS)), Fraction(3))
     says(m, "a cap before a bound", proof(2, 0, 0, *bound, 0, rho=[1]), Fraction(3))
     says(m, "a negative multiplier", proof(*bound, 2, 0, 0, 0, rho=[-1]), Fraction(3))
     assert accepted(m, proof(*bound, 4, 0, *bound, 0, *bound, 0), Fraction(3))
