@@ -10,6 +10,7 @@ import math
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, product
+from types import SimpleNamespace
 
 import numpy as np
 from checker_bounds import SLOPES, accepted, dual, integers, problem_of, rejected, says, space_of
@@ -308,4 +309,20 @@ def lanes(m):
         assert entries(packed_in, low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
 
 
-PROBES = [cones, frames, roots, errors, ties, midpoints, lanes]
+def folds(m):
+    """What leaving out decided points costs: all eight of them, for one output and for two."""
+    for outputs in (1, 2):
+        frame = SimpleNamespace(
+            n=2, m=outputs, points=[[1, k] for k in range(1, 9)], weights=[[1] * outputs] * 8, linear=[[0, 0]] * outputs,
+            bound=Fraction(1),
+        )  # fmt: skip
+        made = m.Cones(frame, 1, 4)
+        vertices = made.root((1, 1))
+        token = m.BUDGET.set(m.Budget(1 << 60, 1 << 60))
+        folded, (first, second), _ = made.folded(made.lanes, vertices, made.weights)
+        assert (1 << 60) - m.BUDGET.get().work == 300 * 8 * 2 * (1 if outputs == 1 else 3)
+        m.BUDGET.reset(token)
+        assert folded[0].count == 0 and first[2] == [8] * outputs and second[2] == [36] * outputs
+
+
+PROBES = [cones, frames, roots, errors, ties, midpoints, lanes, folds]

@@ -72,7 +72,13 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.bound: bottom < 0 < top → bottom <=? 0 <=? top in alpha": "an end is 0, so 0 is among the values already",
     r"^Node\.close: 0 <= i < self\.tree\.N and .* → 0 <= i < self\.tree\.N in moved": "intervals of points without weight never move",
     r"^Node\.tighten: gram\[.\] or tree\.forest\.row\(.\) → ": "the Gram matrix computed again: slower",
-    r"^check_(plane|spectral): (0 → 1|max\(.*) in (least|most) = |^norm_matrix: 0 → 1 in rows = ": "of no points",
+    r"^check_(plane|spectral): (0 → 1|max\(.*) in (least|most) = |^norm_matrix: 0 → 1 in (rows = |spend\(mult)": "of no points",
+    r"^network_outputs: z > 0 → z >= 0 in hidden = ": "σ(0) = 0 by both slopes",
+    r"^Node\.bound: 0 → 1 in if bottom >= 0": "from 0 on the chord is the line itself",
+    r"^Tree\._price: 1 → 2 in self\.least": "a limit: others would do",
+    r"^check_moment_part: 0 <= count <= size \* size → 0 <= count < ": "each at most once, which are fewer",
+    r"^_reduced_outputs: require\(k <= RANK.* → pass": "check_directions says the same, after steps that are paid for",
+    r"^Leaf\.matrix: k \+ p - a → k \+ p \+ a in large = ": "what a step is said to cost: a is at most 0, so it is more",
     r"^check_spectral: max\(sign \* v, 0\) → min": "the same two halves, in the other order and with the other sign",
     r"^check_spectral: parts and problem\.m == 1 → problem\.m == 1|^check_spectral: False → True in check_spectral": (
         "halves of halves: the inequality holds for them too"
@@ -108,7 +114,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.bound: \(top << T\) // \(top - bottom\) → ": "any slope is valid",
     r"^Node\.tighten: 1 → 2 in value = ": "one more of 2**-q units, of which 2**8 and more are rounded up to one",
     r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
-    r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
+    r"^Cover\.__init__: 0 → 1 in self\.(forest|k|wide) = ": "grids that cells do not use; the unit of no numbers",
     r"^semidefinite: 64 → 65 in spend": "the same price after rounding",
     r"^Forest\.\w+: (0 → 1 in self\.kept: |0 → 1 in spend\(0, |0 → 1 in self\.kept = |self\.kept \+ size > )": "a byte, a nanosecond",
     # More than is needed.

@@ -313,6 +313,12 @@ def activations(m):
                 s = x * Fraction(2, 4)
                 hidden = (Fraction(a_plus) if s > 0 else Fraction(a_minus)) * s
                 assert z * Fraction(2) ** e == Fraction(7, 8) * hidden + Fraction(3, 8) * Fraction(beta)
+    # β of 3001 bits times v of 2000 is paid for.
+    problem = _Numbers(X=[[1]], x=0, a_plus=Fraction(1), a_minus=Fraction(0), beta=Fraction(1), N=1, n=1, m=1)
+    token = m.BUDGET.set(m.Budget(1 << 60, 1 << 60))
+    m.network_outputs(problem, [[1]], -3000, [[1 << 1999, 1]], 0)
+    assert (1 << 60) - m.BUDGET.get().work >= m.multiplications(2, 3001, 2000)
+    m.BUDGET.reset(token)
 
 
 def costs(m):

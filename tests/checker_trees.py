@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 from checker_bounds import SLOPES, accepted, dual, exact, floats, integers, problem_of, says, space_of, tight
@@ -213,6 +214,32 @@ def random_trees(number=40):
 def trees(m):
     for weights, columns, u in random_trees():
         tight(m, u, lambda v: checks_tree(m, weights, columns, v))  # noqa: B023
+
+
+def bounds_of_nodes(m):
+    """α of one kink, in units as small as they are: κ·max(s, 0) ≤ α + κts on low ≤ s ≤ high, and for a less."""
+    full = m.FULL
+
+    class Node(m.Node):
+        __slots__ = ()
+
+        def _slopes(self):
+            return self.tree.given
+
+    for kappa, low in ((kappa, low) for kappa in (3, -2) for low in range(-3, 4)):
+        for high, t in ((high, t) for high in range(low, 4) for t in (None, 0, full, full // 3)):
+            tree = SimpleNamespace(
+                kinks=[(0, kappa)], given={} if t is None else {0: t}, lanes=SimpleNamespace(combine=list), U=0
+            )
+            node = Node(tree, [low], [high], [])
+            node.bound()
+            if t is None:  # none for κ < 0, else the chord
+                t = 0 if kappa < 0 or high <= 0 else full if low >= 0 else (high << m.T) // (high - low)
+                ends = [] if kappa < 0 else [low, high]
+            else:
+                ends = [low, high] + [0] * (low < 0 < high)
+            assert node.C == [t]
+            assert -node.room == max((kappa * (max(s, 0) * full - t * s) for s in ends), default=0)
 
 
 def steps_of_trees(m):
@@ -494,4 +521,4 @@ def directions(m):
     says(m, "no basis", checks_directions, m, line, [[1.0]], (1, 0), none, 1)
 
 
-PROBES = [forests, lanes, steps_of_trees, trees, directions]
+PROBES = [forests, lanes, bounds_of_nodes, steps_of_trees, trees, directions]

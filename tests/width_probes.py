@@ -335,7 +335,13 @@ def caps(m):
 
 
 def _forest(
-    m, centres, heights, points=((8, 0), (3, 5), (-7, 2), (0, 0), (-8, 0), (1, -9)), exponents=None, x=-1, grid=(3, 4, 5)
+    m,
+    centres,
+    heights,
+    points=((8, 0), (3, 5), (-7, 2), (0, 0), (-8, 0), (1, -9)),
+    exponents=None,
+    x=-1,
+    grid=(3, 4, 5),
 ):
     problem = SimpleNamespace(N=len(points), a_plus=Fraction(1), a_minus=Fraction(0))
     given = integers(*(exponents or [4] * len(points)))
@@ -362,7 +368,18 @@ def forests(m):
         [4, 90, 0, 0, 0, 0],
     ):  # fmt: skip
         found.append(_with_budget(m, lambda e=exponents: _forest(m, [[1 << 20, 0]], [1 << 19], exponents=e).points))
-    for grid in (None, [], [0, 0], [0] * 4, [52, 52, 52], [53, 0, 0], [0, 53, 0], [0, 0, -1], [True, 0, 0], [0, 1.0, 0]):
+    for grid in (
+        None,
+        [],
+        [0, 0],
+        [0] * 4,
+        [52, 52, 52],
+        [53, 0, 0],
+        [0, 53, 0],
+        [0, 0, -1],
+        [True, 0, 0],
+        [0, 1.0, 0],
+    ):
         found.append(_with_budget(m, lambda g=grid: _forest(m, [[1 << 20, 0]], [1 << 19], grid=g).grid))
     # As far apart as they may be, and a bit more; Gram matrices of integers of all lengths.
     for exponent, x in ((2200, -2200), (2200, -2201), *((k, 0) for k in range(53, 60))):
@@ -378,7 +395,12 @@ def forests(m):
         points = [[rng.randrange(-4, 5), rng.randrange(-4, 5)] for _ in range(6)]
         centre = [rng.randrange(1, 5), rng.randrange(0, 5)]
         forest = SimpleNamespace(
-            ends={}, points=[*points, centre], bits=3, first=6, gram=[[]] * 7, heights=[rng.randrange(1, sum(centre) + 1)]
+            ends={},
+            points=[*points, centre],
+            bits=3,
+            first=6,
+            gram=[[]] * 7,
+            heights=[rng.randrange(1, sum(centre) + 1)],
         )
         forest.radius = [m.root_up(m.dot(row, row)) for row in forest.points]
         forest.row = lambda at, every=forest.points: [m.dot(every[at], other) for other in every]
@@ -400,9 +422,35 @@ def needed(m):
         space = m.Space(problem.X, problem.x)
         return list(m.needed_sets(problem, U, header, 2, (space, Fraction(1), [error], -4), given)), header
 
-    for caps in ([0, 1], [1], [], 0, {0: 1}, {}, "0", [True], [0, True], [0.0], [2], [1, 2], [-1], [-1, 1], [0, 0], [1, 0]):
+    for caps in (
+        [0, 1],
+        [1],
+        [],
+        0,
+        {0: 1},
+        {},
+        "0",
+        [True],
+        [0, True],
+        [0.0],
+        [2],
+        [1, 2],
+        [-1],
+        [-1, 1],
+        [0, 0],
+        [1, 0],
+    ):
         found.append(_with_budget(m, lambda c=caps: sets({"caps": c})))
-    for change in ({}, {"inner": 0.75}, {"inner": 0.0, "bound": 0.0, "scale": 0.0}, {"scale": -1.0}, {"inner": -1.0}, None, (), "a"):
+    for change in (
+        {},
+        {"inner": 0.75},
+        {"inner": 0.0, "bound": 0.0, "scale": 0.0},
+        {"scale": -1.0},
+        {"inner": -1.0},
+        None,
+        (),
+        "a",
+    ):
         for error in (0, 1, 2):
             found.append(_with_budget(m, lambda c=change, e=error: sets(c, e)))
     for places, values in ((1, (1.5, 1.5)), (2, (1.5, 1.5)), (2, (1.5,)), (0, ()), (1, ())):
