@@ -97,7 +97,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Cones\.folded: (0 → 1|1 → 0) in (groups = |for vertex in vertices)": "what is folded, and when: slower, and the same sums",
     r"^Cones\.folded: 1 → 2 in parts = ": "there is no group of that number",
     r"^check_spatial: 1 → 0 in groups = ": "for one output both branches are 2",
-    r"^check_spatial: 1 → 0 in left_out = ": "of one share nothing is left out",
+    r"^check_spatial: (1 → 0|share\.of > 1 → share\.of >= 1) in left_out = ": "of one share nothing is left out",
     r"^Cones\.__init__: (h < 0 → h <= 0|0 → 1) in rows = ": "weights are ±1",
     r"^scan_cones: [01] → [12] in most, deepest": "a lane with a bit more, a node more that is paid for",
     # Shares: any division of the work is as good, as long as each part has an owner.

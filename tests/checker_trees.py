@@ -238,7 +238,7 @@ def bounds_of_nodes(m):
                 ends = [] if kappa < 0 else [low, high]
             else:
                 ends = [low, high] + [0] * (low < 0 < high)
-            assert node.C == [t]
+            assert [t] == node.C
             assert -node.room == max((kappa * (max(s, 0) * full - t * s) for s in ends), default=0)
 
 
