@@ -10,6 +10,7 @@ import math
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, product
+from types import SimpleNamespace
 
 import numpy as np
 from checker_bounds import SLOPES, accepted, dual, integers, problem_of, rejected, says, space_of
@@ -231,6 +232,10 @@ def ties(m):
     X, G = [[1.0, -1.0], [1.0, 1.0]], [[-1.0, 2.0]]
     assert accepted(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(29, 10))
     assert rejected(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(28, 10))
+    # At x = (2, −1) it is 1: τ = 1, F = (0, 3), and û ≥ √2·3; with τ = 0 it would be √2·2.
+    X = [[2.0, -1.0], [1.0, 1.0]]
+    assert accepted(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(425, 100))
+    assert rejected(m, run, m, X, G, (1, 0), [0, 0], [0] * 8, [1] * 16, Fraction(424, 100))
 
 
 def rejected_or_cut(m, *arguments):
@@ -264,7 +269,7 @@ def midpoints(m):
         assert rejected_or_cut(m, X, G, (1, 0), [10, 0], tree, theta, Fraction(10**6)) != good
     line = problem_of(m, [[1.0], [2.0]], [[0.0], [0.0]])
     says(m, "coordinates", m.check_spatial, line, space_of(m, line), [[1, 1]], 0, Fraction(9), [9, 0], {})
-    assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2)
+    assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2) and m.scan_cones(iter([0]), 1, 2) == (0, 1)
     for seed in range(6):
         rng = np.random.default_rng([4, seed])
         entries, _ = trees_of(rng, 4, 1, 7)
@@ -304,4 +309,20 @@ def lanes(m):
         assert entries(packed_in, low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
 
 
-PROBES = [cones, frames, roots, errors, ties, midpoints, lanes]
+def folds(m):
+    """What leaving out decided points costs: all eight of them, for one output and for two."""
+    for outputs in (1, 2):
+        frame = SimpleNamespace(
+            n=2, m=outputs, points=[[1, k] for k in range(1, 9)], weights=[[1] * outputs] * 8, linear=[[0, 0]] * outputs,
+            bound=Fraction(1),
+        )  # fmt: skip
+        made = m.Cones(frame, 1, 4)
+        vertices = made.root((1, 1))
+        token = m.BUDGET.set(m.Budget(1 << 60, 1 << 60))
+        folded, (first, second), _ = made.folded(made.lanes, vertices, made.weights)
+        assert (1 << 60) - m.BUDGET.get().work == 300 * 8 * 2 * (1 if outputs == 1 else 3)
+        m.BUDGET.reset(token)
+        assert folded[0].count == 0 and first[2] == [8] * outputs and second[2] == [36] * outputs
+
+
+PROBES = [cones, frames, roots, errors, ties, midpoints, lanes, folds]

@@ -72,7 +72,13 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.bound: bottom < 0 < top → bottom <=? 0 <=? top in alpha": "an end is 0, so 0 is among the values already",
     r"^Node\.close: 0 <= i < self\.tree\.N and .* → 0 <= i < self\.tree\.N in moved": "intervals of points without weight never move",
     r"^Node\.tighten: gram\[.\] or tree\.forest\.row\(.\) → ": "the Gram matrix computed again: slower",
-    r"^check_(plane|spectral): (0 → 1|max\(.*) in (least|most) = |^norm_matrix: 0 → 1 in rows = ": "of no points",
+    r"^check_(plane|spectral): (0 → 1|max\(.*) in (least|most) = |^norm_matrix: 0 → 1 in (rows = |spend\(mult)": "of no points",
+    r"^network_outputs: z > 0 → z >= 0 in hidden = ": "σ(0) = 0 by both slopes",
+    r"^Node\.bound: 0 → 1 in if bottom >= 0": "from 0 on the chord is the line itself",
+    r"^Tree\._price: 1 → 2 in self\.least": "a limit: others would do",
+    r"^check_moment_part: 0 <= count <= size \* size → 0 <= count < ": "each at most once, which are fewer",
+    r"^_reduced_outputs: require\(k <= RANK.* → pass": "check_directions says the same, after steps that are paid for",
+    r"^Leaf\.matrix: k \+ p - a → k \+ p \+ a in large = ": "what a step is said to cost: a is at most 0, so it is more",
     r"^check_spectral: max\(sign \* v, 0\) → min": "the same two halves, in the other order and with the other sign",
     r"^check_spectral: parts and problem\.m == 1 → problem\.m == 1|^check_spectral: False → True in check_spectral": (
         "halves of halves: the inequality holds for them too"
@@ -82,12 +88,16 @@ EQUIVALENT: dict[str, str] = {
     # Cones: one output has weights ±1; the groups of several outputs have lanes of one shape; only differences of exponents count.
     r"^Frame\.__init__: .* in fine = ": "the unit of errors, which are rounded up",
     r"^(Cones\.__init__: h > 0 → h|Frame\.__init__: column\[0\] > 0 → column\[0\]) >= 0 ": "weights are not 0",
-    r"^Cones\.(spread|vertex): 0 → 1 in (group|signs) = ": "the lanes of all groups have one shape",
+    r"^Cones\.(spread|vertex): 0 → 1 in (group = |signs = |value = \[v \+)": "the lanes of all groups have one shape",
+    r"^Cones\.spread: 1 → 0 in for vertex in vertices": "the first vertex a second time: the same bits",
     r"^Cones\.root: 0 → 1 in vertices\.append": "exponents of all vertices are one larger",
     r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
     r"^Packed\.chosen: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
     r"^scan_cones: 0 < code <= count → 0 <= code": "0 is a leaf",
     r"^Cones\.folded: (0 → 1|1 → 0) in (groups = |for vertex in vertices)": "what is folded, and when: slower, and the same sums",
+    r"^Cones\.folded: 1 → 2 in parts = ": "there is no group of that number",
+    r"^check_spatial: 1 → 0 in groups = ": "for one output both branches are 2",
+    r"^check_spatial: (1 → 0|share\.of > 1 → share\.of >= 1) in left_out = ": "of one share nothing is left out",
     r"^Cones\.__init__: (h < 0 → h <= 0|0 → 1) in rows = ": "weights are ±1",
     r"^scan_cones: [01] → [12] in most, deepest": "a lane with a bit more, a node more that is paid for",
     # Shares: any division of the work is as good, as long as each part has an owner.
@@ -104,7 +114,7 @@ EQUIVALENT: dict[str, str] = {
     r"^Node\.bound: \(top << T\) // \(top - bottom\) → ": "any slope is valid",
     r"^Node\.tighten: 1 → 2 in value = ": "one more of 2**-q units, of which 2**8 and more are rounded up to one",
     r"^Leaf\.matrix: (2 → 3|k \+ p - a → k \+ p \+ a) in unit = ": "a finer unit of the same matrix",
-    r"^Cover\.__init__: 0 → 1 in self\.(forest|k) = ": "grids that cells do not use; the unit of no numbers",
+    r"^Cover\.__init__: 0 → 1 in self\.(forest|k|wide) = ": "grids that cells do not use; the unit of no numbers",
     r"^semidefinite: 64 → 65 in spend": "the same price after rounding",
     r"^Forest\.\w+: (0 → 1 in self\.kept: |0 → 1 in spend\(0, |0 → 1 in self\.kept = |self\.kept \+ size > )": "a byte, a nanosecond",
     # More than is needed.

@@ -5,11 +5,13 @@ Each probe takes the module and raises if something is wrong.
 
 from __future__ import annotations
 
+import io
 import math
 from array import array
 from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import chain, cycle, repeat
+from types import SimpleNamespace
 
 from kept_certificates import ANSWERS, FOLDER, spent
 
@@ -311,6 +313,12 @@ def activations(m):
                 s = x * Fraction(2, 4)
                 hidden = (Fraction(a_plus) if s > 0 else Fraction(a_minus)) * s
                 assert z * Fraction(2) ** e == Fraction(7, 8) * hidden + Fraction(3, 8) * Fraction(beta)
+    # β of 3001 bits times v of 2000 is paid for.
+    problem = _Numbers(X=[[1]], x=0, a_plus=Fraction(1), a_minus=Fraction(0), beta=Fraction(1), N=1, n=1, m=1)
+    token = m.BUDGET.set(m.Budget(1 << 60, 1 << 60))
+    m.network_outputs(problem, [[1]], -3000, [[1 << 1999, 1]], 0)
+    assert (1 << 60) - m.BUDGET.get().work >= m.multiplications(2, 3001, 2000)
+    m.BUDGET.reset(token)
 
 
 def costs(m):
@@ -371,7 +379,27 @@ def endless_nodes(m):
         m.BUDGET.reset(token)
 
 
+def reading(m):
+    """A file that is too long is not opened; of one that is no certificate only the first bytes are read."""
+    asked = []
+
+    class Recorded(io.BytesIO):
+        def read(self, size=-1):
+            asked.append(size)
+            return super().read(size)
+
+    def read(content, size):
+        path = SimpleNamespace(stat=lambda: SimpleNamespace(st_size=size), open=lambda mode: Recorded(content))
+        return m.read(path)
+
+    own = m.MAGIC + b"and more"
+    assert read(own, 16) == read(own, m.FILE_BYTES - 1) == own and asked == [8, m.FILE_BYTES - 8] * 2
+    assert read(b"no certificate", 14) == b"no certi" and asked[4:] == [8]
+    assert rejected(m, read, own, m.FILE_BYTES) and len(asked) == 5
+
+
 PROBES = [
+    reading,
     costs, gram_rows, endless_nodes,
     activations,
     roots, exact_numbers, factors, logarithms, exponentials, integers, values_of_json, relations, relations_of_networks,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 from checker_bounds import SLOPES, accepted, dual, exact, floats, integers, problem_of, says, space_of, tight
@@ -215,6 +216,32 @@ def trees(m):
         tight(m, u, lambda v: checks_tree(m, weights, columns, v))  # noqa: B023
 
 
+def bounds_of_nodes(m):
+    """α of one kink, in units as small as they are: κ·max(s, 0) ≤ α + κts on low ≤ s ≤ high, and for a less."""
+    full = m.FULL
+
+    class Node(m.Node):
+        __slots__ = ()
+
+        def _slopes(self):
+            return self.tree.given
+
+    for kappa, low in ((kappa, low) for kappa in (3, -2) for low in range(-3, 4)):
+        for high, t in ((high, t) for high in range(low, 4) for t in (None, 0, full, full // 3)):
+            tree = SimpleNamespace(
+                kinks=[(0, kappa)], given={} if t is None else {0: t}, lanes=SimpleNamespace(combine=list), U=0
+            )
+            node = Node(tree, [low], [high], [])
+            node.bound()
+            if t is None:  # none for κ < 0, else the chord
+                t = 0 if kappa < 0 or high <= 0 else full if low >= 0 else (high << m.T) // (high - low)
+                ends = [] if kappa < 0 else [low, high]
+            else:
+                ends = [low, high] + [0] * (low < 0 < high)
+            assert [t] == node.C
+            assert -node.room == max((kappa * (max(s, 0) * full - t * s) for s in ends), default=0)
+
+
 def steps_of_trees(m):
     """Steps that a proof must not have, each in a proof that is complete without it; what is rounded, to the last unit."""
     # max(w, 0) ≤ 1 on [−1, 1], by the chord ½ + ½w; the second point has no weight, the third is 0.
@@ -240,6 +267,8 @@ def steps_of_trees(m):
         says(m, "called empty is not", proof(*bound, 3, i), Fraction(3))
     says(m, "unknown step", proof(-1), Fraction(3))
     assert accepted(m, proof(*bound, 2, 0, 0, 0, rho=[0]), Fraction(3))
+    least = [0, *bound, 2, 0, 0, 0], (), [1], ()  # the least ρ, where nothing is finer
+    assert accepted(m, lambda u: checks_tree(m, weights, least, u, (Y_BITS, 0, RHO_BITS)), Fraction(3))
     says(m, "a cap before a bound", proof(2, 0, 0, *bound, 0, rho=[1]), Fraction(3))
     says(m, "a negative multiplier", proof(*bound, 2, 0, 0, 0, rho=[-1]), Fraction(3))
     assert accepted(m, proof(*bound, 4, 0, *bound, 0, *bound, 0), Fraction(3))
@@ -492,4 +521,4 @@ def directions(m):
     says(m, "no basis", checks_directions, m, line, [[1.0]], (1, 0), none, 1)
 
 
-PROBES = [forests, lanes, steps_of_trees, trees, directions]
+PROBES = [forests, lanes, bounds_of_nodes, steps_of_trees, trees, directions]

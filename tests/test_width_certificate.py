@@ -230,6 +230,21 @@ def test_the_command_writes_what_verify_accepts(tmp_path, capsys, monkeypatch):
     assert main(["check", str(model), "one.yaml", "--certificate", path.name]) == 2
 
 
+def test_without_a_certificate_the_command_says_so(tmp_path, capsys, monkeypatch):
+    """`interpolate` has none: what is printed is proven by the search alone, with and without JSON."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fit.yaml").write_text(
+        "data: {source: teacher, points: 5, features: 1, width: 2, seed: 0}\nloss: interpolate\n"
+    )
+    assert main(["width", "fit.yaml", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert "not certified, the search alone proves it" in printed["note"]
+    assert printed["lower"] == 0 and printed.get("certificate") is None
+    assert not [*tmp_path.rglob("*.cpcert")]
+    assert main(["width", "fit.yaml"]) == 1
+    assert "not certified" in " ".join(capsys.readouterr().out.split())
+
+
 def test_files_made_to_cost_much_are_paid_for():
     for name, content in hostile_files().items():
         began = time.process_time()

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checker_mutants import SOURCE, load, mutants
+from checker_mutants import SOURCE, Pieces, mutants
 from test_checker_mutants import _Late, _late
 from test_deep_mutants import pieces
 from width_probes import PROBES
@@ -25,7 +25,16 @@ LEAST = 0.99
 
 EQUIVALENT: dict[str, str] = {
     r": True → False in ": "zip(strict=True) of lists that have the same length by what is checked before",
-    r"^check_needed: 1 → 2 in sets\.append": "each cap has a bit of its own, whichever",
+    r"^check_(needed|contacts): 1 → 2 in sets\.append": "each cap has a bit of its own, whichever",
+    r"^read_caps: (room > 0 → room >= 0|0 → 1) in require\(room": "rims are at least 1, and room² is more than their product",
+    r"^Forest\.in_cap: own \* own >= .* → own \* own > ": (
+        "on the rim ‖x̂‖ is a quotient of integers, hence an integer, and both branches give it"
+    ),
+    r"^Forest\.in_cap: (own > 0 → own >= 0|own < 0 → own <= 0|0 → 1) in (high|low)\.append": (
+        "own = 0 is in the cap for x̂ = 0 only, own = 1 on the rim only: both branches agree"
+    ),
+    r"^tree_of: 0 → 1 in tree = ": "centres are not among the points whose weights are used",
+    r"^tree_of: 1 → 2 in tree\.kappa": "of a centre only whether it is 0 is asked",
     r"^Outside\.bounded: 0 → 1 in require\(size > 0": "in units of 2**-64, and w is of integers",
     r"^Outside\.one_output: dot\(theta, s\) > 0 → dot\(theta, s\) >= 0": "where x̂ᵀw = 0 both are bounds",
     r"^Outside\.one_output: h\[0\] > 0 → h\[0\] >= 0": "ĥ is 1 or −1",
@@ -52,19 +61,17 @@ def campaign(stride, first=0):
     """(what noticed how many, survivors, excused) over every stride-th mutant from `first` on."""
     tree, every = mutants(WIDTH_SOURCE)
     own = [one for one in every if one.function.split(".")[0] not in SHARED]
+    compiled = Pieces(tree)
     expected = [probe(width_check) for probe in PROBES]
     old = signal.signal(signal.SIGALRM, _late)
     ends, survivors, excused = Counter(), [], 0
     try:
         for one in own[first::stride]:
-            undo = one.change()
             try:
-                module = load(tree)
+                module = compiled.load(one)
             except (Exception, SystemExit):
                 ends["loading"] += 1
                 continue
-            finally:
-                undo()
             end = end_of(module, expected)
             if end is not None:
                 ends[end] += 1

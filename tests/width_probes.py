@@ -326,18 +326,27 @@ def caps(m):
         ([[2, 0]], (1,)), ([[2, 0]], (-1,)), ([[2, 0], [2, 0]], (1, 1)), ([[2, 0]], (1, 1)), ([[3, 4], [-3, 4]], (4, 4)),
         ([[3, 4], [-4, 3], [4, -3]], (4, 4, 4)), ([[3, 4], [-4, 3], [4, 3]], (4, 4, 4)), ([[5, 0], [-5, 0]], (1, 1)),
         ([[1 << 39, 0]], (1,)), ([[1 << 40, 0]], (1,)), ([[25, 0], [7, 24]], (24, 24)), ([[25, 0], [7, 24]], (24, 20)),
-        ([[25, 0], [7, 24]], (20, 20)), ([[25, 0], [-25, 0]], (24, 24)),
+        ([[25, 0], [7, 24]], (20, 20)), ([[25, 0], [-25, 0]], (24, 24)), ([[2, 0], [-2, 0]], (1, 0)), ([[2, 0], [-2, 0]], (1, 2)),
+        ([[1, 1]], (1,)), ([[5, 0], [5, 0]], (1, 4)),
     ):  # fmt: skip
         centres = [list(row) for row in centres]
         found.append(_with_budget(m, lambda c=centres, h=heights: list(m.read_caps(c, {"heights": integers(*h)}))))
     return found
 
 
-def _forest(m, centres, heights, points=((8, 0), (3, 5), (-7, 2), (0, 0), (-8, 0), (1, -9)), exponents=None):
+def _forest(
+    m,
+    centres,
+    heights,
+    points=((8, 0), (3, 5), (-7, 2), (0, 0), (-8, 0), (1, -9)),
+    exponents=None,
+    x=-1,
+    grid=(3, 4, 5),
+):
     problem = SimpleNamespace(N=len(points), a_plus=Fraction(1), a_minus=Fraction(0))
     given = integers(*(exponents or [4] * len(points)))
-    space = m.Space([list(row) for row in points], -1)
-    return m.Forest(problem, space, given, [3, 4, 5], centres, heights)
+    space = m.Space([list(row) for row in points], x)
+    return m.Forest(problem, space, given, grid if grid is None else list(grid), centres, heights)
 
 
 def forests(m):
@@ -355,15 +364,100 @@ def forests(m):
 
         found.append(_with_budget(m, every))
     for exponents in (
-        [0] * 6,
-        [60, 0, 0, 9, 0, 0],
-        [2200] + [0] * 5,
-        [2201] + [0] * 5,
-        [-2200] + [0] * 5,
-        [0] * 5,
+        [0] * 6, [60, 0, 0, 9, 0, 0], [2200] + [0] * 5, [2201] + [0] * 5, [-2200] + [0] * 5, [-2201] + [0] * 5, [0] * 5,
         [4, 90, 0, 0, 0, 0],
-    ):
+    ):  # fmt: skip
         found.append(_with_budget(m, lambda e=exponents: _forest(m, [[1 << 20, 0]], [1 << 19], exponents=e).points))
+    for grid in (
+        None,
+        [],
+        [0, 0],
+        [0] * 4,
+        [52, 52, 52],
+        [53, 0, 0],
+        [0, 53, 0],
+        [0, 0, -1],
+        [True, 0, 0],
+        [0, 1.0, 0],
+    ):
+        found.append(_with_budget(m, lambda g=grid: _forest(m, [[1 << 20, 0]], [1 << 19], grid=g).grid))
+    # As far apart as they may be, and a bit more; Gram matrices of integers of all lengths.
+    for exponent, x in ((2200, -2200), (2200, -2201), *((k, 0) for k in range(53, 60))):
+
+        def row(exponent=exponent, x=x):
+            forest = _forest(m, [[1 << 20, 0]], [1 << 19], ((1, 0), (0, 3)), [exponent, 0], x)
+            return forest.p, forest.row(0) if exponent < 60 else None
+
+        found.append(_with_budget(m, row))
+    # Integers so small that a unit more is seen.
+    rng = random.Random(4)
+    for _ in range(60):
+        points = [[rng.randrange(-4, 5), rng.randrange(-4, 5)] for _ in range(6)]
+        centre = [rng.randrange(1, 5), rng.randrange(0, 5)]
+        forest = SimpleNamespace(
+            ends={},
+            points=[*points, centre],
+            bits=3,
+            first=6,
+            gram=[[]] * 7,
+            heights=[rng.randrange(1, sum(centre) + 1)],
+        )
+        forest.radius = [m.root_up(m.dot(row, row)) for row in forest.points]
+        forest.row = lambda at, every=forest.points: [m.dot(every[at], other) for other in every]
+        if forest.heights[0] ** 2 < m.dot(centre, centre):
+            found.append(m.Forest.in_cap(forest, 0))
+    return found
+
+
+def needed(m):
+    """Needed sets that are ones, and what only looks like them; a point may lie where its coordinates do not say."""
+    found = []
+
+    def sets(change, error=0, places=1, U=0.75, arrays=None):
+        file = by_hand()
+        given = file.arrays | (arrays or {})
+        problem = m.Problem(file.header["problem"], given)
+        file.header["needed"][0] |= change if isinstance(change, dict) else {}
+        header = {"needed": file.header["needed"] * places if isinstance(change, dict) else change}
+        space = m.Space(problem.X, problem.x)
+        return list(m.needed_sets(problem, U, header, 2, (space, Fraction(1), [error], -4), given)), header
+
+    for caps in (
+        [0, 1],
+        [1],
+        [],
+        0,
+        {0: 1},
+        {},
+        "0",
+        [True],
+        [0, True],
+        [0.0],
+        [2],
+        [1, 2],
+        [-1],
+        [-1, 1],
+        [0, 0],
+        [1, 0],
+    ):
+        found.append(_with_budget(m, lambda c=caps: sets({"caps": c})))
+    for change in (
+        {},
+        {"inner": 0.75},
+        {"inner": 0.0, "bound": 0.0, "scale": 0.0},
+        {"scale": -1.0},
+        {"inner": -1.0},
+        None,
+        (),
+        "a",
+    ):
+        for error in (0, 1, 2):
+            found.append(_with_budget(m, lambda c=change, e=error: sets(c, e)))
+    for places, values in ((1, (1.5, 1.5)), (2, (1.5, 1.5)), (2, (1.5,)), (0, ()), (1, ())):
+        found.append(_with_budget(m, lambda p=places, v=values: sets({}, places=p, arrays={"G": floats(*v)})))
+    # The dual value is 1.5 − 1.5²/4.
+    for U in (0.9375, 0.9374999999999999):
+        found.append(_with_budget(m, lambda u=U: sets({}, U=u)))
     return found
 
 
@@ -392,29 +486,55 @@ def about_centres(m):
         {"G": floats(0.25)}, {"G": floats(1.0)}, {"heights": integers(11 << 16, 1 << 19)}, {"base": floats(-0.875)},
         {"heights": integers((11 << 16) - 1, 1 << 19)}, {"exponents": integers(3)}, {"exponents": integers(-3)},
         {"proof": integers(0, 1, 0, 2, 3, 0, 3, 1, 0, 1, 0, 4, 2, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0)},
+        # Caps in the other order; two neurons are not needed.
+        {"sites": integers(-1 << 20, 1 << 20)}, {"hitting": integers(2, 0, 1, 0)},
         {"proof": integers(0, 1, 0, 2, 3, 0, 3, 1, 0, 1, 0, 4, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0)},
     ):  # fmt: skip
         file = by_hand_with_centres()
         file.arrays |= arrays
         found.append(answer(m, file.content()))
+    for hitting in ((1, 0, 1, 0), (2, 0, 1, 0)):
+        file = by_hand_with_centres()
+        file.header["needed"][0] |= {"caps": [1]}
+        file.arrays |= {"sites": integers(-1 << 20, 1 << 20), "hitting": integers(*hitting)}
+        file.arrays["proof"][4], file.arrays["proof"][7] = 5, 2
+        found.append(answer(m, file.content()))
+    assert found[-2][0]["lower"] == 1
+    # The base is larger than G; it is twice as large as by hand, so ρ is half as large.
+    file = by_hand_with_centres()
+    file.header["base"] |= {"inner": 1.5}
+    file.arrays |= {"base": floats(1.75)}
+    file.arrays["proof"][0] = 1
+    found.append(answer(m, file.content()))
+    assert "too far" in found[-1][0]
+    # The base is coarser than G.
+    file = by_hand_with_centres()
+    file.header |= {"network": False, "loss": 0.5}
+    for name in ("W1", "W2"):
+        del file.arrays[name]
+    file.arrays |= {"base": floats(0.5), "G": floats(1.125), "proof": integers(*[0, 1, 0, 0] * 4), "rho": integers()}
+    found.append(answer(m, file.content()))
+    assert found[-1][0]["lower"] == 1
     return found
 
 
+# The quickest first.
 PROBES = (
     limits,
-    budgets,
     endings,
     roots,
-    variants,
     caps,
     forests,
-    about_centres,
-    hitting,
-    cones,
-    tight,
+    needed,
     leaves,
     spaces,
-    false,
+    cones,
+    hitting,
+    budgets,
     kept_files,
+    variants,
+    about_centres,
+    tight,
+    false,
     costly,
 )
