@@ -70,7 +70,7 @@ class File:
         return self
 
     def boxes(self, steps: array[int], scales: Any = (), splits: Any = (), masses: Any = ()) -> File:
-        del self.arrays["cells"]
+        self.arrays.pop("cells", None)
         self.arrays |= {"boxes": steps, "scales": array("d", scales), "splits": array("d", splits)}
         self.arrays["masses"] = array("d", masses)
         return self
@@ -277,6 +277,59 @@ def boxes_of_trees() -> File:
     return file.boxes(steps, floats(2 * count, (5e-324,)), floats(2 * count), floats(4 * count, (1e300, 1.0)))
 
 
+def in_patterns(items: int, classes: int, shape: tuple[int, int, int], pulls: Any = (1e-300,), **more: Any) -> File:
+    """Boxes by patterns, each item with so many classes."""
+    file = File(shape, **more).bound(["pattern"] * items, 1, -1.0, (1e-300,)).directions(more.get("cover", integers(0)), integers())
+    file.arrays |= {"counts": integers(classes) * items, "pulls": floats(items * classes * shape[0], pulls)}
+    return file.boxes(more.get("boxes", integers(3)))
+
+
+def halvings(classes: int) -> array[int]:
+    """So many sets of patterns, by the signs of z_1, z_2, …"""
+    steps = integers()
+    for k in range(classes - 1):
+        i = (k + 1).bit_length() - 1
+        steps.extend([2, k + 1 - (1 << i), i])
+    return steps
+
+
+def many_pulls() -> File:
+    return in_patterns(4096, 62, (10, 1, 1))
+
+
+def pulls_of_one_file() -> File:
+    """As many as the work of a file allows: their fractions are short and many."""
+    return in_patterns(300, 62, (10, 1, 1), boxes=integers(1, 0) * 10**6)
+
+
+def long_pulls() -> File:
+    return in_patterns(500, 62, (10, 1, 1), pulls=WIDE)
+
+
+def boxes_of_patterns() -> File:
+    """All masses are 0, as are the bounds, and each box has 62 classes."""
+    count = 10**4
+    file = in_patterns(1, 62, (10, 2, 1))
+    steps = halvings(62) + integers(1, 0, 0, 0) * count
+    return file.boxes(steps, floats(count, (5e-324,)), floats(count), floats(62 * count, (1e300, 1.0)))
+
+
+def excesses() -> File:
+    """The same with long numbers, and β."""
+    count = 10**4
+    file = in_patterns(1, 62, (10, 2, 1), X=floats(20, WIDE), beta=1e-300)
+    steps = halvings(62) + integers(1, 0, 0, 0) * count
+    return file.boxes(steps, floats(count, (5e-324,)), floats(count), floats(62 * count, (1.0,)))
+
+
+def forms_on_cones() -> File:
+    """Points that change their sign in cones of eight rays: a form has to be copositive on each of them."""
+    count = 10**3
+    file = in_patterns(1, 62, (10, 8, 1), X=floats(80, (1.0, -1.0, 1.0)), cover=bisections(60, 0, 0, 1, 1, 1, 0))
+    steps = halvings(62) + integers(1, 0, 0, 0) * count
+    return file.boxes(steps, floats(count, (1e-200,)), floats(count), floats(62 * count, (1.0,)))
+
+
 def long_factors() -> File:
     N = 700
     return File((N, 1, N)).bound(["norm"]).norms(integers(0, 0) + integers(0) * (N * N // 2 + N), (1e3, 0.0))
@@ -288,7 +341,8 @@ STEPS: dict[str, Callable[[], File]] = {
         long_layers, long_weights, loss_of_many_points, loss_of_many_classes, endless_cover, long_rays, rays_of_one_hash,
         crossings, faces, deep_tree, leaves, full_tree, many_trees, coordinates, endless_ladder, ladder_of_logarithms,
         ladder_of_trees, deep_norms, endless_cells, endless_boxes, boxes_of_many_sets, long_boxes, waiting_boxes,
-        boxes_of_logarithms, boxes_of_trees, long_factors,
+        boxes_of_logarithms, boxes_of_trees, long_factors, many_pulls, pulls_of_one_file, long_pulls, boxes_of_patterns,
+        excesses, forms_on_cones,
     )
 }  # fmt: skip
 
