@@ -114,6 +114,16 @@ def best_network(problem: Problem, count: int) -> Network:
     return best.balanced().without_dead_neurons(1e-6)
 
 
+def shares(content: bytes) -> list[float]:
+    """The parts of the work, and of the memory (but what is given back), that a file of this size may cost and this one does."""
+    limits = deep_check.work_of(len(content)), deep_check.MEMORY + deep_check.MEMORY_RATE * len(content)
+    budget = deep_check.Budget(*limits)
+    token = deep_check.BUDGET.set(budget)
+    deep_check.check_minimum(*deep_check.parse(content))
+    deep_check.BUDGET.reset(token)
+    return [1.0 - budget.work / limits[0], 1.0 - budget.memory / limits[1]]
+
+
 def measured(row: Row, count: int) -> dict[str, Any]:
     """What one row comes to."""
     network = best_network(row.problem, count)
@@ -127,12 +137,14 @@ def measured(row: Row, count: int) -> dict[str, Any]:
     if bound.certificate is not None:
         size = len(bound.certificate.content)
         assert deep_check.check(bound.certificate.content)["lower"] == bound.lower
+    check_seconds = time.process_time() - started
     lower = bound.lower or 0.0
     return {
         "name": row.name, "sha256": row.problem.sha256, "upper": upper, "lower": lower,
         "gap": (upper - lower) / upper if upper else 0.0,
         "wanted": row.wanted, "seconds": seconds, "wall": wall, "target_seconds": row.seconds, "kind": bound.kind,
-        "bytes": size, "check_seconds": time.process_time() - started,
+        "bytes": size, "check_seconds": check_seconds,
+        "shares": None if bound.certificate is None else shares(bound.certificate.content),
     }  # fmt: skip
 
 
