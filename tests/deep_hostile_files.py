@@ -70,7 +70,7 @@ class File:
         return self
 
     def boxes(self, steps: array[int], scales: Any = (), splits: Any = (), masses: Any = ()) -> File:
-        del self.arrays["cells"]
+        self.arrays.pop("cells", None)
         self.arrays |= {"boxes": steps, "scales": array("d", scales), "splits": array("d", splits)}
         self.arrays["masses"] = array("d", masses)
         return self
@@ -277,6 +277,55 @@ def boxes_of_trees() -> File:
     return file.boxes(steps, floats(2 * count, (5e-324,)), floats(2 * count), floats(4 * count, (1e300, 1.0)))
 
 
+def in_patterns(items: int, classes: int, shape: tuple[int, int, int], pulls: Any = (1e-300,), **more: Any) -> File:
+    """Boxes by patterns, each item with so many classes."""
+    file = File(shape, **more).bound(["pattern"] * items, 1, -1.0, more.get("G", (1e-300,)))
+    file.directions(more.get("cover", integers(0)), integers())
+    del file.arrays["trees"]
+    file.arrays |= {"counts": integers(classes) * items, "pulls": floats(items * classes * shape[0], pulls)}
+    return file.boxes(more.get("boxes", integers(3)))
+
+
+def halvings(classes: int) -> array[int]:
+    """So many sets of patterns, by the signs of z_1, z_2, …"""
+    steps = integers()
+    for k in range(classes - 1):
+        i = (k + 1).bit_length() - 1
+        steps.extend([2, k + 1 - (1 << i), i])
+    return steps
+
+
+def many_pulls() -> File:
+    """Short fractions, as many as the memory allows."""
+    return in_patterns(1000, 62, (10, 1, 1), G=(1.0,), pulls=(0.3, 0.7, 0.1))
+
+
+def long_pulls() -> File:
+    return in_patterns(500, 62, (10, 1, 1), pulls=WIDE)
+
+
+def boxes_of_patterns() -> File:
+    """All masses are 0, as are the bounds, and each box has 62 classes."""
+    count = 10**4
+    steps = halvings(62) + integers(1, 0, 0, 0) * count
+    file = in_patterns(1, 62, (10, 2, 1), boxes=steps)
+    return file.boxes(steps, floats(count, (5e-324,)), floats(count), floats(62 * count, (1e300, 1.0)))
+
+
+def excesses() -> File:
+    """One class with long numbers."""
+    count = 10**4
+    file = in_patterns(1, 1, (10, 1, 1), pulls=WIDE)
+    return file.boxes(integers(1, 0, 0, 0) * count, floats(count), floats(count), floats(count, (1.0,)))
+
+
+def forms_on_cones() -> File:
+    """Points that change their sign in every cone: a form has to be copositive on each of them."""
+    count = 10**4
+    file = in_patterns(1, 1, (10, 4, 1), X=floats(40, (1.0, -1.0, 1.0)), cover=bisections(60, 0, 0, 1, 1, 1, 0))
+    return file.boxes(integers(1, 0, 0, 0) * count, floats(count, (1e-200,)), floats(count), floats(count, (1.0,)))
+
+
 def long_factors() -> File:
     N = 700
     return File((N, 1, N)).bound(["norm"]).norms(integers(0, 0) + integers(0) * (N * N // 2 + N), (1e3, 0.0))
@@ -288,7 +337,8 @@ STEPS: dict[str, Callable[[], File]] = {
         long_layers, long_weights, loss_of_many_points, loss_of_many_classes, endless_cover, long_rays, rays_of_one_hash,
         crossings, faces, deep_tree, leaves, full_tree, many_trees, coordinates, endless_ladder, ladder_of_logarithms,
         ladder_of_trees, deep_norms, endless_cells, endless_boxes, boxes_of_many_sets, long_boxes, waiting_boxes,
-        boxes_of_logarithms, boxes_of_trees, long_factors,
+        boxes_of_logarithms, boxes_of_trees, long_factors, many_pulls, long_pulls, boxes_of_patterns,
+        excesses, forms_on_cones,
     )
 }  # fmt: skip
 
@@ -321,13 +371,14 @@ def random_file(seed: int, most: float) -> File:
             return file
     r, count = n0 + file.bias, size(1.5)
     classes = rng.choice((1, 1, 2, 62)) if tree else 1
-    items = ["tree" if tree and rng.random() < 0.9 else "norm" for _ in range(count)]
+    patterns = tree and N <= 10 and rng.random() < 0.5
+    items = ["pattern" if patterns else "tree" if tree and rng.random() < 0.9 else "norm" for _ in range(count)]
     if "tree" not in items:
         classes = 1
     file.bound(
         items, classes, rng.choice((0.0, 1.0, 1e308)), tuple(rng.choice((0.0, 1.0, -1.0, 1e-3)) for _ in range(3))
     )
-    if "tree" in items:
+    if "tree" in items or patterns:
         cuts = size(most - 1) if r > 1 else 0
         cover = integers(cuts)
         for k in range(cuts):
@@ -336,17 +387,22 @@ def random_file(seed: int, most: float) -> File:
             cover.extend([max(1, integer(4)), max(1, integer(4)), rng.choice((0, 0, 0, 60, -2048))])
         leaves = integers(*[0] * 2 * count * (N + 1)) if count * N < 10**6 else integers(0)
         file.directions(cover, rng.choice((leaves, integers(*(integer(2) for _ in range(size()))))), r)
+    if patterns:
+        classes = rng.choice((1, 2, 5, 62))
+        pulls = floats(count * classes * N, tuple(rng.choice(values) for _ in range(rng.choice((1, 3, 7)))))
+        file.arrays |= {"counts": integers(classes) * count, "pulls": pulls}
+        del file.arrays["trees"]
     if "norm" in items:
         file.norms(integers(0) * size(), floats(count + 1, (1e308,)))
     cells = integers(*(integer(2) for _ in range(size())))
     scales, splits = floats(size(), (rng.choice(values),)), floats(size(), (0.3, 0.5, 0.1))
-    if "norm" in items or rng.random() < 0.3:
+    if "norm" in items or (not patterns and rng.random() < 0.3):
         return file.ladder(cells, scales, splits)
-    steps = integers()
-    sets, part = 1, 1
+    steps = halvings(min(classes, 2**N)) if patterns else integers()
+    sets, part = (min(classes, 2**N), 0) if patterns else (1, 1)
     for _ in range(size()):
         kind = rng.choice((0, 1, 1, 1, 2))
-        if kind == 2 and sets < classes:
+        if kind == 2 and sets < classes and not patterns:
             steps.extend([2, sets - 1, part])
             sets, part = sets + 1, 2 * part
         elif kind:

@@ -98,7 +98,8 @@ STEPS = {
     "ladder_of_logarithms": "conjugate_lower", "ladder_of_trees": "below", "deep_norms": "below",
     "endless_cells": "read_cells", "endless_boxes": "tighten", "boxes_of_many_sets": "tighten", "long_boxes": "tighten",
     "waiting_boxes": "tighten", "boxes_of_logarithms": "conjugate_lower", "boxes_of_trees": "below_at",
-    "long_factors": "__init__",
+    "long_factors": "__init__", "many_pulls": "__init__", "long_pulls": "__init__", "boxes_of_patterns": "tighten",
+    "excesses": "bias", "forms_on_cones": "below_at",
 }  # fmt: skip
 
 

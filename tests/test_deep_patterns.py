@@ -12,10 +12,13 @@ from cpcert import Problem
 from cpcert.certificate import deep_check, file
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
-from cpcert.deep.bound.minimum import pattern_candidates, patterns_apply
+from cpcert.deep.bound.minimum import norms_candidate, pattern_candidates, patterns_apply
+from cpcert.deep.bound.solve import global_bound
 from cpcert.deep.descent import descend, random_network
 from cpcert.frank_wolfe.bounds import dual_value
 from cpcert.network import loss_upper
+from cpcert.parallel import OutOfTime
+from cpcert.status import Status
 
 
 def exact_bound(problem: Problem, G: np.ndarray, rows: np.ndarray, cones: int) -> deep_check.PatternBound:
@@ -210,6 +213,22 @@ def test_patterns_are_for_few_points_and_one_output(made):
     rejected({**header, "problem": file.problem_header(wide), "upper": None, "lower": proof}, other, "too many points")
     deeper = Problem(made[0][0].X, made[0][0].Y, lam=1e-2, depth=4, beta=0.0)
     rejected({**header, "problem": file.problem_header(deeper), "upper": None}, arrays, "one output and depth 3")
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt, OutOfTime])
+def test_boxes_have_a_certificate_before_patterns_begin(cut, made, monkeypatch):
+    """What is cut short there takes nothing from what was found before, which is better than norms."""
+
+    def end(*_):
+        raise cut
+
+    monkeypatch.setattr("cpcert.deep.bound.solve.pattern_candidates", end)
+    problem, network, _, _ = made[0]
+    bound = global_bound(problem, network, gap=1e-6, time_limit=3.0)
+    norms = norms_candidate(problem, network, loss_upper(network, problem))
+    assert bound.ending is (Status.INTERRUPTED if cut is KeyboardInterrupt else Status.TIME_LIMIT)
+    assert bound.kind.isdecimal() and bound.lower > 1.01 * norms.value
+    assert deep_check.check(bound.certificate.content)["lower"] == bound.lower
 
 
 def test_a_form_that_is_accepted_is_copositive():

@@ -1107,7 +1107,7 @@ class PatternBound:
             for simplex in directions.simplices
         ]
         bits = 2 * (width([g]) + size + abs(e) + abs(f) + length(problem.a_plus) + length(problem.a_minus))
-        spend(C * N * 8 * fraction(bits), storage(6 * C * N, bits))
+        spend(C * N * 8 * fraction(bits), storage(10 * C * N, bits) + 500 * C * (N + 1))
         # By class and point: εG_ia₊ − q and q − εG_ia₋, ε = 1, −1.
         slopes = [(problem.a_plus * v * power(e), problem.a_minus * v * power(e)) for v in g]
         exact = [[v * power(f) for v in q] for q in rows]

@@ -39,9 +39,9 @@ LATER, SECONDS = 0.2, 2.0
 
 @dataclass(frozen=True, eq=False)
 class GlobalBound:
-    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the largest number of classes of
-    directions in a box. ending: what ended the search, or
-    the writing of certificates, before its end (None: nothing did)."""
+    """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the largest number of classes in a box
+    (of directions, or "patterns" of top neurons). ending: what ended the search, or the writing of certificates, before
+    its end (None: nothing did)."""
 
     certificate: DeepCertificate | None
     kind: str | None
@@ -75,29 +75,35 @@ def global_bound(
             found = certify_deep(problem, network, one.items, max(target, 0.5 * one.value), one.proof, one.basis)
         return GlobalBound(found, one.kind, time.monotonic() - started)
 
+    def raised(best: GlobalBound, found: list[Candidate]) -> GlobalBound:
+        """The best of the candidates that gets a certificate, where it is better than what there is."""
+        for one in sorted(found, key=lambda one: -one.value):
+            if best.lower is not None and one.value <= best.lower:
+                break
+            better = certified(one)
+            if better.lower is not None and (best.lower is None or better.lower > best.lower):
+                return better
+        return best
+
     ending: Status | None = None
     try:
         with out_of_time_at(deadline):
             norms = norms_candidate(problem, network, upper)
             best = certified(norms, FIRST)
-            better = certified(norms)
-            best = best if better.lower is None else better
+            best = raised(best, [norms])
             end = started + SEARCH * time_limit
             few = patterns_apply(problem)
             part = BEFORE if problem.N <= FEW_POINTS else THEN
             first = started + part * SEARCH * time_limit if few else end
             found = box_candidates(problem, network, upper, gap, first)
+            late = bool(found) and time.monotonic() >= end
+            # Before the patterns, which may be cut short.
+            best = raised(best, found)
             if few and not any(one.value >= (1.0 - gap) * upper for one in found):
-                found += pattern_candidates(problem, network, upper, gap, end)
-            if found and time.monotonic() >= end:
-                ending = Status.TIME_LIMIT
-            for one in sorted(found, key=lambda one: -one.value):
-                if best.lower is not None and one.value <= best.lower:
-                    break
-                better = certified(one)
-                if better.lower is not None and (best.lower is None or better.lower > best.lower):
-                    best = better
-                    break
+                found = pattern_candidates(problem, network, upper, gap, end)
+                late = bool(found) and time.monotonic() >= end
+                best = raised(best, found)
+            ending = Status.TIME_LIMIT if late else None
     except OutOfTime:
         ending = Status.TIME_LIMIT
     except KeyboardInterrupt:
