@@ -142,7 +142,7 @@ def matrices(m):
             assert row == [Fraction(v) * power(e) for v, e in zip(given, (0, 1, 5, 0), strict=True)]
         size = 3 * len(POINTS) + 1
         regions = ((0, 0, 0, 0), (1, 0, -1, 0), (-1, 1, 1, -1))
-        for scale, sign, signs in product((-3, 20, 90), (1, -1) if len(G) == 1 else (0,), regions):
+        for scale, sign, signs in product((-60, 20, 90), (1, -1) if len(G) == 1 else (0,), regions):
             cost = tuple(int(v) for v in rng.integers(1, 1000, 3))
             linear = [int(v) for v in rng.integers(-50, 50, len(POINTS))]
             products = [

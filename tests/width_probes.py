@@ -263,7 +263,9 @@ def hitting(m):
         for q in (1, 2)
         for gaps in ([0, 0], [1, 1], [2, 0])
     ]
-    for stream, among in [*((stream, sets) for stream in streams), ([1, 0, 1, 0], [1 << 4000])]:
+    # Nothing hits the second set where cap 0 is banned.
+    empty = [3, 1, 0, 0, 2, 2, 0, 0, 1, 1], [0b11, 0b1, 0b100, 0b1000]
+    for stream, among in [*((stream, sets) for stream in streams), ([1, 0, 1, 0], [1 << 4000]), empty]:
         budget = m.Budget(1 << 60, 1 << 60)
         token = m.BUDGET.set(budget)
         read = m.Stream(stream)
