@@ -6,7 +6,9 @@ import math
 import os
 import subprocess
 import sys
+import tracemalloc
 from array import array
+from fractions import Fraction
 from pathlib import Path
 
 import hostile_files
@@ -215,6 +217,36 @@ def test_numbers_of_all_sizes_are_paid_for(oracle):
     content = small(oracle, {}, X=X)
     assert len(content) < 2000
     says("more time or memory", content)
+
+
+def test_products_of_forms_cost_the_memory_that_they_take():
+    """Each product of z_i + x_iᵀw and z_j + x_jᵀw makes up to six entries of sparse rows."""
+    N = 60
+    X, Y = array("d", [1.0]) * N, array("d", [0.0]) * N
+    header = hostile_files.problem_of("mse", (1.0, 0.0), 0.0, (N, 1, 1), X, Y)
+    problem = check.Problem(header, {"X": X, "Y": Y})
+    proof, last = array("q", [0] * (3 + N)), -1
+    proof.append(N * (N - 1) // 2)
+    for i in range(N):
+        for j in range(i + 1, N):
+            place = (1 + i) * (3 * N + 1) + 1 + j
+            proof.extend([place - last - 1, (1 << 62) + 1])
+            last = place
+    proof.append(0)
+    arrays = {"exponents": array("q", [0]) * N, "proof": proof}
+    G, g = check.matrix(X, 1, N, "G")
+    budget = check.Budget(1 << 60, 1 << 60)
+    token = check.BUDGET.set(budget)
+    tracemalloc.start()
+    try:
+        # All but the factor is there.
+        with pytest.raises(StopIteration):
+            check.check_moments(problem, check.Space(problem.X, problem.x), G, g, Fraction(1), False, arrays)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        check.BUDGET.reset(token)
+    assert most < (1 << 60) - budget.memory < 4 * most
 
 
 def test_the_budget_follows_the_size(monkeypatch):

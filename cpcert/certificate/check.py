@@ -1708,7 +1708,8 @@ def check_moment_part(shared: Moments, sign: int, signs: Sequence[int], u: Fract
     at = -1
     count = take()
     require(0 <= count <= size * size, "moments: more products than there are")
-    spend(3000 * count, 200 * count)
+    # A product stands in up to six sparse rows.
+    spend(3000 * count, 800 * count)
     for _ in range(count):
         gap, weight = take(), take()
         at += gap + 1
