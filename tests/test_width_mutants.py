@@ -35,7 +35,7 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"^tree_of: 0 → 1 in tree = ": "centres are not among the points whose weights are used",
     r"^tree_of: 1 → 2 in tree\.kappa": "of a centre only whether it is 0 is asked",
-    r"^Outside\.settled: (low >= 0 and high > 0 → low >= 0|high > 0 → high >= 0) in on = ": "points that are 0 on the whole cone add 0",
+    r"^Outside\.settled: (low >= 0 and high > 0 → low >= 0|high > 0 → high >= 0) in on = ": "points that are 0 on the cone add 0",
     r"^Outside\.bounded: 0 → 1 in require\(size > 0": "in units of 2**-64, and w is of integers",
     r"^Outside\.one_output: dot\(theta, s\) > 0 → dot\(theta, s\) >= 0": "where x̂ᵀw = 0 both are bounds",
     r"^Outside\.one_output: h\[0\] > 0 → h\[0\] >= 0": "ĥ is 1 or −1",
