@@ -1090,8 +1090,10 @@ class PatternBound:
         self.directions, self.problem, self.rows, self.f = directions, directions.problem, rows, f
         problem, size = self.problem, width(rows)
         N, C = len(g), len(rows)
+        mixed = sum(1 for simplex in directions.simplices if simplex.crossing)
         spend(
-            len(directions.rays) * C * (1000 + multiplications(N, size, directions.wide))
+            mixed * directions.r * C * 700
+            + len(directions.rays) * C * (1000 + multiplications(N, size, directions.wide))
             + C * directions.crossings * (500 + multiplications(directions.r, size, directions.wide)),
             storage(
                 C * (len(directions.rays) + 2 * directions.r * len(directions.simplices)), size + directions.wide + 80
