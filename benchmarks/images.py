@@ -26,6 +26,7 @@ from cpcert.certificate import check
 from cpcert.data.sources import Digits, Mnist
 from cpcert.frank_wolfe import large
 from cpcert.frank_wolfe.steps import objective
+from cpcert.frank_wolfe.training import train
 from cpcert.oracle.coordinates import coordinates
 
 DATA = Path(__file__).parent / "data"
@@ -76,7 +77,7 @@ def best_network(problem: Problem, count: int, seconds: float) -> tuple[float, i
     deadline = time.monotonic() + seconds
     values = []
     for seed in range(count):
-        values.append(objective(problem, points, large.train(problem, points, large.WIDTH, 10_000 + seed, deadline)))
+        values.append(objective(problem, points, train(problem, points, large.WIDTH, 10_000 + seed, deadline)))
         if time.monotonic() > deadline:
             break
     return min(values), len(values)
