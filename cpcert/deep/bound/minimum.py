@@ -36,8 +36,8 @@ CONES = {1: 2, 2: 1000, 3: 4000, 4: 1500}
 # Cones wider than this (a cosine) are halved, for classes of directions.
 WIDEST = {1: -1.0, 2: 0.999, 3: 0.85, 4: -1.0}
 NODES = 4000
-# Points up to which patterns are tried, and their WIDEST.
-FEW, NARROW = 6, 0.8
+# Points up to which patterns are tried (of five, classes of directions prove more in the same time), and their WIDEST.
+FEW, NARROW = 4, 0.8
 # Gaps that are proven one after the other: the first, and each as a part of the one before; the part of the time in which
 # classes are cut before the boxes; room left below the goal.
 FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.1

@@ -31,8 +31,8 @@ NETWORK = 0.4
 # more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
 ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
 # The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns
-# come after, for so many points and for more.
-SEARCH, BEFORE, FEW_POINTS, THEN = 0.7, 0.25, 4, 0.5
+# come after.
+SEARCH, BEFORE = 0.7, 0.25
 # What comes after the time limit, the last certificate, has this part of it and so many seconds.
 LATER, SECONDS = 0.2, 2.0
 
@@ -93,8 +93,7 @@ def global_bound(
             best = raised(best, [norms])
             end = started + SEARCH * time_limit
             few = patterns_apply(problem)
-            part = BEFORE if problem.N <= FEW_POINTS else THEN
-            first = started + part * SEARCH * time_limit if few else end
+            first = started + BEFORE * SEARCH * time_limit if few else end
             found = box_candidates(problem, network, upper, gap, first)
             late = bool(found) and time.monotonic() >= end
             # Before the patterns, which may be cut short.
