@@ -1351,6 +1351,7 @@ def files(m):
     assert good["lower"] == psi and good["upper"] == 1.0 and good["kind"] == "deep_minimum" and good["depth"] == 3
     assert good["sha256"] == by_norms().header["problem"]["sha256"] and len(good) == 5
     assert "too early" in says(change=value(psi * (1 + 1e-15)))
+    assert "cut off" in says({}, {"cells": integers(0)}, value(psi))
     assert says({"upper": None}, {"W1": None, "W2": None, "W3": None}, value(psi))["upper"] is None
     arrays = ("G", "norms", "factors", "cells", "scales", "splits")
     assert says({"lower": None}, dict.fromkeys(arrays))["lower"] is None
