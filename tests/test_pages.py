@@ -26,7 +26,17 @@ PAGES = [
 ]
 COMMANDS = [name for name in app if not name.startswith("-")]
 # Options of other programs that the pages name, and those of cpcert that belong to no command.
-OTHERS = {"--large", "--figure2", "--check", "--fix", "--help", "--install-completion", "--shell"}
+OTHERS = {
+    "--large",
+    "--figure2",
+    "--limits",
+    "--mnist",
+    "--check",
+    "--fix",
+    "--help",
+    "--install-completion",
+    "--shell",
+}
 
 
 def texts():
