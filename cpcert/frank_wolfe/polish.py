@@ -289,12 +289,12 @@ def polish_interpolation(
         )
         if better is None or not len(better.W):
             return None
-        now = better
+        fewer, now = len(better.W) < len(now.W), better
         residual = now.outputs(problem, points) - problem.targets
         error = float(np.abs(residual).max())
         if error > 0.3 * size:
             return None
-        without_gain = 0 if error < 0.2 * least else without_gain + 1
+        without_gain = 0 if fewer or error < 0.2 * least else without_gain + 1
         if error <= 1e-14 * size or without_gain == 2:
             break
         least = min(error, least)

@@ -94,7 +94,9 @@ def corrective_step(
     value = objective(problem, points, neurons)
     idle = None if value < objective(problem, points, now.neurons) * (1.0 - PROGRESS) else (W, U)
     if problem.loss.is_constraint:
-        for angle in MERGE_ANGLES if problem.m > 1 and not _far(problem, points, now, W) else ():
+        # Far from the optimum neurons that belong together are still far apart, and most tries fail.
+        angles = MERGE_ANGLES[:1] if _far(problem, points, now, W) else MERGE_ANGLES
+        for angle in angles if problem.m > 1 else ():
             better = polish_interpolation(problem, points, neurons, found.G, angle, deadline)
             if better is not None and objective(problem, points, better[0]) <= value * (1.0 + 1e-9):
                 return Iterate(better[0], (better[1], found.G), "C+P", idle, refine)
