@@ -21,12 +21,12 @@ from width_files import costly as costly_file
 WORK = 2 * 10**8
 
 
-def answer(m, content: bytes, work: int = 1 << 60) -> tuple[Any, ...]:
-    """What a check says, and what is left of a budget."""
-    budget = m.Budget(work, 1 << 40)
+def _with_budget(m, step, work: int = 1 << 60, memory: int = 1 << 60) -> tuple[Any, ...]:
+    """What a step gives, or why it does not, and what is left of a budget."""
+    budget = m.Budget(work, memory)
     token = m.BUDGET.set(budget)
     try:
-        said = m._claim(content)
+        said: Any = step()
     except m.Rejected as error:
         said = str(error)
     except StopIteration:
@@ -34,6 +34,11 @@ def answer(m, content: bytes, work: int = 1 << 60) -> tuple[Any, ...]:
     finally:
         m.BUDGET.reset(token)
     return said, budget.work, budget.memory
+
+
+def answer(m, content: bytes, work: int = 1 << 60) -> tuple[Any, ...]:
+    """What a check says, and what is left of a budget."""
+    return _with_budget(m, lambda: m._claim(content), work, 1 << 40)
 
 
 def limits(m):
@@ -229,18 +234,7 @@ def leaves(m):
         outside = _cones(m, random.Random(2), 2, 1, 3, 2)
         outside.sites, outside.others = sites, list(range(1, len(sites)))
         outside.proof, outside.theta, outside.mu = m.Stream(proof), m.Stream([1] * 8), m.Stream([1] * 4)
-        budget = m.Budget(1 << 60, 1 << 60)
-        token = m.BUDGET.set(budget)
-        try:
-            outside.leaf(outside.weights, outside.root([1, 1]), True)
-            said = "accepted"
-        except m.Rejected as error:
-            said = str(error)
-        except StopIteration:
-            said = "cut off"
-        finally:
-            m.BUDGET.reset(token)
-        found.append((said, budget.work, budget.memory))
+        found.append(_with_budget(m, lambda o=outside: o.leaf(o.weights, o.root([1, 1]), True)))
     return found
 
 
@@ -266,18 +260,12 @@ def hitting(m):
     # Nothing hits the second set where cap 0 is banned.
     empty = [3, 1, 0, 0, 2, 2, 0, 0, 1, 1], [0b11, 0b1, 0b100, 0b1000]
     for stream, among in [*((stream, sets) for stream in streams), ([1, 0, 1, 0], [1 << 4000]), empty]:
-        budget = m.Budget(1 << 60, 1 << 60)
-        token = m.BUDGET.set(budget)
-        read = m.Stream(stream)
-        try:
-            said: Any = m.hitting_number(among, read), next(iter(read.take, None), None)
-        except m.Rejected as error:
-            said = str(error)
-        except StopIteration:
-            said = "cut off"
-        finally:
-            m.BUDGET.reset(token)
-        found.append((said, budget.work, budget.memory))
+
+        def number(stream=stream, among=among):
+            read = m.Stream(stream)
+            return m.hitting_number(among, read), next(iter(read.take, None), None)
+
+        found.append(_with_budget(m, number))
     return found
 
 
@@ -301,21 +289,6 @@ def spaces(m):
             m.BUDGET.reset(token)
         found.append((budget.work, budget.memory))
     return found
-
-
-def _with_budget(m, step):
-    """What a step gives, or why it does not, and what is left of a budget."""
-    budget = m.Budget(1 << 60, 1 << 60)
-    token = m.BUDGET.set(budget)
-    try:
-        said: Any = step()
-    except m.Rejected as error:
-        said = str(error)
-    except StopIteration:
-        said = "cut off"
-    finally:
-        m.BUDGET.reset(token)
-    return said, budget.work, budget.memory
 
 
 def caps(m):
