@@ -157,6 +157,8 @@ def _width_axes(axes: Any, results: Sequence[Result]) -> None:
         marks = [step * 10**k for k in range(6) for step in (1, 2, 5) if min(widths) <= step * 10**k <= max(widths)]
         axes.set_xticks(marks, [f"{mark}" for mark in marks])
         axes.set_xticks([], minor=True)
+    else:
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_yscale("log")
     axes.set_xlabel("width")
     axes.set_ylabel(r"loss $\mathcal{L}_\lambda$")
