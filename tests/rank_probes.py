@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 from rank_hostile_files import (
@@ -122,6 +123,7 @@ def nodes() -> list[Any]:
     ends: list[Any] = ["infeasible", "cover", "branch", "refutation", "block"]
     ends += [[name] for name in ends] + [None]
     ends += [{"branch": [0, 0], "zero": CLOSED, "positive": CLOSED, "more": 0}, {"infeasible": [], "more": 0}]
+    ends += [{"cover": {"kind": "fooling", "pairs": []}, "more": 0}]
     one = [[0, 0, [[0, "-1/8"], [1, "9/8"]]]]
     ends += [
         {"block": block, "values": values, "proof": TRIVIAL}
@@ -181,11 +183,20 @@ def others() -> list[Any]:
         )
     found += [lower(ONE, kind="rank", prime=p) for p in (0, 1, 2, 1 << 64, (1 << 64) - 1, (1 << 63) - 25)]
     found += [positive([[1 << bits]], kind="atoms", atoms=[]) for bits in (5999, 6000, 6500)]
+    # Minors too long to be computed, of a matrix that a look at its first entry rejects.
+    long = identity(11, 0)
+    long[0][0], long[1][1], long[2][2] = -1, f"1/{10**1990}", f"1/{10**1990 + 1}"
+    found.append(copositive(long, kind="supports"))
+    tiny = {"a_plus": "1/1009", "a_minus": "1/1013"}
+    found.append(
+        pair(ONE, upper=1, upper_proof={"kind": "atoms", "atoms": [{"weight": 1, "entries": [[0, 1]]}]}) | tiny
+    )
     found += [
         ideal_sparse(1, 0, 1, 0), ideal_sparse("3/4", 1, 0, 0), ideal_sparse("4/5", 1, 0, 0), ideal_sparse(1, 0, -1, 2),
         ideal_sparse(1, -1, 1, 1), ideal_sparse(1, 0, 0, 1), ideal_sparse(1, 0, 2, -1), ideal_sparse(1, 0, 1, 0, "1/2"),
         ideal_sparse(1, 0, 1, 0, -1), ideal_sparse("1/4", 0, "1/4", 0, 2, 4), ideal_sparse("1/5", 0, "1/4", 0, 2, 4),
         ideal_sparse("3/16", 1, 0, 0, 2, 4), ideal_sparse(0, 0, 0, 0), ideal_sparse("1/2", "1/2", "1/3", "1/5"),
+        ideal_sparse(0, 0, 0, 0, 0, 0),
     ]  # fmt: skip
     two = {"vertices": [0, 1], "s": [0, 0], "d": identity(2, 0), "Omega": identity(2, 0)}
     found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, "-1/2"), u=[1, 1], cliques=[two]))
@@ -202,6 +213,7 @@ def others() -> list[Any]:
         for D, Omega in (
             ([1, 2, 1], identity(3, 0)),
             ([1, 0, 1], middle),
+            ([1, 3, 1], identity(3, 0)),
             ([1, 1, 1], [[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
         ):
             tau = {"kind": "tau_sos", "l": [1, 0, 1], "D": D, "Omega": Omega, "W": square}
@@ -289,6 +301,11 @@ def searches(m: Any) -> list[Any]:
                 found.append(in_budget(m, lambda g=graph, r=required, p=proof: m._cover(g, r, p)))
         finally:
             m.LARGEST_SEARCH = largest
+        if case < 10:
+            cliques = list(m.maximal_cliques(graph))
+            covers = {pair: [c for c in cliques if {*pair} <= c] for pair in required}
+            for number, most in product(range(3), range(4)):
+                found.append(in_budget(m, lambda a=(graph, covers, required, number, [most]): m._coverable(*a)))
     return found
 
 

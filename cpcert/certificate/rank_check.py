@@ -765,8 +765,8 @@ def minimal_zeros(S: Matrix) -> list[list[int]]:
         )
     )
     zeros = []
-    for size in range(1, n + 1):
-        for support in combinations(range(n), size):
+    for size in range(n):
+        for support in combinations(range(n), size + 1):
             singular, x = _principal_solution(T, support)
             if x is None:
                 continue
@@ -786,11 +786,12 @@ def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[b
     """
     size = len(support)
     rows = [[T[i][j] for j in support] + [-1] for i in support]
-    last, free, r = 1, -1, 0
+    free: int | None = None
+    last, r = 1, 0
     for c in range(size):
         pivot = next((i for i in range(r, size) if rows[i][c]), None)
         if pivot is None:
-            if free >= 0:
+            if free is not None:
                 return True, None  # the kernel has more than one dimension
             free = c
             continue
@@ -804,7 +805,7 @@ def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[b
         last, r = head, r + 1
     # Each pivot column is now `last` times a unit vector.
     sign = 1 if last > 0 else -1
-    if free < 0:
+    if free is None:
         x = [sign * row[-1] for row in rows]
         return False, x if min(x) >= 0 else None
     pivots = iter(rows)
