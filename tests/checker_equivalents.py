@@ -144,7 +144,7 @@ RANK_EQUIVALENT: dict[str, str] = {
     r"^_lower: i < j → i <= j in required = |^triangle_free: u < v → u <= v ": "no vertex is its own neighbour",
     r"^_vertices: u <= v → u < v ": "of u = v both orders are the same",
     r"^_atoms: j != i and v → j != i in off = ": "zeros add nothing and are not negative",
-    r"^_tau_sos: -v → v in minus = ": "[[1, l], [l, W]] and [[1, -l], [-l, W]] have the same minors",
+    r"^_moments: -v → v in minus = ": "[[1, l], [l, W]] and [[1, -l], [-l, W]] have the same minors",
     r"^_ideal_sparse: -Fraction\(s\[a\] \* u\[i\]\) → ": "x and −x: the matrix is semidefinite for both",
     r"^_ball: 0 → 1 in V_squared = ": "of no columns, whose balls are points",
     r"^_dependent: total\.get\(pair, 0\) \+ .* → ": "all terms with the other sign: whether they add up to 0 is asked",

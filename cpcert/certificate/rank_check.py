@@ -67,7 +67,13 @@ LOWER: a lower bound of the cp-rank
         the support of t. So k atoms give k vectors t with M = Σ ttᵀ ≥ 0 and QMQᵀ = A, whose supports are cliques of the
         graph of the pairs with q_uᵀSq_v = 0. The zeros are numbered as `minimal_zeros` finds them: by size, then
         lexicographically by support.
-    {"kind": "tau_sos", "l", "D", "Omega", "W"}: the semidefinite bound of Fawzi and Parrilo, see `_tau_sos`.
+    {"kind": "tau_sos", "l", "D", "Omega", "W"}: the semidefinite bound of Fawzi and Parrilo, see `_moments`.
+    {"kind": "moments", "l", "D", "Omega", "W", "Z"}: the same with one more matrix, see `_moments`.
+    {"kind": "shares", "pairs": [{"pair": [i, j], "share": θ, "proof": LOWER}, …]}: of m pairs e = ij, each with a "tau_sos",
+        "moments" or "shares" that proves a bound for atoms with x_i x_j ≤ θ_e A_e only: if there are fewer atoms than it says, one
+        has x_i x_j > θ_e A_e. No atom x has that for two pairs e = ij and f = kl: θ_e A_e θ_f A_f is at least one of A_ik A_jl and
+        A_il A_jk (the products are (x_i x_k)(x_j x_l) and (x_i x_l)(x_j x_k), and x_a x_b ≤ A_ab). So there are m atoms, or as many as
+        the least of the bounds. Within another one, C, the upper bounds of x_a x_b known there, stands for these A_ab.
     {"kind": "ideal_sparse", "Y", "u", "cliques": [{"vertices", "s", "d", "Omega"}, …]}: see `_ideal_sparse`.
 
 SIGMA_LOWER
@@ -880,6 +886,8 @@ def _lower(A: Matrix, proof: Any, depth: int = 0) -> int | None:
         cover=("cover",),
         copositive=("S", "node"),
         tau_sos=("l", "D", "Omega", "W"),
+        moments=("l", "D", "Omega", "W", "Z"),
+        shares=("pairs",),
         ideal_sparse=("Y", "u", "cliques"),
     )
     if depth > LARGEST_DEPTH:
@@ -913,7 +921,7 @@ def _lower(A: Matrix, proof: Any, depth: int = 0) -> int | None:
         if _inner(S, A) != 0:
             raise Rejected("copositive: <S, A> is not 0")
         return _node(zeros_system(S, A), proof["node"], depth)
-    return _tau_sos(A, proof) if kind == "tau_sos" else _ideal_sparse(A, proof)
+    return _ideal_sparse(A, proof) if kind == "ideal_sparse" else _of_products(A, A, proof, depth)
 
 
 def rank_modulo(A: Matrix, p: int) -> int:
@@ -1201,45 +1209,101 @@ def _coverable(
 # -- semidefinite bounds ---------------------------------------------------------------------------------------------
 
 
-def _tau_sos(A: Matrix, proof: dict[str, Any]) -> int:
-    """⌈2⟨l, a⟩ − Σ D a² − Σ Ω T⌉, a dual value of τ_cp^sos (Fawzi and Parrilo 2016).
+def _of_products(A: Matrix, most: Matrix, proof: Any, depth: int) -> int:
+    """A lower bound of the number of atoms of A whose products x_i x_j are at most `most`, a matrix below A."""
+    moments = ("l", "D", "Omega", "W")
+    kind = _kind(proof, tau_sos=moments, moments=(*moments, "Z"), shares=("pairs",))
+    if depth > LARGEST_DEPTH:
+        raise Rejected("proof: nested too deeply")
+    return _shares(A, most, proof["pairs"], depth) if kind == "shares" else _moments(A, most, proof)
 
-    Indices are pairs i ≤ j, v(x) = (x_i x_j), a = (A_ij), T_(ij)(kl) = (A_ik A_jl + A_il A_jk)/2. Checked: D ≥ 0, Ω ⪰ 0,
-    P = [[1, −lᵀ], [−l, W]] ⪰ 0, and vᵀWv = Σ D_ij (x_i x_j)² + vᵀΩv as polynomials of degree 4. An atom x then has
-    0 ≤ 1 − 2⟨l, v⟩ + Σ D_ij (x_i x_j)² + vᵀΩv. In the sum over all r atoms, Σ_k (x_i x_j)² ≤ A_ij² since every term is at most
-    A_ij, and for a square vᵀΩv = (xᵀLx)², Σ_k (x_kᵀLx_k)² ≤ Σ_{k,l} (x_kᵀLx_l)² = Tr LALA. That leaves the bound for r.
+
+def _shares(A: Matrix, most: Matrix, pairs: Any, depth: int) -> int:
+    n = len(A)
+    levels: list[tuple[int, int, Number]] = []
+    bounds = []
+    bits = _bits(chain.from_iterable((*A, *most)))
+    for part in _list(pairs, "pairs"):
+        _keys(part, "pair", "share", "proof")
+        i, j = (_index(v, "pair", n) for v in _list(part["pair"], "pair", 2))
+        share = _rational(part["share"], "share")
+        if share < 0:
+            raise Rejected("share: negative")
+        longest = 2 * (bits + _bits([share]))
+        _spend(_fractions(4 + 4 * len(levels), longest) + 100 * n * n, 100 * n * n + _storage(2, longest))
+        level = share * A[i][j]
+        for k, h, other in levels:
+            if level * other < min(most[i][k] * most[j][h], most[i][h] * most[j][k]):
+                raise Rejected("shares: one atom may have so much of two pairs")
+        levels.append((i, j, level))
+        inside = [list(row) for row in most]
+        inside[i][j] = inside[j][i] = min(level, most[i][j])
+        bounds.append(_of_products(A, inside, part["proof"], depth + 1))
+        _spend(0, -100 * n * n)
+    return min([len(levels), *bounds])
+
+
+def _moments(A: Matrix, most: Matrix, proof: dict[str, Any]) -> int:
+    """⌈2⟨l, a⟩ − Σ D ca − Σ Ω T − ⟨Z, A⟩⌉: a dual value of τ_cp^sos (Fawzi and Parrilo 2016) if c = a and Z = 0.
+
+    Indices are pairs i ≤ j, v(x) = (x_i x_j), a = (A_ij), T_(ij)(kl) = (A_ik A_jl + A_il A_jk)/2, c is `most`. Checked: D ≥ 0,
+    Z ≥ 0, Ω ⪰ 0, P = [[1, −lᵀ], [−l, W]] ⪰ 0, and that vᵀWv − Σ D_ij (x_i x_j)² − vᵀΩv − (xᵀA⁻¹x)(xᵀZx), a polynomial of degree
+    4, has no positive coefficient at monomials x_i x_j x_k x_l but those with an entry of A that is 0 between two of the indices,
+    which vanish for atoms. An atom x ≥ 0 then has
+    0 ≤ 1 − 2⟨l, v⟩ + vᵀWv ≤ 1 − 2⟨l, v⟩ + Σ D_ij (x_i x_j)² + vᵀΩv + (xᵀA⁻¹x)(xᵀZx). In the sum over all r atoms,
+    Σ_k (x_i x_j)² ≤ c_ij A_ij since every term is at most c_ij x_i x_j; for a square vᵀΩv = (xᵀLx)²,
+    Σ_k (x_kᵀLx_k)² ≤ Σ_{k,l} (x_kᵀLx_l)² = Tr LALA; and xᵀA⁻¹x ≤ 1 since xxᵀ ⪯ A. That leaves the bound for r.
     """
     n = len(A)
     pairs = [(i, j) for i in range(n) for j in range(i, n)]
     m = len(pairs)
     linear, D = _vector(proof["l"], "l", m), _vector(proof["D"], "D", m)
     Omega, W = _matrix(proof["Omega"], "Omega", m), _matrix(proof["W"], "W", m)
-    if any(d < 0 for d in D):
-        raise Rejected("D: a negative entry")
+    Z = _matrix(proof["Z"], "Z", n) if "Z" in proof else None
+    if any(d < 0 for d in D) or any(z < 0 for row in Z or () for z in row):
+        raise Rejected("D, Z: a negative entry")
     of_forms = _bits(chain(chain.from_iterable(W), chain.from_iterable(Omega), D))
-    bits = of_forms + _bits(linear) + 2 * _bits(chain.from_iterable(A))
+    bits = of_forms + _bits(linear) + _bits(chain.from_iterable(A)) + _bits(chain.from_iterable(most))
     _spend(_fractions(8 * m * m, bits), 400 * m * m + _storage(m * m, of_forms))
     quartic: dict[tuple[int, ...], Number] = {}
     for s, first in enumerate(pairs):
         for t, second in enumerate(pairs):
             monomial = tuple(sorted((*first, *second)))
             quartic[monomial] = quartic.get(monomial, 0) + W[s][t] - Omega[s][t] - (D[s] if s == t else 0)
-    if any(quartic.values()):
-        raise Rejected("W: not the form of D and Omega")
+    if Z is not None:
+        _subtract_product(quartic, A, Z)
+    for monomial, coefficient in quartic.items():
+        if coefficient > 0 and all(A[i][j] for i in monomial for j in monomial):
+            raise Rejected("W: a monomial is not below D, Omega and Z")
     if not positive_semidefinite(Omega):
         raise Rejected("Omega: not positive semidefinite")
     minus = [-v for v in linear]
     if not positive_semidefinite([[1, *minus], *([v, *row] for v, row in zip(minus, W, strict=True))]):
         raise Rejected("W: [[1, -l], [-l, W]] is not positive semidefinite")
     value = Fraction(2 * _dot(linear, [A[i][j] for i, j in pairs]))
-    value -= sum(d * A[i][j] ** 2 for d, (i, j) in zip(D, pairs, strict=True))
+    value -= sum(d * most[i][j] * A[i][j] for d, (i, j) in zip(D, pairs, strict=True))
     value -= sum(
         Omega[s][t] * Fraction(A[i][k] * A[j][h] + A[i][h] * A[j][k]) / 2
         for s, (i, j) in enumerate(pairs)
         for t, (k, h) in enumerate(pairs)
         if Omega[s][t]
     )
+    if Z is not None:
+        value -= _inner(Z, A)
     return max(int(-(-value // 1)), 0)
+
+
+def _subtract_product(quartic: dict[tuple[int, ...], Number], A: Matrix, Z: Matrix) -> None:
+    """(xᵀA⁻¹x)(xᵀZx), monomial after monomial."""
+    n = len(A)
+    inverse = inverse_times(A, [[int(i == j) for j in range(n)] for i in range(n)])
+    if inverse is None:
+        raise Rejected("Z: A is singular")
+    bits = _bits(chain.from_iterable(inverse)) + _bits(chain.from_iterable(Z))
+    _spend(_fractions(2 * n**4, bits), _storage(n**4, bits))
+    for i, j, k, h in product(range(n), repeat=4):
+        if Z[k][h]:
+            quartic[tuple(sorted((i, j, k, h)))] -= inverse[i][j] * Z[k][h]
 
 
 def _ideal_sparse(A: Matrix, proof: dict[str, Any]) -> int:

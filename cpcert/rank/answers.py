@@ -29,6 +29,7 @@ from cpcert.rank.proofs import (
     IdealSparse,
     Lifted,
     LowerComponents,
+    Moments,
     Nearby,
     NearbyNeurons,
     NotCompletelyPositive,
@@ -38,6 +39,7 @@ from cpcert.rank.proofs import (
     PairRank,
     Principal,
     Rank,
+    Shares,
     SigmaNotCp,
     Square,
     TauSos,
@@ -79,8 +81,10 @@ def describe(proof: Any) -> str | None:
             return f"edge clique cover ({cover.kind})"
         case Exposing():
             return "exposing copositive matrix"
-        case TauSos():
-            return "semidefinite bound tau_cp^sos"
+        case TauSos() | Moments():
+            return "semidefinite bound"
+        case Shares():
+            return "shares of entries, each with a semidefinite bound"
         case IdealSparse():
             return "ideal-sparse semidefinite bound"
         case LowerComponents(parts) | UpperComponents(parts):

@@ -349,6 +349,21 @@ def _semidefinite(block: _Block, required_by_user: bool) -> None:
             block.at_least(bound.lower, bound.proof)
         if block.closed:
             return
+    _shares(block)
+
+
+def _shares(block: _Block) -> None:
+    """One atom more, and one more, as long as it can be proven."""
+    from cpcert.rank.shares import LARGEST_ORDER, shares
+
+    while len(block.A) <= LARGEST_ORDER and not block.closed and block.seconds(1.0):
+        proof = shares(block.A, block.lower + 1, block.stop)
+        if proof is None:
+            return
+        before = block.lower
+        block.at_least(before + 1, proof)
+        if block.lower == before:
+            return
 
 
 # -- refutations -----------------------------------------------------------------------------------------------------

@@ -260,6 +260,38 @@ class TauSos:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """The same with xᵀA⁻¹x ≤ 1."""
+
+    kind: ClassVar[str] = "moments"
+    l: Vector  # noqa: E741  the name in the format
+    D: Vector
+    Omega: Matrix
+    W: Matrix
+    Z: Matrix
+
+
+@dataclass(frozen=True)
+class Share:
+    """A bound for atoms with x_i x_j ≤ share·A_ij."""
+
+    pair: Pair
+    share: Number
+    proof: Products
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Pairs of which no atom has more than their shares of two; with fewer atoms than `proof` says one has more of each."""
+
+    kind: ClassVar[str] = "shares"
+    pairs: tuple[Share, ...]
+
+
+Products = TauSos | Moments | Shares
+
+
+@dataclass(frozen=True)
 class CliqueCertificate:
     vertices: tuple[int, ...]
     s: Vector
@@ -277,7 +309,7 @@ class IdealSparse:
     cliques: tuple[CliqueCertificate, ...]
 
 
-Lower = Trivial | Rank | LowerComponents | EdgeCliqueCover | Exposing | TauSos | IdealSparse
+Lower = Trivial | Rank | LowerComponents | EdgeCliqueCover | Exposing | Products | IdealSparse
 
 
 # -- Rank_σ ------------------------------------------------------------------------------------------------------------
