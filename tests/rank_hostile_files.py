@@ -122,6 +122,11 @@ def pairs(n: int) -> list[list[int]]:
     return [[i, j] for i in range(n) for j in range(i + 1, n)]
 
 
+def moments(n: int) -> dict[str, Any]:
+    m = n * (n + 1) // 2
+    return {"l": [0] * m, "D": [0] * m, "Omega": identity(m, 0), "W": identity(m, 0)}
+
+
 ZERO = {"zero": []}
 # name → (the claim, the function of the checker in which a small budget ends)
 STEPS: dict[str, tuple[Callable[[], Claim], str]] = {
@@ -203,7 +208,21 @@ STEPS: dict[str, tuple[Callable[[], Claim], str]] = {
     "triangles": (lambda: lower(bipartite(360, 1, 0, 1), kind="cover", cover={"kind": "triangle_free"}), "triangle_free"),
     "tau_sos": (
         lambda: lower(identity(12, LONG), kind="tau_sos", l=[0] * 78, D=[0] * 78, Omega=identity(78, 0), W=identity(78, 0)),
-        "_tau_sos",
+        "_moments",
+    ),
+    "moments": (
+        lambda: lower([[2 + (i == j) for j in range(20)] for i in range(20)], kind="moments", Z=identity(20, LONG), **moments(20)),
+        "inverse_times",
+    ),
+    "long_products": (
+        lambda: lower([[2 + (i == j) for j in range(12)] for i in range(12)], kind="moments", Z=identity(12, LONG), **moments(12)),
+        "_subtract_product",
+    ),
+    "shares": (
+        lambda: lower(identity(60), kind="shares", pairs=[
+            {"pair": [0, 0], "share": 1, "proof": {"kind": "shares", "pairs": []}}
+        ] * 3000),
+        "_shares",
     ),
     "ideal_sparse": (
         lambda: lower(identity(12), kind="ideal_sparse", Y=identity(12, 0), u=[1] * 12, cliques=[

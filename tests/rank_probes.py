@@ -93,6 +93,11 @@ def at_the_limit() -> list[Any]:
             TRIVIAL,
             lambda proof: lower(NOTHING, **proof),
         ),
+        (
+            lambda inner: {"kind": "shares", "pairs": [{"pair": [0, 0], "share": 1, "proof": inner}]},
+            {"kind": "shares", "pairs": []},
+            lambda proof: lower(ONE, **proof),
+        ),
     ]  # fmt: skip
     return [claim(chained(depth, link, inner)) for link, inner, claim in links for depth in (60, 61, 62, 80)]
 
@@ -264,7 +269,54 @@ def others() -> list[Any]:
     return found
 
 
-CLAIMS: list[Any] = [*at_the_limit(), *covers(), *nodes(), *others()]
+def of_one(kind: str, at: int, t: Any, D: Any, m: int = 3, **more: Any) -> dict[str, Any]:
+    """Moments of one product of indices: 2t − D·(what it is at most) is proven if D ≥ t²."""
+    square = [[Fraction(t) ** 2 if i == j == at else 0 for j in range(m)] for i in range(m)]
+    written = [[str(v) for v in row] for row in square]
+    linear, D_ = ([value if i == at else 0 for i in range(m)] for value in (t, D))
+    proof = {"l": linear, "D": D_, "Omega": identity(m, 0), "W": written}
+    return {"kind": kind} | proof | more
+
+
+def products() -> list[Any]:
+    """Shares of the diagonal of matrices of order 2, and moments with A⁻¹."""
+    found: list[Any] = []
+    for off in (0, "1/4", "1/2", 1):
+        A = [[1, off], [off, 1]]
+        for share in (0, "1/8", "1/4", "1/2", 1, 2, -1):
+            parts = [{"pair": [i, i], "share": share, "proof": of_one("tau_sos", 2 * i, 1, 1)} for i in (0, 1)]
+            inner = [{"pair": [0, 1], "share": share, "proof": of_one("tau_sos", 1, 2, 4)}]
+            nested = [parts[0], {"pair": [1, 1], "share": share, "proof": {"kind": "shares", "pairs": inner}}]
+            for pairs_ in (parts, parts[:1], parts[::-1], [parts[0], parts[0]], inner, [*parts, *inner], nested, []):
+                for number in (1, 2, 3):
+                    found.append(lower(A, kind="shares", pairs=pairs_) | {"lower": number})
+    for A in (
+        [[1, 0], [0, 1]],
+        [[2, 1], [1, 1]],
+        [[1, 1], [1, 1]],
+        [[2, "-1/2"], ["-1/2", 2]],
+        [[2, "1/2"], ["1/2", 3]],
+    ):
+        for Z in (
+            [[1, 0], [0, 0]],
+            [[0, 1], [1, 0]],
+            [["1/3", "1/5"], ["1/5", 2]],
+            [[0, -1], [-1, 0]],
+            [[0, 0], [0, 0]],
+        ):
+            for at, t, D in ((0, 1, 0), (0, "1/2", 0), (1, 1, 1), (1, "1/2", "1/8"), (2, 1, 0), (2, "3/2", "5/4")):
+                found += [lower(A, **of_one("moments", at, t, D, Z=Z)) | {"lower": number} for number in (1, 2)]
+    zero = [[1, 0], [0, 1]]
+    for at, t, D in ((1, 1, 0), (0, 1, 0), (1, 1, -1)):
+        found.append(lower(zero, **of_one("tau_sos", at, t, D)) | {"lower": 1})
+    part = {"pair": [0, 0], "share": 0, "proof": of_one("tau_sos", 0, 1, 1)}
+    for change in ({"pair": [0, 2]}, {"pair": [0]}, {"pair": 0}, {"share": 0.5}, {"more": 0}, {"proof": TRIVIAL}):
+        found.append(lower(zero, kind="shares", pairs=[part | change]))
+    found.append(lower(zero, kind="shares", pairs=part))
+    return found
+
+
+CLAIMS: list[Any] = [*at_the_limit(), *covers(), *nodes(), *others(), *products()]
 
 
 def in_budget(m: Any, call: Callable[[], Any]) -> tuple[Any, ...]:
