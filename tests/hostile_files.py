@@ -508,14 +508,13 @@ class Maker:
                 for k in range(rng.randrange(4))
             ]}  # fmt: skip
         m = n * (n + 1) // 2
-        proof = {
-            "kind": kind,
-            "l": self.vector(m),
-            "D": self.vector(m),
-            "Omega": self.symmetric(m),
-            "W": self.symmetric(m),
-        }
-        return proof | ({"Z": self.symmetric(n)} if kind == "moments" else {})
+        forms = {"l": self.vector(m), "D": self.vector(m), "Omega": self.symmetric(m)}
+        if kind == "tau_sos":
+            return {"kind": kind, **forms, "W": self.symmetric(m)}
+        sets = [list(range(n)), *([k] for k in range(rng.randrange(3)))]
+        parts = [{"c": self.rational(), "W": self.symmetric(len(V) * (len(V) + 1) // 2)} for V in sets]
+        cut = forms | {"Z": rng.choice((None, self.symmetric(n))), "parts": parts}
+        return {"kind": kind, "lower": self.size(2), "sets": sets, "cuts": [cut] * rng.randrange(3)}
 
     def cover(self, pairs: list[list[int]]) -> dict[str, Any]:
         return self.rng.choice((

@@ -122,9 +122,16 @@ def pairs(n: int) -> list[list[int]]:
     return [[i, j] for i in range(n) for j in range(i + 1, n)]
 
 
-def moments(n: int) -> dict[str, Any]:
-    m = n * (n + 1) // 2
-    return {"l": [0] * m, "D": [0] * m, "Omega": identity(m, 0), "W": identity(m, 0)}
+def two_and_three(n: int) -> Rows:
+    return identity(n, 3, 2)
+
+
+def moments(n: int, sets: Any = None, number: int = 1, Z: Any = None) -> dict[str, Any]:
+    """Twenty cuts that say 0 ≥ 0, with W of so many products as each set has."""
+    m, sets = n * (n + 1) // 2, sets or [list(range(n))]
+    parts = [{"c": 1, "W": identity(len(V) * (len(V) + 1) // 2, 0)} for V in sets]
+    cut = {"l": [0] * m, "D": [0] * m, "Omega": identity(m, 0), "Z": Z, "parts": parts}
+    return {"lower": number, "sets": sets, "cuts": [cut] * 20 if n < 20 else [cut]}
 
 
 ZERO = {"zero": []}
@@ -208,16 +215,12 @@ STEPS: dict[str, tuple[Callable[[], Claim], str]] = {
     "triangles": (lambda: lower(bipartite(360, 1, 0, 1), kind="cover", cover={"kind": "triangle_free"}), "triangle_free"),
     "tau_sos": (
         lambda: lower(identity(12, LONG), kind="tau_sos", l=[0] * 78, D=[0] * 78, Omega=identity(78, 0), W=identity(78, 0)),
-        "_moments",
+        "_cut",
     ),
-    "moments": (
-        lambda: lower([[2 + (i == j) for j in range(20)] for i in range(20)], kind="moments", Z=identity(20, LONG), **moments(20)),
-        "inverse_times",
-    ),
-    "long_products": (
-        lambda: lower([[2 + (i == j) for j in range(12)] for i in range(12)], kind="moments", Z=identity(12, LONG), **moments(12)),
-        "_subtract_product",
-    ),
+    "moments": (lambda: lower(two_and_three(20), kind="moments", **moments(20, Z=identity(20, LONG))), "inverse_times"),
+    "long_products": (lambda: lower(two_and_three(12), kind="moments", **moments(12, Z=identity(12, LONG))), "_add_product"),
+    "many_counts": (lambda: lower(identity(9), kind="moments", **moments(9, [[i] for i in range(9)], 40)), "_moments"),
+    "many_sets": (lambda: lower(identity(30), kind="moments", **moments(30, [[i % 30] for i in range(900)], 0)), "_cut"),
     "shares": (
         lambda: lower(identity(60), kind="shares", pairs=[
             {"pair": [0, 0], "share": 1, "proof": {"kind": "shares", "pairs": []}}

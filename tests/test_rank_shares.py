@@ -10,14 +10,22 @@ from test_rank_soundness import made_of_atoms, sum_of_squares
 
 from cpcert.certificate import rank_check
 from cpcert.rank.bounds import cp_rank_bounds
+from cpcert.rank.moments import MomentBounds, bounded_products
 from cpcert.rank.proofs import Moments, Shares, as_json
-from cpcert.rank.semidefinite import bounded_products, moments
 from cpcert.rank.shares import shares
 
 # Close to a triangle-free graph: there are 6 atoms, and 5 are not enough.
 SIX = [
     [14340, 384, 3200, 9220, 6180], [384, 11268, 6176, 3488, 2272], [3200, 6176, 13313, 224, 225],
     [9220, 3488, 224, 18437, 164], [6180, 2272, 225, 164, 13318],
+]  # fmt: skip
+# Four cliques of three vertices: 6 atoms again.
+CLIQUES = [
+    [27, 4, 0, 15, 1],
+    [4, 21, 7, 0, 8],
+    [0, 7, 14, 15, 2],
+    [15, 0, 15, 38, 8],
+    [1, 8, 2, 8, 46],
 ]  # fmt: skip
 
 
@@ -38,12 +46,15 @@ def check_context(seed):
         i, j = sorted(int(v) for v in rng.integers(n, size=2))
         if A[i][j]:
             context.append(((i, j), max(Fraction(int(v[i] * v[j])) / A[i][j] for v in atoms)))
-    found = moments(A, tuple(context))
-    if found is None or found.proof is None:
+    bounds = MomentBounds(A, tuple(context))
+    found = bounds.plain()
+    assert bounds.at_least(len(atoms) + 1) is None
+    if found is None:
         return False
+    lower, floating, proof = found
     most = bounded_products(A, tuple(context))
-    assert rank_check._moments(A, most, as_json(found.proof)) == found.lower <= len(atoms)
-    assert found.lower <= math.ceil(found.floating + 1e-6)
+    assert rank_check._of_products(A, most, as_json(proof), 0) == lower <= len(atoms)
+    assert lower <= math.ceil(floating + 1e-6)
     return True
 
 
@@ -71,8 +82,7 @@ def test_one_atom_more_than_the_semidefinite_bound():
     bounds = cp_rank_bounds(SIX, 20.0)
     assert bounds.lower == bounds.upper == 6 and isinstance(bounds.lower_proof, Shares)
     rank_check.check_rank_claim(bounds.claim())
-    found = moments(SIX)
-    assert found.lower == 5 < found.floating + 0.1 and isinstance(found.proof, Moments)
+    assert MomentBounds(SIX).plain()[0] == 5
     # One share less, and an atom may have so much of two entries, or a bound is too small.
     proof = as_json(bounds.lower_proof)
     for k in range(6):
@@ -82,3 +92,20 @@ def test_one_atom_more_than_the_semidefinite_bound():
         claim["lower_proof"]["pairs"][k]["share"] = str(less)
         with pytest.raises(rank_check.Rejected):
             rank_check.check_rank_claim(claim)
+
+
+def test_numbers_of_atoms_are_integers():
+    """One inequality for the numbers of atoms in the cliques leaves 5 possible, several do not."""
+    bounds = cp_rank_bounds(CLIQUES, 20.0)
+    assert bounds.lower == bounds.upper == 6 and isinstance(bounds.lower_proof, Moments)
+    moments = MomentBounds(CLIQUES)
+    assert moments.plain()[0] == 5 and len(moments.sets) == 4 and moments.at_least(7) is None
+    claim = bounds.claim()
+    rank_check.check_rank_claim(claim)
+    assert len(claim["lower_proof"]["cuts"]) > 1
+    for k in range(len(claim["lower_proof"]["cuts"])):
+        cuts = claim["lower_proof"]["cuts"]
+        with pytest.raises(rank_check.Rejected, match="so few"):
+            rank_check.check_rank_claim(
+                claim | {"lower_proof": claim["lower_proof"] | {"cuts": [*cuts[:k], *cuts[k + 1 :]]}}
+            )

@@ -42,7 +42,6 @@ from cpcert.rank.proofs import (
     Shares,
     SigmaNotCp,
     Square,
-    TauSos,
     TriangleFree,
     Upper,
     UpperComponents,
@@ -81,7 +80,7 @@ def describe(proof: Any) -> str | None:
             return f"edge clique cover ({cover.kind})"
         case Exposing():
             return "exposing copositive matrix"
-        case TauSos() | Moments():
+        case Moments():
             return "semidefinite bound"
         case Shares():
             return "shares of entries, each with a semidefinite bound"

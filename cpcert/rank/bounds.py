@@ -337,7 +337,8 @@ def _try_atoms(block: _Block, k: int, floor: float, starts: int) -> bool:
 
 
 def _semidefinite(block: _Block, required_by_user: bool) -> None:
-    from cpcert.rank.semidefinite import MISSING, available, semidefinite_bounds
+    from cpcert.rank.dual_points import MISSING, available
+    from cpcert.rank.semidefinite import semidefinite_bounds
 
     if not available():
         if required_by_user:
@@ -349,20 +350,20 @@ def _semidefinite(block: _Block, required_by_user: bool) -> None:
             block.at_least(bound.lower, bound.proof)
         if block.closed:
             return
-    _shares(block)
+    _one_more(block)
 
 
-def _shares(block: _Block) -> None:
+def _one_more(block: _Block) -> None:
     """One atom more, and one more, as long as it can be proven."""
-    from cpcert.rank.shares import LARGEST_ORDER, shares
+    from cpcert.rank.shares import LARGEST_ORDER, moments_at_least, shares
 
     while len(block.A) <= LARGEST_ORDER and not block.closed and block.seconds(1.0):
-        proof = shares(block.A, block.lower + 1, block.stop)
+        least = block.lower + 1
+        proof = moments_at_least(block.A, least) or shares(block.A, least, block.stop)
         if proof is None:
             return
-        before = block.lower
-        block.at_least(before + 1, proof)
-        if block.lower == before:
+        block.at_least(least, proof)
+        if block.lower < least:
             return
 
 

@@ -249,26 +249,32 @@ class Exposing:
 
 
 @dataclass(frozen=True)
-class TauSos:
-    """A dual point of the semidefinite bound τ_cp^sos (Fawzi and Parrilo 2016)."""
+class CutPart:
+    """What an atom with its support in one of the sets counts, and a sum of squares."""
 
-    kind: ClassVar[str] = "tau_sos"
-    l: Vector  # noqa: E741  the name in the format
-    D: Vector
-    Omega: Matrix
+    c: Number
     W: Matrix
 
 
 @dataclass(frozen=True)
-class Moments:
-    """The same with xᵀA⁻¹x ≤ 1."""
+class Cut:
+    """Moments of degree 4: a linear inequality for the numbers of atoms with supports in each of some sets."""
 
-    kind: ClassVar[str] = "moments"
     l: Vector  # noqa: E741  the name in the format
     D: Vector
     Omega: Matrix
-    W: Matrix
-    Z: Matrix
+    Z: Matrix | None
+    parts: tuple[CutPart, ...]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """No numbers of atoms with a sum below `lower` satisfy the cuts."""
+
+    kind: ClassVar[str] = "moments"
+    lower: int
+    sets: tuple[tuple[int, ...], ...]
+    cuts: tuple[Cut, ...]
 
 
 @dataclass(frozen=True)
@@ -288,7 +294,7 @@ class Shares:
     pairs: tuple[Share, ...]
 
 
-Products = TauSos | Moments | Shares
+Products = Moments | Shares
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from itertools import combinations, combinations_with_replacement
 import numpy as np
 
 from cpcert.rank.matrices import Rows, float_matrix
-from cpcert.rank.proofs import IdealSparse, Pair, Products, Share, Shares
-from cpcert.rank.semidefinite import Context, bounded_products, moments
+from cpcert.rank.moments import Context, MomentBounds, bounded_products
+from cpcert.rank.proofs import Moments, Pair, Products, Share, Shares
 
 LARGEST_ORDER = 7
 # Shares are multiples of 2^−BITS, and this much larger than they need to be; none is smaller than LEAST.
@@ -39,16 +39,20 @@ def shares(A: Rows, least: int, stop: float, context: Context = ()) -> Shares | 
         if time.monotonic() > stop:
             return None
         inside = (*context, (pair, share))
-        found = moments(A, inside)
-        proof: Products | None = None
-        if found is not None and found.lower >= least and not isinstance(found.proof, IdealSparse):
-            proof = found.proof
-        elif len(context) < NESTED:
+        proof: Products | None = moments_at_least(A, least, inside)
+        if proof is None and len(context) < NESTED:
             proof = shares(A, least, stop, inside)
         if proof is None:
             return None
         parts.append(Share(pair, share, proof))
     return Shares(tuple(parts)) if parts else None
+
+
+def moments_at_least(A: Rows, least: int, context: Context = ()) -> Moments | None:
+    """The proof by moments that there are so many atoms, from one cut or from more of them."""
+    bounds = MomentBounds(A, context)
+    plain = bounds.plain()
+    return plain[2] if plain is not None and plain[0] >= least else bounds.at_least(least)
 
 
 def _thresholds(A: Rows, context: Context, least: int) -> list[tuple[Pair, Fraction]]:
