@@ -345,8 +345,12 @@ def sets_of_atoms() -> list[Any]:
             for number in (1, 2, 3):
                 claim = lower(path, kind="moments", lower=number, sets=sets, cuts=[cut])
                 found.append(claim | {"lower": number})
+        long = cut | {"parts": [part | {"c": f"{10**30 + 1}/{10**30}"} for part in parts]}
+        for cuts in ([cut, long], [long, cut]):
+            found.append(lower(path, kind="moments", lower=2, sets=[[0, 1], [1, 2]], cuts=cuts) | {"lower": 2})
         for change in (
             {"more": 0},
+            {"parts": [part | {"more": 0} for part in parts]},
             {"parts": parts[:1]},
             {"Z": 0},
             {"l": [0] * 5},
