@@ -22,6 +22,7 @@ from cp_matrices import CASES, rows
 
 from cpcert.activations import activation
 from cpcert.certificate.rank_check import check_rank_claim
+from cpcert.rank.answers import describe
 from cpcert.rank.bounds import cp_rank_bounds
 from cpcert.rank.copositivity import copositive
 from cpcert.rank.factorize import find_factors, relative_residual
@@ -92,6 +93,7 @@ def graphs() -> None:
 
 # Matrices of each order, or pairs of each N.
 CONSTRUCTED = 10
+SMALL = 100
 Rows = list[list[Any]]
 
 
@@ -141,24 +143,80 @@ def exposed_matrix(n: int, rng: np.random.Generator) -> tuple[Rows, int]:
 def exposed() -> None:
     records, lines = [], []
     for n in (14, 16):
-        exact, seconds, ranks = 0, [], []
+        exact, seconds, checks, ranks = 0, [], [], []
         for seed in range(CONSTRUCTED):
             A, truth = exposed_matrix(n, np.random.default_rng(100 * n + seed))
             start = time.process_time()
             bounds = cp_rank_bounds(A, 120.0, sdp=False)
             seconds.append(time.process_time() - start)
+            start = time.process_time()
             check_rank_claim(bounds.claim())
+            checks.append(time.process_time() - start)
             exact += bounds.lower == bounds.upper == truth
             ranks.append(truth)
             records.append({"order": n, "seed": seed, "truth": truth, "lower": bounds.lower, "upper": bounds.upper,
-                            "seconds": seconds[-1]})  # fmt: skip
+                            "seconds": seconds[-1], "check_seconds": checks[-1]})  # fmt: skip
         lines.append([str(n), f"{min(ranks)} to {max(ranks)}", f"{exact}/{CONSTRUCTED}", f"{np.median(seconds):.1f}",
-                      f"{max(seconds):.1f}"])  # fmt: skip
+                      f"{max(seconds):.1f}", f"{max(checks):.1f}"])  # fmt: skip
         print(" | ".join(lines[-1]), flush=True)
-    headings = ["order", "cp-ranks", "exact", "median CPU s", "longest"]
+    headings = ["order", "cp-ranks", "exact", "median CPU s", "longest", "longest check"]
     notes = exposed_matrix.__doc__ or ""
     tables.write(
         "cp_rank_exposed", "cp-rank of constructed matrices", headings, lines, records, " ".join(notes.split())
+    )
+
+
+def nearly_triangle_free(n: int, seed: int) -> Rows:
+    """Of order n: an atom for each edge of a random graph without triangles; each with small other entries, or one or two
+    triangles or a dense atom beside them. The cp-rank is not known, but often more than n."""
+    rng = np.random.default_rng(10**6 + 1000 * n + seed)
+    graph = nx.empty_graph(n)
+    for _ in range(6 * n):
+        u, v = (int(i) for i in rng.integers(n, size=2))
+        if u != v and not set(graph[u]) & set(graph[v]):
+            graph.add_edge(u, v)
+    atoms = []
+    size = int(rng.choice([4, 8, 16, 32, 64])) if seed % 3 == 0 else 1
+    for u, v in graph.edges:
+        atom = rng.integers(0, 3, n) * (rng.random(n) < 0.7) if seed % 3 == 0 else np.zeros(n, int)
+        atom[[u, v]] = size * rng.integers(1, 7, 2)
+        atoms.append(atom)
+    if seed % 3 == 1:
+        for _ in range(int(rng.integers(1, 3))):
+            atoms.append(np.isin(np.arange(n), rng.choice(n, 3, replace=False)) * rng.integers(1, 3, n))
+    elif seed % 3 == 2:
+        atoms.append(rng.integers(0, 2, n))
+    B = np.array(atoms).T
+    B[~B.any(axis=1), 0] = 1
+    return (B @ B.T).tolist()
+
+
+def small() -> None:
+    """Which bounds close the interval, for matrices where the rank often does not."""
+    records, lines = [], []
+    for n in (5, 6):
+        proofs: dict[str, int] = {}
+        exact, seconds, checks = 0, [], []
+        for seed in range(SMALL):
+            start = time.process_time()
+            bounds = cp_rank_bounds(nearly_triangle_free(n, seed), 20.0)
+            seconds.append(time.process_time() - start)
+            start = time.process_time()
+            check_rank_claim(bounds.claim())
+            checks.append(time.process_time() - start)
+            exact += bounds.lower == bounds.upper
+            by = describe(bounds.lower_proof) or "none"
+            proofs[by] = proofs.get(by, 0) + 1
+            records.append({"order": n, "seed": seed, "lower": bounds.lower, "upper": bounds.upper, "by": by,
+                            "seconds": seconds[-1], "check_seconds": checks[-1]})  # fmt: skip
+        of_each = ", ".join(f"{count} {by}" for by, count in sorted(proofs.items(), key=lambda item: -item[1]))
+        lines.append([str(n), f"{exact}/{SMALL}", of_each, f"{np.median(seconds):.2f}", f"{max(seconds):.1f}",
+                      f"{max(checks):.2f}"])  # fmt: skip
+        print(" | ".join(lines[-1]), flush=True)
+    headings = ["order", "exact", "lower ends by", "median CPU s", "longest", "longest check"]
+    notes = " ".join((nearly_triangle_free.__doc__ or "").split())
+    tables.write(
+        "cp_rank_small", "cp-rank of small matrices near triangle-free graphs", headings, lines, records, notes
     )
 
 
@@ -375,6 +433,7 @@ PARTS = {
     "golden": golden,
     "graphs": graphs,
     "exposed": exposed,
+    "small": small,
     "deficient": deficient,
     "pairs": pairs,
     "copositive": copositivity,

@@ -481,7 +481,7 @@ class Maker:
 
     def below(self, n: int) -> dict[str, Any]:
         rng = self.rng
-        kind = rng.choice(("rank", "cover", "copositive", "tau_sos", "ideal_sparse"))
+        kind = rng.choice(("rank", "cover", "copositive", "tau_sos", "moments", "shares", "ideal_sparse"))
         if kind == "rank":
             return {"kind": kind, "prime": (1 << 61) - 1}
         if kind == "cover":
@@ -489,15 +489,8 @@ class Maker:
             return {"kind": kind, "cover": self.cover(pairs)}
         if kind == "copositive":
             return {"kind": kind, "S": self.symmetric(n), "node": self.node(n, n * (n + 1) // 2, 4)}
-        m = n * (n + 1) // 2
-        if kind == "tau_sos" and m < 80:
-            return {
-                "kind": kind,
-                "l": self.vector(m),
-                "D": self.vector(m),
-                "Omega": self.symmetric(m),
-                "W": self.symmetric(m),
-            }
+        if kind in ("tau_sos", "moments", "shares") and n < 12:
+            return self.products(n, kind, 3)
         part = {"vertices": list(range(n)), "s": self.vector(n), "d": self.symmetric(n), "Omega": self.symmetric(n)}
         return {
             "kind": "ideal_sparse",
@@ -505,6 +498,23 @@ class Maker:
             "u": ["99999999999999999999"] * n,
             "cliques": [part] * self.size(1),
         }
+
+    def products(self, n: int, kind: str, depth: int) -> dict[str, Any]:
+        rng = self.rng
+        if kind == "shares":
+            kinds = ("tau_sos", "moments", "shares") if depth else ("tau_sos",)
+            return {"kind": kind, "pairs": [
+                {"pair": [rng.randrange(n), k % n], "share": self.rational(), "proof": self.products(n, rng.choice(kinds), depth - 1)}
+                for k in range(rng.randrange(4))
+            ]}  # fmt: skip
+        m = n * (n + 1) // 2
+        forms = {"l": self.vector(m), "D": self.vector(m), "Omega": self.symmetric(m)}
+        if kind == "tau_sos":
+            return {"kind": kind, **forms, "W": self.symmetric(m)}
+        sets = [list(range(n)), *([k] for k in range(rng.randrange(3)))]
+        parts = [{"c": self.rational(), "W": self.symmetric(len(V) * (len(V) + 1) // 2)} for V in sets]
+        cut = forms | {"Z": rng.choice((None, self.symmetric(n))), "parts": parts}
+        return {"kind": kind, "lower": self.size(2), "sets": sets, "cuts": [cut] * rng.randrange(3)}
 
     def cover(self, pairs: list[list[int]]) -> dict[str, Any]:
         return self.rng.choice((

@@ -122,6 +122,25 @@ def pairs(n: int) -> list[list[int]]:
     return [[i, j] for i in range(n) for j in range(i + 1, n)]
 
 
+def two_and_three(n: int) -> Rows:
+    return identity(n, 3, 2)
+
+
+def moments(n: int, sets: Any = None, number: int = 1, Z: Any = None) -> dict[str, Any]:
+    """A cut that says 0 ≥ 0, with W of so many products as each set has."""
+    m, sets = n * (n + 1) // 2, sets or [list(range(n))]
+    parts = [{"c": 1, "W": identity(len(V) * (len(V) + 1) // 2, 0)} for V in sets]
+    cut = {"l": [0] * m, "D": [0] * m, "Omega": identity(m, 0), "Z": Z, "parts": parts}
+    return {"lower": number, "sets": sets, "cuts": [cut]}
+
+
+def of_diagonal(n: int) -> dict[str, Any]:
+    """That the identity has n atoms, by one cut against all numbers of atoms with the sum n − 1."""
+    ones = [int(i == j) for i in range(n) for j in range(i, n)]
+    cut = {"l": ones, "D": ones, "Omega": identity(len(ones), 0), "Z": None, "parts": [{"c": 1, "W": [[1]]}] * n}
+    return {"lower": n, "sets": [[i] for i in range(n)], "cuts": [cut]}
+
+
 ZERO = {"zero": []}
 # name → (the claim, the function of the checker in which a small budget ends)
 STEPS: dict[str, tuple[Callable[[], Claim], str]] = {
@@ -203,7 +222,17 @@ STEPS: dict[str, tuple[Callable[[], Claim], str]] = {
     "triangles": (lambda: lower(bipartite(360, 1, 0, 1), kind="cover", cover={"kind": "triangle_free"}), "triangle_free"),
     "tau_sos": (
         lambda: lower(identity(12, LONG), kind="tau_sos", l=[0] * 78, D=[0] * 78, Omega=identity(78, 0), W=identity(78, 0)),
-        "_tau_sos",
+        "_cut",
+    ),
+    "moments": (lambda: lower(two_and_three(20), kind="moments", **moments(20, Z=identity(20, LONG))), "_cut"),
+    "long_products": (lambda: lower(two_and_three(12), kind="moments", **moments(12, Z=identity(12, LONG))), "_add_product"),
+    "many_counts": (lambda: lower(identity(9), kind="moments", **of_diagonal(9)), "_moments"),
+    "many_sets": (lambda: lower(identity(30), kind="moments", **moments(30, [[i % 30] for i in range(900)], 0)), "_cut"),
+    "shares": (
+        lambda: lower(identity(3), kind="shares", pairs=[
+            {"pair": [0, 0], "share": 1, "proof": {"kind": "shares", "pairs": []}}
+        ] * 600),
+        "_shares",
     ),
     "ideal_sparse": (
         lambda: lower(identity(12), kind="ideal_sparse", Y=identity(12, 0), u=[1] * 12, cliques=[

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import combinations, product
 from typing import Any
 
 from rank_hostile_files import (
@@ -92,6 +93,11 @@ def at_the_limit() -> list[Any]:
             TRIVIAL,
             lambda proof: lower(NOTHING, **proof),
         ),
+        (
+            lambda inner: {"kind": "shares", "pairs": [{"pair": [0, 0], "share": 1, "proof": inner}]},
+            {"kind": "shares", "pairs": []},
+            lambda proof: lower(ONE, **proof),
+        ),
     ]  # fmt: skip
     return [claim(chained(depth, link, inner)) for link, inner, claim in links for depth in (60, 61, 62, 80)]
 
@@ -122,6 +128,7 @@ def nodes() -> list[Any]:
     ends: list[Any] = ["infeasible", "cover", "branch", "refutation", "block"]
     ends += [[name] for name in ends] + [None]
     ends += [{"branch": [0, 0], "zero": CLOSED, "positive": CLOSED, "more": 0}, {"infeasible": [], "more": 0}]
+    ends += [{"cover": {"kind": "fooling", "pairs": []}, "more": 0}]
     one = [[0, 0, [[0, "-1/8"], [1, "9/8"]]]]
     ends += [
         {"block": block, "values": values, "proof": TRIVIAL}
@@ -181,11 +188,20 @@ def others() -> list[Any]:
         )
     found += [lower(ONE, kind="rank", prime=p) for p in (0, 1, 2, 1 << 64, (1 << 64) - 1, (1 << 63) - 25)]
     found += [positive([[1 << bits]], kind="atoms", atoms=[]) for bits in (5999, 6000, 6500)]
+    # Minors too long to be computed, of a matrix that a look at its first entry rejects.
+    long = identity(11, 0)
+    long[0][0], long[1][1], long[2][2] = -1, f"1/{10**1990}", f"1/{10**1990 + 1}"
+    found += [copositive(long, kind="supports"), copositive(identity(19, -1), kind="supports")]
+    tiny = {"a_plus": "1/1009", "a_minus": "1/1013"}
+    found.append(
+        pair(ONE, upper=1, upper_proof={"kind": "atoms", "atoms": [{"weight": 1, "entries": [[0, 1]]}]}) | tiny
+    )
     found += [
         ideal_sparse(1, 0, 1, 0), ideal_sparse("3/4", 1, 0, 0), ideal_sparse("4/5", 1, 0, 0), ideal_sparse(1, 0, -1, 2),
         ideal_sparse(1, -1, 1, 1), ideal_sparse(1, 0, 0, 1), ideal_sparse(1, 0, 2, -1), ideal_sparse(1, 0, 1, 0, "1/2"),
         ideal_sparse(1, 0, 1, 0, -1), ideal_sparse("1/4", 0, "1/4", 0, 2, 4), ideal_sparse("1/5", 0, "1/4", 0, 2, 4),
         ideal_sparse("3/16", 1, 0, 0, 2, 4), ideal_sparse(0, 0, 0, 0), ideal_sparse("1/2", "1/2", "1/3", "1/5"),
+        ideal_sparse(0, 0, 0, 0, 0, 0),
     ]  # fmt: skip
     two = {"vertices": [0, 1], "s": [0, 0], "d": identity(2, 0), "Omega": identity(2, 0)}
     found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2, "-1/2"), u=[1, 1], cliques=[two]))
@@ -202,6 +218,7 @@ def others() -> list[Any]:
         for D, Omega in (
             ([1, 2, 1], identity(3, 0)),
             ([1, 0, 1], middle),
+            ([1, 3, 1], identity(3, 0)),
             ([1, 1, 1], [[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
         ):
             tau = {"kind": "tau_sos", "l": [1, 0, 1], "D": D, "Omega": Omega, "W": square}
@@ -252,7 +269,102 @@ def others() -> list[Any]:
     return found
 
 
-CLAIMS: list[Any] = [*at_the_limit(), *covers(), *nodes(), *others()]
+def one_square(at: int, t: Any, D: Any, c: Any = 1, Z: Any = None) -> dict[str, Any]:
+    """A cut for matrices of order 2 and one set, by c − 2tv + (t²/c)v², v the product number `at`."""
+    W = [[str(Fraction(t) ** 2 / Fraction(c)) if i == j == at else 0 for j in range(3)] for i in range(3)]
+    linear, squares = ([value if i == at else 0 for i in range(3)] for value in (t, D))
+    return {"l": linear, "D": squares, "Omega": identity(3, 0), "Z": Z, "parts": [{"c": c, "W": W}]}
+
+
+def tau(at: int, t: Any, D: Any) -> dict[str, Any]:
+    cut = one_square(at, t, D)
+    return {"kind": "tau_sos", "l": cut["l"], "D": cut["D"], "Omega": cut["Omega"], "W": cut["parts"][0]["W"]}
+
+
+def products() -> list[Any]:
+    """Shares of the diagonal of matrices of order 2, and moments with A⁻¹, or of several sets."""
+    found: list[Any] = []
+    for off in (0, "1/4", "1/2", 1):
+        A = [[1, off], [off, 1]]
+        for share in (0, "1/8", "1/4", "1/2", 1, 2, -1):
+            parts = [{"pair": [i, i], "share": share, "proof": tau(2 * i, 1, 1)} for i in (0, 1)]
+            inner = [{"pair": [0, 1], "share": share, "proof": tau(1, 2, 4)}]
+            nested = [parts[0], {"pair": [1, 1], "share": share, "proof": {"kind": "shares", "pairs": inner}}]
+            for pairs_ in (parts, parts[:1], parts[::-1], [parts[0], parts[0]], inner, [*parts, *inner], nested, []):
+                for number in (1, 2, 3):
+                    found.append(lower(A, kind="shares", pairs=pairs_) | {"lower": number})
+    # How products of other pairs bound those of two pairs, and what is known of them inside.
+    A = [[4, 1, 2, 1], [1, 4, 1, 3], [2, 1, 4, 1], [1, 3, 1, 4]]
+    empty = {"kind": "shares", "pairs": []}
+    for first, second, third in (
+        ((0, 2), (1, 3), (0, 1)),
+        ((2, 0), (3, 1), (0, 0)),
+        ((0, 2), (0, 3), (2, 3)),
+        ((0, 0), (1, 3), (0, 1)),
+    ):
+        for x in (1, "1/2", "1/3", "1/4", "1/6"):
+            two = [{"pair": list(pair), "share": x, "proof": empty} for pair in (first, second)]
+            found.append(lower(A, kind="shares", pairs=two))
+            for y in (1, "1/2", "1/4"):
+                around = [{"pair": list(third), "share": y, "proof": {"kind": "shares", "pairs": two}}]
+                found.append(lower(A, kind="shares", pairs=around))
+    for A in (identity(2), [[2, 1], [1, 1]], [[1, 1], [1, 1]], [[2, "-1/2"], ["-1/2", 2]], [[2, "1/2"], ["1/2", 3]]):
+        for Z in ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [["1/3", "1/5"], ["1/5", 2]], [[0, -1], [-1, 0]], None):
+            for at, t, D in ((0, 1, 0), (0, "1/2", 0), (1, 1, 1), (1, "1/2", "1/8"), (2, 1, 0), (2, "3/2", "5/4")):
+                for c, number in ((1, 1), (1, 2), ("1/2", 2), (2, 1)):
+                    cuts = [one_square(at, t, D, c, Z)]
+                    found.append(lower(A, kind="moments", lower=number, sets=[[0, 1]], cuts=cuts) | {"lower": number})
+    for at, t, D in ((1, 1, 0), (0, 1, 0), (1, 1, -1)):
+        found.append(lower(identity(2), **tau(at, t, D)) | {"lower": 1})
+    part = {"pair": [0, 0], "share": 0, "proof": tau(0, 1, 1)}
+    for change in ({"pair": [0, 2]}, {"pair": [0]}, {"pair": 0}, {"share": 0.5}, {"more": 0}, {"proof": TRIVIAL}):
+        found.append(lower(identity(2), kind="shares", pairs=[part | change]))
+    found.append(lower(identity(2), kind="shares", pairs=part))
+    return found + sets_of_atoms()
+
+
+def sets_of_atoms() -> list[Any]:
+    """Atoms of the identity and of a path, counted for one or two sets."""
+    found: list[Any] = []
+    for first, second in ((1, 0), (0, 1), (1, 1), ("1/2", "1/2"), (1, "1/2"), (0, 0), (-1, 1)):
+        sides = [{"c": c, "W": [[c]]} for c in (first, second)]
+        cut = {"l": [first, 0, second], "D": [first, 0, second], "Omega": identity(3, 0), "Z": None, "parts": sides}
+        other = cut | {"l": [second, 0, first], "D": [second, 0, first], "parts": sides[::-1]}
+        for cuts in ([cut], [cut, other], []):
+            for sets in ([[0], [1]], [[1], [0]], [[0], [0]], [[0]], [[0], [1], [1]], []):
+                for number in range(4):
+                    claim = lower(identity(2), kind="moments", lower=number, sets=sets, cuts=cuts)
+                    found.append(claim | {"lower": number})
+    path = [[1, 1, 0], [1, 2, 1], [0, 1, 1]]
+    for x, y in ((1, 1), (1, 0), ("1/2", 1), (1, "1/3")):
+        # x_0 x_1 and x_1 x_2 are 1 in sum, and at most 1 each.
+        squares = [[[0, 0, 0], [0, v, 0], [0, 0, 0]] for v in (x, y)]
+        parts = [{"c": v, "W": W} for v, W in zip((x, y), squares, strict=True)]
+        cut = {"l": [0, x, 0, 0, y, 0], "D": [0, x, 0, 0, y, 0], "Omega": identity(6, 0), "Z": None, "parts": parts}
+        for sets in ([[0, 1], [1, 2]], [[1, 0], [2, 1]], [[0, 1], [2, 1, 0]], [[0, 1], [1]]):
+            for number in (1, 2, 3):
+                claim = lower(path, kind="moments", lower=number, sets=sets, cuts=[cut])
+                found.append(claim | {"lower": number})
+        long = cut | {"parts": [part | {"c": f"{10**30 + 1}/{10**30}"} for part in parts]}
+        for cuts in ([cut, long], [long, cut]):
+            found.append(lower(path, kind="moments", lower=2, sets=[[0, 1], [1, 2]], cuts=cuts) | {"lower": 2})
+        for change in (
+            {"more": 0},
+            {"parts": [part | {"more": 0} for part in parts]},
+            {"parts": parts[:1]},
+            {"Z": 0},
+            {"l": [0] * 5},
+            {"D": [0] * 7},
+            {"Omega": identity(5)},
+        ):
+            found.append(lower(path, kind="moments", lower=1, sets=[[0, 1], [1, 2]], cuts=[cut | change]))
+    found.append(lower(path, kind="moments", lower=0, sets=[[0, 1, 2]], cuts=[]) | {"lower": 1})
+    for number in (-1, True, 10**6, 10**7, 4 * 10**6):
+        found.append(lower(path, kind="moments", lower=number, sets=[[0, 1, 2]], cuts=[]))
+    return found
+
+
+CLAIMS: list[Any] = [*at_the_limit(), *covers(), *nodes(), *others(), *products()]
 
 
 def in_budget(m: Any, call: Callable[[], Any]) -> tuple[Any, ...]:
@@ -289,6 +401,11 @@ def searches(m: Any) -> list[Any]:
                 found.append(in_budget(m, lambda g=graph, r=required, p=proof: m._cover(g, r, p)))
         finally:
             m.LARGEST_SEARCH = largest
+        if case < 10:
+            cliques = list(m.maximal_cliques(graph))
+            covers = {pair: [c for c in cliques if {*pair} <= c] for pair in required}
+            for number, most in product(range(3), range(4)):
+                found.append(in_budget(m, lambda a=(graph, covers, required, number, [most]): m._coverable(*a)))
     return found
 
 
@@ -324,4 +441,19 @@ def right_inverses(m: Any) -> list[Any]:
     return found
 
 
-PROBES = (searches, eliminations, right_inverses)
+def connections(m: Any) -> list[Any]:
+    """Which supports a graph connects; and long minors."""
+    rng = random.Random(3)
+    found: list[Any] = []
+    for _ in range(30):
+        neighbours = [0] * 6
+        for u, v in pairs(6):
+            if rng.random() < 0.3:
+                neighbours[u] |= 1 << v
+                neighbours[v] |= 1 << u
+        found += [m._connected(support, neighbours) for size in range(1, 7) for support in combinations(range(6), size)]
+    found.append(in_budget(m, lambda: m.minimal_zeros([[1 << 1998, -1], [-1, 1 << 1998]])))
+    return found
+
+
+PROBES = (searches, eliminations, right_inverses, connections)

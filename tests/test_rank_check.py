@@ -430,7 +430,7 @@ def test_semidefinite_proofs():
     good = {"kind": "tau_sos", "l": [1], "D": [1], "Omega": [[0]], "W": [[1]]}
     cp_rank([[1]], 1, good)
     rejects("not positive semidefinite", cp_rank, [[1]], 3, good | {"l": [2]})
-    rejects("not the form", cp_rank, [[1]], 3, good | {"l": [2], "W": [[4]]})
+    rejects("a monomial", cp_rank, [[1]], 3, good | {"l": [2], "W": [[4]]})
     rejects("2 is stated and 1", cp_rank, [[1]], 2, good)
     square = good | {"D": [0], "Omega": [[1]]}
     cp_rank([[1]], 1, square)

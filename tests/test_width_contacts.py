@@ -1,6 +1,7 @@
 """Caps around contacts: the search on a region, the intervals of a cap, and what the division is."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cpcert.oracle.branch import branch_and_bound, inside, outside
 from cpcert.oracle.rung import Limits
 from cpcert.width import bounds as bounds_module
 from cpcert.width.bounds import width_bounds
+from cpcert.width.caps import Peaks
 from cpcert.width.certificate import certify_width
 from cpcert.width.contacts import Contacts, disjoint
 
@@ -98,6 +100,32 @@ def test_one_proof_serves_all_sets_and_finds_the_contacts_it_lacks(monkeypatch):
     # Further from the minimum each set takes a proof of its own.
     coarse = width_bounds(problem, result, tolerance=1e-3)
     assert not isinstance(coarse.caps, Contacts) and coarse.lower <= whole.lower
+
+
+def test_a_set_too_far_from_the_base_is_left_out_of_the_certificate():
+    """Its dual point is one that the tree of the base does not bound in no cap; what the other sets prove is claimed."""
+    rng = np.random.default_rng(3)
+    problem = Problem(rng.standard_normal((10, 3)), rng.standard_normal(10), lam=2e-2)
+    bounds = width_bounds(problem, solve(problem, gap=1e-9))
+    far, *others = bounds.needed
+    far = replace(far, G=far.G + 20.0 * (far.G - bounds.caps.base))
+    assert certify_width(problem, replace(bounds, needed=tuple(others))).lower >= 2
+    left = certify_width(problem, replace(bounds, needed=(far, *others)))
+    assert left.lower == certify_width(problem, replace(bounds, needed=tuple(others))).lower
+    alone = certify_width(problem, replace(bounds, needed=(far,)))
+    assert (alone.lower, alone.upper) == (0, bounds.upper)
+
+
+def test_one_neuron_is_needed_however_close_the_loss_is_to_that_of_the_bias(monkeypatch):
+    """Where no set of caps can be proven to be needed, that of no neuron at all still is."""
+    rng = np.random.default_rng(3)
+    problem = Problem(rng.standard_normal((10, 3)), rng.standard_normal(10), lam=2e-2)
+    result = solve(problem, gap=1e-9)
+    nothing = Peaks(np.inf, np.zeros((0, 4)), np.zeros(0))
+    monkeypatch.setattr(Contacts, "oracle", lambda *_: nothing)
+    bounds = width_bounds(problem, result)
+    assert bounds.lower == 1 and bounds.caps is None and len(bounds.needed) == 1
+    assert certify_width(problem, bounds).lower == 1
 
 
 def test_without_the_only_contact_neurons_in_no_cap_remain():

@@ -186,6 +186,11 @@ def cones(m):
                 vertices,
                 outside.outputs(weights, corners) if outputs > 1 else outside.one_output(weights, corners, theta),
             ]
+    # Points that are 0 at a vertex, and that θ puts just on either side.
+    outside = _cones(m, rng, 2, 1, 1, 3)
+    for values, weight, theta in itertools.product(((0, 2), (3, -1), (-1, 2)), ((1,), (-1,)), ([1, 1], [1, 2], [1, 4])):
+        corners = [([1, 0], [5], [v], []) for v in values]
+        found.append(outside.one_output([list(weight)], corners, theta))
     return found
 
 
@@ -235,6 +240,10 @@ def leaves(m):
         outside.sites, outside.others = sites, list(range(1, len(sites)))
         outside.proof, outside.theta, outside.mu = m.Stream(proof), m.Stream([1] * 8), m.Stream([1] * 4)
         found.append(_with_budget(m, lambda o=outside: o.leaf(o.weights, o.root([1, 1]), True)))
+    # Away from one of two caps chosen.
+    outside = _cones(m, random.Random(2), 2, 1, 3, 2)
+    outside.sites, outside.chosen, outside.others, outside.proof = [[2, 2], [0, 0], [1, 1]], [0, 1], [2], m.Stream([0])
+    outside.leaf(outside.weights, outside.root([1, 1]), True)
     return found
 
 
@@ -280,6 +289,8 @@ def spaces(m):
     for basis, coordinates in (((1.0, 0.0), (2.0, 3.0)), ((1.0, 0.5), (2.0, 3.25)), ((0.6, 0.8), (1e-3, 1e3))):
         space, stretch, errors, low = _read_space(m, basis, coordinates, [[8, 0], [12, 1]], 2)
         found.append((space.points, space.x, stretch, errors, low))
+    for r in (0, 1, 8, 9):
+        found.append(_with_budget(m, lambda r=r: _read_space(m, [1.0] * r, [0.5] * r, [[8]], 1)[2:]))
     for X in ([[8, 0], [12, 1]], [[1 << 3000, 0], [12, 1]]):
         budget = m.Budget(1 << 60, 1 << 60)
         token = m.BUDGET.set(budget)

@@ -67,8 +67,27 @@ LOWER: a lower bound of the cp-rank
         the support of t. So k atoms give k vectors t with M = Σ ttᵀ ≥ 0 and QMQᵀ = A, whose supports are cliques of the
         graph of the pairs with q_uᵀSq_v = 0. The zeros are numbered as `minimal_zeros` finds them: by size, then
         lexicographically by support.
-    {"kind": "tau_sos", "l", "D", "Omega", "W"}: the semidefinite bound of Fawzi and Parrilo, see `_tau_sos`.
+    {"kind": "tau_sos", "l", "D", "Omega", "W"}: ⌈B⌉ of the cut (MOMENTS) of one set of all indices with c = 1 and this W, Z = 0.
+    {"kind": "moments", "lower": s, "sets": [[i, …], …], "cuts": [CUT, …]}: each clique of the support graph is in one of the sets.
+        Let n_V of the atoms be counted for V, which holds their supports. For all integers n_V ≥ 0 with the sum s − 1 a cut says
+        that Σ c_V n_V is too small. (So it is for fewer atoms, since c_V ≥ 0.)
+    {"kind": "shares", "pairs": [{"pair": [i, j], "share": θ, "proof": LOWER}, …]}: of m pairs e = ij, each with a "tau_sos",
+        "moments" or "shares" that proves a bound for atoms with x_i x_j ≤ θ_e A_e only: if there are fewer atoms than it says, one
+        has x_i x_j > θ_e A_e. No atom x has that for two pairs e = ij and f = kl: θ_e A_e θ_f A_f is at least one of A_ik A_jl and
+        A_il A_jk (x_a x_b ≤ A_ab, and (x_i x_j)(x_k x_l) is (x_i x_k)(x_j x_l) and (x_i x_l)(x_j x_k)). So there are m atoms, or as
+        many as the least of the bounds. Within another one, C, the upper bounds of x_a x_b known there, stands for these A_ab.
     {"kind": "ideal_sparse", "Y", "u", "cliques": [{"vertices", "s", "d", "Omega"}, …]}: see `_ideal_sparse`.
+
+MOMENTS: Indices of v(x) = (x_i x_j) are pairs i ≤ j in their order, a = (A_ij), T_(ij)(kl) = (A_ik A_jl + A_il A_jk)/2, C ≤ A are the
+    upper bounds of x_i x_j known, A itself outside of "shares".
+    CUT {"l", "D", "Omega", "Z", "parts": [{"c": c_V, "W": W_V}, …]}, Z a matrix or null (0): Σ c_V n_V ≥ B =
+        2⟨l, a⟩ − Σ D_ij C_ij A_ij − ⟨Ω, T⟩ − ⟨Z, A⟩. Checked: D ≥ 0, Z ≥ 0, Ω ⪰ 0, for each V P_V = [[c_V, −lᵀ], [−l, W_V]] ⪰ 0, l
+        restricted to pairs in V, and that no coefficient of the polynomial vᵀW_Vv is larger than that of
+        Σ D_ij (x_i x_j)² + vᵀΩv + (xᵀA⁻¹x)(xᵀZx), but for monomials with two indices between which A is 0: they vanish for atoms.
+        An atom x ≥ 0 counted for V has 0 ≤ c_V − 2⟨l, v⟩ + vᵀW_Vv ≤ c_V − 2⟨l, v⟩ + Σ D_ij (x_i x_j)² + vᵀΩv + (xᵀA⁻¹x)(xᵀZx).
+        In the sum over all atoms, Σ_k (x_i x_j)² ≤ C_ij A_ij since every term is at most C_ij x_i x_j; for a square vᵀΩv = (xᵀLx)²,
+        Σ_k (x_kᵀLx_k)² ≤ Σ_{k,l} (x_kᵀLx_l)² = Tr LALA = ⟨Ω, T⟩; and xᵀA⁻¹x ≤ 1 since xxᵀ ⪯ A. With one set, c = 1 and Z = 0 B is
+        a dual value of τ_cp^sos (Fawzi and Parrilo 2016) if the polynomials are the same.
 
 SIGMA_LOWER
     {"kind": "trivial"}
@@ -127,10 +146,12 @@ COVER: a number of cliques of H that are needed to cover the required pairs
 COPOSITIVE. Let −μ < 0 be the minimum of xᵀSx over the simplex and x a minimiser of least support I. Then S_I x_I = −μ1. If
     S_I z = 0 with z ≠ 0, then −μ1ᵀz = zᵀS_I x_I = 0, and x + sz stays a minimiser up to the boundary: a smaller support. So S is
     copositive iff there is no I with S_I nonsingular and S_I x = −1 solved by some x ≥ 0 (if there is one, then
-    xᵀS_I x = −1ᵀx < 0). All I are visited. MINIMAL ZEROS are the zeros of least support; their supports are the I
-    where S_I has a one-dimensional kernel spanned by a positive vector: S_I is positive semidefinite when it has a
-    positive zero, so another kernel vector would lead to a zero of smaller support. Peeling minimal zeros off a
-    zero x, all within the kernel of the same S_I, gives the decomposition used above.
+    xᵀS_I x = −1ᵀx < 0). MINIMAL ZEROS are the zeros of least support; their supports are the I where S_I has a one-dimensional
+    kernel spanned by a positive vector: S_I is positive semidefinite when it has a positive zero, so another kernel vector
+    would lead to a zero of smaller support. Peeling minimal zeros off a zero x, all within the kernel of the same S_I, gives
+    the decomposition used above. All I are visited that the negative S_ij connect. Others are not needed: let I be in two
+    parts with S_ij ≥ 0 between them, with the sums t and 1 − t of x; then xᵀSx ≥ −μt² − μ(1 − t)² > −μ, so x is no minimiser;
+    and if x is a zero of a copositive S, then its parts are, so it is not minimal.
 """
 
 from __future__ import annotations
@@ -141,7 +162,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from fractions import Fraction
-from itertools import chain, combinations, product
+from itertools import chain, combinations, pairwise, product
 from math import comb, gcd, inf, isqrt, lcm
 from pathlib import Path
 from typing import Any
@@ -765,8 +786,11 @@ def minimal_zeros(S: Matrix) -> list[list[int]]:
         )
     )
     zeros = []
-    for size in range(1, n + 1):
-        for support in combinations(range(n), size):
+    negative = [sum(1 << j for j, v in enumerate(row) if v < 0) for row in T]
+    for size in range(n):
+        for support in combinations(range(n), size + 1):
+            if not _connected(support, negative):
+                continue
             singular, x = _principal_solution(T, support)
             if x is None:
                 continue
@@ -779,6 +803,17 @@ def minimal_zeros(S: Matrix) -> list[list[int]]:
     return zeros
 
 
+def _connected(support: tuple[int, ...], neighbours: list[int]) -> bool:
+    """Whether the edges to these neighbours, as bits, connect the support."""
+    inside = sum(1 << i for i in support)
+    reached, waiting = 0, 1 << support[0]
+    while waiting:
+        one = waiting & -waiting
+        reached |= one
+        waiting = (waiting | neighbours[one.bit_length() - 1]) & inside & ~reached
+    return reached == inside
+
+
 def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[bool, list[int] | None]:
     """(False, x): T_I is nonsingular, T_I x = −d1 with d > 0, x ≥ 0. (True, x): x > 0 spans the kernel of T_I. Else x is None.
 
@@ -786,11 +821,12 @@ def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[b
     """
     size = len(support)
     rows = [[T[i][j] for j in support] + [-1] for i in support]
-    last, free, r = 1, -1, 0
+    free: int | None = None
+    last, r = 1, 0
     for c in range(size):
         pivot = next((i for i in range(r, size) if rows[i][c]), None)
         if pivot is None:
-            if free >= 0:
+            if free is not None:
                 return True, None  # the kernel has more than one dimension
             free = c
             continue
@@ -804,7 +840,7 @@ def _principal_solution(T: list[list[int]], support: tuple[int, ...]) -> tuple[b
         last, r = head, r + 1
     # Each pivot column is now `last` times a unit vector.
     sign = 1 if last > 0 else -1
-    if free < 0:
+    if free is None:
         x = [sign * row[-1] for row in rows]
         return False, x if min(x) >= 0 else None
     pivots = iter(rows)
@@ -879,6 +915,8 @@ def _lower(A: Matrix, proof: Any, depth: int = 0) -> int | None:
         cover=("cover",),
         copositive=("S", "node"),
         tau_sos=("l", "D", "Omega", "W"),
+        moments=("lower", "sets", "cuts"),
+        shares=("pairs",),
         ideal_sparse=("Y", "u", "cliques"),
     )
     if depth > LARGEST_DEPTH:
@@ -912,7 +950,7 @@ def _lower(A: Matrix, proof: Any, depth: int = 0) -> int | None:
         if _inner(S, A) != 0:
             raise Rejected("copositive: <S, A> is not 0")
         return _node(zeros_system(S, A), proof["node"], depth)
-    return _tau_sos(A, proof) if kind == "tau_sos" else _ideal_sparse(A, proof)
+    return _ideal_sparse(A, proof) if kind == "ideal_sparse" else _of_products(A, A, proof, depth)
 
 
 def rank_modulo(A: Matrix, p: int) -> int:
@@ -1200,45 +1238,143 @@ def _coverable(
 # -- semidefinite bounds ---------------------------------------------------------------------------------------------
 
 
-def _tau_sos(A: Matrix, proof: dict[str, Any]) -> int:
-    """⌈2⟨l, a⟩ − Σ D a² − Σ Ω T⌉, a dual value of τ_cp^sos (Fawzi and Parrilo 2016).
+def _of_products(A: Matrix, most: Matrix, proof: Any, depth: int) -> int:
+    """A lower bound of the number of atoms of A whose products x_i x_j are at most `most`, a matrix below A."""
+    tau = ("l", "D", "Omega", "W")
+    kind = _kind(proof, tau_sos=tau, moments=("lower", "sets", "cuts"), shares=("pairs",))
+    if depth > LARGEST_DEPTH:
+        raise Rejected("proof: nested too deeply")
+    if kind == "shares":
+        return _shares(A, most, proof["pairs"], depth)
+    if kind == "moments":
+        return _moments(A, most, proof)
+    cut = {"l": proof["l"], "D": proof["D"], "Omega": proof["Omega"], "Z": None, "parts": [{"c": 1, "W": proof["W"]}]}
+    value, _ = _cut(A, most, cut, [list(range(len(A)))])
+    return max(int(-(-value // 1)), 0)
 
-    Indices are pairs i ≤ j, v(x) = (x_i x_j), a = (A_ij), T_(ij)(kl) = (A_ik A_jl + A_il A_jk)/2. Checked: D ≥ 0, Ω ⪰ 0,
-    P = [[1, −lᵀ], [−l, W]] ⪰ 0, and vᵀWv = Σ D_ij (x_i x_j)² + vᵀΩv as polynomials of degree 4. An atom x then has
-    0 ≤ 1 − 2⟨l, v⟩ + Σ D_ij (x_i x_j)² + vᵀΩv. In the sum over all r atoms, Σ_k (x_i x_j)² ≤ A_ij² since every term is at most
-    A_ij, and for a square vᵀΩv = (xᵀLx)², Σ_k (x_kᵀLx_k)² ≤ Σ_{k,l} (x_kᵀLx_l)² = Tr LALA. That leaves the bound for r.
-    """
+
+def _shares(A: Matrix, most: Matrix, pairs: Any, depth: int) -> int:
+    n = len(A)
+    levels: list[tuple[int, int, Number]] = []
+    bounds = []
+    bits = _bits(chain.from_iterable((*A, *most)))
+    for part in _list(pairs, "pairs"):
+        _keys(part, "pair", "share", "proof")
+        i, j = (_index(v, "pair", n) for v in _list(part["pair"], "pair", 2))
+        share = _rational(part["share"], "share")
+        if share < 0:
+            raise Rejected("share: negative")
+        longest = 2 * (bits + _bits([share]))
+        _spend(_fractions(4 + 4 * len(levels), longest) + 100 * n * n, 100 * n * n + _storage(2, longest))
+        level = share * A[i][j]
+        for k, h, other in levels:
+            if level * other < min(most[i][k] * most[j][h], most[i][h] * most[j][k]):
+                raise Rejected("shares: one atom may have so much of two pairs")
+        levels.append((i, j, level))
+        inside = [list(row) for row in most]
+        inside[i][j] = inside[j][i] = min(level, most[i][j])
+        bounds.append(_of_products(A, inside, part["proof"], depth + 1))
+        _spend(0, -100 * n * n)
+    return min([len(levels), *bounds])
+
+
+def _moments(A: Matrix, most: Matrix, proof: dict[str, Any]) -> int:
+    """The bound that is stated, if no fewer atoms are possible: counts of all sets with that sum, one cut against each."""
+    sets = [sorted(_indices(V, "sets", len(A))) for V in _list(proof["sets"], "sets")]
+    for clique in maximal_cliques(support_graph(A)):
+        _spend(sum(300 + 20 * len(V) for V in sets))
+        if not any(clique <= set(V) for V in sets):
+            raise Rejected("sets: a clique is missing")
+    cuts = [_cut(A, most, cut, sets) for cut in _list(proof["cuts"], "cuts")]
+    lower = _index(proof["lower"], "lower", LARGEST_ORDER**2)
+    if not lower:
+        return lower
+    ends = lower + len(sets) - 2
+    bits = max((_bits([value, *shares]) for value, shares in cuts), default=0)
+    _spend(100 * ends, 40 * ends)
+    for bars in combinations(range(ends), len(sets) - 1):
+        _spend(1000 + _fractions(len(cuts) * len(sets), bits + ends.bit_length()))
+        counts = [b - a - 1 for a, b in pairwise((-1, *bars, ends))]
+        if not any(_dot(shares, counts) < value for value, shares in cuts):
+            raise Rejected("moments: no cut is against so few atoms")
+    return lower
+
+
+def _cut(A: Matrix, most: Matrix, cut: Any, sets: list[list[int]]) -> tuple[Fraction, list[Number]]:
+    """(B, c_V for each set V): the numbers n_V of atoms with supports in V have Σ c_V n_V ≥ B. See MOMENTS."""
+    _keys(cut, "l", "D", "Omega", "Z", "parts")
     n = len(A)
     pairs = [(i, j) for i in range(n) for j in range(i, n)]
     m = len(pairs)
-    linear, D = _vector(proof["l"], "l", m), _vector(proof["D"], "D", m)
-    Omega, W = _matrix(proof["Omega"], "Omega", m), _matrix(proof["W"], "W", m)
-    if any(d < 0 for d in D):
-        raise Rejected("D: a negative entry")
-    of_forms = _bits(chain(chain.from_iterable(W), chain.from_iterable(Omega), D))
-    bits = of_forms + _bits(linear) + 2 * _bits(chain.from_iterable(A))
-    _spend(_fractions(8 * m * m, bits), 400 * m * m + _storage(m * m, of_forms))
-    quartic: dict[tuple[int, ...], Number] = {}
+    linear, D = _vector(cut["l"], "l", m), _vector(cut["D"], "D", m)
+    Omega = _matrix(cut["Omega"], "Omega", m)
+    Z = None if cut["Z"] is None else _matrix(cut["Z"], "Z", n)
+    if any(d < 0 for d in D) or any(z < 0 for row in Z or () for z in row):
+        raise Rejected("D, Z: a negative entry")
+    bits = _bits(chain(chain.from_iterable(Omega), D)) + _bits(linear)
+    bits += _bits(chain.from_iterable(A)) + _bits(chain.from_iterable(most))
+    _spend(_fractions(8 * m * m, bits), 400 * m * m + _storage(m * m, bits))
+    if not positive_semidefinite(Omega):
+        raise Rejected("Omega: not positive semidefinite")
+    above: dict[tuple[int, ...], Number] = {}
     for s, first in enumerate(pairs):
         for t, second in enumerate(pairs):
             monomial = tuple(sorted((*first, *second)))
-            quartic[monomial] = quartic.get(monomial, 0) + W[s][t] - Omega[s][t] - (D[s] if s == t else 0)
-    if any(quartic.values()):
-        raise Rejected("W: not the form of D and Omega")
-    if not positive_semidefinite(Omega):
-        raise Rejected("Omega: not positive semidefinite")
-    minus = [-v for v in linear]
-    if not positive_semidefinite([[1, *minus], *([v, *row] for v, row in zip(minus, W, strict=True))]):
-        raise Rejected("W: [[1, -l], [-l, W]] is not positive semidefinite")
+            above[monomial] = above.get(monomial, 0) + Omega[s][t] + (D[s] if s == t else 0)
     value = Fraction(2 * _dot(linear, [A[i][j] for i, j in pairs]))
-    value -= sum(d * A[i][j] ** 2 for d, (i, j) in zip(D, pairs, strict=True))
+    value -= sum(d * most[i][j] * A[i][j] for d, (i, j) in zip(D, pairs, strict=True))
     value -= sum(
         Omega[s][t] * Fraction(A[i][k] * A[j][h] + A[i][h] * A[j][k]) / 2
         for s, (i, j) in enumerate(pairs)
         for t, (k, h) in enumerate(pairs)
         if Omega[s][t]
     )
-    return max(int(-(-value // 1)), 0)
+    if Z is not None:
+        bits += _add_product(above, A, Z)
+        value -= _inner(Z, A)
+    shares = []
+    for V, part in zip(sets, _list(cut["parts"], "parts", len(sets)), strict=True):
+        _keys(part, "c", "W")
+        _spend(m * (200 + 20 * len(V)))
+        shares.append(_rational(part["c"], "c"))
+        own = {pair: linear[s] for s, pair in enumerate(pairs) if pair[0] in V and pair[1] in V}
+        _squares_below(A, shares[-1], own, _matrix(part["W"], "W", len(own)), above, bits)
+    return value, shares
+
+
+def _squares_below(
+    A: Matrix, c: Number, linear: dict[Pair, Number], W: Matrix, above: dict[tuple[int, ...], Number], bits: int
+) -> None:
+    """Rejected unless c − 2⟨l, v⟩ + vᵀWv is a sum of squares, and vᵀWv ≤ `above` for atoms; v: the products that l names."""
+    size = len(W)
+    bits += _bits(chain.from_iterable(W))
+    _spend(_fractions(4 * size * size, bits), 400 * size * size + _storage(size * size, bits))
+    quartic: dict[tuple[int, ...], Number] = {}
+    for first, row in zip(linear, W, strict=True):
+        for second, entry in zip(linear, row, strict=True):
+            monomial = tuple(sorted((*first, *second)))
+            quartic[monomial] = quartic.get(monomial, 0) + entry
+    for monomial, coefficient in quartic.items():
+        if coefficient > above[monomial] and all(A[i][j] for i in monomial for j in monomial):
+            raise Rejected("W: a monomial is not below D, Omega and Z")
+    minus = [-v for v in linear.values()]
+    if not positive_semidefinite([[c, *minus], *([v, *row] for v, row in zip(minus, W, strict=True))]):
+        raise Rejected("W: [[c, -l], [-l, W]] is not positive semidefinite")
+    _spend(0, -400 * size * size - _storage(size * size, bits))
+
+
+def _add_product(quartic: dict[tuple[int, ...], Number], A: Matrix, Z: Matrix) -> int:
+    """Add (xᵀA⁻¹x)(xᵀZx), monomial after monomial; the bits of it."""
+    n = len(A)
+    inverse = inverse_times(A, [[int(i == j) for j in range(n)] for i in range(n)])
+    if inverse is None:
+        raise Rejected("Z: A is singular")
+    bits = _bits(chain.from_iterable(inverse)) + _bits(chain.from_iterable(Z))
+    _spend(_fractions(2 * n**4, bits), _storage(n**4, bits))
+    for i, j, k, h in product(range(n), repeat=4):
+        if Z[k][h]:
+            quartic[tuple(sorted((i, j, k, h)))] += inverse[i][j] * Z[k][h]
+    return bits
 
 
 def _ideal_sparse(A: Matrix, proof: dict[str, Any]) -> int:

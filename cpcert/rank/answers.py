@@ -29,6 +29,7 @@ from cpcert.rank.proofs import (
     IdealSparse,
     Lifted,
     LowerComponents,
+    Moments,
     Nearby,
     NearbyNeurons,
     NotCompletelyPositive,
@@ -38,9 +39,9 @@ from cpcert.rank.proofs import (
     PairRank,
     Principal,
     Rank,
+    Shares,
     SigmaNotCp,
     Square,
-    TauSos,
     TriangleFree,
     Upper,
     UpperComponents,
@@ -79,8 +80,10 @@ def describe(proof: Any) -> str | None:
             return f"edge clique cover ({cover.kind})"
         case Exposing():
             return "exposing copositive matrix"
-        case TauSos():
-            return "semidefinite bound tau_cp^sos"
+        case Moments():
+            return "semidefinite bound"
+        case Shares():
+            return "shares of entries, each with a semidefinite bound"
         case IdealSparse():
             return "ideal-sparse semidefinite bound"
         case LowerComponents(parts) | UpperComponents(parts):

@@ -337,7 +337,8 @@ def _try_atoms(block: _Block, k: int, floor: float, starts: int) -> bool:
 
 
 def _semidefinite(block: _Block, required_by_user: bool) -> None:
-    from cpcert.rank.semidefinite import MISSING, available, semidefinite_bounds
+    from cpcert.rank.dual_points import MISSING, available
+    from cpcert.rank.semidefinite import semidefinite_bounds
 
     if not available():
         if required_by_user:
@@ -348,6 +349,21 @@ def _semidefinite(block: _Block, required_by_user: bool) -> None:
         if bound.proof is not None:
             block.at_least(bound.lower, bound.proof)
         if block.closed:
+            return
+    _one_more(block)
+
+
+def _one_more(block: _Block) -> None:
+    """One atom more, and one more, as long as it can be proven."""
+    from cpcert.rank.shares import LARGEST_ORDER, moments_at_least, shares
+
+    while len(block.A) <= LARGEST_ORDER and not block.closed and block.seconds(1.0):
+        least = block.lower + 1
+        proof = moments_at_least(block.A, least) or shares(block.A, least, block.stop)
+        if proof is None:
+            return
+        block.at_least(least, proof)
+        if block.lower < least:
             return
 
 

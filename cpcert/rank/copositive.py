@@ -14,6 +14,7 @@ floating point counts. The search is in docs/mathematics/copositive.md.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -173,7 +174,16 @@ def exposing_matrix(A: list[list[Number]], separation: Separation, scale: np.nda
     if len(known) < len(points):
         return None
     exact = _nearest_solution(S / np.outer(scale, scale), known, A)
-    return None if exact is None or copositive_zeros(exact) is None else exact
+    if exact is None:
+        return None
+    raised = _raised(exact, A)
+    return None if copositive_zeros(raised) is None else raised
+
+
+def _raised(S: Matrix, A: list[list[Number]]) -> Matrix:
+    """S with large entries where A is 0: they change neither ⟨S, A⟩ nor that S is copositive, and leave fewer zeros to look at."""
+    top = max(math.ceil(v) for row in S for v in row) + 1
+    return tuple(tuple(v if a else top for v, a in zip(row, of_A, strict=True)) for row, of_A in zip(S, A, strict=True))
 
 
 def _polished(separation: Separation, A: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

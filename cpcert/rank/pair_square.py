@@ -86,10 +86,15 @@ class _Search:
             return self.leaf(variables)
         off = abs(counts - np.round(counts))
         off[(low == high) | (counts < low) | (counts > high)] = 0.0
-        if off.max() < WHOLE:
-            raise _NotFound
         s = int(off.argmax())
         most = int(np.floor(counts[s]))
+        if off[s] < WHOLE:  # an integer vector: without it, until it is alone
+            counts = np.clip(np.round(counts), low, high).astype(int)
+            free = np.flatnonzero(counts > low)
+            if not len(free):
+                raise _NotFound
+            s = int(free[0])
+            most = int(counts[s]) - 1
         fewer, more = high.copy(), low.copy()
         fewer[s], more[s] = most, most + 1
         # The side that is harder to refute comes first: there it ends if it must.

@@ -249,14 +249,52 @@ class Exposing:
 
 
 @dataclass(frozen=True)
-class TauSos:
-    """A dual point of the semidefinite bound τ_cp^sos (Fawzi and Parrilo 2016)."""
+class CutPart:
+    """What an atom with its support in one of the sets counts, and a sum of squares."""
 
-    kind: ClassVar[str] = "tau_sos"
+    c: Number
+    W: Matrix
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Moments of degree 4: a linear inequality for the numbers of atoms with supports in each of some sets."""
+
     l: Vector  # noqa: E741  the name in the format
     D: Vector
     Omega: Matrix
-    W: Matrix
+    Z: Matrix | None
+    parts: tuple[CutPart, ...]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """No numbers of atoms with a sum below `lower` satisfy the cuts."""
+
+    kind: ClassVar[str] = "moments"
+    lower: int
+    sets: tuple[tuple[int, ...], ...]
+    cuts: tuple[Cut, ...]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A bound for atoms with x_i x_j ≤ share·A_ij."""
+
+    pair: Pair
+    share: Number
+    proof: Products
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Pairs of which no atom has more than their shares of two; with fewer atoms than `proof` says one has more of each."""
+
+    kind: ClassVar[str] = "shares"
+    pairs: tuple[Share, ...]
+
+
+Products = Moments | Shares
 
 
 @dataclass(frozen=True)
@@ -277,7 +315,7 @@ class IdealSparse:
     cliques: tuple[CliqueCertificate, ...]
 
 
-Lower = Trivial | Rank | LowerComponents | EdgeCliqueCover | Exposing | TauSos | IdealSparse
+Lower = Trivial | Rank | LowerComponents | EdgeCliqueCover | Exposing | Products | IdealSparse
 
 
 # -- Rank_σ ------------------------------------------------------------------------------------------------------------

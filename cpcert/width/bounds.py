@@ -129,6 +129,9 @@ def width_bounds(problem: Problem, result: SolveResult, seconds: float = 30.0, t
         search = _Search(problem, space, caps, upper, deadline)
         lower, needed = search.run()
         complete = search.complete
+        if not lower and caps is not None:  # of no neuron at all the loss is known, however close U is to it
+            caps = None
+            lower, needed = _Search(problem, space, caps, upper, math.inf).run()
         if not complete:
             note = "the search for sets of caps was stopped by its limits"
         if search.best is not None and caps is not None:

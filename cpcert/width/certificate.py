@@ -162,8 +162,7 @@ def _written(
     for trees in pairs:
         for place, tree in enumerate(trees):
             writer.write(tree, same=place > 0)
-    base = {"inner": math.nextafter(caps.bound * (1.0 + BASE_ROOM), math.inf), "grid": writer.grid}
-    return {"base": base}, {
+    return {"base": {"inner": _base_bound(caps), "grid": writer.grid}}, {
         **writer.arrays(),
         "base": caps.base.ravel(),
         "heights": np.ldexp(caps.heights, GRID).astype(np.int64),
@@ -239,10 +238,36 @@ def _prove(question: _Question, needed: Needed, caps: Arcs | Cones | Contacts | 
         return None
     entry = {"caps": list(needed.caps), "scale": scale, "bound": bound, "inner": inner}
     if isinstance(caps, Contacts):
+        if not _near_base(question, caps, G[0], g, inner):
+            return None
         outside = ((1 << caps.count) - 1) & ~sum(1 << k for k in needed.caps)
         trees = caps.trees_in(needed.G, outside, inner * (1.0 - ROOM), Limits(None, question.deadline))
         return None if trees is None else _Proof(needed.caps, entry, needed.G, trees=trees)
     return _by_cones(question, needed, (G, g), entry)
+
+
+def _base_bound(caps: Contacts) -> float:
+    """What the tree of the base is claimed to prove."""
+    return math.nextafter(caps.bound * (1.0 + BASE_ROOM), math.inf)
+
+
+def _near_base(question: _Question, caps: Contacts, G: width_check.Vector, g: int, inner: float) -> bool:
+    """Whether the tree of the base bounds the dual point G·2^g in no cap: (7) of docs/mathematics/width.md, exactly."""
+    (base,), e = width_check.matrix(caps.base.ravel().tolist(), 1, question.problem.N, "base")
+    points, x = _points(question)
+    one, other = width_check.power(g), width_check.power(e)
+    change = [abs(a * one - b * other) for a, b in zip(G, base, strict=True)]
+    moved = sum(c * width_check.norm_up(row, x) for c, row in zip(change, points, strict=True))
+    return Fraction(_base_bound(caps)) + question.exact.lipschitz * moved <= Fraction(inner)
+
+
+def _points(question: _Question) -> tuple[width_check.Matrix, int]:
+    """The points x̂_i as the checker sees them."""
+    problem, space, exact = question.problem, question.space, question.exact
+    if space.points.shape[1] == problem.n:
+        return exact.X, exact.x
+    points = as_arrays({"points": space.points.ravel()})["points"]
+    return width_check.matrix(points, problem.N, space.points.shape[1], "points")
 
 
 def _by_cones(
@@ -253,12 +278,8 @@ def _by_cones(
     inner = entry["inner"]
     bits = _bits(problem, space.points, needed.G, inner)
     entry |= {"bits": bits}
-    points = as_arrays({"points": space.points.ravel()})["points"]
-    rows, x = width_check.matrix(points, problem.N, space.points.shape[1], "points")
-    if space.points.shape[1] == problem.n:
-        rows, x = exact.X, exact.x
     try:
-        frame = width_check.Frame(exact, width_check.Space(rows, x), *dual, Fraction(inner), bits)
+        frame = width_check.Frame(exact, width_check.Space(*_points(question)), *dual, Fraction(inner), bits)
     except width_check.Rejected:
         return None
     chosen = np.zeros(len(sites), bool)
