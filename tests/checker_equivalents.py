@@ -85,13 +85,13 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"^Leaf\.matrix: sign > 0 → sign >= 0 ": "0 is taken care of before",
     r"^_by_angle: [ab]\[0\] > 0 → ": "no ray is (0, 0)",
-    # Cones: one output has weights ±1; the groups of several outputs have lanes of one shape; only differences of exponents count.
+    # Cones: one output has weights ±1; only differences of exponents count.
     r"^Frame\.__init__: .* in fine = ": "the unit of errors, which are rounded up",
     r"^(Cones\.__init__: h > 0 → h|Frame\.__init__: column\[0\] > 0 → column\[0\]) >= 0 ": "weights are not 0",
     r"^Cones\.spread: 1 → 0 in for vertex in vertices": "the first vertex a second time: the same bits",
     r"^Cones\.root: 0 → 1 in vertices\.append": "exponents of all vertices are one larger",
     r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
-    r"^Packed\.chosen: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
+    r"^Packed\.choice: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
     r"^scan_cones: 0 < code <= count → 0 <= code": "0 is a leaf",
     r"^Cones\.folded: (0 → 1|1 → 0) in (groups = |for vertex in vertices)": "what is folded, and when: slower, and the same sums",
     r"^check_spatial: (1 → 0|share\.of > 1 → share\.of >= 1) in left_out = ": "of one share nothing is left out",

@@ -2048,7 +2048,8 @@ class Packed:
 
     def choice(self, signs: int) -> tuple[int, int]:
         """The bits of the lanes with a bit in `signs`, and what these lanes have too much."""
-        return (signs << 1) - (signs >> (self.bits - 1)), signs.bit_count() << (self.bits - 1)
+        mask = (signs << 1) - (signs >> (self.bits - 1))
+        return mask, signs.bit_count() << (self.bits - 1)
 
     def chosen(self, packed: int, choice: tuple[int, int]) -> int:
         """Σ s_i over the lanes of a choice."""
@@ -2070,6 +2071,10 @@ class Packed:
         read = compress(self.reader.unpack(raw), selectors)
         half = repeat(1 << (self.bits - 1))
         return map(sub, read if self.size == 8 else [int.from_bytes(v, "little") for v in read], half)
+
+    def all(self, packed: int) -> Vector:
+        """The lanes, one by one."""
+        return list(self.numbers(packed, b"\x01" * self.count))
 
     def ordered(self, a: int, b: int) -> tuple[int, int]:
         """The larger and the smaller of two in each lane; |a_i − b_i| < 2**(bits − 1)."""
@@ -2109,6 +2114,8 @@ class Cones:
 
     def __init__(self, frame: Frame, sign: int, halvings: int) -> None:
         self.m, self.n, self.one = frame.m, frame.n, frame.m == 1
+        self.weights: Vector = []
+        self.each = 0
         if self.one:
             signed = [(x, h[0] * sign) for x, h in zip(frame.points, frame.weights, strict=True)]
             rows = [[x for x, h in signed if h > 0], [x for x, h in signed if h < 0]]
@@ -2124,12 +2131,11 @@ class Cones:
         else:
             size = max(bits + 7, 64) // 8
             norms = [root_up(dot(h, h)) for h in frame.weights]
-            self.wide = bits + width([norms]) + count + 1
-        self.weights = (
-            [] if self.one else [self.joined([*h, norm]) for h, norm in zip(frame.weights, norms, strict=True)]
-        )
-        # What a lane costs that is read and multiplied by its weight.
-        self.each = 100 + multiplications(1, bits, 0 if self.one else (self.m + 1) * self.wide)
+            wide = (bits + width([norms]) + count + 8) // 8
+            self.sums = Packed(self.m + 1, 8 * wide, wide)
+            self.weights = [self.sums.pack([*h, norm]) for h, norm in zip(frame.weights, norms, strict=True)]
+            # What a lane costs that is read and multiplied by its weight.
+            self.each = 100 + multiplications(1, bits, 8 * wide * (self.m + 1))
         # What a leaf costs besides its lanes: inequalities between products of a few integers, roots.
         long = max(self.numerator.bit_length(), self.denominator.bit_length()) + 2 * (bits + FINE)
         self.price = multiplications(4 * self.n * self.m, long, long) + 1000 * self.m
@@ -2149,20 +2155,10 @@ class Cones:
             vertices.append(self.vertex(self.lanes, self.weights, u, 0, [s * v for v in fold], [s * p for p in packed]))
         return vertices
 
-    def joined(self, numbers: Vector) -> int:
-        """m + 1 numbers in one, with room for sums of products with all lanes."""
-        return sum(v << (self.wide * k) for k, v in enumerate(numbers))
-
-    def parted(self, number: int) -> Vector:
-        """What was joined."""
-        half, field = 1 << (self.wide - 1), (1 << self.wide) - 1
-        number += self.joined([half] * (self.m + 1))
-        return [(number >> (self.wide * k) & field) - half for k in range(self.m + 1)]
-
     def weighted(self, group: Packed, packed: int, signs: int, weights: Vector) -> Vector:
         """Σ ĥ_i s_i over the lanes with a bit in `signs`."""
         selectors = group.selectors(signs)
-        return self.parted(sum(map(mul, group.numbers(packed, selectors), compress(weights, selectors))))[:-1]
+        return self.sums.all(sum(map(mul, group.numbers(packed, selectors), compress(weights, selectors))))[:-1]
 
     def vertex(
         self, lanes: list[Packed], weights: Vector, u: Vector, e: int, fold: Vector, packed: list[int]
@@ -2198,7 +2194,7 @@ class Cones:
             count = open_lanes.bit_count()
             if 2 * count > old.count or old.count < 8:
                 continue
-            spend((300 + (0 if self.one else self.each)) * old.count * len(vertices))
+            spend((300 + self.each) * old.count * len(vertices))
             selectors = old.selectors(open_lanes)
             taker, choice = old.taker(selectors), old.choice(every)
             new = Packed(count, old.bits, old.size)
@@ -2255,7 +2251,7 @@ class Cones:
             values = group.extremes([vertex[4][0] << (top - vertex[1]) for vertex in vertices])
             p, q = (group.numbers(each, selectors) for each in values)
             errors = [-(a * b // (a - b)) for a, b in zip(p, q, strict=True)]
-            *shift, spread = self.parted(sum(map(mul, errors, compress(weights, selectors))))
+            *shift, spread = self.sums.all(sum(map(mul, errors, compress(weights, selectors))))
         result = []
         for vertex in vertices:
             k = top + 1 - vertex[1]
@@ -2286,7 +2282,7 @@ class Cones:
                 require(all(0 <= t <= THETA for t in given), "spatial: theta is out of its range")
                 require(self.leaf(lanes, vertices, weights, given), "spatial: a cone is not below the bound")
                 continue
-            spend((8 + 2 * parts) * work + (0 if self.one else self.each * lanes[0].count))
+            spend((8 + 2 * parts) * work + self.each * lanes[0].count)
             a, b = self.edges[code - 1]
             if age >= 2:
                 lanes, vertices, weights = self.folded(lanes, vertices, weights)

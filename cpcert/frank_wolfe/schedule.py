@@ -43,12 +43,15 @@ SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
 # Cones are small nodes: they are granted more (for 1000 points, and for more points, whose nodes take longer, in proportion to 1/√N),
 # at first, in each iteration and as a share of all so far. The cutoff is the least, of these bounds relative to the best value found,
-# that the saved nodes should do for (`GROWTH`), if it can be expected to shrink the interval by the share WORTH, the first by
+# that the saved nodes should do for, if it can be expected to shrink the interval by the share WORTH, the first by
 # FIRST_WORTH.
 FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES = 60_000, 12_000, 0.25
 LOOSEST, TIGHTEST, WORTH, FIRST_WORTH = 4.0, 1.01, 0.2, 0.05
-# A tree of cones has about exp(GROWTH·(r − 1)·(2λ/cutoff)^(1/3)) nodes, up to a factor of the problem (docs/mathematics/spatial.md).
-GROWTH = 2.5
+# The nodes of a tree of cones, and its seconds, are about exp(GROWTH·(r − 1)·(2λ/cutoff)^(1/3)), up to a factor of the problem
+# (docs/mathematics/spatial.md): deep nodes have fewer points.
+GROWTH_OF_NODES, GROWTH_OF_SECONDS = 2.5, 2.1
+# A full proof may take so many times as long as that: near the largest value the logarithm of what is left comes in addition.
+FULL = 1.5
 # As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
 EARLY = 4.0
 # Values found below so many times 2λ: more steps gain less than a tighter proof.
@@ -150,7 +153,7 @@ class Proofs:
             return replace(answer, W=W, values=values), False, True
         # By cones it is known what to expect: all of the time that is left is for a proof that should end in it; another is not begun.
         by_cones = needed > 0.0 and cones_pay(self.space.points, self.problem.m)
-        expected = self._expected(needed) if by_cones else 0.0
+        expected = FULL * self._expected(needed) if by_cones else 0.0
         if expected > max(self._left(), 0.0):
             return self._loosely(G, top, iteration), True, False
         until = self.limits.deadline if expected > 0.0 else self.limits.soft_deadline
@@ -169,19 +172,22 @@ class Proofs:
         """Seconds that a proof of this cutoff should take, from the last by cones; 0 before the first."""
         if self.measured is None:
             return 0.0
-        known, _, seconds = self.measured
-        return seconds * math.exp(min(self._growth(cutoff) - self._growth(known), 700.0))
+        rate = self._rate(GROWTH_OF_SECONDS)
+        more = rate * (self._tightness(cutoff) - self._tightness(self.measured[0]))
+        return self.measured[2] * math.exp(min(more, 700.0))
 
-    def _reachable(self, times: float) -> float:
-        """The cutoff for which a proof should take so many times as long as the last by cones; inf if that is not known."""
+    def _reachable(self, times: float, growth: float) -> float:
+        """The cutoff for which a proof should take so many times as much as the last by cones; inf if that is not known."""
         if self.measured is None or not times > 0.0:
             return math.inf
-        growth, r = self._growth(self.measured[0]) + math.log(times), self.space.points.shape[1]
-        return 2.0 * self.problem.lam * (GROWTH * (r - 1) / growth) ** 3 if growth > 0.0 else math.inf
+        tightness = self._tightness(self.measured[0]) + math.log(times) / self._rate(growth)
+        return 2.0 * self.problem.lam / tightness**3 if tightness > 0.0 else math.inf
 
-    def _growth(self, cutoff: float) -> float:
-        """The logarithm of the nodes of a tree of cones, up to a constant."""
-        return GROWTH * (self.space.points.shape[1] - 1) * (2.0 * self.problem.lam / cutoff) ** (1.0 / 3.0)
+    def _tightness(self, cutoff: float) -> float:
+        return (2.0 * self.problem.lam / cutoff) ** (1.0 / 3.0)
+
+    def _rate(self, growth: float) -> float:
+        return growth * (self.space.points.shape[1] - 1)
 
     def _left(self) -> float:
         """Seconds until a proof that begins now has to end."""
@@ -235,15 +241,17 @@ class Proofs:
         self.saved += max(SAVED_CONES * size, SAVED_SHARE_OF_CONES * self.limits.used)
         self.saved += FIRST_CONES * size if iteration == 0 else 0.0
         nodes, cutoff = self._saved_nodes(), LOOSEST * top
+        enough = True
         if self.measured is not None:
-            cutoff = min(cutoff, self._reachable(nodes / (AHEAD * self.measured[1])))
+            reachable = self._reachable(nodes / (AHEAD * self.measured[1]), GROWTH_OF_NODES)
+            enough, cutoff = reachable <= cutoff, min(cutoff, reachable)
         cutoff = max(cutoff, TIGHTEST * top)
         upper, lower = self.best.upper, self.lower
         worth = WORTH if self.measured is not None else FIRST_WORTH
         shrinks = True
         if upper is not None and lower is not None and top > 0.0:
             shrinks = self._hoped_for(G, cutoff) - lower >= worth * (upper - lower)
-        if top > EARLY * 2.0 * self.problem.lam or not shrinks:
+        if top > EARLY * 2.0 * self.problem.lam or not (shrinks and enough):
             nodes = 0
         elif late(self.limits.proof_deadline(self.limits.soft_deadline) - self._expected(cutoff)):
             # It would not end in time: the end, which chooses its own cutoff, may as well begin if steps have little left to gain.
@@ -347,7 +355,7 @@ class Proofs:
             if late(self.limits.proof_deadline(self.limits.deadline)) or self.closed():
                 return
             times = 0.0 if self.measured is None else self._left() / (SPARE * self.measured[2])
-            cutoff = min(LOOSEST * top, self._reachable(times))
+            cutoff = min(LOOSEST * top, self._reachable(times, GROWTH_OF_SECONDS))
             cutoff = max(cutoff, needed if needed >= top else TIGHTEST_STAGE * top)
             lower = -math.inf if self.lower is None else self.lower
             upper = math.inf if self.best.upper is None else self.best.upper
