@@ -89,6 +89,8 @@ EQUIVALENT: dict[str, str] = {
     r"^Frame\.__init__: .* in fine = ": "the unit of errors, which are rounded up",
     r"^(Cones\.__init__: h > 0 → h|Frame\.__init__: column\[0\] > 0 → column\[0\]) >= 0 ": "weights are not 0",
     r"^Cones\.spread: 1 → 0 in for vertex in vertices": "the first vertex a second time: the same bits",
+    r"^Packed\.extremes: 1 → 0 in for other in packed": "the first of them a second time",
+    r"^Cones\.__init__: (64 → 65 in size|8 → 9 in wide) = ": "bits to spare between the numbers",
     r"^Cones\.root: 0 → 1 in vertices\.append": "exponents of all vertices are one larger",
     r"^Cones\.leaf: (size > 0 → |0 → 1 in return)": "a root in units of 2**-64: 0, or far above 1",
     r"^Packed\.choice: 1 → 2 in mask = ": "the bit above the numbers of a lane is 0",
