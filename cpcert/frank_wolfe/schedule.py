@@ -62,9 +62,9 @@ WAITING, PATIENCE = 0.5, 3
 # the last that succeeds and the first that fails is halved.
 STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, *(1.0 + 10.0**-k for k in range(4, 15)))
 HALVINGS = 4
-# By cones: at most so many proofs, each meant to take the SPARE-th part of the time that is left, as long as they may gain LEAST_GAIN
-# of the gap and their cutoffs are not below TIGHTEST_STAGE.
-MOST_STAGES, SPARE, LEAST_GAIN, TIGHTEST_STAGE = 6, 1.2, 0.02, 1.001
+# By cones: at most so many proofs, each meant to take the SPARE-th part of the time that is left, but at most MOST_TIMES what the last
+# took, as long as they may gain LEAST_GAIN of the gap and their cutoffs are not below TIGHTEST_STAGE.
+MOST_STAGES, SPARE, MOST_TIMES, LEAST_GAIN, TIGHTEST_STAGE = 6, 1.4, 10.0, 0.02, 1.001
 
 
 @dataclass
@@ -355,7 +355,7 @@ class Proofs:
             if late(self.limits.proof_deadline(self.limits.deadline)) or self.closed():
                 return
             times = 0.0 if self.measured is None else self._left() / (SPARE * self.measured[2])
-            cutoff = min(LOOSEST * top, self._reachable(times, GROWTH_OF_SECONDS))
+            cutoff = min(LOOSEST * top, self._reachable(min(times, MOST_TIMES), GROWTH_OF_SECONDS))
             cutoff = max(cutoff, needed if needed >= top else TIGHTEST_STAGE * top)
             lower = -math.inf if self.lower is None else self.lower
             upper = math.inf if self.best.upper is None else self.best.upper
