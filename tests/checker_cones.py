@@ -289,24 +289,52 @@ def lanes(m):
     for count in (0, 1, 2, 7, 8, 33):
         values = [int(v) for v in rng.integers(-(2**40), 2**40, size=count)]
         values[::3] = [0] * len(values[::3])
-        bits = 43 if count % 2 else 49
-        packed_in = m.Packed(count, bits, 7)
+        bits, size = (43, 7) if count % 2 else (64, 8) if count == 8 else (49, 7)
+        packed_in = m.Packed(count, bits, size)
         packed = packed_in.pack(values)
         signs = packed_in.signs(packed)
         assert entries(packed_in, packed) == values
-        assert packed_in.positive(packed, signs) == packed_in.chosen(packed, signs) == sum(max(v, 0) for v in values)
         selected = packed_in.selectors(signs)
         assert [v for v, c in zip(values, selected, strict=True) if c] == [v for v in values if v >= 0]
-        fewer = m.Packed(signs.bit_count(), bits, 7)
+        assert [*packed_in.numbers(packed, selected)] == [v for v in values if v >= 0]
+        fewer = m.Packed(signs.bit_count(), bits, size)
         assert entries(fewer, packed_in.kept(packed, packed_in.taker(selected), fewer)) == [v for v in values if v >= 0]
-        assert packed_in.chosen(packed, 0) == 0
-        other = packed_in.pack(values[::-1])
-        pairs = [(max(v, w), min(v, w)) for v, w, c in zip(values, values[::-1], selected, strict=True) if c]
-        if count:
-            assert packed_in.extremes([packed, other], selected) == pairs[::-1]
+        others = [values[::-1], [1 - v for v in values], [-5] * count]
+        largest, smallest = packed_in.extremes([packed, *map(packed_in.pack, others)])
+        for found, best in ((largest, max), (smallest, min)):
+            assert entries(packed_in, found) == [best(row) for row in zip(values, *others, strict=True)]
         least = [-(2 ** (bits - 1))] * count
         low = packed_in.pack(least)
-        assert entries(packed_in, low) == least and packed_in.chosen(low, packed_in.top) == sum(least)
+        assert entries(packed_in, low) == least
+        if size == 7:  # there is room for sums
+            assert packed_in.positive(packed, signs) == sum(max(v, 0) for v in values)
+            assert packed_in.chosen(packed, packed_in.choice(signs)) == sum(max(v, 0) for v in values)
+            assert packed_in.chosen(packed, packed_in.choice(0)) == 0
+            assert packed_in.chosen(low, packed_in.choice(packed_in.top)) == sum(least)
+
+
+def shapes(m):
+    """Lanes of several outputs: of eight bytes as long as the numbers fit, and sums of products that fill their room."""
+    for bits, halvings, size in ((40, 22, 8), (40, 23, 9), (8, 3, 8), (65, 6, 10)):
+        x, h = (1 << bits) - 1, (1 << 5) - 1
+        frame = SimpleNamespace(
+            n=2, m=2, points=[[-x, x]] * 7, weights=[[h, -h]] * 7, linear=[[0, 0]] * 2, bound=Fraction(1)
+        )
+        made = m.Cones(frame, 1, halvings)
+        assert made.lanes[0].size == size and made.sums.all(made.weights[6]) == [h, -h, m.root_up(2 * h * h)]
+        vertices = made.root((1, 1))
+        for _ in range(halvings):  # towards e_2
+            vertices[0] = made.middle(made.lanes, made.weights, *vertices)
+        u, e, fold, value, packed, signs = vertices[0]
+        s = -x + ((1 << halvings) - 1) * x
+        assert (u, e, fold) == ([1, (1 << halvings) - 1], halvings, [0, 0]) and entries(made.lanes[0], packed[0]) == [
+            s
+        ] * 7
+        assert value == [7 * h * s, -7 * h * s] and signs == [made.lanes[0].top]
+        top = made.lanes[0].pack([(x << halvings) * (-1) ** k for k in range(7)])
+        assert made.weighted(made.lanes[0], top, made.lanes[0].signs(top), made.weights) == [
+            4 * h * x << halvings, -4 * h * x << halvings
+        ]  # fmt: skip
 
 
 def folds(m):
@@ -320,9 +348,9 @@ def folds(m):
         vertices = made.root((1, 1))
         token = m.BUDGET.set(m.Budget(1 << 60, 1 << 60))
         folded, (first, second), _ = made.folded(made.lanes, vertices, made.weights)
-        assert (1 << 60) - m.BUDGET.get().work == 300 * 8 * 2 * (1 if outputs == 1 else 3)
+        assert (1 << 60) - m.BUDGET.get().work == (300 + made.each) * 8 * 2 and bool(made.each) == (outputs == 2)
         m.BUDGET.reset(token)
         assert folded[0].count == 0 and first[2] == [8] * outputs and second[2] == [36] * outputs
 
 
-PROBES = [cones, frames, roots, errors, ties, midpoints, lanes, folds]
+PROBES = [cones, frames, roots, errors, ties, midpoints, lanes, shapes, folds]

@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 from cpcert import Problem
 from cpcert.errors import ProofError
 from cpcert.frank_wolfe import bounds
-from cpcert.frank_wolfe.bounds import best_scale, dual_lower_bound, dual_value
-from cpcert.frank_wolfe.limits import RunLimits
-from cpcert.frank_wolfe.schedule import Proofs
-from cpcert.frank_wolfe.solve import _Run
+from cpcert.frank_wolfe.bounds import best_scale, dual_lower_bound
 from cpcert.losses import LOSSES
-from cpcert.oracle.ladder import prove
-from cpcert.oracle.rung import Limits
-from cpcert.parallel import HERE
 from cpcert.rounding import round_down
 
 
@@ -90,26 +84,3 @@ def test_a_scale_that_is_not_feasible_is_refused(monkeypatch):
     monkeypatch.setattr(bounds, "best_scale", lambda *_: 100.0)
     worse = dual_lower_bound(problem, G, 1e-9, "spectral", None, None)
     assert (worse.value, worse.dual_scale) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize(("loss", "m"), [("mse", 1), ("mse", 2), ("logistic", 1)])
-def test_a_dual_point_for_a_loose_proof_is_better_than_a_scaled_one(loss, m, monkeypatch):
-    """Where only γ(G) ≤ ρ·2λ can be proven: the optimum at λ/ρ, with the bias penalty unchanged, against the optimum over ρ."""
-    rng = np.random.default_rng(3)
-    X, Y = rng.normal(size=(24, 2)), rng.normal(size=(24, m)) + 0.5
-    problem = Problem(X, Y if loss == "mse" else np.where(Y > 0.3, 1.0, -1.0), lam=1e-2, loss=loss)
-    run = _Run(problem, 1e-5, RunLimits(60.0), "corrective", 0, None, HERE)
-    run.run(None)
-    proofs, rho = run.proofs, 2.0
-    G, top = proofs.dual.G, 2.0 * problem.lam
-    proofs.measured = (rho, 1000, 0.1)
-    monkeypatch.setattr(Proofs, "reachable", lambda *_: rho)
-    run._aim_lower()
-    _, other, value = proofs.promising
-    assert rho * value <= 1.06 * top
-    bound = lambda G, most: dual_value(problem, best_scale(problem, G, 2.0 * problem.lam / most) * G)  # noqa: E731
-    assert bound(G, rho * top) < bound(other, rho * value) < proofs.best.upper
-    found = prove(proofs.space, other, problem.activation, rho * value, Limits(), 0)
-    assert found.complete
-    lower = dual_lower_bound(problem, other, found.upper_bound, found.rung, found.proof, found.frame).value
-    assert bound(G, rho * top) < lower <= proofs.best.upper

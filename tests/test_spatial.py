@@ -302,14 +302,18 @@ def test_lanes_add_select_and_sum():
         lanes = check.Packed(count, 43, 7)
         packed = lanes.pack(values)
         signs = lanes.signs(packed)
-        assert lanes.positive(packed, signs) == lanes.chosen(packed, signs) == sum(max(v, 0) for v in values)
-        assert lanes.chosen(packed, 0) == 0
+        assert (
+            lanes.positive(packed, signs) == lanes.chosen(packed, lanes.choice(signs)) == sum(max(v, 0) for v in values)
+        )
+        assert lanes.chosen(packed, lanes.choice(0)) == 0
         others = [int(v) for v in rng.integers(-5, 5, size=count)]
         assert packed + lanes.pack(others) == lanes.pack([a + b for a, b in zip(values, others, strict=True)])
         selectors = lanes.selectors(signs)
         assert [bool(byte) for byte in selectors] == [v >= 0 for v in values]
-        pairs = [(max(a, b), min(a, b)) for a, b in zip(values, others, strict=True) if a >= 0]
-        assert lanes.extremes([packed, lanes.pack(others)], selectors) == pairs[::-1]
+        largest, smallest = lanes.extremes([packed, lanes.pack(others)])
+        for found, best in ((largest, max), (smallest, min)):
+            pairs = [best(a, b) for a, b in zip(values, others, strict=True) if a >= 0]
+            assert list(lanes.numbers(found, selectors)) == pairs
 
 
 def test_orthants_cover_space():

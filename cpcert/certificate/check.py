@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from copy import copy
 from fractions import Fraction
-from functools import cmp_to_key
-from itertools import chain, compress, islice, product
+from functools import cached_property, cmp_to_key
+from itertools import chain, compress, islice, product, repeat
 from math import isqrt
-from operator import mul
+from operator import add, mul, sub
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -2012,7 +2012,10 @@ def nodes_of_cones(stream: Iterator[int], r: int) -> Iterator[tuple[int, Vector]
 
 
 class Packed:
-    """`count` signed integers in one: Σ s_i 2**(8·size·i), |s_i| < 2**(bits − 1). size: bytes of a lane, with room for sums of all."""
+    """`count` signed integers in one: Σ s_i 2**(8·size·i), |s_i| < 2**(bits − 1).
+
+    size: bytes of a lane; for `positive` and `chosen` with room for sums of all.
+    """
 
     def __init__(self, count: int, bits: int, size: int) -> None:
         self.count, self.bits, self.size = count, bits, size
@@ -2043,26 +2046,49 @@ class Packed:
         """Σ max(s_i, 0)."""
         return self.total((packed + self.top) & (signs - (signs >> (self.bits - 1))))
 
-    def chosen(self, packed: int, signs: int) -> int:
-        """Σ s_i over the lanes with a bit in `signs`."""
+    def choice(self, signs: int) -> tuple[int, int]:
+        """The bits of the lanes with a bit in `signs`, and what these lanes have too much."""
         mask = (signs << 1) - (signs >> (self.bits - 1))
-        return self.total((packed + self.top) & mask) - (signs.bit_count() << (self.bits - 1))
+        return mask, signs.bit_count() << (self.bits - 1)
+
+    def chosen(self, packed: int, choice: tuple[int, int]) -> int:
+        """Σ s_i over the lanes of a choice."""
+        return self.total((packed + self.top) & choice[0]) - choice[1]
 
     def selectors(self, signs: int) -> bytes:
         """A byte for each lane, 0 where it has no bit in `signs`."""
         raw = signs.to_bytes(self.size * self.count, "little")
         return raw[(self.bits - 1) // 8 :: self.size]
 
-    def extremes(self, packed: Sequence[int], selectors: bytes) -> list[tuple[int, int]]:
-        """Of each selected lane, from the last to the first, the largest and the smallest of the values in several integers."""
-        half, take = 1 << (self.bits - 1), self.taker(selectors[::-1])
-        # With the highest byte first, bytes are ordered as the numbers are.
-        rows = [take.unpack((p + self.top).to_bytes(self.size * self.count, "big")) for p in packed]
-        read = int.from_bytes
-        return [
-            (read(a, "big") - half, read(b, "big") - half)
-            for a, b in zip(map(max, *rows), map(min, *rows), strict=True)
-        ]
+    @cached_property
+    def reader(self) -> Struct:
+        """What reads all lanes; eight bytes are a number at once."""
+        return Struct("<" + ("Q" if self.size == 8 else f"{self.size}s") * self.count)
+
+    def numbers(self, packed: int, selectors: bytes) -> Iterable[int]:
+        """The selected lanes, one by one."""
+        raw = (packed + self.top).to_bytes(self.size * self.count, "little")
+        read = compress(self.reader.unpack(raw), selectors)
+        half = repeat(1 << (self.bits - 1))
+        return map(sub, read if self.size == 8 else [int.from_bytes(v, "little") for v in read], half)
+
+    def all(self, packed: int) -> Vector:
+        """The lanes, one by one."""
+        return list(self.numbers(packed, b"\x01" * self.count))
+
+    def ordered(self, a: int, b: int) -> tuple[int, int]:
+        """The larger and the smaller of two in each lane; |a_i − b_i| < 2**(bits − 1)."""
+        rest = a - b + self.top
+        signs = rest & self.top
+        more = rest & (signs - (signs >> (self.bits - 1)))
+        return b + more, a - more
+
+    def extremes(self, packed: Sequence[int]) -> tuple[int, int]:
+        """The largest and the smallest of the values of each lane in several integers."""
+        largest = smallest = packed[0]
+        for other in packed[1:]:
+            largest, smallest = self.ordered(largest, other)[0], self.ordered(smallest, other)[1]
+        return largest, smallest
 
     def taker(self, selectors: bytes) -> Struct:
         """What takes the selected lanes out of the bytes of all."""
@@ -2082,23 +2108,34 @@ Vertex = tuple[Vector, int, Vector, Vector, list[int], list[int]]
 class Cones:
     """The proof that ‖f̂‖ ≤ û‖w‖ for one sign.
 
-    Points are in groups: one output: ĥ > 0, then ĥ < 0; several: the values s_i, then ĥ_ki s_i for each output k, lane by lane.
+    Points are in groups: one output: ĥ > 0, then ĥ < 0; several: all of them, whose weights are numbers of their own: (ĥ_i, ‖ĥ_i‖
+    rounded up) in one, so that one sum over points is m + 1 of them.
     """
 
     def __init__(self, frame: Frame, sign: int, halvings: int) -> None:
         self.m, self.n, self.one = frame.m, frame.n, frame.m == 1
+        self.weights: Vector = []
+        self.each = 0
         if self.one:
             signed = [(x, h[0] * sign) for x, h in zip(frame.points, frame.weights, strict=True)]
             rows = [[x for x, h in signed if h > 0], [x for x, h in signed if h < 0]]
         else:
-            pairs = list(zip(frame.points, frame.weights, strict=True))
-            rows = [frame.points, *([[h[k] * v for v in x] for x, h in pairs] for k in range(self.m))]
-        # For several outputs, ĥ_i and ‖ĥ_i‖ rounded up.
-        self.weights = [] if self.one else [[*h, root_up(dot(h, h))] for h in frame.weights]
+            rows = [frame.points]
         self.numerator, self.denominator = frame.bound.numerator, frame.bound.denominator
         self.edges = [(a, b) for a in range(self.n) for b in range(a + 1, self.n)]
-        bits = max(map(width, rows)) + halvings + (self.n * THETA).bit_length() + 1
-        size = (bits + len(frame.points).bit_length() + 8) // 8
+        # At a vertex |2**e·u|₁ = 2**e. One output adds θ_j times the values there, and all lanes; several take differences.
+        bits, count = width(frame.points) + halvings + 2, len(frame.points).bit_length()
+        if self.one:
+            bits += (self.n * THETA).bit_length()
+            size = (bits + count + 8) // 8
+        else:
+            size = max(bits + 7, 64) // 8
+            norms = [root_up(dot(h, h)) for h in frame.weights]
+            wide = (bits + width([norms]) + count + 8) // 8
+            self.sums = Packed(self.m + 1, 8 * wide, wide)
+            self.weights = [self.sums.pack([*h, norm]) for h, norm in zip(frame.weights, norms, strict=True)]
+            # What a lane costs that is read and multiplied by its weight.
+            self.each = 100 + multiplications(1, bits, 8 * wide * (self.m + 1))
         # What a leaf costs besides its lanes: inequalities between products of a few integers, roots.
         long = max(self.numerator.bit_length(), self.denominator.bit_length()) + 2 * (bits + FINE)
         self.price = multiplications(4 * self.n * self.m, long, long) + 1000 * self.m
@@ -2115,20 +2152,26 @@ class Cones:
         vertices = []
         for j, (s, (packed, fold)) in enumerate(zip(signs, self.axes, strict=True)):
             u = [s * (k == j) for k in range(self.n)]
-            vertices.append(self.vertex(self.lanes, u, 0, [s * v for v in fold], [s * p for p in packed]))
+            vertices.append(self.vertex(self.lanes, self.weights, u, 0, [s * v for v in fold], [s * p for p in packed]))
         return vertices
 
-    def vertex(self, lanes: list[Packed], u: Vector, e: int, fold: Vector, packed: list[int]) -> Vertex:
+    def weighted(self, group: Packed, packed: int, signs: int, weights: Vector) -> Vector:
+        """Σ ĥ_i s_i over the lanes with a bit in `signs`."""
+        selectors = group.selectors(signs)
+        return self.sums.all(sum(map(mul, group.numbers(packed, selectors), compress(weights, selectors))))[:-1]
+
+    def vertex(
+        self, lanes: list[Packed], weights: Vector, u: Vector, e: int, fold: Vector, packed: list[int]
+    ) -> Vertex:
         """A vertex with its sums."""
+        signs = [group.signs(p) for group, p in zip(lanes, packed, strict=True)]
         if self.one:
-            signs = [group.signs(p) for group, p in zip(lanes, packed, strict=True)]
             value = [fold[0] + lanes[0].positive(packed[0], signs[0])]
         else:
-            signs = [lanes[0].signs(packed[0])]
-            value = [v + lanes[0].chosen(p, signs[0]) for v, p in zip(fold, packed[1:], strict=True)]
+            value = list(map(add, fold, self.weighted(lanes[0], packed[0], signs[0], weights)))
         return u, e, fold, value, packed, signs
 
-    def middle(self, lanes: list[Packed], one: Vertex, two: Vertex) -> Vertex:
+    def middle(self, lanes: list[Packed], weights: Vector, one: Vertex, two: Vertex) -> Vertex:
         """The midpoint of an edge."""
         e = max(one[1], two[1]) + 1
         s, t = e - 1 - one[1], e - 1 - two[1]
@@ -2136,15 +2179,13 @@ class Cones:
             [(v << s) + (w << t) for v, w in zip(one[part], two[part], strict=True)]  # type: ignore[arg-type]
             for part in (0, 2, 4)
         )
-        return self.vertex(lanes, u, e, fold, packed)
+        return self.vertex(lanes, weights, u, e, fold, packed)
 
     def folded(
-        self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector]
-    ) -> tuple[list[Packed], list[Vertex], list[Vector]]:
+        self, lanes: list[Packed], vertices: list[Vertex], weights: Vector
+    ) -> tuple[list[Packed], list[Vertex], Vector]:
         """The same cone without points that it decides, if at least half of the lanes hold such."""
-        groups = (0, 1) if self.one else (0,)
-        for group in groups:
-            old = lanes[group]
+        for group, old in enumerate(lanes):
             every = some = vertices[0][5][group]
             for vertex in vertices[1:]:
                 every &= vertex[5][group]
@@ -2153,29 +2194,27 @@ class Cones:
             count = open_lanes.bit_count()
             if 2 * count > old.count or old.count < 8:
                 continue
-            spend(300 * old.count * len(vertices) * (1 if self.one else 1 + self.m))
+            spend((300 + self.each) * old.count * len(vertices))
             selectors = old.selectors(open_lanes)
-            taker = old.taker(selectors)
+            taker, choice = old.taker(selectors), old.choice(every)
             new = Packed(count, old.bits, old.size)
-            parts = (group,) if self.one else tuple(range(1 + self.m))
             changed: list[Vertex] = []
             for u, e, fold, value, packed, signs in vertices:
                 if self.one:
-                    on = old.chosen(packed[group], every)
+                    on = old.chosen(packed[group], choice)
                     fold = [fold[0] + (on if group == 0 else -on)]
                     value = value if group == 0 else [value[0] - on]
                 else:
-                    fold = [v + old.chosen(p, every) for v, p in zip(fold, packed[1:], strict=True)]
-                packed = [old.kept(p, taker, new) if k in parts else p for k, p in enumerate(packed)]
+                    fold = list(map(add, fold, self.weighted(old, packed[0], every, weights)))
+                packed = [old.kept(p, taker, new) if k == group else p for k, p in enumerate(packed)]
                 signs = [new.signs(packed[k]) if k == group else s for k, s in enumerate(signs)]
                 changed.append((u, e, fold, value, packed, signs))
             vertices = changed
-            lanes = [new if k in parts else v for k, v in enumerate(lanes)]
-            if not self.one:
-                weights = list(compress(weights, selectors))
+            lanes = [new if k == group else v for k, v in enumerate(lanes)]
+            weights = list(compress(weights, selectors))
         return lanes, vertices, weights
 
-    def leaf(self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector], theta: Sequence[int]) -> bool:
+    def leaf(self, lanes: list[Packed], vertices: list[Vertex], weights: Vector, theta: Sequence[int]) -> bool:
         """Whether ‖w‖F_j ≤ û wᵀu_j for all j."""
         top = max(vertex[1] for vertex in vertices)
         factors = [t << (top - vertex[1]) for t, vertex in zip(theta, vertices, strict=True)]
@@ -2192,27 +2231,27 @@ class Cones:
         if not group.count:
             return [(vertex[3][0], 0) for vertex in vertices]
         total = sum(t * vertex[4][1] for t, vertex in zip(factors, vertices, strict=True) if t)
-        on = group.signs(total - (group.top >> (group.bits - 1)))  # integers: s > 0 is s − 1 ≥ 0
+        on = group.choice(group.signs(total - (group.top >> (group.bits - 1))))  # integers: s > 0 is s − 1 ≥ 0
         return [(vertex[3][0] - group.chosen(vertex[4][1], on), 0) for vertex in vertices]
 
-    def spread(
-        self, lanes: list[Packed], vertices: list[Vertex], weights: list[Vector], top: int
-    ) -> list[tuple[int, int]]:
+    def spread(self, lanes: list[Packed], vertices: list[Vertex], weights: Vector, top: int) -> list[tuple[int, int]]:
         """(2**(top + 1)·F_j rounded up, top + 1 − e) with e that of the vertex, for several outputs."""
         group = lanes[0]
         every = some = vertices[0][5][0]
         for vertex in vertices[1:]:
             every &= vertex[5][0]
             some |= vertex[5][0]
-        selectors = group.selectors(some ^ every)
-        chosen = list(compress(weights, selectors))[::-1]
-        spend(len(chosen) * (200 * self.n + 500 * self.m))
+        undecided = some ^ every
+        count = undecided.bit_count()
+        spend(self.each * (2 * group.count + count) + 500 * count)
         *shift, spread = [0] * (self.m + 1)
-        if chosen:
+        if count:
+            selectors = group.selectors(undecided)
             # The smallest is below 0, the largest is not.
-            pairs = group.extremes([vertex[4][0] << (top - vertex[1]) for vertex in vertices], selectors)
-            errors = [-(p * q // (p - q)) for p, q in pairs]
-            *shift, spread = [dot(errors, column) for column in zip(*chosen, strict=True)]
+            values = group.extremes([vertex[4][0] << (top - vertex[1]) for vertex in vertices])
+            p, q = (group.numbers(each, selectors) for each in values)
+            errors = [-(a * b // (a - b)) for a, b in zip(p, q, strict=True)]
+            *shift, spread = self.sums.all(sum(map(mul, errors, compress(weights, selectors))))
         result = []
         for vertex in vertices:
             k = top + 1 - vertex[1]
@@ -2243,12 +2282,12 @@ class Cones:
                 require(all(0 <= t <= THETA for t in given), "spatial: theta is out of its range")
                 require(self.leaf(lanes, vertices, weights, given), "spatial: a cone is not below the bound")
                 continue
-            spend((8 + 2 * parts) * work)
+            spend((8 + 2 * parts) * work + self.each * lanes[0].count)
             a, b = self.edges[code - 1]
             if age >= 2:
                 lanes, vertices, weights = self.folded(lanes, vertices, weights)
                 age = 0
-            middle = self.middle(lanes, vertices[a], vertices[b])
+            middle = self.middle(lanes, weights, vertices[a], vertices[b])
             for out in (a, b):  # the cone without b is visited first
                 open_cones.append((lanes, [*vertices[:out], middle, *vertices[out + 1 :]], weights, age + 1))
 
@@ -2269,10 +2308,9 @@ def check_spatial(
         shapes = [scan_cones(scanned, edges, r) for _ in orthants]
         halvings, deepest = (max(numbers) for numbers in zip(*shapes, strict=True))
         bits = max(map(width, (frame.points, frame.weights))) * min(problem.m, 2) + halvings + 32
-        groups = 2 if problem.m == 1 else 1 + problem.m
-        lanes = len(frame.points) * groups
-        held = (deepest + 3 * r) * storage(groups, 2 * lanes * bits) + r * storage(lanes, bits)
-        spend(r * lanes * (500 + bits), held)
+        lanes = len(frame.points)
+        held = (deepest + 3 * r) * storage(2, 2 * lanes * bits) + (r + 1) * storage(lanes, bits * (1 + problem.m))
+        spend(r * (1 + problem.m) * lanes * (500 + bits), held)
         cones = Cones(frame, sign, halvings)
         for signs in orthants:
             left_out = share.left_out(nodes_of_cones(copy(stream.values), r), len(tree)) if share.of > 1 else {}

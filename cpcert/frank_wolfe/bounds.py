@@ -49,13 +49,13 @@ def dual_value(problem: Problem, G: np.ndarray) -> float:
     return problem.loss.dual_value(G, problem.targets) - bias
 
 
-def best_scale(problem: Problem, G: np.ndarray, limit: float) -> float:
+def best_scale(problem: Problem, G: np.ndarray, limit: float, end: float | None = None) -> float:
     """The maximiser of D(sG) over 0 ≤ s ≤ limit, in floating point: D is concave in s. G: (m, N).
 
     In closed form where D(sG) = sa − s²q (`Loss.dual_ray`); else the domain is bounded. 0 where no other s is better, up to the
-    rounding of −C*.
+    rounding of −C*. end: `Loss.max_scale` of G, which is exact and takes as long as all the rest, if it is known.
     """
-    limit = min(limit, problem.loss.max_scale(G, problem.targets))
+    limit = min(limit, problem.loss.max_scale(G, problem.targets) if end is None else end)
     slope, square = _ray(problem, G)
     if slope is not None:
         if slope <= 0.0:
@@ -148,9 +148,10 @@ def _dual_value_lower(problem: Problem, G: np.ndarray, scale: float) -> float:
 
 def needed_oracle_bound(problem: Problem, G: np.ndarray, goal: float) -> float:
     """The largest u, in floating point, with D(sG) ≥ goal for s = 2λ/u: how good a proof must be. 0 if none is. (m, N)"""
+    end = problem.loss.max_scale(G, problem.targets)
 
     def enough(ratio: float) -> bool:
-        return dual_value(problem, best_scale(problem, G, 1.0 / ratio) * G) >= goal
+        return dual_value(problem, best_scale(problem, G, 1.0 / ratio, end) * G) >= goal
 
     low, high = 1e-9, 1.0
     if enough(1.0):

@@ -47,10 +47,6 @@ class Scaling:
         """The dual point (m, N) of the original problem that belongs to one of the scaled problem."""
         return np.ldexp(G, -self.x if self.problem.loss.is_constraint else self.y)
 
-    def loosened(self, rho: float) -> Problem:
-        """The scaled problem with λ/ρ for the neurons and λ for the bias: b′ = √ρ b has the weight β/√ρ and the penalty (λ/ρ)‖b′‖²."""
-        return unchecked(self.problem, lam=self.problem.lam / rho, beta=self.problem.beta / math.sqrt(rho))
-
 
 def scaling(problem: Problem, points: np.ndarray) -> Scaling:
     """The scaling of a problem of depth 2 with X̃ in coordinates, points (N, r); the identity for data of size near 1."""

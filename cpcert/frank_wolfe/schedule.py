@@ -42,23 +42,29 @@ MANY_VALUES_SAMPLED, LEAST_SAMPLED = 5_000_000, 180
 SAVED_NODES, SAVED_SHARE, AHEAD = 500, 0.05, 1.3
 LOOSE = (4.0, 3.0, 2.5, 2.0, 1.75, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03, 1.02, 1.01)
 # Cones are small nodes: they are granted more (for 1000 points, and for more points, whose nodes take longer, in proportion to 1/√N),
-# at first, in each iteration and as a share of all so far. A tree of cones has about cutoff^(−POWER·(r − 1)) nodes (measured: 1.9 for
-# r = 4, 3.4 for r = 5); so the cutoff is the least, of these bounds relative to the best value found, that the saved nodes should do
-# for, if it can be expected to shrink the interval by the share WORTH, the first by FIRST_WORTH. A full proof that is expected to
-# take HOPELESS times as long as there is time is not begun.
-FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES, POWER = 60_000, 12_000, 0.25, 0.75
-LOOSEST, TIGHTEST, WORTH, FIRST_WORTH, HOPELESS = 4.0, 1.01, 0.2, 0.05, 5.0
+# at first, in each iteration and as a share of all so far. The cutoff is the least, of these bounds relative to the best value found,
+# that the saved nodes should do for, if it can be expected to shrink the interval by the share WORTH, the first by
+# FIRST_WORTH.
+FIRST_CONES, SAVED_CONES, SAVED_SHARE_OF_CONES = 60_000, 12_000, 0.25
+LOOSEST, TIGHTEST, WORTH, FIRST_WORTH = 4.0, 1.01, 0.2, 0.05
+# The nodes of a tree of cones, and its seconds, are about exp(GROWTH·(r − 1)·(2λ/cutoff)^(1/3)), up to a factor of the problem
+# (docs/mathematics/spatial.md): deep nodes have fewer points.
+GROWTH_OF_NODES, GROWTH_OF_SECONDS = 2.5, 2.1
+# A full proof may take so many times as long as that: near the largest value the logarithm of what is left comes in addition.
+FULL = 1.5
 # As long as the values found are above so many times 2λ, a proof by cones would be about a dual point that is soon forgotten.
 EARLY = 4.0
+# Values found below so many times 2λ: more steps gain less than a tighter proof.
+NEAR = 1.05
 # A full proof by cones waits for dual points whose values exceed 2λ by at most this share of what it may, so many iterations in all.
 WAITING, PATIENCE = 0.5, 3
 # Cutoffs, relative to the best value found, of the proofs that use up the time that is left, and how often the step between
 # the last that succeeds and the first that fails is halved.
 STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, *(1.0 + 10.0**-k for k in range(4, 15)))
 HALVINGS = 4
-# By cones: at most so many proofs, each meant to take the SPARE-th part of the time that is left, as long as they may gain LEAST_GAIN
-# of the gap and their cutoffs are not below TIGHTEST_STAGE.
-MOST_STAGES, SPARE, LEAST_GAIN, TIGHTEST_STAGE = 6, 1.6, 0.02, 1.001
+# By cones: at most so many proofs, each meant to take the SPARE-th part of the time that is left, but at most MOST_TIMES what the last
+# took, as long as they may gain LEAST_GAIN of the gap and their cutoffs are not below TIGHTEST_STAGE.
+MOST_STAGES, SPARE, MOST_TIMES, LEAST_GAIN, TIGHTEST_STAGE = 6, 1.4, 10.0, 0.02, 1.001
 
 
 @dataclass
@@ -67,8 +73,8 @@ class Proofs:
 
     best: the upper side. dual: the best lower bound. relaxed: it is one of the moment relaxation. promising: the dual point that a
     tight proof would get most from, as (the bound hoped for, G, the largest value found). saved: nodes for the next loose proof.
-    loose, spent: the next of `LOOSE`, and the nodes of the last. measured: the cutoff, over top, of the last by cones, its
-    nodes and seconds.
+    loose, spent: the next of `LOOSE`, and the nodes of the last. measured: the cutoff of the last by cones, its nodes and
+    seconds.
     """
 
     problem: Problem
@@ -145,9 +151,13 @@ class Proofs:
             answer = self._loosely(G, float(missed.values[0]), iteration)
             W, values = np.concatenate([missed.W, answer.W]), np.concatenate([missed.values, answer.values])
             return replace(answer, W=W, values=values), False, True
-        if self._hopeless(top, needed):
+        # By cones it is known what to expect: all of the time that is left is for a proof that should end in it; another is not begun.
+        by_cones = needed > 0.0 and cones_pay(self.space.points, self.problem.m)
+        expected = FULL * self._expected(needed) if by_cones else 0.0
+        if expected > max(self._left(), 0.0):
             return self._loosely(G, top, iteration), True, False
-        limits = self._oracle_limits(self.limits.nodes_left(), self.limits.soft_deadline)
+        until = self.limits.deadline if expected > 0.0 else self.limits.soft_deadline
+        limits = self._oracle_limits(self.limits.nodes_left(), until)
         answer = self._attempt(G, needed, limits, needed / max(top, 1e-300))
         return answer, True, answer.complete or not limits.late()
 
@@ -158,27 +168,30 @@ class Proofs:
             if self.promising is None or value > self.promising[0]:
                 self.promising = (value, G, top)
 
-    def reachable(self, cost: float = 1.0) -> float:
-        """The cutoff, over the largest value found, that the time left should do for, if a proof takes `cost` times as long as those
-        before; inf if that is not known."""
-        left = self.limits.proof_deadline(self.limits.deadline) - time.monotonic()
-        if self.measured is None or not left > 0.0:
+    def _expected(self, cutoff: float) -> float:
+        """Seconds that a proof of this cutoff should take, from the last by cones; 0 before the first."""
+        if self.measured is None:
+            return 0.0
+        rate = self._rate(GROWTH_OF_SECONDS)
+        more = rate * (self._tightness(cutoff) - self._tightness(self.measured[0]))
+        return self.measured[2] * math.exp(min(more, 700.0))
+
+    def _reachable(self, times: float, growth: float) -> float:
+        """The cutoff for which a proof should take so many times as much as the last by cones; inf if that is not known."""
+        if self.measured is None or not times > 0.0:
             return math.inf
-        known, _, seconds = self.measured
-        return max(known * (SPARE * cost * seconds / left) ** (1.0 / self._power), 1.0)
+        tightness = self._tightness(self.measured[0]) + math.log(times) / self._rate(growth)
+        return 2.0 * self.problem.lam / tightness**3 if tightness > 0.0 else math.inf
 
-    def prefer(self, G: np.ndarray, top: float, rho: float, cost: float) -> None:
-        """Take G as the most promising dual point if a proof of ρ times its largest value, at a higher cost, would give more."""
-        if not top > 0.0 or self.promising is None:
-            return
-        other = self._hoped_for(self.promising[1], self.reachable() * self.promising[2])
-        if self.measured is not None and self._hoped_for(G, rho * top) > other:
-            self.promising = (math.inf, G, top)
-            self.measured = self.measured[0], self.measured[1], cost * self.measured[2]
+    def _tightness(self, cutoff: float) -> float:
+        return (2.0 * self.problem.lam / cutoff) ** (1.0 / 3.0)
 
-    @property
-    def _power(self) -> float:
-        return POWER * (self.space.points.shape[1] - 1)
+    def _rate(self, growth: float) -> float:
+        return growth * (self.space.points.shape[1] - 1)
+
+    def _left(self) -> float:
+        """Seconds until a proof that begins now has to end."""
+        return self.limits.proof_deadline(self.limits.deadline) - time.monotonic()
 
     def _hoped_for(self, G: np.ndarray, bound: float) -> float:
         """D(sG) for the best s, in floating point, if γ(G) ≤ bound."""
@@ -189,14 +202,6 @@ class Proofs:
         upper = self.best.upper
         goal = upper - 0.9 * self.gap * abs(upper) if upper is not None else -math.inf
         return needed_oracle_bound(self.problem, G, goal)
-
-    def _hopeless(self, top: float, needed: float) -> bool:
-        """Whether a proof of so small a cutoff by cones would end long after the time limit."""
-        if self.measured is None or not needed > 0.0 or not cones_pay(self.space.points, self.problem.m):
-            return False
-        known, _, seconds = self.measured
-        left = self.limits.proof_deadline(self.limits.deadline) - time.monotonic()
-        return seconds * (known * top / needed) ** self._power > HOPELESS * max(left, 0.0)
 
     def _may_wait(self, top: float, needed: float) -> bool:
         """Whether a few more steps may be worth their time before a full proof by cones: what it has to prove is not far above the
@@ -236,29 +241,39 @@ class Proofs:
         self.saved += max(SAVED_CONES * size, SAVED_SHARE_OF_CONES * self.limits.used)
         self.saved += FIRST_CONES * size if iteration == 0 else 0.0
         nodes, cutoff = self._saved_nodes(), LOOSEST * top
-        if self.measured is not None and nodes > 0:
-            known, visited, _ = self.measured
-            cutoff = min(cutoff, top * known * (AHEAD * visited / nodes) ** (1.0 / self._power))
+        enough = True
+        if self.measured is not None:
+            reachable = self._reachable(nodes / (AHEAD * self.measured[1]), GROWTH_OF_NODES)
+            enough, cutoff = reachable <= cutoff, min(cutoff, reachable)
         cutoff = max(cutoff, TIGHTEST * top)
         upper, lower = self.best.upper, self.lower
         worth = WORTH if self.measured is not None else FIRST_WORTH
         shrinks = True
         if upper is not None and lower is not None and top > 0.0:
             shrinks = self._hoped_for(G, cutoff) - lower >= worth * (upper - lower)
-        if top > EARLY * 2.0 * self.problem.lam or not shrinks:
+        if top > EARLY * 2.0 * self.problem.lam or not (shrinks and enough):
             nodes = 0
+        elif late(self.limits.proof_deadline(self.limits.soft_deadline) - self._expected(cutoff)):
+            # It would not end in time: the end, which chooses its own cutoff, may as well begin if steps have little left to gain.
+            nodes = 0
+            if top <= NEAR * 2.0 * self.problem.lam:
+                self.remember(G, top)
+                self.tighten()
         limits = self._oracle_limits(nodes, self.limits.soft_deadline)
-        answer = self._attempt_by_cones(G, cutoff, top, limits)
+        answer = self._attempt_by_cones(G, cutoff, limits)
         self.saved -= answer.nodes
         return answer
 
-    def _attempt_by_cones(self, G: np.ndarray, cutoff: float, top: float, limits: Limits) -> OracleAnswer:
+    def _attempt_by_cones(self, G: np.ndarray, cutoff: float, limits: Limits) -> OracleAnswer:
         """By cones, whatever the rung for a tight cutoff; what it took is remembered."""
         began = time.monotonic()
         answer = self._attempt(G, cutoff, limits, LOOSEST)
-        if answer.nodes and (answer.complete or not len(answer.W)):
-            more = 1.0 if answer.complete else AHEAD  # what failed needs more than that
-            self.measured = cutoff / top, int(more * answer.nodes), more * (time.monotonic() - began)
+        seconds = time.monotonic() - began
+        if answer.complete and answer.nodes:
+            self.measured = cutoff, answer.nodes, seconds
+        elif answer.nodes and not len(answer.W) and self._expected(cutoff) <= AHEAD * seconds:
+            # What failed needs more than that; where more was expected it has said nothing.
+            self.measured = cutoff, int(AHEAD * answer.nodes), AHEAD * seconds
         return answer
 
     def _saved_nodes(self) -> int:
@@ -339,14 +354,15 @@ class Proofs:
         for _ in range(MOST_STAGES):
             if late(self.limits.proof_deadline(self.limits.deadline)) or self.closed():
                 return
-            cutoff = top * min(LOOSEST, self.reachable())
+            times = 0.0 if self.measured is None else self._left() / (SPARE * self.measured[2])
+            cutoff = min(LOOSEST * top, self._reachable(min(times, MOST_TIMES), GROWTH_OF_SECONDS))
             cutoff = max(cutoff, needed if needed >= top else TIGHTEST_STAGE * top)
             lower = -math.inf if self.lower is None else self.lower
             upper = math.inf if self.best.upper is None else self.best.upper
             if not self._hoped_for(G, cutoff) > lower + LEAST_GAIN * (upper - lower):
                 return
             limits = self._oracle_limits(self.limits.nodes_left(), self.limits.deadline)
-            if limits.spent() or not self._attempt_by_cones(G, cutoff, top, limits).complete:
+            if limits.spent() or not self._attempt_by_cones(G, cutoff, limits).complete:
                 return
 
     def _stage(self, G: np.ndarray, cutoff: float, looseness: float) -> bool:

@@ -60,10 +60,6 @@ NEW_NEURONS, NEW_DIRECTIONS = 20, 60
 # Nodes of a search when the iteration limit has come.
 EARLY_NODES = 300
 STALLED_ROUNDS = 4
-# Where only a ρ between FREE and FREE_MOST can be proven, at most FREE_STEPS steps and the share FREE_SHARE of the time that is left
-# are for a better dual point, until values are below NEAR times what they should be. Its proof takes FREE_COST times as long (more
-# for larger ρ, where one of 3.6 failed for that reason).
-FREE, FREE_MOST, FREE_STEPS, FREE_SHARE, NEAR, FREE_COST = 1.2, 2.0, 12, 0.2, 1.05, 2.5
 
 
 def solve(
@@ -291,41 +287,12 @@ class _Run:
         """Spend what is left of the time, and at most so many nodes: on proofs, or on networks where the problem is too large for
         a search."""
         if not self.proofs.relaxed:
-            if nodes is None:
-                self._aim_lower()
             self.proofs.tighten(nodes)
         elif nodes is None and self.best.neurons is not None:
             self._train(Iterate(self.best.neurons, (), "T"), self.seed + 1, large.FINISHING, large.NETWORKS)
 
-    def _aim_lower(self) -> None:
-        """Where γ(G) ≤ 2λρ is all that can be proven in time: the dual point of the best network at λ/ρ (docs/mathematics/bounds.md),
-        from a few steps, if it promises more."""
-        neurons, rho = self.best.neurons, self.proofs.reachable(FREE_COST)
-        suits = self.method == "corrective" and not self.problem.loss.is_constraint and self.cost_upper is None
-        if neurons is None or not suits or not FREE <= rho <= FREE_MOST:
-            return
-        until = time.monotonic() + FREE_SHARE * max(self.limits.deadline - time.monotonic(), 0.0)
-        inner, points = self.scaling.loosened(rho), self.scaling.points
-        start = Neurons(neurons.W, neurons.V, neurons.b * math.sqrt(rho), neurons.patterns)
-        now = Iterate(start, (-inner.loss.gradient(start.outputs(inner, points), inner.targets),), "start")
-        for _ in range(FREE_STEPS):
-            G = self.problem.loss.project_dual(self.scaling.dual(now.duals[0]), self.problem.targets)
-            found = self.proofs.search(G, now.neurons.W, self.iteration)
-            top = float(found.values.max(initial=0.0))
-            if top * rho <= NEAR * 2.0 * self.problem.lam or late(until):
-                break
-            W, U = self._new_neurons(G, found, OracleAnswer(found.W[:0], found.values[:0], None, "ascent"), rho)
-            self.iteration += 1
-            step = corrective_step(inner, points, now, W, U, until)
-            if step is None:
-                return
-            now = step
-        self.proofs.prefer(G, top, rho, FREE_COST)
-
-    def _new_neurons(
-        self, G: np.ndarray, found: OracleAnswer, answer: OracleAnswer, rho: float = 1.0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Neurons worth adding: above 2λ/ρ, one per activation pattern and output direction, best first."""
+    def _new_neurons(self, G: np.ndarray, found: OracleAnswer, answer: OracleAnswer) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons worth adding: above 2λ, one per activation pattern and output direction, best first."""
         problem, points = self.problem, self.space.points
         most = NEW_DIRECTIONS if many_points(problem, points) else NEW_NEURONS
         W = found.W
@@ -334,7 +301,7 @@ class _Run:
         features = problem.activation(W @ points.T) @ G.T  # (k, m)
         values = np.linalg.norm(features, axis=1)
         order = np.argsort(-values, kind="stable")
-        order = order[values[order] * rho > 2.0 * problem.lam * (1.0 + 1e-12)]
+        order = order[values[order] > 2.0 * problem.lam * (1.0 + 1e-12)]
         chosen: list[int] = []
         seen: set[bytes] = set()
         for k in order:
