@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack, solve_triangular
+from scipy.linalg import blas, cho_factor, cho_solve, lapack, solve_triangular
 
 from cpcert.moments.regions import Trees, leaves, split, whole
 from cpcert.moments.relaxation import Candidate, Multipliers
-from cpcert.moments.schur import schur_complement
+from cpcert.moments.schur import mixed_complement, schur_complement
 from cpcert.problem import Problem
 
 # Multipliers of a block, and unknowns of G, beyond which a step takes too long.
@@ -46,6 +46,9 @@ FAR, IDLE = 0.1, 30.0
 LITTLE = 0.25
 # Of the way to the boundary; products join and leave after steps of at least this length, and after every so many.
 BOUNDARY, LONG, RARELY = 0.95, 0.3, 5
+# Correctors of a step (Gondzio 1996): they aim so much further than the step goes, put complementarities between these multiples of
+# the target, and are kept if both lengths together become longer by this.
+CORRECTORS, FURTHER, BETWEEN, LONGER = 2, 0.3, (0.1, 10.0), 0.03
 # Eigenvalues of XS and products xL stay above this part of their mean: steps are shortened by this factor until they do.
 CENTRAL, SHORTER = 0.01, 0.8
 # Seconds for an entry of the Schur complement, and for a multiplication in its factor and with that.
@@ -195,12 +198,12 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Schur:
-    """What a step knows of a block: factors of its own multipliers, and the columns of G."""
+    """What a step knows of a block: the factor U, UᵀU the scaled Schur complement of its own multipliers, and U⁻ᵀ of the
+    columns of G."""
 
-    factor: tuple[np.ndarray, bool]
+    factor: np.ndarray
     scale: np.ndarray
-    columns: np.ndarray
-    solved: np.ndarray
+    half: np.ndarray
     inverse: np.ndarray
     R: np.ndarray
 
@@ -336,21 +339,16 @@ class Interior:
         g, v = np.arange(k, k + N), np.arange(k + N, k + N + m)
         first, second = np.append(b.first, b.pair[0]), np.append(b.second, b.pair[1])
         weight = np.append(np.full(K, -1.0), np.full(len(b.linear), 4.0))
-        count = len(b.costs)
-        H = np.zeros((len(weight) + count, len(weight) + count))
+        count, own = len(b.costs), len(weight)
+        H, C = np.zeros((own + count, own + count)), np.empty((m * N, own + count))
         schur_complement(P, Q, first, second, weight, H)
-        Pa, Pb, Qa, Qb = P[first], P[second], Q[first], Q[second]
+        mixed_complement(P, Q, v, g, first, second, weight, C)
         H[np.arange(K), np.arange(K)] += b.x / b.L
-        sides = [
-            Qa[:, [j]] * Pb[:, g] + Qb[:, g] * Pa[:, [j]] + Qa[:, g] * Pb[:, [j]] + Qb[:, [j]] * Pa[:, g] for j in v
-        ]
-        columns = -0.25 * weight[:, np.newaxis] * np.concatenate(sides, axis=1)
-        own = np.empty((m, N, m, N))
+        outer = np.empty((m, N, m, N))
         for i in range(m):
             for j in range(m):
-                own[i, :, j] = Q[v[i], v[j]] * P[np.ix_(g, g)] + P[v[i], v[j]] * Q[np.ix_(g, g)]
-                own[i, :, j] += np.outer(Q[g, v[j]], P[v[i], g]) + np.outer(P[g, v[j]], Q[v[i], g])
-        mixed, corner, outer = np.empty((count, len(weight))), np.empty((count, count)), np.empty((count, m * N))
+                outer[i, :, j] = Q[v[i], v[j]] * P[np.ix_(g, g)] + P[v[i], v[j]] * Q[np.ix_(g, g)]
+                outer[i, :, j] += np.outer(Q[g, v[j]], P[v[i], g]) + np.outer(P[g, v[j]], Q[v[i], g])
         for i, rows in enumerate(b.costs):
 
             def between(a: np.ndarray, c: np.ndarray, rows: slice = rows) -> np.ndarray:
@@ -358,24 +356,25 @@ class Interior:
 
             along = np.einsum("ij,ij->i", RX[first][:, rows], RS[second][:, rows]) - RX[first, 0] * RS[second, 0]
             along += np.einsum("ij,ij->i", RS[first][:, rows], RX[second][:, rows]) - RS[first, 0] * RX[second, 0]
-            mixed[i] = 0.5 * weight * along
-            outer[i] = -0.5 * (between(v, g) + between(g, v).T).ravel()
+            H[own + i, :own] = 0.5 * weight * along
+            C[:, own + i] = -0.5 * (between(v, g) + between(g, v).T).ravel()
             for j, others in enumerate(b.costs):
-                corner[i, j] = np.vdot(inverse[rows, others], b.X[rows, others]) + inverse[0, 0] * b.X[0, 0]
-                corner[i, j] -= inverse[rows, 0] @ b.X[rows, 0] + inverse[others, 0] @ b.X[others, 0]
-        H[len(weight) :, : len(weight)], H[len(weight) :, len(weight) :] = mixed, corner
-        columns = np.concatenate([columns, outer])
+                corner = np.vdot(inverse[rows, others], b.X[rows, others]) + inverse[0, 0] * b.X[0, 0]
+                H[own + i, own + j] = (
+                    corner - inverse[rows, 0] @ b.X[rows, 0] - inverse[others, 0] @ b.X[others, 0]
+                )
         scale = 1.0 / np.sqrt(np.diagonal(H))
         H *= scale
         H *= scale[:, np.newaxis]
         H[np.arange(len(H)), np.arange(len(H))] += 1e-12
-        # Only the lower triangle is there: the upper one of what LAPACK sees, which need not copy it.
+        C *= scale
+        # Rows of arrays in C order are columns of what LAPACK sees; only one triangle of H is there.
         factor, failed = lapack.dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
         if failed:
             return None
-        solved = scale[:, np.newaxis] * cho_solve((factor, False), scale[:, np.newaxis] * columns, check_finite=False)
-        schur = _Schur((factor, False), scale, columns, solved, inverse, R)
-        return schur, 0.25 * own.reshape(m * N, m * N) - columns.T @ solved
+        half = blas.dtrsm(1.0, factor, C.T, lower=0, trans_a=1, overwrite_b=1)
+        schur = _Schur(factor, scale, half, inverse, R)
+        return schur, 0.25 * outer.reshape(m * N, m * N) - half.T @ half
 
     def _pull(self, b: _Block, schur: _Schur, T: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residuals of the multipliers of b, and of G, if X becomes T and x becomes t at once."""
@@ -417,6 +416,15 @@ class Interior:
             aims.append((target * schur.inverse - 0.5 * (second + second.T), (target - dx * dL) / b.L))
         move = self._direction(slope, factor, schurs, aims)
         dual, primal = self._lengths(schurs, move)
+        for _ in range(CORRECTORS):
+            if min(dual, primal) > 1.0 - FURTHER:
+                break
+            aims = self._corrected(aims, move, min(1.0, dual + FURTHER), min(1.0, primal + FURTHER), target)
+            other = self._direction(slope, factor, schurs, aims)
+            lengths = self._lengths(schurs, other)
+            if sum(lengths) < dual + primal + LONGER:
+                break
+            move, (dual, primal) = other, lengths
         while min(dual, primal) > 1e-3 and not self._is_central(move[1], dual, primal):
             dual, primal = SHORTER * dual, SHORTER * primal
         self.G = self.G + dual * move[0]
@@ -426,16 +434,33 @@ class Interior:
             b.S = b.matrix(self.G, self.two_lam)
         return dual, primal
 
+    def _corrected(self, aims: list, move: tuple[np.ndarray, list], dual: float, primal: float, mu: float) -> list:
+        """Aims whose complementarities, that far along the move, lie between multiples of μ."""
+        low, high = BETWEEN[0] * mu, BETWEEN[1] * mu
+        result = []
+        for b, (T, t), (dS, dX, dL, _, _, dx) in zip(self.blocks, aims, move[1], strict=True):
+            C = np.linalg.cholesky(b.S)
+            inverse = solve_triangular(C, np.eye(len(C)), lower=True, check_finite=False)
+            there = (C.T @ (b.X + primal * dX) @ C) @ (inverse @ (b.S + dual * dS) @ inverse.T)
+            values, vectors = np.linalg.eigh(0.5 * (there + there.T))
+            change = inverse.T @ vectors
+            more = np.maximum(np.clip(values, low, high) - values, -high)
+            product = (b.x + primal * dx) * (b.L + dual * dL)
+            less = np.maximum(np.clip(product, low, high) - product, -high)
+            result.append((T + (change * more) @ change.T, t + less / b.L))
+        return result
+
     def _direction(self, slope: np.ndarray, factor: tuple, schurs: list[_Schur], aims: list) -> tuple[np.ndarray, list]:
         """dG, and (dS, dX, dL, dλ, dc, dx) of each block, with X + dX = T − ½(X dS S⁻¹ + …) for the aims (T, t)."""
         pulled = [self._pull(b, schur, *aim) for b, schur, aim in zip(self.blocks, schurs, aims, strict=True)]
-        total = slope.copy()
+        total, halves = slope.copy(), []
         for schur, (own, outer) in zip(schurs, pulled, strict=True):
-            total += outer - schur.solved.T @ own
+            halves.append(solve_triangular(schur.factor, schur.scale * own, trans=1, check_finite=False))
+            total += outer - schur.half.T @ halves[-1]
         dG = cho_solve(factor, total, check_finite=False)
         moves = []
-        for b, schur, (own, _), (T, t) in zip(self.blocks, schurs, pulled, aims, strict=True):
-            y = schur.scale * cho_solve(schur.factor, schur.scale * own, check_finite=False) - schur.solved @ dG
+        for b, schur, half, (T, t) in zip(self.blocks, schurs, halves, aims, strict=True):
+            y = schur.scale * solve_triangular(schur.factor, half - schur.half @ dG, check_finite=False)
             K, N = len(b.L), len(b.linear)
             dL, dlinear, dc = y[:K], y[K : K + N], y[K + N :]
             R = b.rows
