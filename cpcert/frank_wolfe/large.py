@@ -37,8 +37,8 @@ PATIENCE, PROGRESS = 100, 0.01
 # before so many candidates; it is tried again after some more; for so many of its steps there has to be time.
 PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
 # It proves what raises the bound by this share of the gap; the gap between X and S, as a share of it, where regions are split, and
-# where it ends.
-WORTH, ENOUGH = 0.03, (0.2, 0.003)
+# where it ends; a smaller gap is no good start for the parts.
+WORTH, ENOUGH, LEAST_START = 0.03, (0.3, 0.003), 0.15
 # So many splits one after another at once, if there is time for so many of the first steps (they become slower), in so many bytes.
 SPLITS, STEPS_OF_REGIONS, MEMORY = 3, 16, 1.5e9
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
@@ -218,7 +218,7 @@ def _finish(
                     best = found.value
                     yield found
             if divides and left < ENOUGH[0] * gap_left():
-                following = _divided(problem, space, program, stop)
+                following = _divided(problem, space, program, max(left, LEAST_START * gap_left()), stop)
                 divides = False
             if following is not None or left < ENOUGH[1] * gap_left():
                 break
@@ -232,16 +232,16 @@ def _finish(
 
 
 def _divided(
-    problem: Problem, space: Coordinates, program: interior.Interior, stop: Callable[[float], bool]
+    problem: Problem, space: Coordinates, program: interior.Interior, left: float, stop: Callable[[float], bool]
 ) -> interior.Interior | None:
     """All regions split, and split again, as often as there is time for the steps and the certificate: every solve takes as many
-    steps, however many regions there were before."""
-    found, now = None, program
+    steps, however many regions there were before. left: the gap between X and S that the complementarity stands for."""
+    found, now, mu = None, program, left / program.count
     for _ in range(SPLITS):
         points = now.doubtful()
         if all(point is None for point in points):
             break
-        now = now.divided(points)
+        now = now.divided(points, mu)
         parts = len(now.blocks)
         if now.memory > MEMORY or stop(STEPS_OF_REGIONS * now.seconds + _certifying(problem, space, parts)):
             break

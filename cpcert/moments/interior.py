@@ -304,13 +304,12 @@ class Interior:
             for block, weight in zip(self.blocks, weights, strict=True)
         ]
 
-    def divided(self, points: list[int | None]) -> Interior:
+    def divided(self, points: list[int | None], mu: float) -> Interior:
         """The state with the leaves split at these points: S is feasible in both halves as it is. X is μS⁻¹: a part of the X before is
-        not complementary to it, its z_i are not |x_iᵀw|."""
+        not complementary to S, its z_i are not |x_iᵀw|."""
         result = Interior(self.problem, self.points, split(self.trees, points))
         result.G, result.fine = self.G, self.fine
         parents = [b for b, point in zip(self.blocks, points, strict=True) for _ in range(1 if point is None else 2)]
-        mu = self.measure() / self.count
         for block, parent in zip(result.blocks, parents, strict=True):
             block.inherit(parent, self.two_lam, self.G)
             block.center(mu)
