@@ -202,45 +202,47 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Schur:
-    """What a step knows of a block: the factor U, UᵀU the scaled Schur complement of its own multipliers, and U⁻ᵀ of the
-    columns of G."""
+    """What a step knows of a block: the factor U, UᵀU the Schur complement of its own multipliers in their scale, and U⁻ᵀ of the
+    columns of G over their sizes."""
 
     factor: np.ndarray
     scale: np.ndarray
     half: np.ndarray
+    sizes: np.ndarray
     inverse: np.ndarray
     R: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class _System:
-    """The linear equations of a step. slope (mN,), curvature (mN, mN): of −D at G; factor: of the Schur complement of G."""
+    """The linear equations of a step. slope (mN,), curvature (mN, mN): of −D at G; factor, diagonal: of the Schur complement of G."""
 
     slope: np.ndarray
     curvature: np.ndarray
     factor: tuple[np.ndarray, bool]
+    diagonal: np.ndarray
     schurs: list[_Schur]
 
     def solve(self, owns: list[np.ndarray], outer: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         """The changes of the multipliers of each block, and of G, for these right sides."""
         kind = self.schurs[0].factor.dtype
+        unit = max(self.size(owns, outer), 1e-300)  # single precision has no large numbers
         halves = [
-            solve_triangular(s.factor, (s.scale * own).astype(kind), trans=1, check_finite=False)
+            solve_triangular(s.factor, (s.scale / unit * own).astype(kind), trans=1, check_finite=False)
             for s, own in zip(self.schurs, owns, strict=True)
         ]
-        total = outer - sum(s.half.T @ half for s, half in zip(self.schurs, halves, strict=True))
+        total = outer / unit - sum(s.sizes * (s.half.T @ half) for s, half in zip(self.schurs, halves, strict=True))
         dG = cho_solve(self.factor, total, check_finite=False)
-        back = dG.astype(kind)
         ys = [
-            s.scale * solve_triangular(s.factor, half - s.half @ back, check_finite=False)
+            unit * s.scale * solve_triangular(s.factor, half - s.half @ (s.sizes * dG).astype(kind), check_finite=False)
             for s, half in zip(self.schurs, halves, strict=True)
         ]
-        return ys, dG
+        return ys, unit * dG
 
     def size(self, owns: list[np.ndarray], outer: np.ndarray) -> float:
         """The norm of right sides, each in its scale."""
         scaled = sum(float(np.sum((s.scale * own) ** 2)) for s, own in zip(self.schurs, owns, strict=True))
-        return math.sqrt(scaled + float(np.sum(outer**2 / np.diagonal(self.curvature).clip(1e-300))))
+        return math.sqrt(scaled + float(np.sum(outer**2 / self.diagonal)))
 
 
 class Interior:
@@ -402,7 +404,11 @@ class Interior:
         H *= scale
         H *= scale[:, np.newaxis]
         H[np.arange(len(H)), np.arange(len(H))] += SHIFT[self.fine]
+        outer = 0.25 * outer.reshape(m * N, m * N)
+        sizes = np.sqrt(np.diagonal(outer))
+        sizes[sizes == 0.0] = 1.0
         C *= scale
+        C /= sizes[:, np.newaxis]
         # Rows of arrays in C order are columns of what LAPACK sees; only one triangle of H is there.
         if self.fine:
             factor, failed = lapack.dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
@@ -412,7 +418,8 @@ class Interior:
             half = blas.strsm(1.0, factor, C.astype(np.float32).T, lower=0, trans_a=1, overwrite_b=1)
         if failed:
             return None
-        return _Schur(factor, scale, half, inverse, R), 0.25 * outer.reshape(m * N, m * N) - half.T @ half
+        outer -= (half.T @ half) * sizes * sizes[:, np.newaxis]
+        return _Schur(factor, scale, half, sizes, inverse, R), outer
 
     def _pull(self, b: _Block, schur: _Schur, T: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residuals of the multipliers of b, and of G, if X becomes T and x becomes t at once."""
@@ -436,18 +443,22 @@ class Interior:
     def _step(self) -> tuple[float, float] | None:
         mu = self.measure() / self.count
         slope, curvature = self._objective()
-        whole, schurs = curvature.copy(), []
+        complement, schurs = curvature.copy(), []
         for b in self.blocks:
             found = self._schur(b)
             if found is None:
                 return None
             schurs.append(found[0])
-            whole += found[1]
+            complement += found[1]
+        complement[np.arange(len(complement)), np.arange(len(complement))] += 1e-14 * np.trace(complement)
+        diagonal = np.diagonal(complement)
+        if not diagonal.min() > 0.0:
+            return None
         try:
-            factor = cho_factor(whole + 1e-14 * np.trace(whole) * np.eye(len(whole)), check_finite=False)
+            factor = cho_factor(complement, check_finite=False)
         except np.linalg.LinAlgError:
             return None
-        system = _System(slope, curvature, factor, schurs)
+        system = _System(slope, curvature, factor, diagonal, schurs)
         aims = [(np.zeros_like(b.X), np.zeros(len(b.L))) for b in self.blocks]
         guess = self._direction(system, aims)
         dual, primal = self._lengths(schurs, guess)
