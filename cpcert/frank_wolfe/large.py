@@ -38,7 +38,9 @@ PATIENCE, PROGRESS = 100, 0.01
 PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
 # It proves what raises the bound by this share of the gap; the gap between X and S, as a share of it, where regions are split, and
 # where it ends; a smaller gap is no good start for the parts.
-WORTH, ENOUGH, LEAST_START = 0.03, (0.3, 0.003), 0.15
+WORTH, ENOUGH, LEAST_START = 0.03, (0.2, 0.003), 0.15
+# The other start of the regions is taken where this gap falls below this share of the bound; after so many steps of the first.
+DIVIDING, TRIED = 0.15, 3
 # So many splits one after another at once, if there is time for so many of the first steps (they become slower), in so many bytes.
 SPLITS, STEPS_OF_REGIONS, MEMORY = 3, 16, 1.5e9
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
@@ -196,8 +198,12 @@ def _finish(
 ) -> Iterator[DualBound]:
     """The bounds of the interior-point method, then of regions of w, as many of them as there is time for."""
     following: interior.Interior | None = program
+    gentle: interior.Interior | None = None
+    jumps, start = True, -math.inf
     while following is not None:
         program, following = following, None
+        # Regions that begin at a centre of their own either rise from the first steps on, or fall for long: then the other start.
+        watched, other, gentle = (TRIED if start > -math.inf else 0), gentle, None
         last: tuple[float, Candidate] | None = None
         proven = -math.inf
         late, divides = False, True
@@ -207,7 +213,7 @@ def _finish(
             late = stop(program.seconds + _certifying(problem, space, len(program.blocks)))
             return late
 
-        for candidate, left in interior.finish(program, is_late):
+        for number, (candidate, left) in enumerate(interior.finish(program, is_late), 1):
             value = dual_value(problem, candidate.G)
             if last is None or value > last[0]:
                 last = value, candidate
@@ -217,11 +223,20 @@ def _finish(
                 if found is not None:
                     best = found.value
                     yield found
+            if number == watched and value < start and other is not None and _fits(problem, space, other, stop):
+                following, jumps = other, False
+                break
+            if gentle is None and left < DIVIDING * abs(value) and any(k is not None for k in program.doubtful()):
+                gentle = program.divided(program.doubtful())
             if divides and left < ENOUGH[0] * gap_left():
-                following = _divided(problem, space, program, max(left, LEAST_START * gap_left()), stop)
                 divides = False
+                if jumps:
+                    following = _divided(problem, space, program, max(left, LEAST_START * gap_left()), stop)
+                elif gentle is not None and _fits(problem, space, gentle, stop):
+                    following, gentle = gentle, None
             if following is not None or left < ENOUGH[1] * gap_left():
                 break
+        start = value if following is not None and jumps else -math.inf
         if last is not None and last[0] > max(best, proven):
             found = _attempt(problem, space, last[1], best)
             if found is not None:
@@ -229,6 +244,12 @@ def _finish(
                 yield found
         if late:
             return
+
+
+def _fits(problem: Problem, space: Coordinates, program: interior.Interior, stop: Callable[[float], bool]) -> bool:
+    """Whether there is room, and time for the steps and for the certificate."""
+    seconds = STEPS_OF_REGIONS * program.seconds + _certifying(problem, space, len(program.blocks))
+    return program.memory <= MEMORY and not stop(seconds)
 
 
 def _divided(
@@ -242,8 +263,7 @@ def _divided(
         if all(point is None for point in points):
             break
         now = now.divided(points, mu)
-        parts = len(now.blocks)
-        if now.memory > MEMORY or stop(STEPS_OF_REGIONS * now.seconds + _certifying(problem, space, parts)):
+        if not _fits(problem, space, now, stop):
             break
         found = now
     return found

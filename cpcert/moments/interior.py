@@ -170,8 +170,8 @@ class _Block:
             self.x += np.maximum(np.einsum("ij,ij->i", R[self.first] @ X, R[self.second]), 0.0)
             self.X += X
 
-    def inherit(self, parent: _Block, two_lam: float, G: np.ndarray) -> None:
-        """The multipliers of the whole region in this part of it."""
+    def inherit(self, parent: _Block, two_lam: float, G: np.ndarray) -> np.ndarray:
+        """The multipliers of the whole region in this part of it; a guess of X: half of its X, if this is a half."""
         coordinates = np.append(np.arange(self.w.stop), self.w.stop + np.searchsorted(parent.free, self.free))
         kept = ~np.isin(parent.first, self.zero) & ~np.isin(parent.second, self.zero)
         self.directions = parent.directions[:, coordinates]
@@ -179,6 +179,8 @@ class _Block:
         self.keep(np.ones(len(self.L), dtype=bool))
         self.linear, self.c = parent.linear[np.searchsorted(parent.free, self.free)], parent.c
         self.S = self.matrix(G, two_lam)
+        share = 1.0 if len(self.free) == len(parent.free) else 0.5
+        return share * parent.X[np.ix_(coordinates, coordinates)]
 
     def multipliers(self, two_lam: float) -> Multipliers:
         """As relaxation.py gives them."""
@@ -291,10 +293,7 @@ class Interior:
         mu = FIRST_GAP * abs(candidate.objective) / sum(block.order for block in self.blocks)
         if not all(self._prune(block, X, mu) for block, X in zip(self.blocks, moments, strict=True)):
             return False
-        total = sum(float(np.vdot(X, block.S)) for block, X in zip(self.blocks, moments, strict=True))
-        mu = max(FIRST_GAP * abs(candidate.objective), CENTRED * total) / self.count
-        for block, X in zip(self.blocks, moments, strict=True):
-            block.center(mu, X)
+        self._center(moments, FIRST_GAP * abs(candidate.objective) / self.count)
         return True
 
     def doubtful(self) -> list[int | None]:
@@ -306,16 +305,27 @@ class Interior:
             for block, weight in zip(self.blocks, weights, strict=True)
         ]
 
-    def divided(self, points: list[int | None], mu: float) -> Interior:
-        """The state with the leaves split at these points: S is feasible in both halves as it is. X is μS⁻¹: a part of the X before is
-        not complementary to S, its z_i are not |x_iᵀw|."""
+    def divided(self, points: list[int | None], mu: float | None = None) -> Interior:
+        """The state with the leaves split at these points: S is feasible in both halves as it is. X is μS⁻¹, or near half of the X
+        before where no μ is given: far from complementary to S, as its z_i are not |x_iᵀw|, but of the right size."""
         result = Interior(self.problem, self.points, split(self.trees, points))
         result.G, result.fine = self.G, self.fine
         parents = [b for b, point in zip(self.blocks, points, strict=True) for _ in range(1 if point is None else 2)]
-        for block, parent in zip(result.blocks, parents, strict=True):
-            block.inherit(parent, self.two_lam, self.G)
-            block.center(mu)
+        guesses = [
+            block.inherit(parent, self.two_lam, self.G) for block, parent in zip(result.blocks, parents, strict=True)
+        ]
+        if mu is None:
+            result._center(guesses, self.measure() / self.count)
+        else:
+            for block in result.blocks:
+                block.center(mu)
         return result
+
+    def _center(self, guesses: list[np.ndarray], mu: float) -> None:
+        """X from these guesses, and the slacks, near those of complementarity μ, or more if the guesses are far from S."""
+        total = sum(float(np.vdot(X, block.S)) for block, X in zip(self.blocks, guesses, strict=True))
+        for block, X in zip(self.blocks, guesses, strict=True):
+            block.center(max(mu, CENTRED * total / self.count), X)
 
     def _prune(self, block: _Block, X: np.ndarray, mu: float) -> bool:
         """Leave out what hardly counts, as far as S ⪰ 0 allows it; whether so little is left that steps are quick."""
