@@ -124,7 +124,7 @@ def peers_relaxation(problem: Problem, seconds: float) -> tuple[float, str, floa
     return (math.nan if value is None else float(value)), str(program.status), time.process_time() - began
 
 
-def measure_solve(name: str, problem: Problem, seconds: float, aim: float) -> dict[str, str]:
+def measure_solve(problem: Problem, seconds: float, aim: float) -> dict[str, str]:
     """The columns of `solve` and of its certificate."""
     started = time.process_time()
     reached: list[float] = []
@@ -152,25 +152,25 @@ def measure_solve(name: str, problem: Problem, seconds: float, aim: float) -> di
     }  # fmt: skip
 
 
-def measure(name: str, factor: float, parts: list[str], row: dict[str, str]) -> dict[str, str]:
-    """New columns of a row of the table; row: what is known of it."""
+def measure(name: str, factor: float, parts: list[str], known: dict[str, str]) -> dict[str, str]:
+    """The measured columns of a row of the table; known: the row as it was."""
     make, limit, aim = ROWS[name]
     problem, seconds = make(), factor * limit
-    row = {"problem": name} | row
+    row = {"problem": name}
     if "solve" in parts:
-        row |= measure_solve(name, problem, seconds, aim)
-    same = float(row.get("CPU s", "nan"))
-    same = seconds if math.isnan(same) else same
+        row |= measure_solve(problem, seconds, aim)
+    same = (known | row).get("CPU s", "-")
+    spent = seconds if same == "-" else float(same)
     if "trained" in parts:
-        best, count, then, ready = best_networks(problem, seconds, same)
+        best, count, then, ready = best_networks(problem, seconds, spent)
         row |= {"best of 50 networks": f"{best:.5g} ({count})", "in the time of solve": f"{then:.5g} ({ready})"}
     if "searches" in parts:
-        gap = searches_only(problem, same)
+        gap = searches_only(problem, spent)
         row["searches only"] = "-" if gap is None else f"{gap:.3f}"
     if "peer" in parts and problem.beta == 0.0:
-        value, status, spent = peers_relaxation(problem, seconds)
-        row["peer's relaxation"] = f"{value:.5g} ({status}, {spent:.0f} s)"
-    return {heading: row.get(heading, "-") for heading in HEADINGS}
+        value, status, took = peers_relaxation(problem, seconds)
+        row["peer's relaxation"] = f"{value:.5g} ({status}, {took:.0f} s)"
+    return row
 
 
 HEADINGS = [
@@ -207,8 +207,7 @@ def main() -> None:
     for name in given.names.split(","):
         row = measure(name, given.limits, given.parts.split(","), stored().get(name, {}))
         known = stored()  # now: another run may have added rows
-        known[name] = known.get(name, {}) | {key: value for key, value in row.items() if value != "-"}
-        known[name] = {heading: known[name].get(heading, "-") for heading in HEADINGS}
+        known[name] = dict.fromkeys(HEADINGS, "-") | known.get(name, {}) | row
         print(*known[name].values(), sep=" | ", flush=True)
         data = [known[each] for each in ROWS if each in known]
         rows = [[each[heading] for heading in HEADINGS] for each in data]
