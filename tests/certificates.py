@@ -191,7 +191,7 @@ def region_bound(problem: Problem, levels: int = 2) -> DualBound | None:
         for _ in finish(program, iter([False] * 6 + [True]).__next__):
             pass
         if level < levels:
-            program = program.divided(program.doubtful())
+            program = program.divided(program.doubtful(), program.measure() / program.count)
     return large._attempt(problem, space, program.candidate(), -math.inf)
 
 

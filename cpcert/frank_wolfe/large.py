@@ -30,17 +30,19 @@ RANK, LEAST_RANK, POINTS, SIZE, OUTPUTS = 13, 7, 50, 800, 4
 # Beyond so many points its matrices do not fit.
 MOST_POINTS = 1000
 # Shares of the time limit: for training, until when the relaxation may go on, and until when training goes on after it.
-TRAINING, RELAXING, FINISHING = 0.2, 0.7, 0.95
+TRAINING, RELAXING, FINISHING = 0.2, 0.8, 0.95
 # It stops when so many candidates together have not raised the bound by this share of the gap.
 PATIENCE, PROGRESS = 100, 0.01
 # The interior-point method begins where there are at most so many products for each coordinate, or half of the time is over, not
 # before so many candidates; it is tried again after some more; for so many of its steps there has to be time.
 PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
-# It proves what raises the bound by this share of the gap, and ends where it could gain no more than this share: if regions of w may
-# follow, and if not.
-WORTH, ENOUGH = 0.03, (0.1, 0.003)
-# Regions are split where the gap between X and S falls below this share of the bound, if there is time for so many steps of theirs.
-DIVIDING, STEPS_OF_REGIONS = 0.15, 15
+# It proves what raises the bound by this share of the gap; the gap between X and S, as a share of it, where regions are split, and
+# where it ends; a smaller gap is no good start for the parts.
+WORTH, ENOUGH, LEAST_START = 0.03, (0.2, 0.003), 0.15
+# The other start of the regions is taken where this gap falls below this share of the bound; after so many steps of the first.
+DIVIDING, TRIED = 0.15, 3
+# So many splits one after another at once, if there is time for so many of the first steps (they become slower), in so many bytes.
+SPLITS, STEPS_OF_REGIONS, MEMORY = 3, 16, 1.5e9
 # Seconds for the certificate of one quadratic form and its check, over its order to the third power (measured: 6e-8).
 CERTIFYING = 1.5e-7
 # Neurons of a trained network, the most networks, and the most in a row without a better one.
@@ -194,20 +196,24 @@ def _finish(
     gap_left: Callable[[], float],
     stop: Callable[[float], bool],
 ) -> Iterator[DualBound]:
-    """The bounds of the interior-point method, then of regions of w, ever more of them as long as there is time."""
+    """The bounds of the interior-point method, then of regions of w, as many of them as there is time for."""
     following: interior.Interior | None = program
+    gentle: interior.Interior | None = None
+    jumps, start = True, -math.inf
     while following is not None:
         program, following = following, None
+        # Regions that begin at a centre of their own either rise from the first steps on, or fall for long: then the other start.
+        watched, other, gentle = (TRIED if start > -math.inf else 0), gentle, None
         last: tuple[float, Candidate] | None = None
         proven = -math.inf
-        late = False
+        late, divides = False, True
 
         def is_late(program: interior.Interior = program) -> bool:
             nonlocal late
             late = stop(program.seconds + _certifying(problem, space, len(program.blocks)))
             return late
 
-        for candidate, left in interior.finish(program, is_late):
+        for number, (candidate, left) in enumerate(interior.finish(program, is_late), 1):
             value = dual_value(problem, candidate.G)
             if last is None or value > last[0]:
                 last = value, candidate
@@ -217,31 +223,55 @@ def _finish(
                 if found is not None:
                     best = found.value
                     yield found
-            if following is None and left < DIVIDING * abs(value) and any(k is not None for k in program.doubtful()):
-                following = program.divided(program.doubtful())
-            more = following is not None and _time_for(problem, space, program, len(following.blocks), stop)
-            if left < ENOUGH[not more] * gap_left():
+            if number == watched and value < start and other is not None and _fits(problem, space, other, stop):
+                following, jumps = other, False
                 break
+            if gentle is None and left < DIVIDING * abs(value) and any(k is not None for k in program.doubtful()):
+                gentle = program.divided(program.doubtful())
+            if divides and left < ENOUGH[0] * gap_left():
+                divides = False
+                if jumps:
+                    following = _divided(problem, space, program, max(left, LEAST_START * gap_left()), stop)
+                elif gentle is not None and _fits(problem, space, gentle, stop):
+                    following, gentle = gentle, None
+            if following is not None or left < ENOUGH[1] * gap_left():
+                break
+        start = value if following is not None and jumps else -math.inf
         if last is not None and last[0] > max(best, proven):
             found = _attempt(problem, space, last[1], best)
             if found is not None:
                 best = found.value
                 yield found
-        if late or following is None or not _time_for(problem, space, program, len(following.blocks), stop):
+        if late:
             return
+
+
+def _fits(problem: Problem, space: Coordinates, program: interior.Interior, stop: Callable[[float], bool]) -> bool:
+    """Whether there is room, and time for the steps and for the certificate."""
+    seconds = STEPS_OF_REGIONS * program.seconds + _certifying(problem, space, len(program.blocks))
+    return program.memory <= MEMORY and not stop(seconds)
+
+
+def _divided(
+    problem: Problem, space: Coordinates, program: interior.Interior, left: float, stop: Callable[[float], bool]
+) -> interior.Interior | None:
+    """All regions split, and split again, as often as there is time for the steps and the certificate: every solve takes as many
+    steps, however many regions there were before. left: the gap between X and S that the complementarity stands for."""
+    found, now, mu = None, program, left / program.count
+    for _ in range(SPLITS):
+        points = now.doubtful()
+        if all(point is None for point in points):
+            break
+        now = now.divided(points, mu)
+        if not _fits(problem, space, now, stop):
+            break
+        found = now
+    return found
 
 
 def _certifying(problem: Problem, space: Coordinates, parts: int) -> float:
     """The seconds that the certificate of so many forms takes more than is kept for it."""
     return certificate_seconds(problem, space.points, parts) - certificate_seconds(problem, space.points)
-
-
-def _time_for(
-    problem: Problem, space: Coordinates, program: interior.Interior, parts: int, stop: Callable[[float], bool]
-) -> bool:
-    """Whether there is time to solve for so many regions, after the program before them, and for their certificate."""
-    steps = STEPS_OF_REGIONS * program.seconds * parts / len(program.blocks)
-    return not stop(steps + _certifying(problem, space, parts))
 
 
 def _attempt(problem: Problem, space: Coordinates, candidate: Candidate, best: float) -> DualBound | None:

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack, solve_triangular
+from scipy.linalg import blas, cho_factor, cho_solve, lapack, solve_triangular
 
 from cpcert.moments.regions import Trees, leaves, split, whole
 from cpcert.moments.relaxation import Candidate, Multipliers
-from cpcert.moments.schur import schur_complement
+from cpcert.moments.schur import mixed_complement, schur_complement
 from cpcert.problem import Problem
 
 # Multipliers of a block, and unknowns of G, beyond which a step takes too long.
@@ -46,10 +46,17 @@ FAR, IDLE = 0.1, 30.0
 LITTLE = 0.25
 # Of the way to the boundary; products join and leave after steps of at least this length, and after every so many.
 BOUNDARY, LONG, RARELY = 0.95, 0.3, 5
+# Correctors of a step (Gondzio 1996): they aim so much further than the step goes, put complementarities between these multiples of
+# the target, and are kept if both lengths together become longer by this.
+CORRECTORS, FURTHER, BETWEEN, LONGER = 2, 0.3, (0.1, 10.0), 0.03
+# The Schur complement is factored in single precision, shifted by the first of these, until that fails (by the second in double). So
+# many refinements in double, until the residual is this small, and double from then on if it stays above the last: what is left
+# costs progress, S is feasible in any case.
+SHIFT, REFINEMENTS, ACCURATE, ROUGH = (1e-6, 1e-12), 3, 1e-3, 0.3
 # Eigenvalues of XS and products xL stay above this part of their mean: steps are shortened by this factor until they do.
 CENTRAL, SHORTER = 0.01, 0.8
 # Seconds for an entry of the Schur complement, and for a multiplication in its factor and with that.
-PER_ENTRY, PER_FLOP = 1e-8, 5e-11
+PER_ENTRY, PER_FLOP = 2e-8, 2e-11
 # The end: the gap between X and S, relative to the objective.
 CLOSED = 1e-4
 
@@ -153,13 +160,15 @@ class _Block:
         self.first, self.second = np.concatenate([self.first, first]), np.concatenate([self.second, second])
         self.L, self.x = np.concatenate([self.L, L]), np.concatenate([self.x, x])
 
-    def center(self, X: np.ndarray, mu: float) -> None:
-        """X and the slacks near those of complementarity μ, from a guess of X."""
+    def center(self, mu: float, X: np.ndarray | None = None) -> None:
+        """X and the slacks of complementarity μ: those that S and L alone say, or near them from a guess of X."""
         inverse = _factor(self.S)
         assert inverse is not None
-        R = self.rows
-        self.x = np.maximum(np.einsum("ij,ij->i", R[self.first] @ X, R[self.second]), 0.0) + mu / self.L
-        self.X = X + mu * (inverse.T @ inverse)
+        self.x, self.X = mu / self.L, mu * (inverse.T @ inverse)
+        if X is not None:
+            R = self.rows
+            self.x += np.maximum(np.einsum("ij,ij->i", R[self.first] @ X, R[self.second]), 0.0)
+            self.X += X
 
     def inherit(self, parent: _Block, two_lam: float, G: np.ndarray) -> np.ndarray:
         """The multipliers of the whole region in this part of it; a guess of X: half of its X, if this is a half."""
@@ -195,14 +204,47 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Schur:
-    """What a step knows of a block: factors of its own multipliers, and the columns of G."""
+    """What a step knows of a block: the factor U, UᵀU the Schur complement of its own multipliers in their scale, and U⁻ᵀ of the
+    columns of G over their sizes."""
 
-    factor: tuple[np.ndarray, bool]
+    factor: np.ndarray
     scale: np.ndarray
-    columns: np.ndarray
-    solved: np.ndarray
+    half: np.ndarray
+    sizes: np.ndarray
     inverse: np.ndarray
     R: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """The linear equations of a step. slope (mN,), curvature (mN, mN): of −D at G; factor, diagonal: of the Schur complement of G."""
+
+    slope: np.ndarray
+    curvature: np.ndarray
+    factor: tuple[np.ndarray, bool]
+    diagonal: np.ndarray
+    schurs: list[_Schur]
+
+    def solve(self, owns: list[np.ndarray], outer: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+        """The changes of the multipliers of each block, and of G, for these right sides."""
+        kind = self.schurs[0].factor.dtype
+        unit = max(self.size(owns, outer), 1e-300)  # single precision has no large numbers
+        halves = [
+            solve_triangular(s.factor, (s.scale / unit * own).astype(kind), trans=1, check_finite=False)
+            for s, own in zip(self.schurs, owns, strict=True)
+        ]
+        total = outer / unit - sum(s.sizes * (s.half.T @ half) for s, half in zip(self.schurs, halves, strict=True))
+        dG = cho_solve(self.factor, total, check_finite=False)
+        ys = [
+            unit * s.scale * solve_triangular(s.factor, half - s.half @ (s.sizes * dG).astype(kind), check_finite=False)
+            for s, half in zip(self.schurs, halves, strict=True)
+        ]
+        return ys, unit * dG
+
+    def size(self, owns: list[np.ndarray], outer: np.ndarray) -> float:
+        """The norm of right sides, each in its scale."""
+        scaled = sum(float(np.sum((s.scale * own) ** 2)) for s, own in zip(self.schurs, owns, strict=True))
+        return math.sqrt(scaled + float(np.sum(outer**2 / self.diagonal)))
 
 
 class Interior:
@@ -214,6 +256,7 @@ class Interior:
         self.trees = whole(problem.m) if trees is None else trees
         self.blocks = [_Block(problem, points, v, signs) for v, signs in leaves(self.trees, problem.N)]
         self.G = np.zeros((problem.m, problem.N))
+        self.fine, self.residual = False, 0.0
 
     def start(
         self,
@@ -253,13 +296,6 @@ class Interior:
         self._center(moments, FIRST_GAP * abs(candidate.objective) / self.count)
         return True
 
-    def _center(self, guesses: list[np.ndarray], mu: float) -> None:
-        """X from these guesses, and the slacks, near those of complementarity μ, or more if the guesses are far from S."""
-        total = sum(float(np.vdot(X, block.S)) for block, X in zip(self.blocks, guesses, strict=True))
-        mu = max(mu, CENTRED * total / self.count)
-        for block, X in zip(self.blocks, guesses, strict=True):
-            block.center(X, mu)
-
     def doubtful(self) -> list[int | None]:
         """For each block the free point whose complementarity p_iq_i = 0 carries most; None where that is little."""
         weights = [np.abs(b.linear) * np.diagonal(b.X)[b.w.stop :] for b in self.blocks]
@@ -269,16 +305,27 @@ class Interior:
             for block, weight in zip(self.blocks, weights, strict=True)
         ]
 
-    def divided(self, points: list[int | None]) -> Interior:
-        """The state with the leaves split at these points: S is feasible in both halves as it is, and X is divided between them."""
+    def divided(self, points: list[int | None], mu: float | None = None) -> Interior:
+        """The state with the leaves split at these points: S is feasible in both halves as it is. X is μS⁻¹, or near half of the X
+        before where no μ is given: far from complementary to S, as its z_i are not |x_iᵀw|, but of the right size."""
         result = Interior(self.problem, self.points, split(self.trees, points))
-        result.G = self.G
+        result.G, result.fine = self.G, self.fine
         parents = [b for b, point in zip(self.blocks, points, strict=True) for _ in range(1 if point is None else 2)]
         guesses = [
             block.inherit(parent, self.two_lam, self.G) for block, parent in zip(result.blocks, parents, strict=True)
         ]
-        result._center(guesses, self.measure() / self.count)
+        if mu is None:
+            result._center(guesses, self.measure() / self.count)
+        else:
+            for block in result.blocks:
+                block.center(mu)
         return result
+
+    def _center(self, guesses: list[np.ndarray], mu: float) -> None:
+        """X from these guesses, and the slacks, near those of complementarity μ, or more if the guesses are far from S."""
+        total = sum(float(np.vdot(X, block.S)) for block, X in zip(self.blocks, guesses, strict=True))
+        for block, X in zip(self.blocks, guesses, strict=True):
+            block.center(max(mu, CENTRED * total / self.count), X)
 
     def _prune(self, block: _Block, X: np.ndarray, mu: float) -> bool:
         """Leave out what hardly counts, as far as S ⪰ 0 allows it; whether so little is left that steps are quick."""
@@ -312,6 +359,11 @@ class Interior:
         d, sizes = self.G.size, [len(block.L) + len(block.linear) for block in self.blocks]
         return sum(PER_ENTRY * k**2 + PER_FLOP * (k**3 / 3.0 + d * k**2 + d**2 * k) for k in sizes)
 
+    @property
+    def memory(self) -> float:
+        """The bytes of the factors of a step, about, with as many products again."""
+        return sum(4.0 * k * (k + self.G.size) for k in (2 * len(block.L) for block in self.blocks))
+
     # -- a step --------------------------------------------------------------------------------------------------------
 
     def _objective(self) -> tuple[np.ndarray, np.ndarray]:
@@ -336,21 +388,16 @@ class Interior:
         g, v = np.arange(k, k + N), np.arange(k + N, k + N + m)
         first, second = np.append(b.first, b.pair[0]), np.append(b.second, b.pair[1])
         weight = np.append(np.full(K, -1.0), np.full(len(b.linear), 4.0))
-        count = len(b.costs)
-        H = np.zeros((len(weight) + count, len(weight) + count))
+        count, own = len(b.costs), len(weight)
+        H, C = np.zeros((own + count, own + count)), np.empty((m * N, own + count))
         schur_complement(P, Q, first, second, weight, H)
-        Pa, Pb, Qa, Qb = P[first], P[second], Q[first], Q[second]
+        mixed_complement(P, Q, v, g, first, second, weight, C)
         H[np.arange(K), np.arange(K)] += b.x / b.L
-        sides = [
-            Qa[:, [j]] * Pb[:, g] + Qb[:, g] * Pa[:, [j]] + Qa[:, g] * Pb[:, [j]] + Qb[:, [j]] * Pa[:, g] for j in v
-        ]
-        columns = -0.25 * weight[:, np.newaxis] * np.concatenate(sides, axis=1)
-        own = np.empty((m, N, m, N))
+        outer = np.empty((m, N, m, N))
         for i in range(m):
             for j in range(m):
-                own[i, :, j] = Q[v[i], v[j]] * P[np.ix_(g, g)] + P[v[i], v[j]] * Q[np.ix_(g, g)]
-                own[i, :, j] += np.outer(Q[g, v[j]], P[v[i], g]) + np.outer(P[g, v[j]], Q[v[i], g])
-        mixed, corner, outer = np.empty((count, len(weight))), np.empty((count, count)), np.empty((count, m * N))
+                outer[i, :, j] = Q[v[i], v[j]] * P[np.ix_(g, g)] + P[v[i], v[j]] * Q[np.ix_(g, g)]
+                outer[i, :, j] += np.outer(Q[g, v[j]], P[v[i], g]) + np.outer(P[g, v[j]], Q[v[i], g])
         for i, rows in enumerate(b.costs):
 
             def between(a: np.ndarray, c: np.ndarray, rows: slice = rows) -> np.ndarray:
@@ -358,24 +405,31 @@ class Interior:
 
             along = np.einsum("ij,ij->i", RX[first][:, rows], RS[second][:, rows]) - RX[first, 0] * RS[second, 0]
             along += np.einsum("ij,ij->i", RS[first][:, rows], RX[second][:, rows]) - RS[first, 0] * RX[second, 0]
-            mixed[i] = 0.5 * weight * along
-            outer[i] = -0.5 * (between(v, g) + between(g, v).T).ravel()
+            H[own + i, :own] = 0.5 * weight * along
+            C[:, own + i] = -0.5 * (between(v, g) + between(g, v).T).ravel()
             for j, others in enumerate(b.costs):
-                corner[i, j] = np.vdot(inverse[rows, others], b.X[rows, others]) + inverse[0, 0] * b.X[0, 0]
-                corner[i, j] -= inverse[rows, 0] @ b.X[rows, 0] + inverse[others, 0] @ b.X[others, 0]
-        H[len(weight) :, : len(weight)], H[len(weight) :, len(weight) :] = mixed, corner
-        columns = np.concatenate([columns, outer])
+                corner = np.vdot(inverse[rows, others], b.X[rows, others]) + inverse[0, 0] * b.X[0, 0]
+                H[own + i, own + j] = corner - inverse[rows, 0] @ b.X[rows, 0] - inverse[others, 0] @ b.X[others, 0]
         scale = 1.0 / np.sqrt(np.diagonal(H))
         H *= scale
         H *= scale[:, np.newaxis]
-        H[np.arange(len(H)), np.arange(len(H))] += 1e-12
-        # Only the lower triangle is there: the upper one of what LAPACK sees, which need not copy it.
-        factor, failed = lapack.dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
+        H[np.arange(len(H)), np.arange(len(H))] += SHIFT[self.fine]
+        outer = 0.25 * outer.reshape(m * N, m * N)
+        sizes = np.sqrt(np.diagonal(outer))
+        sizes[sizes == 0.0] = 1.0
+        C *= scale
+        C /= sizes[:, np.newaxis]
+        # Rows of arrays in C order are columns of what LAPACK sees; only one triangle of H is there.
+        if self.fine:
+            factor, failed = lapack.dpotrf(H.T, lower=0, clean=0, overwrite_a=1)
+            half = blas.dtrsm(1.0, factor, C.T, lower=0, trans_a=1, overwrite_b=1)
+        else:
+            factor, failed = lapack.spotrf(H.astype(np.float32).T, lower=0, clean=0, overwrite_a=1)
+            half = blas.strsm(1.0, factor, C.astype(np.float32).T, lower=0, trans_a=1, overwrite_b=1)
         if failed:
             return None
-        solved = scale[:, np.newaxis] * cho_solve((factor, False), scale[:, np.newaxis] * columns, check_finite=False)
-        schur = _Schur((factor, False), scale, columns, solved, inverse, R)
-        return schur, 0.25 * own.reshape(m * N, m * N) - columns.T @ solved
+        outer -= (half.T @ half) * sizes * sizes[:, np.newaxis]
+        return _Schur(factor, scale, half, sizes, inverse, R), outer
 
     def _pull(self, b: _Block, schur: _Schur, T: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The residuals of the multipliers of b, and of G, if X becomes T and x becomes t at once."""
@@ -388,22 +442,35 @@ class Interior:
         return np.concatenate([t - products, 4.0 * pairs, trace]), -(RT[k + N :] @ schur.R[k : k + N].T).ravel()
 
     def step(self) -> tuple[float, float] | None:
-        """One step; its lengths in S and X. None if the linear algebra fails."""
+        """One step; its lengths in S and X. None if the linear algebra fails, in double precision, too."""
+        lengths = self._step()
+        if lengths is None and not self.fine:
+            self.fine = True
+            lengths = self._step()
+        self.fine = self.fine or not self.residual < ROUGH
+        return lengths
+
+    def _step(self) -> tuple[float, float] | None:
         mu = self.measure() / self.count
         slope, curvature = self._objective()
-        schurs = []
+        complement, schurs = curvature.copy(), []
         for b in self.blocks:
             found = self._schur(b)
             if found is None:
                 return None
             schurs.append(found[0])
-            curvature += found[1]
+            complement += found[1]
+        complement[np.arange(len(complement)), np.arange(len(complement))] += 1e-14 * np.trace(complement)
+        diagonal = np.diagonal(complement)
+        if not diagonal.min() > 0.0:
+            return None
         try:
-            factor = cho_factor(curvature + 1e-14 * np.trace(curvature) * np.eye(len(curvature)), check_finite=False)
+            factor = cho_factor(complement, check_finite=False)
         except np.linalg.LinAlgError:
             return None
+        system = _System(slope, curvature, factor, diagonal, schurs)
         aims = [(np.zeros_like(b.X), np.zeros(len(b.L))) for b in self.blocks]
-        guess = self._direction(slope, factor, schurs, aims)
+        guess = self._direction(system, aims)
         dual, primal = self._lengths(schurs, guess)
         after = sum(
             float(np.vdot(b.X + primal * dX, b.S + dual * dS)) + float((b.x + primal * dx) @ (b.L + dual * dL))
@@ -415,8 +482,17 @@ class Interior:
         for b, schur, (dS, dX, dL, _, _, dx) in zip(self.blocks, schurs, guess[1], strict=True):
             second = dX @ dS @ schur.inverse
             aims.append((target * schur.inverse - 0.5 * (second + second.T), (target - dx * dL) / b.L))
-        move = self._direction(slope, factor, schurs, aims)
+        move = self._direction(system, aims)
         dual, primal = self._lengths(schurs, move)
+        for _ in range(CORRECTORS):
+            if min(dual, primal) > 1.0 - FURTHER:
+                break
+            aims = self._corrected(aims, move, min(1.0, dual + FURTHER), min(1.0, primal + FURTHER), target)
+            other = self._direction(system, aims)
+            lengths = self._lengths(schurs, other)
+            if sum(lengths) < dual + primal + LONGER:
+                break
+            move, (dual, primal) = other, lengths
         while min(dual, primal) > 1e-3 and not self._is_central(move[1], dual, primal):
             dual, primal = SHORTER * dual, SHORTER * primal
         self.G = self.G + dual * move[0]
@@ -426,28 +502,61 @@ class Interior:
             b.S = b.matrix(self.G, self.two_lam)
         return dual, primal
 
-    def _direction(self, slope: np.ndarray, factor: tuple, schurs: list[_Schur], aims: list) -> tuple[np.ndarray, list]:
+    def _corrected(self, aims: list, move: tuple[np.ndarray, list], dual: float, primal: float, mu: float) -> list:
+        """Aims whose complementarities, that far along the move, lie between multiples of μ."""
+        low, high = BETWEEN[0] * mu, BETWEEN[1] * mu
+        result = []
+        for b, (T, t), (dS, dX, dL, _, _, dx) in zip(self.blocks, aims, move[1], strict=True):
+            C = np.linalg.cholesky(b.S)
+            inverse = solve_triangular(C, np.eye(len(C)), lower=True, check_finite=False)
+            there = (C.T @ (b.X + primal * dX) @ C) @ (inverse @ (b.S + dual * dS) @ inverse.T)
+            values, vectors = np.linalg.eigh(0.5 * (there + there.T))
+            change = inverse.T @ vectors
+            more = np.maximum(np.clip(values, low, high) - values, -high)
+            product = (b.x + primal * dx) * (b.L + dual * dL)
+            less = np.maximum(np.clip(product, low, high) - product, -high)
+            result.append((T + (change * more) @ change.T, t + less / b.L))
+        return result
+
+    def _direction(self, system: _System, aims: list) -> tuple[np.ndarray, list]:
         """dG, and (dS, dX, dL, dλ, dc, dx) of each block, with X + dX = T − ½(X dS S⁻¹ + …) for the aims (T, t)."""
+        schurs = system.schurs
         pulled = [self._pull(b, schur, *aim) for b, schur, aim in zip(self.blocks, schurs, aims, strict=True)]
-        total = slope.copy()
-        for schur, (own, outer) in zip(schurs, pulled, strict=True):
-            total += outer - schur.solved.T @ own
-        dG = cho_solve(factor, total, check_finite=False)
-        moves = []
-        for b, schur, (own, _), (T, t) in zip(self.blocks, schurs, pulled, aims, strict=True):
-            y = schur.scale * cho_solve(schur.factor, schur.scale * own, check_finite=False) - schur.solved @ dG
-            K, N = len(b.L), len(b.linear)
-            dL, dlinear, dc = y[:K], y[K : K + N], y[K + N :]
-            R = b.rows
-            M = np.zeros((len(R), len(R)))
-            M[b.first, b.second] = -dL
-            M[b.pair] = 4.0 * dlinear
-            dS = R.T @ (M @ R) - b.outputs.T @ (dG.reshape(self.G.shape) @ b.values)
-            dS = 0.5 * (dS + dS.T) + np.diag(b.cost_diagonal(dc, 0.0))
-            change = b.X @ dS @ schur.inverse
-            dX = T - b.X - 0.5 * (change + change.T)
-            moves.append((dS, dX, dL, dlinear, dc, t - b.x - b.x / b.L * dL))
+        right = [own for own, _ in pulled], system.slope + sum(outer for _, outer in pulled)
+        ys, dG = system.solve(*right)
+        first = math.inf
+        for number in range(REFINEMENTS + 1):
+            moves = [
+                self._move(b, schur, y, dG, *aim)
+                for b, schur, y, aim in zip(self.blocks, schurs, ys, aims, strict=True)
+            ]
+            if self.fine or number == REFINEMENTS:
+                break
+            pulled = [
+                self._pull(b, schur, b.X + move[1], b.x + move[5])
+                for b, schur, move in zip(self.blocks, schurs, moves, strict=True)
+            ]
+            left = [own for own, _ in pulled], system.slope - system.curvature @ dG + sum(outer for _, outer in pulled)
+            size = self.residual = system.size(*left) / max(system.size(*right), 1e-300)
+            if not ACCURATE < size < first:
+                break
+            first = size
+            more, more_G = system.solve(*left)
+            ys, dG = [y + change for y, change in zip(ys, more, strict=True)], dG + more_G
         return dG.reshape(self.G.shape), moves
+
+    def _move(self, b: _Block, schur: _Schur, y: np.ndarray, dG: np.ndarray, T: np.ndarray, t: np.ndarray) -> tuple:
+        """The changes of a block, from those of its multipliers and of G."""
+        K, N = len(b.L), len(b.linear)
+        dL, dlinear, dc = y[:K], y[K : K + N], y[K + N :]
+        R = b.rows
+        M = np.zeros((len(R), len(R)))
+        M[b.first, b.second] = -dL
+        M[b.pair] = 4.0 * dlinear
+        dS = R.T @ (M @ R) - b.outputs.T @ (dG.reshape(self.G.shape) @ b.values)
+        dS = 0.5 * (dS + dS.T) + np.diag(b.cost_diagonal(dc, 0.0))
+        change = b.X @ dS @ schur.inverse
+        return dS, T - b.X - 0.5 * (change + change.T), dL, dlinear, dc, t - b.x - b.x / b.L * dL
 
     def _lengths(self, schurs: list[_Schur], move: tuple[np.ndarray, list]) -> tuple[float, float]:
         """How far S and L, and X and x, may go; at most 1."""

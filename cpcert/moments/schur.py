@@ -1,4 +1,4 @@
-"""The Schur complement of the interior-point method, entry by entry: its hot loop."""
+"""The Schur complement of the interior-point method, entry by entry: its hot loops."""
 
 from __future__ import annotations
 
@@ -15,3 +15,16 @@ def schur_complement(P, Q, first, second, weight, H):
         for j in range(i + 1):
             c, d = first[j], second[j]
             row[j] = scale * weight[j] * (Qa[c] * Pb[d] + Qb[d] * Pa[c] + Qa[d] * Pb[c] + Qb[c] * Pa[d])
+
+
+@njit(cache=True)
+def mixed_complement(P, Q, outputs, points, first, second, weight, C):
+    """The same for all pairs of an unknown of G, the product −(v, g), and a product of the block: C (mN, K)."""
+    for k in range(len(outputs)):
+        Pv, Qv = P[outputs[k]], Q[outputs[k]]
+        for n in range(len(points)):
+            Pg, Qg = P[points[n]], Q[points[n]]
+            row = C[k * len(points) + n]
+            for j in range(len(first)):
+                a, b = first[j], second[j]
+                row[j] = -0.25 * weight[j] * (Qv[a] * Pg[b] + Qg[b] * Pv[a] + Qv[b] * Pg[a] + Qg[a] * Pv[b])
