@@ -396,15 +396,15 @@ def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
     spend(multiplications(k**3 // 6, 64, 64) + k * k * (500 + width(S) + abs(e)), storage(k * k, 64))
     L = [[take() for _ in range(i + 1)] for i in range(k)]
     shift = max(-e, 0)
-    off, diagonal = [0] * k, [0] * k
+    off, diagonal = [0] * k, []
     for i, start, values in products(L):
         for j, value in enumerate(values, start):
             rest = (S[i][j] << shift) - shifted(value, max(e, 0))
             if i == j:
-                diagonal[i] = rest
+                diagonal.append(rest)
             else:
-                off[i] += abs(rest)
-                off[j] += abs(rest)
+                for row in (i, j):
+                    off[row] += abs(rest)
     return all(d >= o for d, o in zip(diagonal, off, strict=True))
 
 
