@@ -123,6 +123,13 @@ def inner_products(m):
         seen.append(len({start for _, start, _ in m.products(rows)}))
         assert seen[-1] == (-(-count // lanes) if several else min(count, 1))
     assert seen == [0, 1, 1, 1, 3, 33, 66, 1, 1, 1, 1, 1], seen
+    budget = m.Budget(1000, 1000)
+    token = m.BUDGET.set(budget)
+    try:
+        assert m.norm_matrix([[1000, 1]], 0, Fraction(1)) == [[-1000000]]
+    finally:
+        m.BUDGET.reset(token)
+    assert (budget.work, budget.memory) == (1000 - 680, 1000 - 55)
     row = [1, -128, 127, 0]
     for size in (1, 2, 9):
         assert m.packed(row, size) == sum(v << (8 * size * k) for k, v in enumerate(row))
