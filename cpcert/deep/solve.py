@@ -32,11 +32,13 @@ from cpcert.deep.descent import descend, random_network, spectral_network
 from cpcert.deep.growth import grow
 from cpcert.deep.report import DeepOutcome
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
+from cpcert.formulations.duals import backpropagated_duals
+from cpcert.frank_wolfe.bounds import DualBound, dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.result import SolveResult, relative_gap
 from cpcert.frank_wolfe.solve import solve
 from cpcert.network import Network, attained, loss_upper
-from cpcert.oracle.coordinates import coordinates
+from cpcert.oracle.answer import OracleAnswer
+from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
 from cpcert.oracle.rung import Limits
 from cpcert.outcomes import Outcome
@@ -212,7 +214,8 @@ def solve_deep(
 
 @dataclass
 class _Run:
-    """The state of one run. bounds: those of the present network, by layer. ends: of the blocks solved in this round."""
+    """The state of one run. bounds: those of the present network, by layer; at_once: for layers that have none when the time is up.
+    ends: of the blocks solved in this round."""
 
     problem: Problem
     gap: float
@@ -229,6 +232,7 @@ class _Run:
     upper: float = math.inf
     duals: list[np.ndarray] | None = None
     bounds: dict[int, LayerBound] = field(default_factory=dict)
+    at_once: dict[int, LayerBound] = field(default_factory=dict)
     starts: list[tuple[str, float]] = field(default_factory=list)
     iterations: int = 0
     stopped: bool = False
@@ -256,6 +260,9 @@ class _Run:
             open_layers = [layer for layer in layers if not self._closed(layer)]
             if not open_layers:
                 return Status.OPTIMAL
+            for layer in open_layers:
+                if layer not in self.bounds and layer not in self.at_once:
+                    self._bound_at_once(layer)
             if self._elapsed() >= self.time_limit:
                 return Status.TIME_LIMIT
             self.ends = []
@@ -310,7 +317,7 @@ class _Run:
             better = value < self.upper
         if better:
             self.upper, self.network, self.duals = value, network, duals
-            self.bounds = {}
+            self.bounds, self.at_once = {}, {}
         return value
 
     def _visit(self, layer: int, seconds: float) -> bool:
@@ -364,38 +371,43 @@ class _Run:
         answer = prove(space, G, instance.activation, cutoff, limits, self.seed)
         if answer.proof is None:
             answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
-        bound = answer.upper_bound
-        assert bound is not None
-        defect = instance.loss.exact_dual_defect(G)
-        if defect > 0.0:
-            bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
-        proven = None
-        if math.isfinite(bound):
-            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)
-        result = SolveResult(
-            problem=instance,
-            status=Status.OPTIMAL if hopeful and answer.complete else Status.STALLED,
-            upper=cost,
-            lower=None if proven is None else proven.value,
-            gap=relative_gap(cost, None if proven is None else proven.value),
-            network=now.start,
-            iterations=0,
-            seconds=time.monotonic() - started,
-            trace=[],
-            requested_gap=self.gap,
-            dual=proven,
-        )
-        self._bound(now, result)
+        proven = _proven(instance, space, G, answer)
+        status = Status.OPTIMAL if hopeful and answer.complete else Status.STALLED
+        self._bound(now, self._result_of(now, proven, status, started))
         return hopeful
+
+    def _bound_at_once(self, layer: int) -> None:
+        """The bound of a block from the Ĝ of the present network and norms alone."""
+        assert self.network is not None
+        started = time.monotonic()
+        duals = backpropagated_duals(self.problem, self.network) if self.duals is None else self.duals
+        now = block(self.problem, self.network, layer, duals[layer], NEGLIGIBLE * self.gap)
+        instance = now.instance
+        G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ duals[layer]), instance.targets)
+        space = coordinates(instance.X_tilde)
+        answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
+        result = self._result_of(now, _proven(instance, space, G, answer), Status.STALLED, started)
+        self.at_once[layer] = self._layer_bound(now, result)
+
+    def _result_of(self, now: Block, proven: DualBound | None, status: Status, started: float) -> SolveResult:
+        cost = now.start_cost(now.start)
+        lower = None if proven is None else proven.value
+        return SolveResult(
+            problem=now.instance, status=status, upper=cost, lower=lower, gap=relative_gap(cost, lower),
+            network=now.start, iterations=0, seconds=time.monotonic() - started, trace=[], requested_gap=self.gap,
+            dual=proven,
+        )  # fmt: skip
+
+    def _layer_bound(self, now: Block, result: SolveResult) -> LayerBound:
+        assert self.network is not None
+        lower = 0.0 if result.dual is None else now.lower(result.dual)
+        return LayerBound(now.layer, self.network.widths[now.layer], now.cost, lower, now, result)
 
     def _bound(self, now: Block, result: SolveResult) -> None:
         """Keep what a result proves about the present network, if it is more than is known."""
-        lower = 0.0 if result.dual is None else now.lower(result.dual)
-        old = self.bounds.get(now.layer)
-        if old is None or lower > old.lower:
-            assert self.network is not None
-            width = self.network.widths[now.layer]
-            self.bounds[now.layer] = LayerBound(now.layer, width, now.cost, lower, now, result)
+        bound, old = self._layer_bound(now, result), self.bounds.get(now.layer)
+        if old is None or bound.lower > old.lower:
+            self.bounds[now.layer] = bound
         self._report("proven", now.layer)
 
     def _closed(self, layer: int) -> bool:
@@ -417,7 +429,9 @@ class _Run:
             return ()
         network, problem = self.network, self.problem
         return tuple(
-            self.bounds.get(layer) or LayerBound(layer, network.widths[layer], layer_cost(problem, network, layer), 0.0)
+            self.bounds.get(layer)
+            or self.at_once.get(layer)
+            or LayerBound(layer, network.widths[layer], layer_cost(problem, network, layer), 0.0)
             for layer in range(1, problem.depth)
         )
 
@@ -435,3 +449,15 @@ class _Run:
             requested_gap=self.gap,
             notes=notes_of(status, self.problem),
         )
+
+
+def _proven(instance: Problem, space: Coordinates, G: np.ndarray, answer: OracleAnswer) -> DualBound | None:
+    """The bound of an instance that G has by an oracle's answer; None if that bounds nothing."""
+    bound = answer.upper_bound
+    assert bound is not None
+    defect = instance.loss.exact_dual_defect(G)
+    if defect > 0.0:
+        bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
+    if not math.isfinite(bound):
+        return None
+    return dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)

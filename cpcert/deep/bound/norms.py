@@ -20,8 +20,6 @@ from cpcert.problem import Problem
 
 # Steps for a dual point.
 STEPS = 300
-# Twice the largest eigenvalues of N∇²C are at most these, for the sums of labels of a point at most 1.
-CURVATURE = {"mse": 4.0, "logistic": 0.5, "cross_entropy": 1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +52,31 @@ class NormItem:
 
 
 def norm_dual(problem: Problem, limit: float) -> np.ndarray:
-    """G (m, N) about the best with ‖G‖ ≤ limit: accelerated proximal gradient steps (Beck and Teboulle 2009) for (M, b)."""
-    Y, beta, lam, N = problem.targets, problem.beta, problem.lam, problem.N
-    mass = max(1.0, float(Y.sum(axis=0).max())) if problem.loss.name == "cross_entropy" else 1.0
-    step = N / (CURVATURE[problem.loss.name] * mass)
-    M, c = np.zeros_like(Y), np.zeros((problem.m, 1))
-    ahead, ahead_c, t = M, c, 1.0
+    """G (m, N) about the best with ‖G‖ ≤ limit: accelerated proximal gradient steps (Beck and Teboulle 2009) for (M, c).
+
+    c = βb√N, so that a step of M and one of c change the outputs M + c1ᵀ/√N as much.
+    """
+    loss, Y, beta, N = problem.loss, problem.targets, problem.beta, problem.N
+    M, c, t = np.zeros_like(Y), np.zeros((problem.m, 1)), 1.0
+    ahead, ahead_c = M, c
+    step = 1.0 / max(float(np.linalg.norm(loss.hessian(M, Y), axis=(1, 2)).max()), 1e-300)
     for _ in range(STEPS):
-        # c = βb√N: a step of M and one of c change the outputs as much.
-        gradient = problem.loss.gradient(ahead + ahead_c / math.sqrt(N), Y)
-        moved = ahead - step * gradient
-        squares, U = np.linalg.eigh(moved @ moved.T)
-        kept = np.maximum(1.0 - step * limit / np.sqrt(np.maximum(squares, 1e-300)), 0.0)
-        M_next = (U * kept) @ (U.T @ moved)
-        c_next = c
-        if beta > 0.0:
-            pull = ahead_c - step * gradient.sum(axis=1, keepdims=True) / math.sqrt(N)
-            c_next = pull / (1.0 + 2.0 * step * lam / (N * beta**2))
+        outputs = ahead + ahead_c / math.sqrt(N)
+        value, gradient = loss.value(outputs, Y), loss.gradient(outputs, Y)
+        pull = gradient.sum(axis=1, keepdims=True) / math.sqrt(N)
+        for _ in range(60):
+            moved = ahead - step * gradient
+            squares, U = np.linalg.eigh(moved @ moved.T)
+            kept = np.maximum(1.0 - step * limit / np.sqrt(np.maximum(squares, 1e-300)), 0.0)
+            M_next, c_next = (U * kept) @ (U.T @ moved), c
+            if beta > 0.0:
+                c_next = (ahead_c - step * pull) / (1.0 + 2.0 * step * problem.lam / (N * beta**2))
+            changes = ((M_next - ahead, gradient), (c_next - ahead_c, pull))
+            model = sum(float(np.sum(d * g) + 0.5 * np.sum(d * d) / step) for d, g in changes)
+            if loss.value(M_next + c_next / math.sqrt(N), Y) <= value + model + 1e-12 * abs(value):
+                break
+            step *= 0.5
         t_next = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * t * t))
         ahead, ahead_c = (new + (t - 1.0) / t_next * (new - old) for new, old in ((M_next, M), (c_next, c)))
         M, c, t = M_next, c_next, t_next
-    return problem.loss.project_dual(-problem.loss.gradient(M + c / math.sqrt(N), Y), Y)
+    return loss.project_dual(-loss.gradient(M + c / math.sqrt(N), Y), Y)
