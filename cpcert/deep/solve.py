@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -209,13 +210,15 @@ def solve_deep(
             status = Status.MEMORY_LIMIT
         except (np.linalg.LinAlgError, ArithmeticError):
             status = Status.NUMERICAL_FAILURE
+        if status == Status.TIME_LIMIT and not run.stopped:
+            with suppress(KeyboardInterrupt, MemoryError, np.linalg.LinAlgError, ArithmeticError):
+                run.bound_the_rest()
     return run.result(status)
 
 
 @dataclass
 class _Run:
-    """The state of one run. bounds: those of the present network, by layer; at_once: for layers that have none when the time is up.
-    ends: of the blocks solved in this round."""
+    """The state of one run. bounds: those of the present network, by layer. ends: of the blocks solved in this round."""
 
     problem: Problem
     gap: float
@@ -232,7 +235,6 @@ class _Run:
     upper: float = math.inf
     duals: list[np.ndarray] | None = None
     bounds: dict[int, LayerBound] = field(default_factory=dict)
-    at_once: dict[int, LayerBound] = field(default_factory=dict)
     starts: list[tuple[str, float]] = field(default_factory=list)
     iterations: int = 0
     stopped: bool = False
@@ -260,9 +262,6 @@ class _Run:
             open_layers = [layer for layer in layers if not self._closed(layer)]
             if not open_layers:
                 return Status.OPTIMAL
-            for layer in open_layers:
-                if layer not in self.bounds and layer not in self.at_once:
-                    self._bound_at_once(layer)
             if self._elapsed() >= self.time_limit:
                 return Status.TIME_LIMIT
             self.ends = []
@@ -317,7 +316,7 @@ class _Run:
             better = value < self.upper
         if better:
             self.upper, self.network, self.duals = value, network, duals
-            self.bounds, self.at_once = {}, {}
+            self.bounds = {}
         return value
 
     def _visit(self, layer: int, seconds: float) -> bool:
@@ -376,18 +375,20 @@ class _Run:
         self._bound(now, self._result_of(now, proven, status, started))
         return hopeful
 
-    def _bound_at_once(self, layer: int) -> None:
-        """The bound of a block from the Ĝ of the present network and norms alone."""
-        assert self.network is not None
-        started = time.monotonic()
+    def bound_the_rest(self) -> None:
+        """Bounds by norms alone, from the Ĝ of the present network, of layers that the time did not suffice for."""
+        if self.network is None:
+            return
         duals = backpropagated_duals(self.problem, self.network) if self.duals is None else self.duals
-        now = block(self.problem, self.network, layer, duals[layer], NEGLIGIBLE * self.gap)
-        instance = now.instance
-        G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ duals[layer]), instance.targets)
-        space = coordinates(instance.X_tilde)
-        answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
-        result = self._result_of(now, _proven(instance, space, G, answer), Status.STALLED, started)
-        self.at_once[layer] = self._layer_bound(now, result)
+        for layer in range(self.problem.depth - 1, 0, -1):
+            if layer not in self.bounds:
+                started = time.monotonic()
+                now = block(self.problem, self.network, layer, duals[layer], NEGLIGIBLE * self.gap)
+                instance = now.instance
+                G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ duals[layer]), instance.targets)
+                space = coordinates(instance.X_tilde)
+                answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
+                self._bound(now, self._result_of(now, _proven(instance, space, G, answer), Status.STALLED, started))
 
     def _result_of(self, now: Block, proven: DualBound | None, status: Status, started: float) -> SolveResult:
         cost = now.start_cost(now.start)
@@ -398,16 +399,14 @@ class _Run:
             dual=proven,
         )  # fmt: skip
 
-    def _layer_bound(self, now: Block, result: SolveResult) -> LayerBound:
-        assert self.network is not None
-        lower = 0.0 if result.dual is None else now.lower(result.dual)
-        return LayerBound(now.layer, self.network.widths[now.layer], now.cost, lower, now, result)
-
     def _bound(self, now: Block, result: SolveResult) -> None:
         """Keep what a result proves about the present network, if it is more than is known."""
-        bound, old = self._layer_bound(now, result), self.bounds.get(now.layer)
-        if old is None or bound.lower > old.lower:
-            self.bounds[now.layer] = bound
+        lower = 0.0 if result.dual is None else now.lower(result.dual)
+        old = self.bounds.get(now.layer)
+        if old is None or lower > old.lower:
+            assert self.network is not None
+            width = self.network.widths[now.layer]
+            self.bounds[now.layer] = LayerBound(now.layer, width, now.cost, lower, now, result)
         self._report("proven", now.layer)
 
     def _closed(self, layer: int) -> bool:
@@ -429,9 +428,7 @@ class _Run:
             return ()
         network, problem = self.network, self.problem
         return tuple(
-            self.bounds.get(layer)
-            or self.at_once.get(layer)
-            or LayerBound(layer, network.widths[layer], layer_cost(problem, network, layer), 0.0)
+            self.bounds.get(layer) or LayerBound(layer, network.widths[layer], layer_cost(problem, network, layer), 0.0)
             for layer in range(1, problem.depth)
         )
 
