@@ -106,6 +106,7 @@ EQUIVALENT: dict[str, str] = {
         "bits to spare between the numbers"
     ),
     r"^Tree\.__init__: 64 → 65 in self\.lanes = ": "bits to spare between the numbers",
+    r"^norm_matrix: 0 → 1 in S = ": "every entry is written",
     r"^norm_matrix: .* in low = min": "a finer unit of the same matrix, or a coarser one in which t² is rounded down",
     r"^_trailing_zeros: v & -v → v \| -v ": "minus the same power of two",
     r"^Tree\.__init__: .* in k = max\(": "a finer unit, or one so coarse that shifting by it fails",

@@ -86,6 +86,56 @@ def factors(m):
         assert rejected(m, _semidefinite, m, [[1]], [e, 0])
 
 
+def inner_products(m):
+    """Few rows one by one and many in blocks, with the longest and shortest entries that a lane may hold, and what they cost."""
+    seen = []
+    for count, length, bits, ragged in (
+        (0, 0, 1, False), (5, 7, 30, False), (63, 3, 20, True), (64, 1, 5, False), (150, 66, 52, True), (130, 2, 900, False),
+        (66, 3, 4100, False), (100, 15, 7, False), (65, 16, 8, False), (64, 0, 9, False), (150, 255, 12, True), (69, 70, 0, True),
+    ):  # fmt: skip
+        largest = (1 << bits) - 1
+        rows = [
+            [(largest - (3 * i * j) % 7 * (largest >> 3)) * (-1) ** (i * j // 5) for j in range(length)]
+            for i in range(count)
+        ]
+        if ragged:
+            rows = [row[: i + 1] for i, row in enumerate(rows)]
+        if count > 80:  # sums as large as they can be
+            rows[3], rows[-1] = [largest] * len(rows[3]), [-largest] * len(rows[-1])
+        budget = m.Budget(1 << 60, 1 << 60)
+        token = m.BUDGET.set(budget)
+        try:
+            found, held = [[] for _ in rows], [0]
+            for i, start, values in m.products(rows):
+                assert start == len(found[i])
+                found[i] += values
+                held.append((1 << 60) - budget.memory)
+        finally:
+            m.BUDGET.reset(token)
+        assert found == [
+            [sum(a * b for a, b in zip(x, y, strict=False)) for y in rows[: i + 1]] for i, x in enumerate(rows)
+        ]
+        size = (2 * max((v.bit_length() for row in rows for v in row), default=0) + length.bit_length() + 8) // 8
+        several = count >= 64
+        lanes = max(1, 1024 // size)
+        assert budget.memory == 1 << 60 and budget.work == (1 << 60) - several * 500 * sum(map(len, rows))
+        assert max(held) == several * (max(map(len, rows), default=0) + 2) * (40 + 8 * size * lanes // 7)
+        seen.append(len({start for _, start, _ in m.products(rows)}))
+        assert seen[-1] == (-(-count // lanes) if several else min(count, 1))
+    assert seen == [0, 1, 1, 1, 3, 33, 66, 1, 1, 1, 1, 1], seen
+    budget = m.Budget(1000, 1000)
+    token = m.BUDGET.set(budget)
+    try:
+        assert m.norm_matrix([[1000, 1]], 0, Fraction(1)) == [[-1000000]]
+    finally:
+        m.BUDGET.reset(token)
+    assert (budget.work, budget.memory) == (1000 - 680, 1000 - 55)
+    row = [1, -128, 127, 0]
+    for size in (1, 2, 9):
+        assert m.packed(row, size) == sum(v << (8 * size * k) for k, v in enumerate(row))
+        assert m.unpacked(m.packed(row, size), 4, size) == row and m.unpacked(-1 << 8 * size, 2, size) == [0, -1]
+
+
 def logarithms(m):
     for numerator, denominator in (
         (1, 1), (2, 1), (1, 2), (3, 1), (1, 3), (10**30, 7), (7, 10**30), (2**60 + 1, 2**60), (2**60 - 1, 2**60), (4, 1),
@@ -402,6 +452,6 @@ PROBES = [
     reading,
     costs, gram_rows, endless_nodes,
     activations,
-    roots, exact_numbers, factors, logarithms, exponentials, integers, values_of_json, relations, relations_of_networks,
-    spreads, angles,
+    roots, exact_numbers, factors, inner_products, logarithms, exponentials, integers, values_of_json, relations,
+    relations_of_networks, spreads, angles,
 ]  # fmt: skip

@@ -217,7 +217,8 @@ def test_limits_and_interruptions_keep_what_was_proven():
     problem = small_problem(m=2, N=5)
     result = solve_deep(problem, gap=1e-9, restarts=1, width=4, time_limit=0.0)
     assert result.status == "time_limit"
-    assert [bound.lower for bound in result.layers] == [0.0, 0.0]
+    # Norms take no time worth mentioning.
+    assert all(0.0 <= bound.lower <= bound.cost for bound in result.layers) and result.layers[1].lower > 0.0
     stopped = solve_deep(problem, restarts=1, width=4, callback=lambda progress: progress.step == "random 1")
     assert stopped.status == "interrupted"
     assert stopped.upper < np.inf

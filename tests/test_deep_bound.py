@@ -19,6 +19,7 @@ from cpcert.certificate import deep_check
 from cpcert.cli import main
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
+from cpcert.deep.bound.ladders import lowest
 from cpcert.deep.bound.minimum import box_candidates, norms_candidate
 from cpcert.deep.bound.solve import global_bound, solve_global
 from cpcert.deep.descent import descend, random_network
@@ -485,6 +486,24 @@ def test_no_depth_ends_without_a_lower_bound():
     heavy = Problem(problem.X, problem.Y, lam=50.0, depth=5, beta=1.0)
     result = solve_global(heavy, gap=1e-2, time_limit=3.0, restarts=1, width=4)
     assert result.lower is not None and result.lower <= result.upper
+
+
+@pytest.mark.parametrize(("loss", "beta"), [("cross_entropy", 1.0), ("mse", 0.0)])
+def test_norms_of_large_matrices_and_better_dual_points(loss, beta):
+    """110 features, 120 points: one try for a norm; and the dual points found prove more than those of a network."""
+    rng = np.random.default_rng(0)
+    Y = np.eye(3)[rng.integers(0, 3, 120)]
+    problem = Problem(rng.standard_normal((120, 110)), Y, lam=1e-3, loss=loss, depth=3, beta=beta)
+    weights = [0.1 * rng.standard_normal(shape) for shape in ((4, problem.n), (4, 4 + (beta > 0)), (3, 4 + (beta > 0)))]
+    network = Network(tuple(weights), problem.activation, beta)
+    upper = loss_upper(network, problem)
+    candidate = norms_candidate(problem, network, upper)
+    of_network = [lowest(problem, [item], upper)[0] for item in candidate.items[:2]]
+    assert len(candidate.items) == 4 and candidate.value > 1.01 * max(of_network)
+    bound = global_bound(problem, network, gap=1e-3)
+    assert bound.kind == "norms" and 0.9 * candidate.value < bound.lower < candidate.value
+    claim = deep_check.check(bound.certificate.content)
+    assert (claim["lower"], claim["upper"]) == (bound.lower, bound.certificate.upper)
 
 
 def test_classes_of_directions_close_what_one_mass_leaves_open():

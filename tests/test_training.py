@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cpcert import InputError, Network, Problem, load_instance, solve
-from cpcert.certificate import width_check
+from cpcert.certificate import deep_check, width_check
 from cpcert.certificate.check import check
 from cpcert.cli import main
 from cpcert.instance import parse_instance
@@ -398,15 +398,54 @@ def test_train_and_plateau(small, tmp_path, capsys):
     assert len(list(out.glob("*.cpcert"))) == 2 * len(answer["curves"]) > 0
 
 
-def test_plateau_at_depth_three_has_the_floor_of_the_global_bound(small, capsys):
+def test_plateau_at_depth_three_has_the_floor_of_the_global_bound(small, capsys, tmp_path):
     path = Path(small)
     path.write_text(path.read_text() + "depth: 3\n")
-    assert main(["plateau", small, "--epochs", "300", "--lambdas", "1e-2,1e-3", "--time-limit", "3", "--json"]) == 0
+    assert (
+        main(
+            [
+                "plateau",
+                small,
+                "--epochs",
+                "300",
+                "--lambdas",
+                "1e-2,1e-3",
+                "--time-limit",
+                "3",
+                "--json",
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     answer = json.loads(capsys.readouterr().out)
     for one in answer["curves"]:
+        claim = deep_check.check(Path(one["certificates"]["floor"]).read_bytes())
+        assert one["certified"] == {"lower": claim["lower"], "upper": claim["upper"]}
         losses = [row["loss"] for row in answer["results"] if row["lambda"] == one["lambda"]]
         assert 0.0 < one["certified"]["lower"] <= one["certified"]["upper"]
         assert one["certified"]["upper"] == pytest.approx(min(losses), rel=1e-9)
+
+
+def test_tiny_numbers_count_as_zero_only_in_training(monkeypatch):
+    """Neurons that die would make a step take several times longer; proofs in the same thread must not notice."""
+    seen = []
+    advance = Training.advance
+    tiny = torch.tensor([1e-310], dtype=torch.float64)
+
+    def watched(training):
+        seen.append(float(tiny * 1.0))
+        advance(training)
+
+    monkeypatch.setattr(Training, "advance", watched)
+    train_sweep(problem(), trials_of([2], 1, [1e-2]), Settings(epochs=3, descent=3), "cpu")
+    assert seen == [0.0, 0.0] and float(tiny * 1.0) > 0.0
+    torch.set_flush_denormal(True)  # of a user who has asked for it
+    train_sweep(problem(), trials_of([2], 1, [1e-2]), Settings(epochs=3, descent=3), "cpu")
+    still = float(tiny * 1.0)
+    torch.set_flush_denormal(False)
+    assert still == 0.0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from copy import copy
 from fractions import Fraction
 from functools import cached_property, cmp_to_key
-from itertools import chain, compress, islice, product, repeat
+from itertools import chain, compress, islice, product, repeat, zip_longest
 from math import isqrt
 from operator import add, mul, sub
 from pathlib import Path
@@ -344,6 +344,50 @@ def at_most(square: Fraction, bound: Fraction) -> bool:
     return bound >= 0 and square <= bound * bound
 
 
+def packed(row: Sequence[int], size: int) -> int:
+    """Σ row_k 2**(8·size·k): sums of such integers add all entries at once."""
+    middle = 1 << (8 * size - 1)
+    lanes = b"".join((v + middle).to_bytes(size, "little") for v in row)
+    return int.from_bytes(lanes, "little") - middle * _ones(len(row), size)
+
+
+def unpacked(value: int, count: int, size: int) -> Vector:
+    """The entries of a packed row, each below 2**(8·size − 1) in size."""
+    middle = 1 << (8 * size - 1)
+    raw = (value + middle * _ones(count, size)).to_bytes(size * count, "little")
+    return [int.from_bytes(raw[d : d + size], "little") - middle for d in range(0, size * count, size)]
+
+
+def _ones(count: int, size: int) -> int:
+    return int.from_bytes((b"\x01" + bytes(size - 1)) * count, "little")
+
+
+# Bits of the integers that hold a block of inner products, and the number of rows from which these pay.
+LANES, ROWS = 1 << 13, 64
+
+
+def products(rows: Matrix) -> Iterator[tuple[int, int, Vector]]:
+    """(i, j, [a_i·a_j, a_i·a_{j+1}, …]), up to a_i·a_i: all inner products of rows; entries that one of two has not are 0.
+
+    Of many rows in blocks, a multiplication by a_ik for all rows j of one: Σ_k a_ik Σ_j a_jk 2**(bj) = Σ_j (a_i·a_j) 2**(bj).
+    """
+    if len(rows) < ROWS:
+        yield from ((i, 0, [dot(a, b) for b in rows[: i + 1]]) for i, a in enumerate(rows))
+        return
+    longest = max(map(len, rows))
+    size = (2 * width(rows) + longest.bit_length() + 8) // 8
+    count = max(1, LANES // (8 * size))
+    held = storage(longest + 2, 8 * size * count)
+    spend(500 * sum(map(len, rows)), held)
+    for start in range(0, len(rows), count):
+        block = rows[start : start + count]
+        columns = [packed(column, size) for column in zip_longest(*block, fillvalue=0)]
+        for i, row in enumerate(rows[start:], start):
+            lanes = sum(map(mul, filter(None, row), compress(columns, row)))
+            yield i, start, unpacked(lanes, len(block), size)[: i - start + 1]
+    spend(0, -held)
+
+
 def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
     """S ⪰ 0: S − 2**e LLᵀ, with e and the lower triangle of L from the file, is diagonally dominant."""
     k = len(S)
@@ -352,14 +396,15 @@ def semidefinite(S: Matrix, take: Callable[[], int]) -> bool:
     spend(multiplications(k**3 // 6, 64, 64) + k * k * (500 + width(S) + abs(e)), storage(k * k, 64))
     L = [[take() for _ in range(i + 1)] for i in range(k)]
     shift = max(-e, 0)
-    off = [0] * k
-    diagonal = []
-    for i in range(k):
-        for j in range(i):
-            rest = abs((S[i][j] << shift) - shifted(dot(L[i], L[j]), max(e, 0)))
-            off[i] += rest
-            off[j] += rest
-        diagonal.append((S[i][i] << shift) - shifted(dot(L[i], L[i]), max(e, 0)))
+    off, diagonal = [0] * k, []
+    for i, start, values in products(L):
+        for j, value in enumerate(values, start):
+            rest = (S[i][j] << shift) - shifted(value, max(e, 0))
+            if i == j:
+                diagonal.append(rest)
+            else:
+                for row in (i, j):
+                    off[row] += abs(rest)
     return all(d >= o for d, o in zip(diagonal, off, strict=True))
 
 
@@ -968,8 +1013,14 @@ def norm_matrix(A: Matrix, e: int, t: Fraction) -> Matrix:
         storage(k * k, large),
     )
     spend(0, 8 * len(A) * k)
+    S = [[0] * k for _ in range(k)]
+    for i, start, values in products(rows):
+        for j, value in enumerate(values, start):
+            S[i][j] = S[j][i] = -(value << (2 * e - low))
     square = int(t * t * power(-low))
-    return [[square * (i == j) - (dot(a, b) << (2 * e - low)) for j, b in enumerate(rows)] for i, a in enumerate(rows)]
+    for i in range(k):
+        S[i][i] += square
+    return S
 
 
 # -- trees: one output, one sign ---------------------------------------------------------------------------------------
@@ -1628,24 +1679,6 @@ class Leaf:
 
 
 # -- moments: one matrix for all neurons ---------------------------------------------------------------------------------
-
-
-def packed(row: Sequence[int], size: int) -> int:
-    """Σ row_k 2**(8·size·k): sums of such integers add all entries at once."""
-    middle = 1 << (8 * size - 1)
-    lanes = b"".join((v + middle).to_bytes(size, "little") for v in row)
-    return int.from_bytes(lanes, "little") - middle * _ones(len(row), size)
-
-
-def unpacked(value: int, count: int, size: int) -> Vector:
-    """The entries of a packed row, each below 2**(8·size − 1) in size."""
-    middle = 1 << (8 * size - 1)
-    raw = (value + middle * _ones(count, size)).to_bytes(size * count, "little")
-    return [int.from_bytes(raw[d : d + size], "little") - middle for d in range(0, size * count, size)]
-
-
-def _ones(count: int, size: int) -> int:
-    return int.from_bytes((b"\x01" + bytes(size - 1)) * count, "little")
 
 
 class Moments:

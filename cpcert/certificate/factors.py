@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 
@@ -23,8 +22,8 @@ def cholesky(S: check.Matrix) -> list[int] | None:
     bits = max((max(S[i][i], 1)).bit_length() for i in range(k))
     bits += bits % 2
     shift = bits - 2 * FACTOR_BITS
-    scale = Fraction(1, 1 << bits)
-    floats = np.array([[float(v * scale) for v in row] for row in S])
+    unit = 1 << bits
+    floats = np.array([[v / unit for v in row] for row in S])
     if not np.all(np.isfinite(floats)):
         return None
     values, vectors = np.linalg.eigh(0.5 * (floats + floats.T))

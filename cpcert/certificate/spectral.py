@@ -16,6 +16,9 @@ from cpcert.errors import ProofError
 from cpcert.oracle.spectral import SpectralProof, operator_norm
 from cpcert.rounding import round_up
 
+# Rows or columns, the fewer of them, from which norms are proven with some room at once.
+LARGE = 100
+
 
 @dataclass(frozen=True, eq=False)
 class _Numbers:
@@ -99,14 +102,14 @@ def _exact_products(given: _Numbers, live: np.ndarray, e: list[int]) -> list[tup
 
 
 def norm_with_factor(A: np.ndarray, rows: check.Matrix, exponent: int) -> tuple[float, list[int]] | None:
-    """A float t ≥ ‖A‖ as small as can be proven, and the Cholesky factor that proves it."""
-    top = float(np.linalg.norm(A, 2))
-    for margin in (0.0, *MARGINS):
-        t = top * (1.0 + margin) if margin else operator_norm(A)
-        S = check.norm_matrix(rows, exponent, Fraction(t))
-        if margin == 0.0 and t > top * (1.0 + 1e-13):
-            continue
-        factor = cholesky(S)
+    """A float t ≥ ‖A‖ about as small as can be proven, and the Cholesky factor that proves it."""
+    top, k = float(np.linalg.norm(A, 2)), min(A.shape)
+    # For a large matrix each try takes seconds, and the first of these is almost always enough.
+    tries = MARGINS if k < LARGE else [part * k * k * 2.0**-49 for part in (1.0, 16.0, 256.0)]
+    first = operator_norm(A) if k < LARGE else np.inf
+    norms = [first] if first <= top * (1.0 + 1e-13) else []
+    for t in [*norms, *(top * (1.0 + margin) for margin in tries)]:
+        factor = cholesky(check.norm_matrix(rows, exponent, Fraction(t)))
         if factor is not None:
             return t, factor
     return None

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,13 @@ from cpcert.deep.descent import descend, random_network, spectral_network
 from cpcert.deep.growth import grow
 from cpcert.deep.report import DeepOutcome
 from cpcert.errors import InputError
-from cpcert.frank_wolfe.bounds import dual_lower_bound, needed_oracle_bound
+from cpcert.formulations.duals import backpropagated_duals
+from cpcert.frank_wolfe.bounds import DualBound, dual_lower_bound, needed_oracle_bound
 from cpcert.frank_wolfe.result import SolveResult, relative_gap
 from cpcert.frank_wolfe.solve import solve
 from cpcert.network import Network, attained, loss_upper
-from cpcert.oracle.coordinates import coordinates
+from cpcert.oracle.answer import OracleAnswer
+from cpcert.oracle.coordinates import Coordinates, coordinates
 from cpcert.oracle.ladder import compile_kernels, find_neurons, prove
 from cpcert.oracle.rung import Limits
 from cpcert.outcomes import Outcome
@@ -207,6 +210,9 @@ def solve_deep(
             status = Status.MEMORY_LIMIT
         except (np.linalg.LinAlgError, ArithmeticError):
             status = Status.NUMERICAL_FAILURE
+        if status == Status.TIME_LIMIT and not run.stopped:
+            with suppress(KeyboardInterrupt, MemoryError, np.linalg.LinAlgError, ArithmeticError):
+                run.bound_the_rest()
     return run.result(status)
 
 
@@ -364,29 +370,34 @@ class _Run:
         answer = prove(space, G, instance.activation, cutoff, limits, self.seed)
         if answer.proof is None:
             answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
-        bound = answer.upper_bound
-        assert bound is not None
-        defect = instance.loss.exact_dual_defect(G)
-        if defect > 0.0:
-            bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
-        proven = None
-        if math.isfinite(bound):
-            proven = dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)
-        result = SolveResult(
-            problem=instance,
-            status=Status.OPTIMAL if hopeful and answer.complete else Status.STALLED,
-            upper=cost,
-            lower=None if proven is None else proven.value,
-            gap=relative_gap(cost, None if proven is None else proven.value),
-            network=now.start,
-            iterations=0,
-            seconds=time.monotonic() - started,
-            trace=[],
-            requested_gap=self.gap,
-            dual=proven,
-        )
-        self._bound(now, result)
+        proven = _proven(instance, space, G, answer)
+        status = Status.OPTIMAL if hopeful and answer.complete else Status.STALLED
+        self._bound(now, self._result_of(now, proven, status, started))
         return hopeful
+
+    def bound_the_rest(self) -> None:
+        """Bounds by norms alone, from the Ĝ of the present network, of layers that the time did not suffice for."""
+        if self.network is None:
+            return
+        duals = backpropagated_duals(self.problem, self.network) if self.duals is None else self.duals
+        for layer in range(self.problem.depth - 1, 0, -1):
+            if layer not in self.bounds:
+                started = time.monotonic()
+                now = block(self.problem, self.network, layer, duals[layer], NEGLIGIBLE * self.gap)
+                instance = now.instance
+                G = instance.loss.project_dual(2.0 * instance.lam * (now.basis @ duals[layer]), instance.targets)
+                space = coordinates(instance.X_tilde)
+                answer = prove(space, G, instance.activation, 0.0, Limits(nodes=0), self.seed)
+                self._bound(now, self._result_of(now, _proven(instance, space, G, answer), Status.STALLED, started))
+
+    def _result_of(self, now: Block, proven: DualBound | None, status: Status, started: float) -> SolveResult:
+        cost = now.start_cost(now.start)
+        lower = None if proven is None else proven.value
+        return SolveResult(
+            problem=now.instance, status=status, upper=cost, lower=lower, gap=relative_gap(cost, lower),
+            network=now.start, iterations=0, seconds=time.monotonic() - started, trace=[], requested_gap=self.gap,
+            dual=proven,
+        )  # fmt: skip
 
     def _bound(self, now: Block, result: SolveResult) -> None:
         """Keep what a result proves about the present network, if it is more than is known."""
@@ -435,3 +446,15 @@ class _Run:
             requested_gap=self.gap,
             notes=notes_of(status, self.problem),
         )
+
+
+def _proven(instance: Problem, space: Coordinates, G: np.ndarray, answer: OracleAnswer) -> DualBound | None:
+    """The bound of an instance that G has by an oracle's answer; None if that bounds nothing."""
+    bound = answer.upper_bound
+    assert bound is not None
+    defect = instance.loss.exact_dual_defect(G)
+    if defect > 0.0:
+        bound = (bound + defect * space.norm * instance.activation.lipschitz) * (1.0 + 2.0**-50)
+    if not math.isfinite(bound):
+        return None
+    return dual_lower_bound(instance, G, bound, answer.rung, answer.proof, answer.frame)

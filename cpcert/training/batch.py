@@ -219,13 +219,13 @@ def _forward(weights: Tensors, data: Data) -> tuple[Tensors, Tensors, torch.Tens
 
 def losses(weights: Tensors, lam: torch.Tensor, data: Data) -> torch.Tensor:
     """L_λ, (B,), of each network; lam (B,)."""
-    return data.value(_forward(weights, data)[2]) + lam * inner(weights, weights)
+    return data.value(_forward(weights, data)[2]) + lam * _square(weights)
 
 
 def losses_and_gradients(weights: Tensors, lam: torch.Tensor, data: Data) -> tuple[torch.Tensor, Tensors]:
     """(1) and (2): L_λ (B,), and its gradient, tensors of the shapes of the weights."""
     kept, features, Z = _forward(weights, data)
-    value = data.value(Z) + lam * inner(weights, weights)
+    value = data.value(Z) + lam * _square(weights)
     return value, _backward(weights, lam, data, kept, features, data.gradient(Z))
 
 
@@ -271,9 +271,6 @@ def hessian_product(weights: Tensors, direction: Tensors, lam: torch.Tensor, dat
     return found[::-1]
 
 
-def inner(A: Tensors, B: Tensors) -> torch.Tensor:
-    """⟨A, B⟩ of each network, (batch,)."""
-    total = (A[0] * B[0]).sum((1, 2))
-    for a, b in zip(A[1:], B[1:], strict=True):
-        total = total + (a * b).sum((1, 2))
-    return total
+def _square(weights: Tensors) -> torch.Tensor:
+    """Σ‖W_ℓ‖² of each network, (batch,); a norm takes a fraction of a product and a sum."""
+    return torch.stack([torch.linalg.vector_norm(W, dim=(1, 2)) for W in weights]).square().sum(0)

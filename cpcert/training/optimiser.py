@@ -160,7 +160,7 @@ class Training:
         else:
             f, g = self._evaluate(x)
             self.state |= {
-                "f": f, "g": g, "d": -g, "slope": -(g * g).sum(1),
+                "f": f, "g": g, "d": -g, "slope": -g.norm(dim=1).square(),
                 "t": _first_step(g), "low": torch.zeros_like(f), "high": torch.full_like(f, math.inf),
                 "ticks": torch.zeros_like(f), "lost": torch.zeros_like(f, dtype=torch.bool),
             }  # fmt: skip
@@ -276,7 +276,7 @@ class Training:
             now["d"][again], now["slope"][again] = d[again], (d * now["g"]).sum(1)[again]
         else:
             now["d"] = -now["g"]
-            now["slope"] = (now["d"] * now["g"]).sum(1)
+            now["slope"] = -now["g"].norm(dim=1).square()
         now["low"][changed], now["high"][changed], now["ticks"][changed] = 0.0, math.inf, 0.0
         if memory:
             fresh = (now["rho"] == 0.0).all(1)

@@ -102,7 +102,10 @@ def curve(
     `seconds` each, about: to bound the width, to examine failed trials, and to add neurons to them, the best first.
     """
     results, proofs = list(results), {} if floor_proof is None else {"floor": floor_proof}
-    lower, upper = _floor(problem, results, seconds, progress) if solved is None else (solved.lower, solved.upper)
+    if solved is None:
+        lower, upper, proofs = _floor(problem, results, seconds, progress)
+    else:
+        lower, upper = solved.lower, solved.upper
     floor = min(result.loss for result in results) if upper is None or not math.isfinite(upper) else upper
     target = floor + tolerance * abs(floor)
     reached = [result for result in best_per_width(results) if result.loss <= target]
@@ -133,17 +136,20 @@ def curve(
 
 def _floor(
     problem: Problem, results: list[Result], seconds: float, progress: Callable[[float, str], None]
-) -> tuple[float | None, float | None]:
-    """(lower, upper) of the global minimum at depth ≥ 3: proven from the best training."""
+) -> tuple[float | None, float | None, dict[str, bytes]]:
+    """(lower, upper, the certificate of both as "floor") at depth ≥ 3: of the global minimum, proven from the best training."""
     from cpcert.deep.bound.solve import global_bound
 
     best = min(results, key=lambda result: result.loss).network
     upper = loss_upper(best, problem)
     if not math.isfinite(upper):
-        return None, None
+        return None, None, {}
     progress(0.0, "proving a lower bound")
     bound = global_bound(problem, best, time_limit=seconds, deadline=time.monotonic() + 1.2 * seconds)
-    return bound.lower, upper
+    certificate = bound.certificate
+    if certificate is None or certificate.lower is None:
+        return None, upper, {}
+    return certificate.lower, certificate.upper or upper, {"floor": certificate.content}
 
 
 def _verdicts(

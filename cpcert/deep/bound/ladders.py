@@ -40,15 +40,15 @@ def best_rung(problem: Problem, items: Sequence[Item], total: float) -> tuple[fl
     return value, -k, s
 
 
-def lowest(problem: Problem, items: Sequence[Item], upper: float) -> float:
-    """The least λS + max ψ on a grid: about the largest T. upper: an upper bound of what is asked for."""
+def lowest(problem: Problem, items: Sequence[Item], upper: float) -> tuple[float, float]:
+    """(the least λS + max ψ on a grid, its S): about the largest T. upper: an upper bound of what is asked for."""
     last = upper / problem.lam
     grid = last * np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 60)])
-    best = np.inf
+    best = (np.inf, 0.0)
     for _ in range(3):
         values = np.array([problem.lam * S + best_rung(problem, items, S)[0] for S in grid.tolist()])
         j = int(values.argmin())
-        best = min(best, float(values[j]))
+        best = min(best, (float(values[j]), float(grid[j])))
         grid = np.linspace(grid[max(j - 1, 0)], grid[min(j + 1, len(grid) - 1)], 21)
     return best
 

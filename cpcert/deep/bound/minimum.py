@@ -23,7 +23,7 @@ from cpcert.deep.bound.cover import Cover, build_cover
 from cpcert.deep.bound.duals import column_generation, support_columns
 from cpcert.deep.bound.items import Item, item
 from cpcert.deep.bound.ladders import Ladder, ladder, lowest
-from cpcert.deep.bound.norms import norm_item
+from cpcert.deep.bound.norms import NormItem, norm_dual
 from cpcert.deep.bound.patterns import PatternSearch
 from cpcert.deep.bound.tree import space_of
 from cpcert.network import Network
@@ -33,6 +33,8 @@ from cpcert.problem import Problem
 # Coordinates and points up to which trees are tried, and cones of the cover (fewer where each of them costs more).
 RANK, POINTS = 4, 64
 CONES = {1: 2, 2: 1000, 3: 4000, 4: 1500}
+# Rounds of better dual points for the bound by norms, where N·m² is at most so much.
+NORM_ROUNDS, NORM_SIZE = 2, 10**7
 # Cones wider than this (a cosine) are halved, for classes of directions.
 WIDEST = {1: -1.0, 2: 0.999, 3: 0.85, 4: -1.0}
 NODES = 4000
@@ -57,14 +59,23 @@ class Candidate:
 
 
 def norms_candidate(problem: Problem, network: Network, upper: float) -> Candidate:
-    """The bound by norms with the dual points of the network, of no network, and of the targets."""
+    """The bound by norms with the dual points of the network, of no network, and the best ones where those prove least."""
     zero = np.zeros_like(problem.targets)
     outputs = [network.forward(problem.X)[-1], zero]
-    items = []
-    for Z in outputs:
-        G = problem.loss.project_dual(-problem.loss.gradient(Z, problem.targets), problem.targets)
-        items.append(item(problem, G, norm_item(problem, G)))
-    return Candidate("norms", lowest(problem, items, upper), items, lambda T: ladder(problem, items, T))
+    points = float(np.linalg.norm(problem.X_tilde, 2))
+    proofs = [
+        NormItem(
+            problem, problem.loss.project_dual(-problem.loss.gradient(Z, problem.targets), problem.targets), points
+        )
+        for Z in outputs
+    ]
+    items = [item(problem, proof.G, proof) for proof in proofs]
+    value, total = lowest(problem, items, upper)
+    for _ in range(NORM_ROUNDS if problem.N * problem.m**2 <= NORM_SIZE else 0):
+        G = norm_dual(problem, 2.0 * problem.lam / max(proofs[0].stretch(total), 1e-290))
+        items.append(item(problem, G, NormItem(problem, G, points)))
+        value, total = lowest(problem, items, upper)
+    return Candidate("norms", value, items, lambda T: ladder(problem, items, T))
 
 
 def box_candidates(problem: Problem, network: Network, upper: float, gap: float, deadline: float) -> list[Candidate]:

@@ -27,9 +27,9 @@ from cpcert.status import Status, notes_of
 
 # The part of the time limit for the network and its layers.
 NETWORK = 0.4
-# What a target is below the least value found, as a part of the gap asked for, or of the gap that is left where that is
-# more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
-ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
+# What a target is below the least value found, as a part of the gap asked for, or where that is more, of the gap that is
+# left, but not of more than a part of the value: it sets how many rungs a ladder has.
+ROOM, LEFT, LOST = 0.1, 0.01, 0.02
 # The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns
 # come after.
 SEARCH, BEFORE = 0.7, 0.25
@@ -67,8 +67,8 @@ def global_bound(
     upper = loss_upper(network, problem)
     best = GlobalBound(None, None, 0.0)
 
-    def certified(one: Candidate, part: float = LEFT) -> GlobalBound:
-        room = max(ROOM * gap * abs(upper), part * max(upper - one.value, 0.0))
+    def certified(one: Candidate) -> GlobalBound:
+        room = max(ROOM * gap * abs(upper), min(LEFT * max(upper - one.value, 0.0), LOST * abs(one.value)))
         target = min(one.value * (1.0 - 1e-9), upper) - room
         found = None
         with suppress(ArithmeticError, np.linalg.LinAlgError):
@@ -88,9 +88,7 @@ def global_bound(
     ending: Status | None = None
     try:
         with out_of_time_at(deadline):
-            norms = norms_candidate(problem, network, upper)
-            best = certified(norms, FIRST)
-            best = raised(best, [norms])
+            best = certified(norms_candidate(problem, network, upper))
             end = started + SEARCH * time_limit
             few = patterns_apply(problem)
             first = started + BEFORE * SEARCH * time_limit if few else end
