@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
-from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, pattern_candidates, patterns_apply
+from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, top_candidates
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
 from cpcert.frank_wolfe.result import relative_gap
@@ -30,9 +30,9 @@ NETWORK = 0.4
 # What a target is below the least value found, as a part of the gap asked for, or of the gap that is left where that is
 # more: it sets how many rungs a ladder has. FIRST: for a proof that is written at once, before a better one.
 ROOM, LEFT, FIRST = 0.1, 0.01, 1.0
-# The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns
-# come after.
-SEARCH, BEFORE = 0.7, 0.25
+# The part of the time for the search; the rest is for the certificate. The part of the search for classes of top neurons,
+# before classes of directions. Certificates on the way, for what is cut short, have this part of the time so far.
+SEARCH, TOPS, ON_THE_WAY = 0.7, 0.6, 0.1
 # What comes after the time limit, the last certificate, has this part of it and so many seconds.
 LATER, SECONDS = 0.2, 2.0
 
@@ -40,7 +40,7 @@ LATER, SECONDS = 0.2, 2.0
 @dataclass(frozen=True, eq=False)
 class GlobalBound:
     """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the largest number of classes in a box
-    (of directions, or "patterns" of top neurons). ending: what ended the search, or the writing of certificates, before
+    (of directions, or "of top neurons"). ending: what ended the search, or the writing of certificates, before
     its end (None: nothing did)."""
 
     certificate: DeepCertificate | None
@@ -91,18 +91,21 @@ def global_bound(
             norms = norms_candidate(problem, network, upper)
             best = certified(norms, FIRST)
             best = raised(best, [norms])
-            end = started + SEARCH * time_limit
-            few = patterns_apply(problem)
-            first = started + BEFORE * SEARCH * time_limit if few else end
-            found = box_candidates(problem, network, upper, gap, first)
-            late = bool(found) and time.monotonic() >= end
-            # Before the patterns, which may be cut short.
-            best = raised(best, found)
-            if few and not any(one.value >= (1.0 - gap) * upper for one in found):
-                found = pattern_candidates(problem, network, upper, gap, end)
-                late = bool(found) and time.monotonic() >= end
+            spent = 0.0
+            for search, part in ((top_candidates, TOPS), (box_candidates, 1.0)):
+                end = started + part * SEARCH * time_limit
+                found = []
+                for one in search(problem, network, upper, gap, end):
+                    found.append(one)
+                    now = time.monotonic()
+                    if spent <= ON_THE_WAY * (now - started):
+                        best = raised(best, found)
+                        spent += time.monotonic() - now
                 best = raised(best, found)
-            ending = Status.TIME_LIMIT if late else None
+                if any(one.value >= (1.0 - gap) * upper for one in found):
+                    break
+                if found and time.monotonic() >= started + SEARCH * time_limit:
+                    ending = Status.TIME_LIMIT
     except OutOfTime:
         ending = Status.TIME_LIMIT
     except KeyboardInterrupt:
