@@ -35,8 +35,8 @@ WORK, WORK_RATE = 5 * 10**10, 32
 MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
 # Coordinates of the points, bits of a ray and of a vertex of a cell, classes of directions, dual points, layers.
 RANK, RAY_BITS, CLASSES, ITEMS, DEPTH = 8, 2048, 62, 4096, 64
-# Points of a proof by patterns.
-PATTERN_POINTS = 10
+# Points of a proof by patterns, and by classes of top neurons.
+PATTERN_POINTS, TOP_POINTS = 10, 1024
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -870,11 +870,12 @@ class Directions:
     def tops(self, q: Sequence[int], c: Sequence[int]) -> tuple[Vector, dict[int, Vector]]:
         """Σ|q_iσ(x_iᵀw)| + Σ c_i|σ(x_iᵀw)|, the sum of the first inside, at all rays, and upper bounds at those of crossed cones."""
         size, rays, r = width([q, c]), len(self.rays), self.r
+        mixed = sum(1 for simplex in self.simplices if simplex.crossing)
         spend(
             rays * (2 * multiplications(len(q), size, self.wide) + 2000)
             + len(self.simplices) * 200
             + 2 * self.crossings * (100 + multiplications(r, size, self.wide)),
-            storage(3 * rays + r * len(self.simplices), size + self.wide + 8),
+            storage(rays + r * mixed, size + self.wide + 8) + 100 * mixed,
         )
         plain = [dot(row, q) for row in self.features]
         more = [dot(list(map(abs, row)), c) for row in self.features]
@@ -1286,7 +1287,9 @@ class TopBound:
 
     def _leaf(self, side: int, g: Vector, signs: Vector, undecided: list[int], q: Vector) -> None:
         """M(φ) = |q·φ| + Σ c_i|φ_i| of one leaf."""
-        c = [self.half * abs(v) * (i in undecided) for i, v in enumerate(g)]
+        c = [0] * len(g)
+        for i in undecided:
+            c[i] = self.half * abs(g[i])
         bits, beta = width([q, c]) + len(q).bit_length() + 1 + abs(self.f), self.problem.beta
         spend(
             4 * fraction(2 * bits + 2 * length(beta)) + len(q) * 2000 + multiplications(2 * len(q), bits, WORD),
@@ -1306,7 +1309,8 @@ class TopBound:
                     chosen.append(tops)
             values = len(self.directions.rays) + self.directions.r * len(chosen[0].crossed)
             spend(
-                len(self.leaves) * (1000 + self.full.bit_length())
+                len(self.leaves) * 3000
+                + 2000 * len(chosen[0].crossed)
                 + values * (len(chosen) * 200 + 500)
                 + multiplications(values, self.size, self.size),
                 500 + storage(values, 2 * self.size) + 100 * len(chosen[0].crossed),
@@ -1643,6 +1647,7 @@ def read_bounds(
         return read_patterns(directions, duals, arrays)  # type: ignore[arg-type]
     if "top" in items:
         require(lower["classes"] == 1, "lower: classes are for trees")
+        require(problem.N <= TOP_POINTS, "tops: too many points")
         trees = Stream(_array(arrays, "trees", int))
         found = [TopBound(directions, G[0], g, trees) for G, g in duals]  # type: ignore[arg-type]
         trees.end()

@@ -65,7 +65,6 @@ def global_bound(
     compile_kernels()
     started = time.monotonic()
     upper = loss_upper(network, problem)
-    best = GlobalBound(None, None, 0.0)
 
     def certified(one: Candidate, part: float = LEFT) -> GlobalBound:
         room = max(ROOM * gap * abs(upper), part * max(upper - one.value, 0.0))
@@ -75,22 +74,25 @@ def global_bound(
             found = certify_deep(problem, network, one.items, max(target, 0.5 * one.value), one.proof, one.basis)
         return GlobalBound(found, one.kind, time.monotonic() - started)
 
-    def raised(best: GlobalBound, found: list[Candidate]) -> GlobalBound:
-        """The best of the candidates that gets a certificate, where it is better than what there is."""
+    best, reached = GlobalBound(None, None, 0.0), -math.inf
+
+    def raise_to(found: list[Candidate]) -> None:
+        """The best of the candidates that gets a certificate, where it is better than what has one."""
+        nonlocal best, reached
         for one in sorted(found, key=lambda one: -one.value):
-            if best.lower is not None and one.value <= best.lower:
+            if one.value <= reached or (best.lower is not None and one.value <= best.lower):
                 break
             better = certified(one)
             if better.lower is not None and (best.lower is None or better.lower > best.lower):
-                return better
-        return best
+                best, reached = better, one.value
+                break
 
     ending: Status | None = None
     try:
         with out_of_time_at(deadline):
             norms = norms_candidate(problem, network, upper)
             best = certified(norms, FIRST)
-            best = raised(best, [norms])
+            raise_to([norms])
             spent = 0.0
             for search, part in ((top_candidates, TOPS), (box_candidates, 1.0)):
                 end = started + part * SEARCH * time_limit
@@ -99,9 +101,9 @@ def global_bound(
                     found.append(one)
                     now = time.monotonic()
                     if spent <= ON_THE_WAY * (now - started):
-                        best = raised(best, found)
+                        raise_to(found)
                         spent += time.monotonic() - now
-                best = raised(best, found)
+                raise_to(found)
                 if any(one.value >= (1.0 - gap) * upper for one in found):
                     break
                 if found and time.monotonic() >= started + SEARCH * time_limit:

@@ -323,13 +323,13 @@ class TopSearch:
         for row in rows:
             p, w = place[row[0]], where[row[1]]
             entries = self._form(leaves, number, p, self.cover.features[row[1]], row[2])
-            for g in np.flatnonzero(fits[:, row[0]]):
-                links.append((table.add([*entries, (at + w * C + int(g), -1.0)]), int(g), p, w, row))
+            for g in np.flatnonzero(fits[:, row[0]]).tolist():
+                links.append((table.add([*entries, (at + w * C + g, -1.0)]), g, p, w, row))
         if beta:
-            for g, k in zip(*np.nonzero(fits), strict=True):
+            for g, k in np.argwhere(fits).tolist():
                 for sign in (1.0, -1.0):
-                    entries = self._form(leaves, number, place[int(k)], np.full(N, beta), sign)
-                    table.add([*entries, (at + W * C + int(g), -1.0)])
+                    entries = self._form(leaves, number, place[k], np.full(N, beta), sign)
+                    table.add([*entries, (at + W * C + g, -1.0)])
         linear = len(table.right)
         for w in range(W):
             table.add([], 2.0 * lam)
@@ -362,12 +362,12 @@ class TopSearch:
         Z = dual[linear:].reshape(W, C + 1)
         norms = np.maximum(np.linalg.norm(Z[:, 1:], axis=1), 1e-300)
         bias = x[at + W * C :] if beta else np.zeros(C)
-        amount, least = np.zeros((C, S, W)), USED * max((dual[row] for row, *_ in links), default=0.0)
+        amount, least = np.zeros((C, S, W)), USED * max((dual[link[0]] for link in links), default=0.0)
         active: dict[Row, None] = {}
-        for row, g, p, w, key in links:
-            amount[g, p, w] += max(dual[row], 0.0)
-            if dual[row] > least:
-                active[key] = None
+        for at_row, g, p, w, row in links:
+            amount[g, p, w] += max(dual[at_row], 0.0)
+            if dual[at_row] > least:
+                active[row] = None
         return Solved(
             G=x[:N], leaves=leaves, q=problem.activation.a_minus * sides[:, None] * x[:N] + x[N : N + S * N].reshape(S, N), c=c,
             fits=fits[:, leaves], rays=rays, weights=Z[:, 0], amount=amount, bias=bias,
