@@ -1324,7 +1324,7 @@ def pattern_files(m):
 # -- classes of top neurons --------------------------------------------------------------------------------------------
 
 
-def two_trees(m, G, slopes, branch):
+def two_trees(G, slopes, branch):
     """(stream, leaves): trees for G and −G that branch on the first point they can, if `branch`; leaves: (side, signs, q, c)."""
     stream, leaves = [], []
     delta = Fraction(slopes[0]) - Fraction(slopes[1])
@@ -1350,58 +1350,65 @@ def two_trees(m, G, slopes, branch):
     return stream, leaves
 
 
+@functools.cache
+def tops_by_hand(number, e, branch):
+    """(stream, leaves, cases): the trees of G = (−2, 1, 4, …)·2**e, and (sets, masses, Γ, Σ of the biases) of classes."""
+    given = COVERS[number]
+    points, stretch, residuals, cones, _ = by_hand(number)
+    slopes, beta = [Fraction(v) for v in given.get("slopes", (1.0, 0.0))], Fraction(given.get("beta", 0.0))
+    N, delta, lipschitz = len(points), slopes[0] - slopes[1], max(map(abs, slopes))
+    G = [(3 * k - 2) * Fraction(2) ** e for k in range(N)]
+    stream, leaves = two_trees(G, slopes, branch)
+    whole = (4 << 2 * N) - 1
+    first = next((i for i in range(N) if delta * G[i] > 0), 0)
+    found = []
+    for sets in ([whole], [whole & ~(2 << 2 * N), whole & ~(1 << 2 * N)],
+                 [whole & ~(2 << 2 * first), whole & ~(1 << 2 * first) & ~(1 << 2 * N)]):  # fmt: skip
+        masses = [Fraction(2 * k + 3, 8) for k in range(len(sets))]
+        mine = [
+            [(q, c) for side, signs, q, c in leaves
+             if bits >> 2 * N & (1 if side > 0 else 2)
+             and all(not v or bits >> 2 * i & (1 if v > 0 else 2) for i, v in enumerate(signs))]
+            for bits in sets
+        ]  # fmt: skip
+        best, far = Fraction(0), Decimal(0)
+        for rays in cones:
+            z = [[inner(x, ray) for ray in rays] for x in points]
+            F = []
+            for j in range(len(rays)):
+                tops = [max(at_ray(q, c, z, j, rays, slopes) for q, c in chosen) for chosen in mine]
+                square = sum((mass * top * top for mass, top in zip(masses, tops, strict=True)), Fraction(0))
+                F.append(Fraction(int(root(square) * 10**45), 10**45))
+            best = max(best, linear_maximum(rays, F))
+        for mass, chosen in zip(masses, mine, strict=True):
+            off = [
+                sum((decimal(abs(u) + v) * size for u, v, size in zip(q, c, residuals, strict=True)), Decimal(0))
+                for q, c in chosen
+            ]
+            far += decimal(mass) * max(off) ** 2
+        value = root(best) * stretch + PRECISE.sqrt(far) * decimal(lipschitz)
+        biases = [max((beta * (abs(sum(q)) + sum(c))) ** 2 for q, c in chosen) for chosen in mine]
+        bias = sum((mass * one for mass, one in zip(masses, biases, strict=True)), Fraction(0))
+        found.append((sets, masses, Fraction(int(value * 10**45), 10**45), bias))
+    return stream, leaves, found
+
+
 def top_bounds(m):
     """Γ(n') of trees, against the largest sums Σ t_jF_j on each cone."""
-    seen = []
+    seen, more = [], Fraction(1, 10**8)
     for number, given in enumerate(COVERS):
-        points, stretch, residuals, cones, _ = by_hand(number)
-        slopes, beta = [Fraction(v) for v in given.get("slopes", (1.0, 0.0))], Fraction(given.get("beta", 0.0))
-        N, delta, lipschitz = len(points), slopes[0] - slopes[1], max(map(abs, slopes))
         for e, branch in ((2, True), (-3, True), (0, False)):
-            found, G = directions(m, given), [3 * k - 2 for k in range(N)]
-            exact = [v * Fraction(2) ** e for v in G]
-            steps, leaves = two_trees(m, exact, slopes, branch)
+            steps, leaves, cases = tops_by_hand(number, e, branch)
             stream = m.Stream(steps)
-            bound = m.TopBound(found, G, e, stream)
+            bound = m.TopBound(directions(m, given), [3 * k - 2 for k in range(len(given["X"]))], e, stream)
             stream.end()
             assert [bits for bits, _ in bound.leaves] == [m.possible(side, signs) for side, signs, _, _ in leaves]
-            whole = (4 << 2 * N) - 1
-            first = next((i for i in range(N) if delta * G[i] > 0), 0)
-            cases = ([whole], [whole & ~(2 << 2 * N), whole & ~(1 << 2 * N)],
-                     [whole & ~(2 << 2 * first), whole & ~(1 << 2 * first) & ~(1 << 2 * N)])  # fmt: skip
-            for sets in cases:
-                masses = [Fraction(2 * k + 3, 8) for k in range(len(sets))]
-                mine = [
-                    [(q, c) for side, signs, q, c in leaves
-                     if bits >> 2 * N & (1 if side > 0 else 2)
-                     and all(not v or bits >> 2 * i & (1 if v > 0 else 2) for i, v in enumerate(signs))]
-                    for bits in sets
-                ]  # fmt: skip
-                best = Fraction(0)
-                for rays in cones:
-                    F = []
-                    z = [[inner(x, ray) for ray in rays] for x in points]
-                    for j in range(len(rays)):
-                        square = Fraction(0)
-                        for mass, chosen in zip(masses, mine, strict=True):
-                            top = max(at_ray(q, c, z, j, rays, slopes) for q, c in chosen)
-                            square += mass * top * top
-                        F.append(Fraction(int(root(square) * 10**45), 10**45))
-                    best = max(best, linear_maximum(rays, F))
-                far = Decimal(0)
-                for mass, chosen in zip(masses, mine, strict=True):
-                    off = max(sum((decimal(abs(u) + v) * size for u, v, size in zip(q, c, residuals, strict=True)), Decimal(0))
-                              for q, c in chosen)  # fmt: skip
-                    far += decimal(mass) * off * off
-                value = root(best) * stretch + PRECISE.sqrt(far) * decimal(lipschitz)
-                limit = Fraction(int(value * 10**45), 10**45)
-                more = Fraction(1, 10**8)
+            for sets, masses, limit, bias in cases:
                 if limit:
                     assert bound.below_at(limit * (1 + more), sets, masses), (number, sets)
                     assert not bound.below_at(limit * (1 - more), sets, masses), (number, sets)
                 assert bound.below_at(Fraction(10**30), sets, masses) and not bound.below_at(Fraction(0), sets, masses)
-                biases = [max((beta * (abs(sum(q)) + sum(c))) ** 2 for q, c in chosen) for chosen in mine]
-                assert bound.bias(sets, masses) == sum(n * v for n, v in zip(masses, biases, strict=True))
+                assert bound.bias(sets, masses) == bias
             seen += [[tops.rays, tops.crossed, tops.bias, tops.rest] for _, tops in bound.leaves]
     return seen
 
