@@ -348,12 +348,15 @@ def classes_of_tops() -> File:
 
 
 def leaves_of_tops() -> File:
-    """Two leaves for each point, long numbers, and points enough."""
-    N = 1024
-    G, tree = floats(N, WIDE), integers()
-    for k in range(40):
-        tree.extend([1, k])
-    return in_tops((N, 2, 1), tree + integers(0) * 10**6, bisections(200, 0, 0, 1, 1, 1, 0), G=G).boxes(integers(3))
+    """A leaf for each of many points, decided one after the other, and many rays."""
+    N, most, trees = 1024, 200, integers()
+    for k in range(most):
+        trees.extend([1, k])
+    trees.extend([0, *[1 << 24] * most])
+    for k in range(most, 0, -1):
+        trees.extend([0, *[1 << 24] * (k - 1), 0])
+    trees += integers(0) * (N + 1)
+    return in_tops((N, 2, 1), trees, bisections(200, 0, 0, 1, 1, 1, 0), G=(0.3, 0.7, 0.1)).boxes(integers(3))
 
 
 def long_factors() -> File:
