@@ -11,6 +11,7 @@ from deep_instances import networks, random_problem
 from kept_certificates import FOLDER
 
 from cpcert import Network, Problem
+from cpcert.activations import Activation
 from cpcert.certificate import deep_check, file
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
@@ -112,7 +113,9 @@ def made():
         arrays = {k: np.array(v, dtype=kinds[v.typecode]) for k, v in arrays.items()}
         told = header["problem"]
         points = arrays["X"].reshape(told["N"], -1), arrays["Y"].reshape(told["N"], -1)
-        problem = Problem(*points, lam=told["lambda"], depth=3, beta=told["beta"])
+        sigma = Activation("leaky_relu", told["a_plus"], told["a_minus"])
+        problem = Problem(*points, activation=sigma, lam=told["lambda"], depth=3, beta=told["beta"])
+        assert problem.sha256 == told["sha256"]
         widths = [problem.n, *header["upper"]["widths"], 1]
         bias = int(problem.beta != 0.0)
         weights = [arrays[f"W{k + 1}"].reshape(b, a + bias * (k > 0)) for k, (a, b) in enumerate(pairwise(widths))]
