@@ -36,7 +36,7 @@ HEADINGS = [
 ]  # fmt: skip
 NOTES = (
     "upper: the best of the tool and 50 trained networks. within: seconds. proof: the most classes of directions of the first "
-    'layer in a box of their masses; with "patterns", classes of top neurons; norms: the bound by operator norms. Of the '
+    "layer in a box of their masses, or of top neurons; norms: the bound by operator norms. Of the "
     "random rows two thirds are wanted within 1 %, all within 3 %."
 )
 

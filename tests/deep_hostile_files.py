@@ -326,6 +326,39 @@ def forms_on_cones() -> File:
     return file.boxes(integers(1, 0, 0, 0) * count, floats(count, (1e-200,)), floats(count), floats(count, (1.0,)))
 
 
+def in_tops(shape: tuple[int, int, int], trees: array[int], cover: array[int], G: Any = (1e-300,), **more: Any) -> File:
+    return File(shape, **more).bound(["top"], 1, -1.0, G).directions(cover, trees)
+
+
+def tops_on_cones() -> File:
+    """Points that change their sign in every cone: the faces of each of them have to be looked at."""
+    count = 10**4
+    trees, cover = integers(0, 0) + integers(0) * 10, bisections(60, 0, 0, 1, 1, 1, 0)
+    file = in_tops((10, 4, 1), trees, cover, X=floats(40, (1.0, -1.0, 1.0)))
+    return file.boxes(integers(1, 0, 0, 0) * count, floats(count, (1e-200,)), floats(count), floats(count, (1.0,)))
+
+
+def classes_of_tops() -> File:
+    """All masses are 0, and each box has 512 classes."""
+    steps, count = halvings(512), 2000
+    file = in_tops((10, 2, 1), integers(0, 0) + integers(0) * 10, bisections(300, 0, 0, 1, 1, 1, 0))
+    return file.boxes(
+        steps + integers(1, 0, 0, 0) * count, floats(count, (5e-324,)), floats(count), floats(512 * count, (1e300, 1.0))
+    )
+
+
+def leaves_of_tops() -> File:
+    """A leaf for each of many points, decided one after the other, and many rays."""
+    N, most, trees = 1024, 200, integers()
+    for k in range(most):
+        trees.extend([1, k])
+    trees.extend([0, *[1 << 24] * most])
+    for k in range(most, 0, -1):
+        trees.extend([0, *[1 << 24] * (k - 1), 0])
+    trees += integers(0) * (N + 1)
+    return in_tops((N, 2, 1), trees, bisections(200, 0, 0, 1, 1, 1, 0), G=(0.3, 0.7, 0.1)).boxes(integers(3))
+
+
 def long_factors() -> File:
     N = 700
     return File((N, 1, N)).bound(["norm"]).norms(integers(0, 0) + integers(0) * (N * N // 2 + N), (1e3, 0.0))
@@ -338,7 +371,7 @@ STEPS: dict[str, Callable[[], File]] = {
         crossings, faces, deep_tree, leaves, full_tree, many_trees, coordinates, endless_ladder, ladder_of_logarithms,
         ladder_of_trees, deep_norms, endless_cells, endless_boxes, boxes_of_many_sets, long_boxes, waiting_boxes,
         boxes_of_logarithms, boxes_of_trees, long_factors, many_pulls, long_pulls, boxes_of_patterns,
-        excesses, forms_on_cones,
+        excesses, forms_on_cones, tops_on_cones, classes_of_tops, leaves_of_tops,
     )
 }  # fmt: skip
 

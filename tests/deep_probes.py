@@ -935,7 +935,7 @@ def boxes(m):
         bounds = [AtPoint(answer) for answer in answers]
         arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
         arrays["masses"] = array("d", masses)
-        m.check_boxes(made, Fraction(target), count, bounds, duals, arrays)
+        m.check_boxes(made, Fraction(target), "tree", count, bounds, duals, arrays)
         assert not arrays
         return [one.asked for one in bounds]
 
@@ -966,7 +966,9 @@ def boxes(m):
     soft, no = problem(m, [[1.0]], [[0.5, 0.5]], "cross_entropy"), array("d")
     for value, right in ((0.693, True), (0.694, False)):
         arrays = {"boxes": array("q", [3]), "scales": no, "splits": no, "masses": no}
-        assert rejected(m, m.check_boxes, soft, Fraction(value), 1, [], [([[1], [-1]], 0)], arrays) == (not right)
+        assert rejected(m, m.check_boxes, soft, Fraction(value), "tree", 1, [], [([[1], [-1]], 0)], arrays) == (
+            not right
+        )
     # What is left over.
     for more in ({"steps": [0, 0, 3]}, {"scales": [s, s]}, {"splits": [1.0]}, {"masses": [1.0, 1.0]}):
         assert rejected(m, lambda more=more: claim(target, **{"steps": [0, 0], "scales": [s], "masses": [1.0], **more}))
@@ -983,10 +985,10 @@ def boxes(m):
     for a, part, sets, low, high, last in (
         (0, 1, [1, 8, 4], [0, 2, 0], [3, 4, 3], (5, 1, 3)), (0, 4, [4, 8, 1], [0, 2, 0], [3, 4, 3], (5, 1, 3)),
     ):  # fmt: skip
-        parts = box.divided(a, part)
+        parts = box.divided(a, part, box.sets[a] & ~part)
         assert (parts.sets, parts.low, parts.high, parts.sums) == (sets, low, high, [(13, 3, 7), last])
     for a, part in ((0, 0), (0, 2), (0, 3), (0, 5), (0, -1), (1, 8), (1, 1)):
-        assert rejected(m, box.divided, a, part), part
+        assert rejected(m, box.divided, a, part, 1), part
     for part in (0, 7, 8, -1, 15, 1 << 40):
         assert rejected(m, claim, target, [2, 0, part, 0, 0], [s], (), [1.0, 1.0])
     assert rejected(m, claim, target, [2, 0, 5, 2, 1, 2, 0, 0], [s], (), [1.0] * 3) and rejected(
@@ -1224,7 +1226,7 @@ def pattern_boxes_of(m, beta, layers):
     def claim(target, steps, bounds, scales=(), splits=(), masses=()):
         arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
         arrays["masses"] = array("d", masses)
-        m.check_boxes(made, Fraction(target), 0, bounds, [([[1]], 0)] * len(bounds), arrays)
+        m.check_boxes(made, Fraction(target), "pattern", 1, bounds, [([[1]], 0)] * len(bounds), arrays)
         assert not arrays
         return list(asked)
 
@@ -1291,8 +1293,8 @@ def pattern_files(m):
             m.check_boxes = kept
         return calls[0]
 
-    _, value, count, bounds, duals, _ = read()
-    assert (value, count) == (Fraction(1, 2), 0) and duals == [([[1, 2]], 0), ([[3, 4]], 0)]
+    _, value, kind, count, bounds, duals, _ = read()
+    assert (value, kind, count) == (Fraction(1, 2), "pattern", 1) and duals == [([[1, 2]], 0), ([[3, 4]], 0)]
     assert [[[v * Fraction(2) ** one.f for v in q] for q in one.rows] for one in bounds] == [
         [[Fraction(1, 2), 1]],
         [[2, 3], [-4, 5]],
@@ -1317,6 +1319,209 @@ def pattern_files(m):
         G = [1.0] * len(Y[0])
         assert rejected(m, lambda other=other, G=G: read(("pattern",), other, G=G, counts=q([1]), pulls=d([1.0])))
     return [[one.features, one.f, one.gaps] for one in bounds]
+
+
+# -- classes of top neurons --------------------------------------------------------------------------------------------
+
+
+def two_trees(G, slopes, branch):
+    """(stream, leaves): trees for G and −G that branch on the first point they can, if `branch`; leaves: (side, signs, q, c)."""
+    stream, leaves = [], []
+    delta = Fraction(slopes[0]) - Fraction(slopes[1])
+    for side in (1, -1):
+        kappa = [delta * side * v for v in G]
+        first = next((i for i, v in enumerate(kappa) if v > 0), None) if branch else None
+        for sign in (0,) if first is None else (1, -1):
+            stream += [1, first] * (sign > 0) + [0]
+            q, c, signs = [], [], [0] * len(G)
+            for i, (v, k) in enumerate(zip(G, kappa, strict=True)):
+                T, more = Fraction(0), Fraction(0)
+                if i == first:
+                    signs[i] = sign
+                if k > 0 and i != first:
+                    T, more = Fraction(1, 2), k / 2
+                elif k:
+                    step = {0: ONE // 3 + i, 1: ONE + 7 * i + 5, -1: -3 - i}[sign if i == first else 0]
+                    stream.append(step)
+                    T = Fraction(step, ONE)
+                q.append(Fraction(slopes[1]) * side * v + k * T)
+                c.append(more)
+            leaves.append((side, signs, q, c))
+    return stream, leaves
+
+
+@functools.cache
+def tops_by_hand(number, e, branch):
+    """(stream, leaves, cases): the trees of G = (−2, 1, 4, …)·2**e, and (sets, masses, Γ, Σ of the biases) of classes."""
+    given = COVERS[number]
+    points, stretch, residuals, cones, _ = by_hand(number)
+    slopes, beta = [Fraction(v) for v in given.get("slopes", (1.0, 0.0))], Fraction(given.get("beta", 0.0))
+    N, delta, lipschitz = len(points), slopes[0] - slopes[1], max(map(abs, slopes))
+    G = [(3 * k - 2) * Fraction(2) ** e for k in range(N)]
+    stream, leaves = two_trees(G, slopes, branch)
+    whole = (4 << 2 * N) - 1
+    first = next((i for i in range(N) if delta * G[i] > 0), 0)
+    found = []
+    for sets in ([whole], [whole & ~(2 << 2 * N), whole & ~(1 << 2 * N)],
+                 [whole & ~(2 << 2 * first), whole & ~(1 << 2 * first) & ~(1 << 2 * N)]):  # fmt: skip
+        masses = [Fraction(2 * k + 3, 8) for k in range(len(sets))]
+        mine = [
+            [(q, c) for side, signs, q, c in leaves
+             if bits >> 2 * N & (1 if side > 0 else 2)
+             and all(not v or bits >> 2 * i & (1 if v > 0 else 2) for i, v in enumerate(signs))]
+            for bits in sets
+        ]  # fmt: skip
+        best, far = Fraction(0), Decimal(0)
+        for rays in cones:
+            z = [[inner(x, ray) for ray in rays] for x in points]
+            F = []
+            for j in range(len(rays)):
+                tops = [max(at_ray(q, c, z, j, rays, slopes) for q, c in chosen) for chosen in mine]
+                square = sum((mass * top * top for mass, top in zip(masses, tops, strict=True)), Fraction(0))
+                F.append(Fraction(int(root(square) * 10**45), 10**45))
+            best = max(best, linear_maximum(rays, F))
+        for mass, chosen in zip(masses, mine, strict=True):
+            off = [
+                sum((decimal(abs(u) + v) * size for u, v, size in zip(q, c, residuals, strict=True)), Decimal(0))
+                for q, c in chosen
+            ]
+            far += decimal(mass) * max(off) ** 2
+        value = root(best) * stretch + PRECISE.sqrt(far) * decimal(lipschitz)
+        biases = [max((beta * (abs(sum(q)) + sum(c))) ** 2 for q, c in chosen) for chosen in mine]
+        bias = sum((mass * one for mass, one in zip(masses, biases, strict=True)), Fraction(0))
+        found.append((sets, masses, Fraction(int(value * 10**45), 10**45), bias))
+    return stream, leaves, found
+
+
+def top_bounds(m):
+    """Γ(n') of trees, against the largest sums Σ t_jF_j on each cone."""
+    seen, more = [], Fraction(1, 10**8)
+    for number, given in enumerate(COVERS):
+        for e, branch in ((2, True), (-3, True), (0, False)):
+            steps, leaves, cases = tops_by_hand(number, e, branch)
+            stream = m.Stream(steps)
+            bound = m.TopBound(directions(m, given), [3 * k - 2 for k in range(len(given["X"]))], e, stream)
+            stream.end()
+            assert [bits for bits, _ in bound.leaves] == [m.possible(side, signs) for side, signs, _, _ in leaves]
+            for sets, masses, limit, bias in cases:
+                if limit:
+                    assert bound.below_at(limit * (1 + more), sets, masses), (number, sets)
+                    assert not bound.below_at(limit * (1 - more), sets, masses), (number, sets)
+                assert bound.below_at(Fraction(10**30), sets, masses) and not bound.below_at(Fraction(0), sets, masses)
+                assert bound.bias(sets, masses) == bias
+            seen += [[tops.rays, tops.crossed, tops.bias, tops.rest] for _, tops in bound.leaves]
+    return seen
+
+
+def at_ray(q, c, z, j, rays, slopes):
+    """M at ray j of a cone: relu replaced by a linear piece below where that makes the sum larger."""
+    values = []
+    for sign in (1, -1):
+        value = Fraction(0)
+        for weight, extra, row in zip(q, c, z, strict=True):
+            relu = max(row[j], Fraction(0))
+            if (slopes[0] - slopes[1]) * sign * weight < 0 and min(row) < 0 < max(row):
+                side = (
+                    sum((decimal(v) / root(inner(ray, ray)) for v, ray in zip(row, rays, strict=True)), Decimal(0)) > 0
+                )
+                relu = row[j] if side else Fraction(0)
+            value += sign * weight * (slopes[1] * row[j] + (slopes[0] - slopes[1]) * relu)
+            value += extra * abs(sigma(slopes, row[j]))
+        values.append(value)
+    return max(values)
+
+
+def top_boxes(m):
+    """check_boxes by classes of top neurons, with bounds that are given: one point x = 1.5 with the target 2, λ = 1/8."""
+    return [top_boxes_of(m, beta, layers) for beta, layers in ((0.0, 3), (1.0, 2), (-0.5, 2))]
+
+
+def top_boxes_of(m, beta, layers):
+    made = problem(m, [[1.5]], [[2.0]], beta=beta, lam=Fraction(1, 8))
+    square = Fraction(beta) ** 2
+    asked = []
+
+    class Given(m.TopBound):
+        def __init__(self, answer, total):
+            self.answer, self.total = answer, total
+
+        def bias(self, sets, point):
+            asked.append((sets, point))
+            return self.total
+
+        def below_at(self, limit, sets, masses):
+            asked.append((limit, sets, masses))
+            return self.answer
+
+    def claim(target, steps, bounds, scales=(), splits=(), masses=()):
+        arrays = {"boxes": array("q", steps), "scales": array("d", scales), "splits": array("d", splits)}
+        arrays["masses"] = array("d", masses)
+        m.check_boxes(made, Fraction(target), "top", 1, bounds, [([[1]], 0)] * len(bounds), arrays)
+        assert not arrays
+        return list(asked)
+
+    s, total = Fraction(1, 8), Fraction(3)
+    T = 2 * s - s * s / 4 - 2 * s * s * square - 2 * s * s * total
+    cap = 8 * T / layers
+    half = float(cap) * 0.5 * (1 + 2.0**-40)
+    ok, no = Given(True, total), Given(False, total)
+    calls = claim(T, [0, 0], [ok], [s], (), [half])
+    assert calls == [([15], [Fraction(half)]), (2, [15], [Fraction(half)])]
+    assert rejected(m, claim, T, [0, 0], [no], [s], (), [half])
+    assert rejected(m, claim, T + Fraction(1, 2**60), [0, 0], [ok], [s], (), [half])
+    assert rejected(m, claim, T, [0, 0], [ok], [s], (), [float(cap) * 0.5 * (1 - 2.0**-40)])
+    assert rejected(m, claim, T, [0, 0], [Given(True, total + Fraction(1, 10**6))], [s], (), [half])
+    assert claim(0, [0, 0], [no], [0.0], (), [1.0]) and rejected(m, claim, T, [0, 0], [ok], [-s], (), [half])
+    # Divisions: by z_0 and by v, each once.
+    for steps, sets in (([0], [13, 14]), ([1], [7, 11])):
+        assert claim(T * (1 - TINY), [2, 0, *steps, 0, 0], [ok], [s], (), [half] * 2)[-1][1] == sets
+    calls = claim(T * (1 - TINY), [2, 0, 1, 2, 1, 0, 0, 0], [ok], [s], (), [half] * 3)
+    assert calls[-1][1] == [7, 9, 10]
+    for steps in (
+        [2, 0, 2, 0, 0],
+        [2, 0, -1, 0, 0],
+        [2, 1, 0, 0, 0],
+        [2, 0, 1, 2, 0, 1, 0, 0],
+        [2, 0, 0, 2, 1, 0, 0, 0],
+    ):
+        assert rejected(m, claim, 0.5 * T, steps, [ok], [s], (), [half] * (2 + (len(steps) > 5)))
+    return asked
+
+
+def top_files(m):
+    """read_bounds and check_lower for classes of top neurons: which numbers go where, and what is asked first."""
+    made, kept = problem(m, [[1.0, 2.0], [-1.0, 1.0]], [[1.0], [2.0]]), m.check_boxes
+    trees = [0, ONE, 0, ONE // 2, 0, 0, 5]
+
+    def read(items=("top",), problem=made, classes=1, G=(1.0, -2.0), **arrays):
+        given = {"G": array("d", G), "cover": array("q", [0]), "classes": array("q", [0] * 4), "boxes": array("q"),
+                 "trees": array("q", [0, 7, 0, 9] * len(items))} | arrays  # fmt: skip
+        calls = []
+        m.check_boxes = lambda *call: calls.append(call)
+        try:
+            proof = {"value": 0.5, "coordinates": False, "classes": classes, "items": list(items)}
+            m.check_lower(problem, proof, {k: v for k, v in given.items() if v is not None})
+        finally:
+            m.check_boxes = kept
+        return calls[0]
+
+    _, value, kind, count, bounds, duals, _ = read(("top", "top"), G=(1.0, -2.0, 3.0, -1.0))
+    assert (value, kind, count) == (Fraction(1, 2), "top", 1) and duals == [([[1, -2]], 0), ([[3, -1]], 0)]
+    assert [one.leaves[0][1].rays for one in bounds] and all(isinstance(one, m.TopBound) for one in bounds)
+    q = functools.partial(array, "q")
+    for wrong in (
+        {"items": ("top", "tree"), "G": (1.0, -2.0) * 2}, {"items": ("norm", "top"), "G": (1.0, -2.0) * 2},
+        {"items": ("top", "pattern"), "G": (1.0, -2.0) * 2}, {"classes": 2}, {"boxes": None}, {"trees": q([0, 7, 0, 9, 0])},
+        {"trees": q([0, -1, 0, 9])}, {"trees": q(trees)},
+    ):  # fmt: skip
+        assert rejected(m, lambda wrong=wrong: read(**wrong)), wrong
+    for depth, Y in ((4, [[1.0]]), (3, [[1.0, 1.0]])):
+        other = problem(m, [[1.0, 2.0]], Y, depth=depth)
+        G = [1.0] * len(Y[0])
+        assert rejected(m, lambda other=other, G=G: read(("top",), other, G=G, trees=q([0, 0, 7])))
+    assert [m.possible(1, [0, 1, -1]), m.possible(-1, []), m.possible(0, [1])] == [3 + 4 + 32 + 64, 2, 1 + 12]
+    assert m.largest_squares([[1, 5, 0], [3, 2, 0]]) == [9, 25, 0]
+    return [[one.f, one.full] for one in bounds]
 
 
 # -- whole files -------------------------------------------------------------------------------------------------------
@@ -1381,5 +1586,6 @@ def precisely(probe):
 
 PROBES = tuple(map(precisely, (
     limits, rationals, problems, networks, dual_values, adjugates, covers, wrong_covers, trees, wrong_trees, tree_bounds,
-    tree_bounds_of_sets, norms, cells, ladders, boxes, reading, gammas, forms, pattern_boxes, pattern_files, files,
+    tree_bounds_of_sets, norms, cells, ladders, boxes, reading, gammas, forms, pattern_boxes, pattern_files, top_bounds, top_boxes,
+    top_files, files,
 )))  # fmt: skip

@@ -95,13 +95,14 @@ def test_many_hostile_files(most):
 STEPS = {
     "long_layers": "dyadic", "long_weights": "network_loss", "loss_of_many_points": "network_loss",
     "loss_of_many_classes": "loss_upper", "endless_cover": "_bisect", "long_rays": "_bisect", "rays_of_one_hash": "_faces",
-    "crossings": "_prepare", "faces": "_gram", "deep_tree": "__init__", "leaves": "_leaf", "full_tree": "gamma",
+    "crossings": "_prepare", "faces": "_gram", "deep_tree": "__init__", "leaves": "read_leaves", "full_tree": "gamma",
     "many_trees": "gamma", "coordinates": "norm_up", "endless_ladder": "conjugate_lower",
     "ladder_of_logarithms": "conjugate_lower", "ladder_of_trees": "below", "deep_norms": "below",
     "endless_cells": "read_cells", "endless_boxes": "tighten", "boxes_of_many_sets": "tighten", "long_boxes": "tighten",
     "waiting_boxes": "tighten", "boxes_of_logarithms": "conjugate_lower", "boxes_of_trees": "below_at",
     "long_factors": "__init__", "many_pulls": "__init__", "long_pulls": "__init__", "boxes_of_patterns": "tighten",
-    "excesses": "bias", "forms_on_cones": "below_at",
+    "excesses": "bias", "forms_on_cones": "below_at", "tops_on_cones": "below_at", "classes_of_tops": "tighten",
+    "leaves_of_tops": "tops",
 }  # fmt: skip
 
 

@@ -365,7 +365,9 @@ def boxes():
     problem = Problem(
         np.array([[1.0, 0.2], [-0.4, 1.0], [-0.7, -0.9]]), np.array([[1.0], [-1.0], [0.5]]), lam=1e-2, depth=3, beta=0.0
     )
-    proof = global_bound(problem, best_network(problem, 12), gap=8e-2, time_limit=10.0).certificate
+    network = best_network(problem, 12)
+    *_, one = box_candidates(problem, network, loss_upper(network, problem), 8e-2, time.monotonic() + 10.0)
+    proof = certificate.certify_deep(problem, network, one.items, 0.999 * one.value, one.proof, one.basis)
     header, arrays = parts(proof.content)
     assert {0, 1, 2} <= {step for _, step in places_of(header, arrays)} and header["lower"]["classes"] > 1
     return header, arrays
@@ -512,7 +514,7 @@ def test_classes_of_directions_close_what_one_mass_leaves_open():
     problem = Problem(rng.standard_normal((4, 1)), rng.standard_normal((4, 1)), lam=1e-2, depth=3, beta=0.0)
     network = best_network(problem)
     upper = loss_upper(network, problem)
-    found = box_candidates(problem, network, upper, 1e-2, time.monotonic() + 8.0)
+    found = list(box_candidates(problem, network, upper, 1e-2, time.monotonic() + 8.0))
     assert found[0].kind == "1" and found[-1].value <= upper * (1.0 + 1e-9)
     assert max(one.value for one in found) >= found[0].value * (1.0 - 1e-9)
 
@@ -527,7 +529,7 @@ def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch)
         return []
 
     monkeypatch.setattr("cpcert.deep.bound.solve.box_candidates", end)
-    monkeypatch.setattr("cpcert.deep.bound.solve.pattern_candidates", lambda *_: [])
+    monkeypatch.setattr("cpcert.deep.bound.solve.top_candidates", lambda *_: [])
     problem = random_problem(0, most=4)
     result = solve_global(problem, gap=1e-6, time_limit=3.0, restarts=1, width=4)
     expected = {

@@ -37,11 +37,11 @@ EQUIVALENT: dict[str, str] = {
     r"^conjugate_lower: 0 → 1 in total \+= ": "the other end of an enclosure, 2**-100 away: below the rounding to float64",
     r"^Problem\._check_targets: Fraction\(1\) / ": "labels of ±1 alone are integers over 2**0, where both are 1",
     r"^network_outputs: (z > 0 → z >= 0|0 → 1) in values = |^Directions\._values_at_rays: v > 0 → v >= 0 ": "σ(0) = 0 by both slopes",
-    r"^TreeBound\._read: .* in (while path and signs|signs\[path\[-1\]\] = -1|signs\[i\] = 1)": (
+    r"^read_leaves: .* in (while path and signs|signs\[path\[-1\]\] = -1|signs\[i\] = 1)": (
         "on the path signs are not 0, and only their sign matters"
     ),
-    r"^TreeBound\._leaf: (kappa < 0 → kappa <= 0|sign > 0 → sign >= 0|0 → 1 in if (kappa <|sign >)) ?": "integers, not 0 here",
-    r"^TreeBound\._leaf: 0 → 1 in kappa, T = ": "the multiplier of κ = 0",
+    r"^multipliers: (kappa < 0 → kappa <= 0|sign > 0 → sign >= 0|0 → 1 in if (kappa <|sign >)) ?": "integers, not 0 here",
+    r"^multipliers: 0 → 1 in kappa, T = ": "the multiplier of κ = 0",
     r"^Directions\.gamma: (sign > 0 → sign >= 0|0 → 1) in F = ": "signs are 1 and −1",
     r"^Simplex\.__init__: 0 → 1 in self\.stretch = ": "they are set before they are used",
     # Faces.

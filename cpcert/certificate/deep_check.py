@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from fractions import Fraction
 from itertools import chain, combinations, compress, islice, product, zip_longest
 from math import isqrt
-from operator import mul
+from operator import add, mul
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ WORK, WORK_RATE = 5 * 10**10, 32
 MEMORY, MEMORY_RATE, MEMORY_MOST = 1 << 26, 1 << 13, 1 << 33
 # Coordinates of the points, bits of a ray and of a vertex of a cell, classes of directions, dual points, layers.
 RANK, RAY_BITS, CLASSES, ITEMS, DEPTH = 8, 2048, 62, 4096, 64
-# Points of a proof by patterns.
-PATTERN_POINTS = 10
+# Points of a proof by patterns, and by classes of top neurons.
+PATTERN_POINTS, TOP_POINTS = 10, 1024
 
 Vector = list[int]
 Matrix = list[list[int]]
@@ -918,6 +918,31 @@ class Directions:
         """max(value, 0) over the length of the ray, rounded up, over 2**FINE."""
         return (value << 2 * FINE) // self.sizes[ray] + 1 if value > 0 else 0
 
+    def tops(self, q: Sequence[int], c: Sequence[int]) -> tuple[Vector, dict[int, Vector]]:
+        """Σ|q_iσ(x_iᵀw)| + Σ c_i|σ(x_iᵀw)|, the sum of the first inside, at all rays, and upper bounds at those of crossed cones."""
+        size, rays, r = width([q, c]), len(self.rays), self.r
+        mixed = sum(1 for simplex in self.simplices if simplex.crossing)
+        spend(
+            rays * (2 * multiplications(len(q), size, self.wide) + 2000)
+            + len(self.simplices) * 200
+            + 2 * self.crossings * (100 + multiplications(r, size, self.wide)),
+            storage(rays + r * mixed, size + self.wide + 8) + 100 * mixed,
+        )
+        plain = [dot(row, q) for row in self.features]
+        more = [dot(list(map(abs, row)), c) for row in self.features]
+        crossed = {}
+        for k, simplex in enumerate(self.simplices):
+            if simplex.crossing:
+                # As in `gamma`, for both signs of the sum; |σ| is convex.
+                values = []
+                for ray, below in zip(simplex.rays, simplex.below, strict=True):
+                    slopes = [(self.minus - self.plus) * q[i] for i in simplex.crossing]
+                    up = plain[ray] + dot([max(v, 0) for v in slopes], below)
+                    down = -plain[ray] + dot([max(-v, 0) for v in slopes], below)
+                    values.append(max(up, down) + more[ray])
+                crossed[k] = values
+        return list(map(add, map(abs, plain), more)), crossed
+
     def _outward(self, best: Vector, q: Sequence[int], e: int) -> list[Fraction]:
         """The bounds for X̃ from those for the points of the cover, which are over 2**−FINE of the unit of f."""
         spend(4 * self.count * fraction(max(best).bit_length() + abs(self.x + self.a + e) + abs(self.rest) + 4 * WORD))
@@ -963,6 +988,58 @@ class Leaf:
         self.undecided, self.squares, self.bias = undecided, squares, bias
 
 
+def read_leaves(
+    directions: Directions, g: Vector, stream: Stream, leaf: Callable[[Vector, list[int], Vector], None]
+) -> None:
+    """leaf(signs of z, 0 for none; undecided points; q over 2**(a − GRID) of the unit of g) for every leaf of a tree for g.
+
+    1, i branches on the sign of z_i (z_i ≥ 0 follows first); 0 is a leaf.
+    """
+    N, delta = len(g), directions.plus - directions.minus
+    bits = width([g]) + width([[delta, directions.minus]]) + 64
+    # 1, −1: the sign of z_i on the way to this node, 0: none; path: the points that it branched on.
+    signs, path = [0] * N, []
+    while True:
+        op = stream.take()
+        if op == 1:
+            i = stream.index(N)
+            require(delta * g[i] > 0 and signs[i] == 0, "tree: a branching on nothing")
+            spend(1000, 50)
+            signs[i] = 1
+            path.append(i)
+            continue
+        require(op == 0, "tree: unknown step")
+        spend(N * 1000 + multiplications(3 * N, bits, 64), 500 + storage(N, bits))
+        leaf(signs, *multipliers(directions, g, signs, stream))
+        spend(0, -storage(N, bits))
+        while path and signs[path[-1]] < 0:
+            signs[path.pop()] = 0
+        if not path:
+            return
+        signs[path[-1]] = -1
+
+
+def multipliers(directions: Directions, g: Vector, signs: Vector, stream: Stream) -> tuple[list[int], Vector]:
+    """The undecided points of the next leaf, and its q."""
+    delta = directions.plus - directions.minus
+    q, undecided = [], []
+    for i, (v, sign) in enumerate(zip(g, signs, strict=True)):
+        kappa, T = delta * v, 0
+        if kappa > 0 and not sign:
+            T = 1 << (GRID - 1)
+            undecided.append(i)
+        elif kappa:
+            T = stream.take()
+            if kappa < 0:
+                require(0 <= T <= 1 << GRID, "tree: a multiplier outside its interval")
+            elif sign > 0:
+                require(T >= 1 << GRID, "tree: a multiplier below its interval")
+            else:
+                require(T <= 0, "tree: a multiplier above its interval")
+        q.append((directions.minus << GRID) * v + kappa * T)
+    return undecided, q
+
+
 # Of a leaf: squares, bias, undecided points.
 Row = tuple[list[int], int, list[int]]
 
@@ -974,9 +1051,10 @@ class TreeBound:
         self.directions, self.problem = directions, directions.problem
         # ½|κ_i|; a point is undecided only in the tree in which κ_i > 0.
         half = abs(directions.plus - directions.minus) * power(e + directions.a - 1)
+        self.at = e + directions.a - GRID
         self.leaves: list[Leaf] = []
         for sign in (1, -1):
-            self._read([sign * v for v in g], e, stream)
+            read_leaves(directions, [sign * v for v in g], stream, self._leaf)
         points = sorted({i for leaf in self.leaves for i in leaf.undecided})
         self.weights = {i: abs(g[i]) * half for i in points}
         # Integers: squares and biases over 2**unit.
@@ -1006,55 +1084,12 @@ class TreeBound:
                 kept.append((squares, bias, undecided))
         return kept
 
-    def _read(self, g: Vector, e: int, stream: Stream) -> None:
-        """The tree of one sign: 1, i branches on the sign of z_i (z_i ≥ 0 follows first); 0 is a leaf."""
-        N, delta = self.problem.N, self.directions.plus - self.directions.minus
-        # 1, −1: the sign of z_i on the way to this node, 0: none; path: the points that it branched on.
-        signs, path = [0] * N, []
-        while True:
-            op = stream.take()
-            if op == 1:
-                i = stream.index(N)
-                require(delta * g[i] > 0 and signs[i] == 0, "tree: a branching on nothing")
-                spend(1000, 50)
-                signs[i] = 1
-                path.append(i)
-                continue
-            require(op == 0, "tree: unknown step")
-            self._leaf(g, e, signs, stream)
-            while path and signs[path[-1]] < 0:
-                signs[path.pop()] = 0
-            if not path:
-                return
-            signs[path[-1]] = -1
-
-    def _leaf(self, g: Vector, e: int, signs: Vector, stream: Stream) -> None:
-        """Read the multipliers of a leaf and bound it."""
-        directions = self.directions
-        delta = directions.plus - directions.minus
-        bits = width([g]) + width([[delta, directions.minus]]) + 64
-        spend(len(g) * 1000 + multiplications(3 * len(g), bits, 64), 500 + storage(len(g), bits))
-        q, undecided = [], []
-        for i, (v, sign) in enumerate(zip(g, signs, strict=True)):
-            kappa, T = delta * v, 0
-            if kappa > 0 and not sign:
-                T = 1 << (GRID - 1)
-                undecided.append(i)
-            elif kappa:
-                T = stream.take()
-                if kappa < 0:
-                    require(0 <= T <= 1 << GRID, "tree: a multiplier outside its interval")
-                elif sign > 0:
-                    require(T >= 1 << GRID, "tree: a multiplier below its interval")
-                else:
-                    require(T <= 0, "tree: a multiplier above its interval")
-            q.append((directions.minus << GRID) * v + kappa * T)
-        at = e + directions.a - GRID
-        squares = [value * value for value in directions.gamma(q, at)]
-        bias = (self.problem.beta * sum(q) * power(at)) ** 2
+    def _leaf(self, _: Vector, undecided: list[int], q: Vector) -> None:
+        """Bound a leaf; q over 2**at."""
+        squares = [value * value for value in self.directions.gamma(q, self.at)]
+        bias = (self.problem.beta * sum(q) * power(self.at)) ** 2
         # What is kept of this.
         spend(0, sum(100 + storage(2, length(value)) for value in (*squares, bias)) + 8 * len(undecided))
-        spend(0, -storage(len(g), bits))
         self.leaves.append(Leaf(undecided, squares, bias))
 
     def below(self, limit: Fraction, vertices: Sequence[Sequence[Fraction]], total: Fraction) -> bool:
@@ -1264,6 +1299,146 @@ def copositive(S: Matrix) -> bool:
     return True
 
 
+# -- classes of top neurons by trees (DEEP.md, "Top neurons") ----------------------------------------------------------
+
+
+def possible(side: int, signs: Sequence[int]) -> int:
+    """Bits 2i, 2i + 1: may z_i be ≥ 0, ≤ 0? i = N: v. signs: 1, −1, 0 for both."""
+    return sum({1: 1, -1: 2, 0: 3}[sign] << 2 * i for i, sign in enumerate([*signs, side]))
+
+
+class Tops:
+    """M of a leaf, or the largest M² of the leaves of a class: at the rays, at the rays of cones that are crossed (by cone), at β1,
+    and at the residuals of the points."""
+
+    def __init__(self, rays: Vector, crossed: dict[int, Vector], bias: Fraction, rest: int) -> None:
+        self.rays, self.crossed, self.bias, self.rest = rays, crossed, bias, rest
+
+
+def largest_squares(rows: Sequence[Vector]) -> Vector:
+    """The squares of the largest of each column, all ≥ 0."""
+    return [max(column) ** 2 for column in zip(*rows, strict=True)]
+
+
+class TopBound:
+    """Γ(n') of classes of top neurons for one output and depth 3, from a tree for g and one for −g. g over 2**e."""
+
+    def __init__(self, directions: Directions, g: Vector, e: int, stream: Stream) -> None:
+        self.directions, self.problem = directions, directions.problem
+        # q and c are integers over 2**f.
+        self.f = e + directions.a - GRID
+        self.full = sum(1 << 2 * i for i in range(len(g) + 1))
+        self.half = abs(directions.plus - directions.minus) << (GRID - 1)
+        self.leaves: list[tuple[int, Tops]] = []
+        for side in (1, -1):
+            own = [side * v for v in g]
+            read_leaves(directions, own, stream, lambda *leaf, own=own, side=side: self._leaf(side, own, *leaf))
+        self.size = max(width([leaf.rays, *leaf.crossed.values()]) for _, leaf in self.leaves)
+        self.classes: dict[int, Tops] = {}
+
+    def _leaf(self, side: int, g: Vector, signs: Vector, undecided: list[int], q: Vector) -> None:
+        """M(φ) = |q·φ| + Σ c_i|φ_i| of one leaf."""
+        c = [0] * len(g)
+        for i in undecided:
+            c[i] = self.half * abs(g[i])
+        bits, beta = width([q, c]) + len(q).bit_length() + 1 + abs(self.f), self.problem.beta
+        spend(
+            4 * fraction(2 * bits + 2 * length(beta)) + len(q) * 2000 + multiplications(2 * len(q), bits, WORD),
+            1000 + 4 * bits + storage(2 * len(q), 1),
+        )
+        bias = (beta * (abs(sum(q)) + sum(c)) * power(self.f)) ** 2
+        rest = dot(list(map(add, map(abs, q), c)), self.directions.residual)
+        self.leaves.append((possible(side, signs), Tops(*self.directions.tops(q, c), bias, rest)))
+
+    def of(self, bits: int) -> Tops:
+        """The largest M² of the leaves that a class has neurons in."""
+        if bits not in self.classes:
+            chosen = []
+            for leaf, tops in self.leaves:
+                both = leaf & bits
+                if (both | both >> 1) & self.full == self.full:
+                    chosen.append(tops)
+            values = len(self.directions.rays) + self.directions.r * len(chosen[0].crossed)
+            spend(
+                len(self.leaves) * 3000
+                + 2000 * len(chosen[0].crossed)
+                + values * (len(chosen) * 200 + 500)
+                + multiplications(values, self.size, self.size),
+                500 + storage(values, 2 * self.size) + 100 * len(chosen[0].crossed),
+            )
+            crossed = {k: largest_squares([tops.crossed[k] for tops in chosen]) for k in chosen[0].crossed}
+            self.classes[bits] = Tops(
+                largest_squares([tops.rays for tops in chosen]),
+                crossed,
+                max(tops.bias for tops in chosen),
+                max(tops.rest for tops in chosen) ** 2,
+            )
+        return self.classes[bits]
+
+    def bias(self, sets: list[int], point: Sequence[Fraction]) -> Fraction:
+        """Σ n'_gM_g(β1)²."""
+        parts = [self.of(bits).bias for bits in sets]
+        spend(2 * len(point) * fraction(2 * max(map(length, chain(point, parts))) + 64))
+        return sum((mass * value for mass, value in zip(point, parts, strict=True)), Fraction(0))
+
+    def below_at(self, limit: Fraction, sets: list[int], masses: Sequence[Fraction]) -> bool:
+        """Γ(n') ≤ limit where the classes have these masses n' (over powers of two)."""
+        directions, parts = self.directions, [self.of(bits) for bits in sets]
+        p = -max(mass.denominator.bit_length() - 1 for mass in masses)
+        p -= p % 2
+        spend(len(masses) * (1000 - p))
+        whole = [(mass * power(-p)).numerator for mass in masses]
+        far = dot(whole, [part.rest for part in parts]) * power(p + 2 * (self.f + directions.rest))
+        unit = directions.x + directions.a + self.f + p // 2 - FINE
+        spend(
+            8
+            * fraction(
+                length(far)
+                + length(limit)
+                + length(directions.stretch)
+                + 2 * length(self.problem.lipschitz)
+                + abs(unit)
+            )
+        )
+        limit = (limit - fraction_root_up(far * self.problem.lipschitz**2)) / directions.stretch
+        if limit <= 0:
+            return False
+        best = math.floor(limit / power(unit - FINE))
+        heavy, rays = width([whole]) + 2 * (self.size + FINE), len(directions.rays)
+        values = rays + directions.r * len(parts[0].crossed)
+        held = storage(2 * values, heavy)
+        spend(
+            values
+            * (
+                6000
+                + 200 * len(sets)
+                + multiplications(len(sets), width([whole]), 2 * self.size)
+                + (heavy * heavy >> 8)
+            )
+            + len(directions.simplices) * (1500 + 300 * directions.r),
+            held,
+        )
+
+        def norms(columns: Sequence[Vector]) -> Vector:
+            return [root_up(dot(whole, column) << 2 * FINE) for column in zip(*columns, strict=True)]
+
+        plain = norms([part.rays for part in parts])
+        ratios = [directions._ratio(value, ray) for ray, value in enumerate(plain)]
+        good = max(ratios) <= best
+        for k, simplex in enumerate(directions.simplices if good else ()):
+            if k in parts[0].crossed:
+                here = norms([part.crossed[k] for part in parts])
+            elif max([ratios[ray] for ray in simplex.rays]) * simplex.stretch <= best << STEP:
+                continue
+            else:
+                here = [plain[ray] for ray in simplex.rays]
+            if directions._faces(simplex, here, best) > best:
+                good = False
+                break
+        spend(0, -held)
+        return good
+
+
 # -- κ_G(a) by norms (DEEP.md, "Norms") --------------------------------------------------------------------------------
 
 
@@ -1298,9 +1473,9 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
     value, coordinates, classes, items = _fields(proof, ("value", "coordinates", "classes", "items"), "lower")
     value = _number(value, "lower")
     require(isinstance(items, list) and 1 <= len(items) <= ITEMS, "lower: items are a list of one or more")
-    patterns = "pattern" in items
-    kinds = ("pattern",) if patterns else ("norm", "tree")
-    require(all(kind in kinds for kind in items), "lower: an item is a norm or a tree, or all are patterns")
+    kind = next((kind for kind in ("pattern", "top") if kind in items), "tree")
+    kinds = ("norm", "tree") if kind == "tree" else (kind,)
+    require(all(one in kinds for one in items), "lower: an item is a norm or a tree, or all are patterns, or tops")
     flat = _array(arrays, "G", float)
     size = problem.m * problem.N
     require(len(flat) == len(items) * size, "lower: a G for each item")
@@ -1312,10 +1487,10 @@ def check_lower(problem: Problem, proof: Any, arrays: dict[str, Any]) -> float:
         duals.append((G, g))
     bounds = read_bounds(problem, {"coordinates": coordinates, "classes": classes}, items, duals, arrays)
     if "boxes" in arrays:
-        require("norm" not in items, "boxes: for trees alone, or patterns")
-        check_boxes(problem, Fraction(value), 0 if patterns else classes, bounds, duals, arrays)  # type: ignore[arg-type]
+        require("norm" not in items, "boxes: for trees alone, or patterns, or tops")
+        check_boxes(problem, Fraction(value), kind, classes, bounds, duals, arrays)  # type: ignore[arg-type]
     else:
-        require(not patterns, "lower: patterns are for boxes")
+        require(kind == "tree", "lower: patterns and tops are for boxes")
         check_ladders(problem, Fraction(value), classes if "tree" in items else 1, bounds, duals, arrays)  # type: ignore[arg-type]
     return value
 
@@ -1409,13 +1584,13 @@ class Box:
         lows[a], highs[a] = low, high
         return Box(self.sets, lows, highs, self.sums)
 
-    def divided(self, a: int, part: int) -> Box:
-        """The same masses, with set a in two."""
+    def divided(self, a: int, part: int, other: int) -> Box:
+        """The same masses, with set a in two: `part`, and `other`."""
         whole, least, most = self.sets[a], self.low[a], self.high[a]
         require(0 < part < whole and part & ~whole == 0, "boxes: a division of nothing")
         sets = [part if k == a else bits for k, bits in enumerate(self.sets)]
         lows = [Fraction(0) if k == a else low for k, low in enumerate(self.low)]
-        return Box([*sets, whole & ~part], [*lows, Fraction(0)], [*self.high, most], [*self.sums, (whole, least, most)])
+        return Box([*sets, other], [*lows, Fraction(0)], [*self.high, most], [*self.sums, (whole, least, most)])
 
     def pays(self, point: Sequence[Fraction], less: Sequence[Fraction]) -> Fraction:
         """A rational ≤ Σ((2 − less)m − m²/m') for all masses m in it, m' the point: the sum is concave in each m."""
@@ -1428,22 +1603,25 @@ class Box:
 def check_boxes(
     problem: Problem,
     target: Fraction,
+    kind: str,
     count: int,
-    bounds: Sequence[TreeBound | PatternBound],
+    bounds: Sequence[TreeBound | PatternBound | TopBound],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
 ) -> None:
-    """(4) or (5) with at least the target for all masses of balanced networks, box by box. count: 0 for patterns."""
+    """(4), (5) or (6) with at least the target for all masses of balanced networks, box by box. count: of classes of directions."""
     scales = iter(_array(arrays, "scales", float))
     splits = iter(_array(arrays, "splits", float))
     masses = iter(_array(arrays, "masses", float))
     stream = Stream(_array(arrays, "boxes", int))
     # From this sum of masses on nothing is left to prove; over a power of two, as all ends of intervals are.
-    layers = 3 if count or not problem.beta else 2
+    layers = 3 if kind == "tree" or not problem.beta else 2
     cap = max(short((target - dual_value(problem, *duals[0], Fraction(0))) / (layers * problem.lam)), Fraction(0))
-    masks = [] if count else [pattern_mask(i, problem.N) for i in range(problem.N + 1)]
-    reach = [] if count else reaches(problem, cap)
-    everything = (1 << (count or 2 << problem.N)) - 1
+    masks = [pattern_mask(i, problem.N) for i in range(problem.N + 1)] if kind == "pattern" else []
+    reach = reaches(problem, cap) if kind == "pattern" else []
+    everything = (
+        1 << {"tree": count, "pattern": 2 << min(problem.N, PATTERN_POINTS), "top": 2 * problem.N + 2}[kind]
+    ) - 1
     boxes = [Box([everything], [Fraction(0)], [cap], [(everything, Fraction(0), cap)])]
     while boxes:
         box = boxes.pop()
@@ -1455,7 +1633,7 @@ def check_boxes(
             boxes += [box.cut(a, t, box.high[a]), box.cut(a, box.low[a], t)]
         elif op == 2:
             a = stream.index(len(box.sets))
-            boxes.append(box.divided(a, stream.take() if count else box.sets[a] & masks[stream.index(len(masks))]))
+            boxes.append(box.divided(a, *division(kind, box.sets[a], masks, problem.N, stream)))
         elif op == 3:
             require(box.empty or sum(box.low) >= cap, "boxes: a box that is not empty is left out")
         else:
@@ -1470,6 +1648,8 @@ def check_boxes(
                     spend(16 * len(point) * fraction(2 * size + 2 * WORD))
                     less = [short(s * tau / problem.lam) for tau in bound.excess(box.sets, masks, reach)]
                     bias = s * s * problem.beta**2 / (4 * problem.lam) * bound.bias(point)
+                if isinstance(bound, TopBound):
+                    bias = s * s / (4 * problem.lam) * bound.bias(box.sets, point)
                 require(s == 0 or bound.below_at(2 * problem.lam / s, box.sets, point), "boxes: the bound is too large")
                 proven = problem.lam * box.pays(point, less) + dual_value(problem, *duals[k], s) - bias
                 require(proven >= target, "boxes: too little is proven")
@@ -1477,6 +1657,16 @@ def check_boxes(
     stream.end()
     left = next(scales, None), next(splits, None), next(masses, None)
     require(left == (None, None, None), "boxes: numbers that prove nothing")
+
+
+def division(kind: str, whole: int, masks: Sequence[int], points: int, stream: Stream) -> tuple[int, int]:
+    """The two parts of a set: its classes of the next bits, and the others; or by the sign of a point, or of v."""
+    if kind == "top":
+        i = 2 * stream.index(points + 1)
+        require(whole >> i & 3 == 3, "boxes: a division of nothing")
+        return whole & ~(2 << i), whole & ~(1 << i)
+    part = stream.take() if kind == "tree" else whole & masks[stream.index(len(masks))]
+    return part, whole & ~part
 
 
 def reaches(problem: Problem, total: Fraction) -> list[Fraction]:
@@ -1495,7 +1685,7 @@ def read_bounds(
     items: list[str],
     duals: Sequence[tuple[Matrix, int]],
     arrays: dict[str, Any],
-) -> list[Bound] | list[PatternBound]:
+) -> list[Bound] | list[PatternBound] | list[TopBound]:
     """The bounds of all items, in order."""
     bounds: list[Bound] = []
     directions = None
@@ -1506,6 +1696,13 @@ def read_bounds(
         require(lower["classes"] == 1, "lower: classes are for trees")
         require(problem.N <= PATTERN_POINTS, "patterns: too many points")
         return read_patterns(directions, duals, arrays)  # type: ignore[arg-type]
+    if "top" in items:
+        require(lower["classes"] == 1, "lower: classes are for trees")
+        require(problem.N <= TOP_POINTS, "tops: too many points")
+        trees = Stream(_array(arrays, "trees", int))
+        found = [TopBound(directions, G[0], g, trees) for G, g in duals]  # type: ignore[arg-type]
+        trees.end()
+        return found
     if "tree" in items:
         trees = Stream(_array(arrays, "trees", int))
     else:

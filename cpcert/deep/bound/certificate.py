@@ -21,7 +21,7 @@ from cpcert.certificate.stored import Stored
 from cpcert.deep.bound.boxes import Box
 from cpcert.deep.bound.classes import Classes
 from cpcert.deep.bound.cover import Cover
-from cpcert.deep.bound.items import Item, Pulls
+from cpcert.deep.bound.items import Item, Tops
 from cpcert.deep.bound.ladders import Ladder
 from cpcert.deep.bound.norms import NormItem
 from cpcert.deep.bound.tree import GRID, Tree
@@ -48,7 +48,7 @@ def certify_deep(
     network: Network | None,
     items: list[Item],
     target: float,
-    proof_of: Callable[[float], Ladder | Boxes | PatternBoxes | None],
+    proof_of: Callable[[float], Ladder | Boxes | TopBoxes | None],
     basis: np.ndarray | None = None,
 ) -> DeepCertificate | None:
     """A certificate of the network's loss from above and of a number at most `target` (about) from below.
@@ -116,7 +116,7 @@ class Boxes:
 
 
 @dataclass(frozen=True, eq=False)
-class PatternBoxes:
+class TopBoxes:
     """The same for boxes of masses of top neurons."""
 
     boxes: list[Box]
@@ -124,36 +124,33 @@ class PatternBoxes:
 
 
 def lower_side(
-    problem: Problem, items: list[Item], target: float, proof: Ladder | Boxes | PatternBoxes, basis: np.ndarray | None
+    problem: Problem, items: list[Item], target: float, proof: Ladder | Boxes | TopBoxes, basis: np.ndarray | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of the lower bound."""
-    if isinstance(proof, Boxes | PatternBoxes):
+    if isinstance(proof, Boxes | TopBoxes):
         used = sorted({box.proof.item for box in proof.boxes if box.bound >= target and box.proof is not None}) or [0]
     else:
         used = sorted({k for k, _ in proof.rungs}) or [0]
     number = {k: place for place, k in enumerate(used)}
     chosen = [items[k] for k in used]
-    names = {Tree: "tree", NormItem: "norm", Pulls: "pattern"}
+    names = {Tree: "tree", NormItem: "norm", Tops: "top"}
     kinds = [names[type(item.proof)] for item in chosen]
     lower: dict[str, Any] = {"value": target, "coordinates": False, "classes": 1, "items": kinds}
     arrays: dict[str, np.ndarray] = {"G": np.concatenate([item.G.ravel() for item in chosen])}
-    if isinstance(proof, Boxes | PatternBoxes):
+    if isinstance(proof, Boxes | TopBoxes):
         cover = proof.classes.cover if isinstance(proof, Boxes) else proof.cover
         if basis is not None:
             lower["coordinates"] = True
             arrays |= {"basis": basis.ravel(), "coordinates": cover.points.ravel()}
         arrays["cover"] = np.concatenate([[len(cover.bisections)], cover.bisections.ravel()]).astype(np.int64)
-        if isinstance(proof, PatternBoxes):
-            pulls = [item.proof.rows for item in chosen if isinstance(item.proof, Pulls)]
+        trees = [item.proof for item in chosen if isinstance(item.proof, Tree | Tops)]
+        arrays["trees"] = np.array([v for tree in trees for v in tree_stream(tree, problem)], dtype=np.int64)
+        if isinstance(proof, TopBoxes):
             arrays["classes"] = np.zeros(len(cover.simplices), dtype=np.int64)
-            arrays["counts"] = np.array([len(rows) for rows in pulls], dtype=np.int64)
-            arrays["pulls"] = np.concatenate([rows.ravel() for rows in pulls] or [np.zeros(0)])
             return lower, arrays | _boxes(proof.boxes, target, number)
         members, group = atoms(proof)
         lower["classes"] = int(group.max(initial=0)) + 1
         arrays["classes"] = group.astype(np.int64)
-        stream = [v for item in chosen if isinstance(item.proof, Tree) for v in tree_stream(item.proof, problem)]
-        arrays["trees"] = np.array(stream, dtype=np.int64)
         return lower, arrays | _boxes(proof.boxes, target, number, members)
     norms, factors = _norms(problem, [item.G for item in chosen])
     arrays |= {"norms": norms, "factors": factors}
@@ -178,7 +175,7 @@ def atoms(proof: Boxes) -> tuple[dict[int, int], np.ndarray]:
 def _boxes(
     boxes: list[Box], target: float, number: dict[int, int], members: dict[int, int] | None = None
 ) -> dict[str, np.ndarray]:
-    """The steps depth first, scales, splits and masses. members: the bits of classes; None for patterns."""
+    """The steps depth first, scales, splits and masses. members: the bits of classes; None for top neurons."""
     steps: list[int] = []
     scales: list[float] = []
     splits: list[float] = []
@@ -206,7 +203,7 @@ def _boxes(
     }
 
 
-def tree_stream(tree: Tree, problem: Problem) -> list[int]:
+def tree_stream(tree: Tree | Tops, problem: Problem) -> list[int]:
     """The steps of both trees, each leaf followed by its multipliers."""
     stream: list[int] = []
     row = 0

@@ -16,11 +16,19 @@ ROOM = 2e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Pulls:
-    """For classes of top neurons (patterns.py): q_g (C, N), and q_g·σ(X̃ᵀr) at the rays of the cover (M, C)."""
+class Tops:
+    """Trees for g and −g, for classes of top neurons (tops.py). structure, T, decided: as in tree.Tree; sides (l,): 1, −1.
 
-    rows: np.ndarray
+    values (l, M + 1): M of the leaves at the rays of the cover, and at β1. squares: by class, its largest M².
+    """
+
+    g: np.ndarray
+    structure: tuple[np.ndarray, np.ndarray]
+    T: np.ndarray
+    decided: np.ndarray
+    sides: np.ndarray
     values: np.ndarray
+    squares: dict[int, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +39,7 @@ class Item:
     """
 
     G: np.ndarray
-    proof: Tree | NormItem | Pulls
+    proof: Tree | NormItem | Tops | None
     linear: float | None = None
     square: float | None = None
 
@@ -47,7 +55,7 @@ class Item:
         return (value, s) if value > 0.0 else (0.0, 0.0)
 
 
-def item(problem: Problem, G: np.ndarray, proof: Tree | NormItem | Pulls) -> Item:
+def item(problem: Problem, G: np.ndarray, proof: Tree | NormItem | Tops | None = None) -> Item:
     """The item of a dual point G (m, N)."""
     ray = problem.loss.dual_ray(G, problem.targets)
     if ray is None:

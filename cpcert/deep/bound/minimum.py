@@ -2,7 +2,7 @@
 to prove it.
 
     norms    any depth, size, loss: κ_G by operator norms; always something, at once
-    patterns depth 3, one output, mse, few points: boxes of the masses of classes of top neurons
+    tops     depth 3, one output, mse, points of low rank: boxes of the masses of classes of top neurons
     boxes    depth 3, one output, points of low rank: κ_G(m) by sign trees, boxes of the masses m of classes of directions
 
 Nothing in here is a proof: a bound is one when the exact checker has accepted its certificate.
@@ -11,20 +11,20 @@ Nothing in here is a proof: a bound is one when the exact checker has accepted i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from cpcert.deep.bound.boxes import Box, Search, proving
-from cpcert.deep.bound.certificate import Boxes, PatternBoxes
+from cpcert.deep.bound.certificate import Boxes, TopBoxes
 from cpcert.deep.bound.classes import Classes
 from cpcert.deep.bound.cover import Cover, build_cover
 from cpcert.deep.bound.duals import column_generation, support_columns
 from cpcert.deep.bound.items import Item, item
 from cpcert.deep.bound.ladders import Ladder, ladder, lowest
 from cpcert.deep.bound.norms import NormItem, norm_dual
-from cpcert.deep.bound.patterns import PatternSearch
+from cpcert.deep.bound.tops import TopSearch
 from cpcert.deep.bound.tree import space_of
 from cpcert.network import Network
 from cpcert.oracle.coordinates import coordinates
@@ -38,8 +38,9 @@ NORM_ROUNDS, NORM_SIZE = 2, 10**7
 # Cones wider than this (a cosine) are halved, for classes of directions.
 WIDEST = {1: -1.0, 2: 0.999, 3: 0.85, 4: -1.0}
 NODES = 4000
-# Points up to which patterns are tried (of five, classes of directions prove more in the same time), and their WIDEST.
-FEW, NARROW = 4, 0.8
+# For classes of top neurons: cones, and their WIDEST (a chord between two rays stands for what lies between them).
+CELLS = {1: 2, 2: 1000, 3: 4000, 4: 8000}
+NARROW = {1: -1.0, 2: 0.9986, 3: 0.985, 4: -1.0}
 # Gaps that are proven one after the other: the first, and each as a part of the one before; the part of the time in which
 # classes are cut before the boxes; room left below the goal.
 FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.1
@@ -54,7 +55,7 @@ class Candidate:
     kind: str
     value: float
     items: list[Item]
-    proof: Callable[[float], Ladder | Boxes | PatternBoxes | None]
+    proof: Callable[[float], Ladder | Boxes | TopBoxes | None]
     basis: np.ndarray | None = None
 
 
@@ -78,12 +79,14 @@ def norms_candidate(problem: Problem, network: Network, upper: float) -> Candida
     return Candidate("norms", value, items, lambda T: ladder(problem, items, T))
 
 
-def box_candidates(problem: Problem, network: Network, upper: float, gap: float, deadline: float) -> list[Candidate]:
-    """Bounds for smaller and smaller gaps, until one is below `gap` or the time is up; [] where trees are not for this problem."""
+def box_candidates(
+    problem: Problem, network: Network, upper: float, gap: float, deadline: float
+) -> Iterator[Candidate]:
+    """Bounds for smaller and smaller gaps, until one is below `gap` or the time is up; none where trees are not for this problem."""
     place = coordinates(problem.X_tilde)
     r = place.points.shape[1]
     if problem.depth != 3 or problem.m != 1 or r > RANK or problem.N > POINTS or upper <= 0.0:
-        return []
+        return
     started = time.monotonic()
     basis = None if r == problem.n else place.basis
     cover = build_cover(place.points, problem.activation, CONES[r], WIDEST[r])
@@ -92,7 +95,6 @@ def box_candidates(problem: Problem, network: Network, upper: float, gap: float,
     classes = Classes(cover)
     search = Search(problem, classes, upper, NODES, deadline)
     total = float(np.sum(network.weights[0] ** 2)) + 1e-3
-    found: list[Candidate] = []
     asked = max(FIRST, gap)
     while True:
         wanted = upper * (1.0 - 0.5 * asked)
@@ -106,38 +108,37 @@ def box_candidates(problem: Problem, network: Network, upper: float, gap: float,
         def proof(target: float, root: Box = root) -> Boxes | None:
             return Boxes(list(proving(root, target)), classes)
 
-        found.append(Candidate(kind, value, search.items, proof, basis))
+        yield Candidate(kind, value, search.items, proof, basis)
         if value < search.goal or asked <= gap or time.monotonic() >= deadline:
-            return found
+            return
         asked = max(NEXT * asked, gap)
 
 
-def patterns_apply(problem: Problem) -> bool:
-    """Are patterns of the top neurons for this problem?"""
-    here = problem.depth == 3 and problem.m == 1 and problem.N <= FEW and problem.loss.is_squared_distance
-    return here and coordinates(problem.X_tilde).points.shape[1] <= RANK
-
-
-def pattern_candidates(
+def top_candidates(
     problem: Problem, network: Network, upper: float, gap: float, deadline: float
-) -> list[Candidate]:
-    """The bound by patterns of the top neurons; [] if the cover would be too large or nothing is to be proven."""
+) -> Iterator[Candidate]:
+    """The same by classes of top neurons; none where the cover would be too large."""
+    if problem.depth != 3 or problem.m != 1 or not problem.loss.is_squared_distance or upper <= 0.0:
+        return
     place = coordinates(problem.X_tilde)
     r = place.points.shape[1]
-    cover = build_cover(place.points, problem.activation, CONES[r], NARROW)
-    if cover.depth > 0.0 or upper <= 0.0:
-        return []
-    outputs = network.forward(problem.X)[-1]
-    gradient = np.abs(problem.loss.gradient(outputs, problem.targets)[0])
-    search = PatternSearch(problem, cover, upper, gradient, deadline)
-    value = search.run(upper * (1.0 - (1.0 - SHARE) * gap))
-    root = search.root
-    assert root is not None
-    kind = f"{max(len(box.sets) for box in proving(root, value))} patterns"
+    if r > RANK or problem.N > POINTS:
+        return
+    cover = build_cover(place.points, problem.activation, CELLS[r], NARROW[r])
+    if cover.depth > 0.0:
+        return
     basis = None if r == problem.n else place.basis
-    return [
-        Candidate(kind, value, search.items, lambda target: PatternBoxes(list(proving(root, target)), cover), basis)
-    ]
+    search = TopSearch(problem, cover, upper, network, gap, deadline)
+    asked = max(FIRST, gap)
+    while True:
+        value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
+        kind = f"{max(len(box.sets) for box in proving(search.root, value))} of top neurons"
+        yield Candidate(
+            kind, value, search.items, lambda target: TopBoxes(list(proving(search.root, target)), cover), basis
+        )
+        if value < search.goal or asked <= gap or time.monotonic() >= deadline:
+            return
+        asked = max(NEXT * asked, gap)
 
 
 def _focused(problem: Problem, network: Network, points: np.ndarray, cover: Cover, deadline: float) -> Cover:

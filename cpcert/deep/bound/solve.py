@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
-from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, pattern_candidates, patterns_apply
+from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, top_candidates
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
 from cpcert.frank_wolfe.result import relative_gap
@@ -30,9 +30,9 @@ NETWORK = 0.4
 # What a target is below the least value found, as a part of the gap asked for, or where that is more, of the gap that is
 # left, but not of more than a part of the value: it sets how many rungs a ladder has.
 ROOM, LEFT, LOST = 0.1, 0.01, 0.02
-# The part of the time for the search; the rest is for the certificate. The part of the search for boxes, where patterns
-# come after.
-SEARCH, BEFORE = 0.7, 0.25
+# The part of the time for the search; the rest is for the certificate. The part of the search for classes of top neurons,
+# before classes of directions. Certificates on the way, for what is cut short, have this part of the time so far.
+SEARCH, TOPS, ON_THE_WAY = 0.7, 0.6, 0.1
 # What comes after the time limit, the last certificate, has this part of it and so many seconds.
 LATER, SECONDS = 0.2, 2.0
 
@@ -40,7 +40,7 @@ LATER, SECONDS = 0.2, 2.0
 @dataclass(frozen=True, eq=False)
 class GlobalBound:
     """lower ≤ P*, proven by the certificate (None: nothing is). kind: norms, or the largest number of classes in a box
-    (of directions, or "patterns" of top neurons). ending: what ended the search, or the writing of certificates, before
+    (of directions, or "of top neurons"). ending: what ended the search, or the writing of certificates, before
     its end (None: nothing did)."""
 
     certificate: DeepCertificate | None
@@ -65,7 +65,6 @@ def global_bound(
     compile_kernels()
     started = time.monotonic()
     upper = loss_upper(network, problem)
-    best = GlobalBound(None, None, 0.0)
 
     def certified(one: Candidate) -> GlobalBound:
         room = max(ROOM * gap * abs(upper), min(LEFT * max(upper - one.value, 0.0), LOST * abs(one.value)))
@@ -75,32 +74,38 @@ def global_bound(
             found = certify_deep(problem, network, one.items, max(target, 0.5 * one.value), one.proof, one.basis)
         return GlobalBound(found, one.kind, time.monotonic() - started)
 
-    def raised(best: GlobalBound, found: list[Candidate]) -> GlobalBound:
-        """The best of the candidates that gets a certificate, where it is better than what there is."""
+    best, reached = GlobalBound(None, None, 0.0), -math.inf
+
+    def raise_to(found: list[Candidate]) -> None:
+        """The best of the candidates that gets a certificate, where it is better than what has one."""
+        nonlocal best, reached
         for one in sorted(found, key=lambda one: -one.value):
-            if best.lower is not None and one.value <= best.lower:
+            if one.value <= reached or (best.lower is not None and one.value <= best.lower):
                 break
             better = certified(one)
             if better.lower is not None and (best.lower is None or better.lower > best.lower):
-                return better
-        return best
+                best, reached = better, one.value
+                break
 
     ending: Status | None = None
     try:
         with out_of_time_at(deadline):
             best = certified(norms_candidate(problem, network, upper))
-            end = started + SEARCH * time_limit
-            few = patterns_apply(problem)
-            first = started + BEFORE * SEARCH * time_limit if few else end
-            found = box_candidates(problem, network, upper, gap, first)
-            late = bool(found) and time.monotonic() >= end
-            # Before the patterns, which may be cut short.
-            best = raised(best, found)
-            if few and not any(one.value >= (1.0 - gap) * upper for one in found):
-                found = pattern_candidates(problem, network, upper, gap, end)
-                late = bool(found) and time.monotonic() >= end
-                best = raised(best, found)
-            ending = Status.TIME_LIMIT if late else None
+            spent = 0.0
+            for search, part in ((top_candidates, TOPS), (box_candidates, 1.0)):
+                end = started + part * SEARCH * time_limit
+                found = []
+                for one in search(problem, network, upper, gap, end):
+                    found.append(one)
+                    now = time.monotonic()
+                    if spent <= ON_THE_WAY * (now - started):
+                        raise_to(found)
+                        spent += time.monotonic() - now
+                raise_to(found)
+                if any(one.value >= (1.0 - gap) * upper for one in found):
+                    break
+                if found and time.monotonic() >= started + SEARCH * time_limit:
+                    ending = Status.TIME_LIMIT
     except OutOfTime:
         ending = Status.TIME_LIMIT
     except KeyboardInterrupt:
