@@ -60,6 +60,8 @@ START_STEPS, GROWN = 500, 3
 STARTING, GROWING, FREEZING = 0.2, 0.4, 0.6
 # What a step that looks at no clock may take beyond the time limit, as a part of it.
 LATER = 0.1
+# Seconds after the time limit in which layers that it did not suffice for get a bound by norms.
+REST = 10.0
 # A change must lower the loss by this part of gap times the cost of the layer; its block is solved to this part of the gap.
 WORTHWHILE, FINER = 0.2, 0.5
 # Parts of the gap: for the outputs that are left out of a block, and for its proof.
@@ -211,7 +213,8 @@ def solve_deep(
         except (np.linalg.LinAlgError, ArithmeticError):
             status = Status.NUMERICAL_FAILURE
         if status == Status.TIME_LIMIT and not run.stopped:
-            with suppress(KeyboardInterrupt, MemoryError, np.linalg.LinAlgError, ArithmeticError):
+            failures = (KeyboardInterrupt, MemoryError, np.linalg.LinAlgError, ArithmeticError)
+            with suppress(*failures), out_of_time_at(time.monotonic() + REST):
                 run.bound_the_rest()
     return run.result(status)
 

@@ -66,6 +66,8 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, ax
         _draw_best(above, one.results, color, f"λ = {whole(one.lam)}: best of each width")
         _draw_trials(above, one, color, 0.0, 1.0)
         _draw_proven(above, one, color)
+        # Dots of one plateau between those of another: lines at the same width both show.
+        _draw_observed(above, one, color, (2.5 * number, (1.0, 2.5 * len(curves) - 1.0)))
         _draw_excess(below, one, color, tight)
     for axes in (above, below):
         _width_axes(axes, [result for one in curves for result in one.results])
@@ -123,7 +125,7 @@ def _draw_excess(axes: Any, one: Curve, color: str, tight: bool) -> None:
 
 
 def _draw_proven(axes: Any, one: Curve, color: str) -> None:
-    """The floor, and where the plateau starts."""
+    """The floor, and the widths between which the plateau starts."""
     if one.lower:
         least = min(result.loss for result in one.results)
         far = " (below the picture)" if least > FARTHEST_FLOOR * one.lower else ""
@@ -133,8 +135,12 @@ def _draw_proven(axes: Any, one: Curve, color: str) -> None:
         low, high = one.proven
         axes.axvspan(low - 0.15, high + 0.15, color=color, alpha=0.13, linewidth=0, zorder=0,
                      label=f"least width on the plateau: {low}" + (f" to {high}" if high > low else "") + " (proven)")  # fmt: skip
+
+
+def _draw_observed(axes: Any, one: Curve, color: str, dots: tuple[float, tuple[float, float]]) -> None:
+    """The width at which the plateau was seen to start."""
     if one.observed is not None:
-        axes.axvline(one.observed, color=color, linewidth=1.0, linestyle=":", zorder=1,
+        axes.axvline(one.observed, color=color, linewidth=1.2, linestyle=dots, zorder=1,
                      label=f"plateau observed from {one.observed}")  # fmt: skip
 
 
