@@ -276,8 +276,9 @@ def one_square(at: int, t: Any, D: Any, c: Any = 1, Z: Any = None) -> dict[str, 
     return {"l": linear, "D": squares, "Omega": identity(3, 0), "Z": Z, "parts": [{"c": c, "W": W}]}
 
 
-def tau(at: int, t: Any, D: Any) -> dict[str, Any]:
-    cut = one_square(at, t, D)
+def tau(at: int, t: Any, D: Any, c: Any = 1) -> dict[str, Any]:
+    """Wrong unless c is 1."""
+    cut = one_square(at, t, D, c)
     return {"kind": "tau_sos", "l": cut["l"], "D": cut["D"], "Omega": cut["Omega"], "W": cut["parts"][0]["W"]}
 
 
@@ -314,8 +315,8 @@ def products() -> list[Any]:
                 for c, number in ((1, 1), (1, 2), ("1/2", 2), (2, 1)):
                     cuts = [one_square(at, t, D, c, Z)]
                     found.append(lower(A, kind="moments", lower=number, sets=[[0, 1]], cuts=cuts) | {"lower": number})
-    for at, t, D in ((1, 1, 0), (0, 1, 0), (1, 1, -1)):
-        found.append(lower(identity(2), **tau(at, t, D)) | {"lower": 1})
+    for at, t, D, c in ((1, 1, 0, 1), (0, 1, 0, 1), (1, 1, -1, 1), (0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 1, "9/8")):
+        found.append(lower(identity(2), **tau(at, t, D, c)) | {"lower": 1})
     part = {"pair": [0, 0], "share": 0, "proof": tau(0, 1, 1)}
     for change in ({"pair": [0, 2]}, {"pair": [0]}, {"pair": 0}, {"share": 0.5}, {"more": 0}, {"proof": TRIVIAL}):
         found.append(lower(identity(2), kind="shares", pairs=[part | change]))
