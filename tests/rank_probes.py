@@ -317,6 +317,10 @@ def products() -> list[Any]:
                     found.append(lower(A, kind="moments", lower=number, sets=[[0, 1]], cuts=cuts) | {"lower": number})
     for at, t, D, c in ((1, 1, 0, 1), (0, 1, 0, 1), (1, 1, -1, 1), (0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 1, "9/8")):
         found.append(lower(identity(2), **tau(at, t, D, c)) | {"lower": 1})
+    # Nothing is wrong but a sign.
+    minus = one_square(0, 1, -1) | {"Omega": [[2, 0, 0], [0, 0, 0], [0, 0, 0]]}
+    for cut in (minus, minus | {"D": [1, 0, 0]}, one_square(0, 1, 1, 1, [[1, -1], [-1, 1]])):
+        found.append(lower(identity(2), kind="moments", lower=0, sets=[[0, 1]], cuts=[cut]))
     part = {"pair": [0, 0], "share": 0, "proof": tau(0, 1, 1)}
     for change in ({"pair": [0, 2]}, {"pair": [0]}, {"pair": 0}, {"share": 0.5}, {"more": 0}, {"proof": TRIVIAL}):
         found.append(lower(identity(2), kind="shares", pairs=[part | change]))
