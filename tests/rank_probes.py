@@ -188,6 +188,8 @@ def others() -> list[Any]:
         )
     found += [lower(ONE, kind="rank", prime=p) for p in (0, 1, 2, 1 << 64, (1 << 64) - 1, (1 << 63) - 25)]
     found += [positive([[1 << bits]], kind="atoms", atoms=[]) for bits in (5999, 6000, 6500)]
+    # Of no atoms at all any bound holds that can be printed.
+    found += [lifted([[-1]], REFUTED) | {"lower": number} for number in ((1 << 6000) - 1, 1 << 6000, 1 << 20000, -1)]
     # Minors too long to be computed, of a matrix that a look at its first entry rejects.
     long = identity(11, 0)
     long[0][0], long[1][1], long[2][2] = -1, f"1/{10**1990}", f"1/{10**1990 + 1}"
