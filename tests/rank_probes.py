@@ -220,12 +220,17 @@ def others() -> list[Any]:
         for D, Omega in (
             ([1, 2, 1], identity(3, 0)),
             ([1, 0, 1], middle),
+            ([1, 0, 1], identity(3, 0)),
             ([1, 3, 1], identity(3, 0)),
             ([1, 1, 1], [[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
         ):
             tau = {"kind": "tau_sos", "l": [1, 0, 1], "D": D, "Omega": Omega, "W": square}
             found += [lower(A, **tau) | {"lower": number} for number in (1, 2, 3)]
     found.append(ideal_sparse(2, 0, 4, 0, "1/2", "1/4"))
+    found.append(lower(ONE, kind="tau_sos", l=[1], D=[2], Omega=[[-1]], W=[[1]]) | {"lower": 1})
+    # A path of four, each part of which is positive definite, numbered in another order.
+    path = [[3, -2, -2, 0], [-2, 3, 0, -2], [-2, 0, 3, 0], [0, -2, 0, 3]]
+    found.append(copositive(path, kind="supports"))
     each = [{"vertices": [i], "s": [0], "d": [[1]], "Omega": identity(2, 0)} for i in (0, 1)]
     for cliques in (each, each[:1]):
         found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2), u=[1, 1], cliques=cliques) | {"lower": 2})
