@@ -188,6 +188,8 @@ def others() -> list[Any]:
         )
     found += [lower(ONE, kind="rank", prime=p) for p in (0, 1, 2, 1 << 64, (1 << 64) - 1, (1 << 63) - 25)]
     found += [positive([[1 << bits]], kind="atoms", atoms=[]) for bits in (5999, 6000, 6500)]
+    # Of no atoms at all any bound holds that can be printed.
+    found += [lifted([[-1]], REFUTED) | {"lower": number} for number in ((1 << 6000) - 1, 1 << 6000, 1 << 20000, -1)]
     # Minors too long to be computed, of a matrix that a look at its first entry rejects.
     long = identity(11, 0)
     long[0][0], long[1][1], long[2][2] = -1, f"1/{10**1990}", f"1/{10**1990 + 1}"
@@ -218,12 +220,17 @@ def others() -> list[Any]:
         for D, Omega in (
             ([1, 2, 1], identity(3, 0)),
             ([1, 0, 1], middle),
+            ([1, 0, 1], identity(3, 0)),
             ([1, 3, 1], identity(3, 0)),
             ([1, 1, 1], [[0, 0, 0], [0, 1, 0], [0, 0, 0]]),
         ):
             tau = {"kind": "tau_sos", "l": [1, 0, 1], "D": D, "Omega": Omega, "W": square}
             found += [lower(A, **tau) | {"lower": number} for number in (1, 2, 3)]
     found.append(ideal_sparse(2, 0, 4, 0, "1/2", "1/4"))
+    found.append(lower(ONE, kind="tau_sos", l=[1], D=[2], Omega=[[-1]], W=[[1]]) | {"lower": 1})
+    # A path of four, each part of which is positive definite, numbered in another order.
+    path = [[3, -2, -2, 0], [-2, 3, 0, -2], [-2, 0, 3, 0], [0, -2, 0, 3]]
+    found.append(copositive(path, kind="supports"))
     each = [{"vertices": [i], "s": [0], "d": [[1]], "Omega": identity(2, 0)} for i in (0, 1)]
     for cliques in (each, each[:1]):
         found.append(lower(identity(2), kind="ideal_sparse", Y=identity(2), u=[1, 1], cliques=cliques) | {"lower": 2})
@@ -276,8 +283,9 @@ def one_square(at: int, t: Any, D: Any, c: Any = 1, Z: Any = None) -> dict[str, 
     return {"l": linear, "D": squares, "Omega": identity(3, 0), "Z": Z, "parts": [{"c": c, "W": W}]}
 
 
-def tau(at: int, t: Any, D: Any) -> dict[str, Any]:
-    cut = one_square(at, t, D)
+def tau(at: int, t: Any, D: Any, c: Any = 1) -> dict[str, Any]:
+    """Wrong unless c is 1."""
+    cut = one_square(at, t, D, c)
     return {"kind": "tau_sos", "l": cut["l"], "D": cut["D"], "Omega": cut["Omega"], "W": cut["parts"][0]["W"]}
 
 
@@ -314,8 +322,12 @@ def products() -> list[Any]:
                 for c, number in ((1, 1), (1, 2), ("1/2", 2), (2, 1)):
                     cuts = [one_square(at, t, D, c, Z)]
                     found.append(lower(A, kind="moments", lower=number, sets=[[0, 1]], cuts=cuts) | {"lower": number})
-    for at, t, D in ((1, 1, 0), (0, 1, 0), (1, 1, -1)):
-        found.append(lower(identity(2), **tau(at, t, D)) | {"lower": 1})
+    for at, t, D, c in ((1, 1, 0, 1), (0, 1, 0, 1), (1, 1, -1, 1), (0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 1, "9/8")):
+        found.append(lower(identity(2), **tau(at, t, D, c)) | {"lower": 1})
+    # Nothing is wrong but a sign.
+    minus = one_square(0, 1, -1) | {"Omega": [[2, 0, 0], [0, 0, 0], [0, 0, 0]]}
+    for cut in (minus, minus | {"D": [1, 0, 0]}, one_square(0, 1, 1, 1, [[1, -1], [-1, 1]])):
+        found.append(lower(identity(2), kind="moments", lower=0, sets=[[0, 1]], cuts=[cut]))
     part = {"pair": [0, 0], "share": 0, "proof": tau(0, 1, 1)}
     for change in ({"pair": [0, 2]}, {"pair": [0]}, {"pair": 0}, {"share": 0.5}, {"more": 0}, {"proof": TRIVIAL}):
         found.append(lower(identity(2), kind="shares", pairs=[part | change]))

@@ -3,6 +3,7 @@
 import math
 import time
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -76,6 +77,61 @@ def test_shares_prove_no_more_atoms_than_there_are():
         A, k = made_of_atoms(rng)
         if len(A) <= 6:
             assert cp_rank_bounds(A, 5.0, sdp=True).lower <= k
+
+
+def test_pairs_of_which_no_atom_has_so_much_of_two(monkeypatch):
+    """Each proof is the best that the atoms themselves allow: their number, or no bound where one has more than the share."""
+    rng = np.random.default_rng(0)
+    reached = 0
+    for _ in range(1000):
+        n, k = int(rng.integers(2, 6)), int(rng.integers(1, 4))
+        atoms = rng.integers(0, 6, (k, n)) * (rng.random((k, n)) < 0.7)
+        A, most_of = (atoms.T @ atoms).tolist(), np.max(atoms[:, :, None] * atoms[:, None, :], axis=0).tolist()
+
+        def oracle(A, most, proof, depth, most_of=most_of, k=k):
+            if proof:
+                return rank_check._shares(A, most, proof, depth)
+            rows = zip(most_of, most, strict=True)
+            return k if all(v <= w for row, other in rows for v, w in zip(row, other, strict=True)) else 10**6
+
+        monkeypatch.setattr(rank_check, "_of_products", oracle)
+
+        def parts(count, nested, A=A, most_of=most_of, n=n):
+            found = []
+            for i, j in rng.integers(n, size=(count, 2)).tolist():
+                level = most_of[i][j] - Fraction(int(rng.integers(2)), 100)
+                if level >= 0 and A[i][j]:
+                    proof = parts(count, False) if nested and rng.random() < 0.3 else None
+                    found.append({"pair": [i, j], "share": str(level / A[i][j]), "proof": proof})
+            return found
+
+        try:
+            proven = rank_check._shares(A, A, parts(int(rng.integers(2, 6)), True), 0)
+        except rank_check.Rejected:
+            continue
+        assert proven <= k
+        reached += proven == k
+    assert reached > 50
+
+
+def test_all_numbers_of_atoms_with_a_sum(monkeypatch):
+    rng = np.random.default_rng(1)
+    answers = set()
+    for _ in range(300):
+        sets, lower = int(rng.integers(1, 5)), int(rng.integers(0, 6))
+        cuts = [(Fraction(int(rng.integers(-2, 30)), 2), rng.integers(0, 9, sets).tolist()) for _ in range(3)]
+        monkeypatch.setattr(rank_check, "_cut", lambda A, most, cut, sets, cuts=cuts: cuts[cut])
+        one = np.eye(sets, dtype=int).tolist()
+        fewer = [counts for counts in product(range(lower), repeat=sets) if sum(counts) < lower]
+        refuted = all(any(np.dot(c, counts) < value for value, c in cuts) for counts in fewer)
+        try:
+            rank_check._moments(one, one, {"lower": lower, "sets": [[i] for i in range(sets)], "cuts": [0, 1, 2]})
+            answers.add(True)
+            assert refuted
+        except rank_check.Rejected:
+            answers.add(False)
+            assert not refuted
+    assert answers == {True, False}
 
 
 def test_one_atom_more_than_the_semidefinite_bound():

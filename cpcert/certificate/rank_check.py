@@ -319,8 +319,8 @@ def _matrix(value: Any, name: str, order: int | None = None) -> Matrix:
     return A
 
 
-def _index(value: Any, name: str, bound: int | None = None) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0 or (bound is not None and value >= bound):
+def _index(value: Any, name: str, bound: int = 1 << 3 * LARGEST_DIGITS) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < bound:
         raise Rejected(f"{name}: not an integer in range")
     return value
 
