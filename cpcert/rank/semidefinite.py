@@ -103,13 +103,13 @@ def ideal_sparse(A: Rows, cliques: Sequence[Sequence[int]]) -> SemidefiniteBound
                 )
             )
         proof = IdealSparse(tuples(exact_Y * np.outer(weight, weight)), exact_u, tuple(parts))
-        found = _largestaccepted(A, value, proof)
+        found = _largest_accepted(A, value, proof)
         if found:
             return SemidefiniteBound("ideal-sparse", value, found, proof)
     return SemidefiniteBound("ideal-sparse", value, 0, None)
 
 
-def _largestaccepted(A: Rows, value: float, proof: IdealSparse) -> int:
+def _largest_accepted(A: Rows, value: float, proof: IdealSparse) -> int:
     """The largest integer near the float value that the exact checker accepts as lower bound; 0 if it rejects all."""
     nearest = int(np.ceil(value))
     return next((lower for lower in (nearest, nearest - 1) if lower > 0 and accepted(A, lower, proof)), 0)
