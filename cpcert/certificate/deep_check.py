@@ -874,7 +874,8 @@ class Directions:
         spend(
             rays * (2 * multiplications(len(q), size, self.wide) + 2000)
             + len(self.simplices) * 200
-            + 2 * self.crossings * (100 + multiplications(r, size, self.wide)),
+            + 3000 * mixed
+            + self.crossings * (600 + 2 * multiplications(r, size, self.wide)),
             storage(rays + r * mixed, size + self.wide + 8) + 100 * mixed,
         )
         plain = [dot(row, q) for row in self.features]
@@ -883,13 +884,12 @@ class Directions:
         for k, simplex in enumerate(self.simplices):
             if simplex.crossing:
                 # As in `gamma`, for both signs of the sum; |σ| is convex.
-                values = []
-                for ray, below in zip(simplex.rays, simplex.below, strict=True):
-                    slopes = [(self.minus - self.plus) * q[i] for i in simplex.crossing]
-                    up = plain[ray] + dot([max(v, 0) for v in slopes], below)
-                    down = -plain[ray] + dot([max(-v, 0) for v in slopes], below)
-                    values.append(max(up, down) + more[ray])
-                crossed[k] = values
+                slopes = [(self.minus - self.plus) * q[i] for i in simplex.crossing]
+                above, under = [max(v, 0) for v in slopes], [max(-v, 0) for v in slopes]
+                crossed[k] = [
+                    max(plain[ray] + dot(above, below), dot(under, below) - plain[ray]) + more[ray]
+                    for ray, below in zip(simplex.rays, simplex.below, strict=True)
+                ]
         return list(map(add, map(abs, plain), more)), crossed
 
     def _outward(self, best: Vector, q: Sequence[int], e: int) -> list[Fraction]:
@@ -1315,7 +1315,7 @@ class TopBound:
                 + 2000 * len(chosen[0].crossed)
                 + values * (len(chosen) * 200 + 500)
                 + multiplications(values, self.size, self.size),
-                500 + storage(values, 2 * self.size) + 100 * len(chosen[0].crossed),
+                1500 + storage(values, 2 * self.size) + 100 * len(chosen[0].crossed),
             )
             crossed = {k: largest_squares([tops.crossed[k] for tops in chosen]) for k in chosen[0].crossed}
             self.classes[name] = Tops(
