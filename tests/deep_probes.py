@@ -1414,6 +1414,10 @@ def top_bounds(m):
     shared = directions(m, {"X": [[1.0], [2.0]], "beta": 0.5, "cuts": [], "groups": [0] * 4, "count": 1})
     bound = m.TopBound(shared, [-5, 1], 0, m.Stream([0, ONE, 0, 0]))
     assert [tops.bias for _, tops in bound.leaves] == [Fraction(25, 4)] * 2
+    # The second leaf has the larger residual: points of a₋ alone, and open ones, (δ/2 + a₋ + δ/2)/a₋ = 4 times as large.
+    bound = m.TopBound(directions(m, COVERS[6]), [-1] * 3, 0, m.Stream([0] * 5))
+    low, high = (tops.rest for _, tops in bound.leaves)
+    assert bound.of(255).rest == high * high == 16 * low * low > 0
     # Γ = 1, proven up to a unit.
     single = directions(m, {"X": [[1.0]], "cuts": [], "groups": [0, 0], "count": 1})
     bound, unit = m.TopBound(single, [1], 0, m.Stream([0, 0, ONE])), Fraction(1, 2**88)
