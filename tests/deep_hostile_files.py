@@ -360,8 +360,8 @@ def leaves_of_tops() -> File:
 
 
 def crossed_leaves_of_tops() -> File:
-    """Points that change their sign in every cone of eight dimensions, and a leaf for each choice of ten signs."""
-    N, r, trees, rng = 60, 8, integers(), random.Random(0)
+    """Points that change their sign in every cone of six dimensions, and a leaf for each choice of ten signs."""
+    N, r, trees, rng = 60, 6, integers(), random.Random(0)
 
     def below(*signs: int) -> None:
         if len(signs) == 10:
