@@ -1422,6 +1422,9 @@ def top_bounds(m):
     single = directions(m, {"X": [[1.0]], "cuts": [], "groups": [0, 0], "count": 1})
     bound, unit = m.TopBound(single, [1], 0, m.Stream([0, 0, ONE])), Fraction(1, 2**88)
     assert bound.below_at(1 + unit, [15], [Fraction(1)]) and not bound.below_at(1 + unit / 2, [15], [Fraction(1)])
+    # Γ = √2, and a number just below it.
+    less = Fraction(int(root(Fraction(2)) * 2**56), 2**56) + Fraction(1, 2**80)
+    assert less**2 < 2 and not bound.below_at(less, [15], [Fraction(2)])
     return seen
 
 
