@@ -359,6 +359,24 @@ def leaves_of_tops() -> File:
     return in_tops((N, 2, 1), trees, bisections(200, 0, 0, 1, 1, 1, 0), G=(0.3, 0.7, 0.1)).boxes(integers(3))
 
 
+def crossed_leaves_of_tops() -> File:
+    """Points that change their sign in every cone of six dimensions, and a leaf for each choice of ten signs."""
+    N, r, trees, rng = 60, 6, integers(), random.Random(0)
+
+    def below(*signs: int) -> None:
+        if len(signs) == 10:
+            trees.extend([0, *(s << 24 for s in signs)])
+            return
+        trees.extend([1, len(signs)])
+        below(*signs, 1)
+        below(*signs, 0)
+
+    below()
+    trees.extend([0] * (N + 1))
+    X = array("d", [rng.gauss(0.0, 1.0) for _ in range(N * r)])
+    return in_tops((N, r, 1), trees, bisections(100, 0, 0, 1, 1, 1, 0), G=(0.3,), X=X).boxes(integers(3))
+
+
 def long_factors() -> File:
     N = 700
     return File((N, 1, N)).bound(["norm"]).norms(integers(0, 0) + integers(0) * (N * N // 2 + N), (1e3, 0.0))
@@ -372,6 +390,7 @@ STEPS: dict[str, Callable[[], File]] = {
         ladder_of_trees, deep_norms, endless_cells, endless_boxes, boxes_of_many_sets, long_boxes, waiting_boxes,
         boxes_of_logarithms, boxes_of_trees, long_factors, many_pulls, long_pulls, boxes_of_patterns,
         excesses, forms_on_cones, tops_on_cones, classes_of_tops, leaves_of_tops,
+        crossed_leaves_of_tops,
     )
 }  # fmt: skip
 

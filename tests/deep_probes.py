@@ -1406,10 +1406,25 @@ def top_bounds(m):
             for sets, masses, limit, bias in cases:
                 if limit:
                     assert bound.below_at(limit * (1 + more), sets, masses), (number, sets)
-                    assert not bound.below_at(limit * (1 - more), sets, masses), (number, sets)
+                    assert not bound.below_at(limit * (1 - Fraction(1, 10**15)), sets, masses), (number, sets)
                 assert bound.below_at(Fraction(10**30), sets, masses) and not bound.below_at(Fraction(0), sets, masses)
                 assert bound.bias(sets, masses) == bias
             seen += [[tops.rays, tops.crossed, tops.bias, tops.rest] for _, tops in bound.leaves]
+    # |Σq| + Σc = 4½ + ½ where Σq < 0.
+    shared = directions(m, {"X": [[1.0], [2.0]], "beta": 0.5, "cuts": [], "groups": [0] * 4, "count": 1})
+    bound = m.TopBound(shared, [-5, 1], 0, m.Stream([0, ONE, 0, 0]))
+    assert [tops.bias for _, tops in bound.leaves] == [Fraction(25, 4)] * 2
+    # The second leaf has the larger residual: points of a₋ alone, and open ones, (δ/2 + a₋ + δ/2)/a₋ = 4 times as large.
+    bound = m.TopBound(directions(m, COVERS[6]), [-1] * 3, 0, m.Stream([0] * 5))
+    low, high = (tops.rest for _, tops in bound.leaves)
+    assert bound.of(255).rest == high * high == 16 * low * low > 0
+    # Γ = 1, proven up to a unit.
+    single = directions(m, {"X": [[1.0]], "cuts": [], "groups": [0, 0], "count": 1})
+    bound, unit = m.TopBound(single, [1], 0, m.Stream([0, 0, ONE])), Fraction(1, 2**88)
+    assert bound.below_at(1 + unit, [15], [Fraction(1)]) and not bound.below_at(1 + unit / 2, [15], [Fraction(1)])
+    # Γ = √2, and a number just below it.
+    less = Fraction(int(root(Fraction(2)) * 2**56), 2**56) + Fraction(1, 2**80)
+    assert less**2 < 2 and not bound.below_at(less, [15], [Fraction(2)])
     return seen
 
 
@@ -1515,6 +1530,16 @@ def top_files(m):
         {"trees": q([0, -1, 0, 9])}, {"trees": q(trees)},
     ):  # fmt: skip
         assert rejected(m, lambda wrong=wrong: read(**wrong)), wrong
+    # Two points at most, one at most.
+    for most in (2, 1):
+        kept_points, m.TOP_POINTS = m.TOP_POINTS, most
+        assert rejected(m, read) == (most < 2)
+        m.TOP_POINTS = kept_points
+    # Ladders, even of no steps: the loss is above −1.
+    proof = {"value": -1.0, "coordinates": False, "classes": 1, "items": ["top"]}
+    arrays = {"G": array("d", [1.0, -2.0]), "cover": q([0]), "classes": q([0] * 4), "trees": q([0, 7, 0, 9])}
+    arrays |= {"cells": q([0, 0]), "scales": array("d"), "splits": array("d")}
+    assert rejected(m, m.check_lower, made, proof, arrays)
     for depth, Y in ((4, [[1.0]]), (3, [[1.0, 1.0]])):
         other = problem(m, [[1.0, 2.0]], Y, depth=depth)
         G = [1.0] * len(Y[0])

@@ -102,7 +102,7 @@ STEPS = {
     "waiting_boxes": "tighten", "boxes_of_logarithms": "conjugate_lower", "boxes_of_trees": "below_at",
     "long_factors": "__init__", "many_pulls": "__init__", "long_pulls": "__init__", "boxes_of_patterns": "tighten",
     "excesses": "bias", "forms_on_cones": "below_at", "tops_on_cones": "below_at", "classes_of_tops": "tighten",
-    "leaves_of_tops": "tops",
+    "leaves_of_tops": "tops", "crossed_leaves_of_tops": "tops",
 }  # fmt: skip
 
 

@@ -60,6 +60,8 @@ EQUIVALENT: dict[str, str] = {
     ),
     r"^PatternBound\.below_at: math\.floor\(ratio": "a unit of the last of WORD bits of a rounded number",
     r"^PatternBound\.below_at: (square \* dot|2 \* STEP → 2 \+ STEP).* in lengths = ": "fewer cones skip the test",
+    r"^TopBound\.below_at: max\(\[ratios.* <= best << STEP → .* < best << STEP in if ": "fewer cones skip the test that decides",
+    r"^division: 1 → 2 in i = ": "a set has no bits beyond those of v: a division of nothing",
     r"^PatternBound\.below_at: (tops.* → .* >= |near and )": ("fewer cones skip the test that decides"),
     r"^Directions\._faces: .* in value = \(dot\(t, part\) << 2 \* FINE\) // det \+ 1": (
         "⌊√⌊v⌋⌋ + 1 ≥ √v with or without what is added to ⌊v⌋"

@@ -925,7 +925,8 @@ class Directions:
         spend(
             rays * (2 * multiplications(len(q), size, self.wide) + 2000)
             + len(self.simplices) * 200
-            + 2 * self.crossings * (100 + multiplications(r, size, self.wide)),
+            + 3000 * mixed
+            + self.crossings * (600 + 2 * multiplications(r, size, self.wide)),
             storage(rays + r * mixed, size + self.wide + 8) + 100 * mixed,
         )
         plain = [dot(row, q) for row in self.features]
@@ -934,13 +935,12 @@ class Directions:
         for k, simplex in enumerate(self.simplices):
             if simplex.crossing:
                 # As in `gamma`, for both signs of the sum; |σ| is convex.
-                values = []
-                for ray, below in zip(simplex.rays, simplex.below, strict=True):
-                    slopes = [(self.minus - self.plus) * q[i] for i in simplex.crossing]
-                    up = plain[ray] + dot([max(v, 0) for v in slopes], below)
-                    down = -plain[ray] + dot([max(-v, 0) for v in slopes], below)
-                    values.append(max(up, down) + more[ray])
-                crossed[k] = values
+                slopes = [(self.minus - self.plus) * q[i] for i in simplex.crossing]
+                above, under = [max(v, 0) for v in slopes], [max(-v, 0) for v in slopes]
+                crossed[k] = [
+                    max(plain[ray] + dot(above, below), dot(under, below) - plain[ray]) + more[ray]
+                    for ray, below in zip(simplex.rays, simplex.below, strict=True)
+                ]
         return list(map(add, map(abs, plain), more)), crossed
 
     def _outward(self, best: Vector, q: Sequence[int], e: int) -> list[Fraction]:
@@ -1334,7 +1334,8 @@ class TopBound:
             own = [side * v for v in g]
             read_leaves(directions, own, stream, lambda *leaf, own=own, side=side: self._leaf(side, own, *leaf))
         self.size = max(width([leaf.rays, *leaf.crossed.values()]) for _, leaf in self.leaves)
-        self.classes: dict[int, Tops] = {}
+        # By text, as rays are: a file could choose many classes of one hash.
+        self.classes: dict[str, Tops] = {}
 
     def _leaf(self, side: int, g: Vector, signs: Vector, undecided: list[int], q: Vector) -> None:
         """M(φ) = |q·φ| + Σ c_i|φ_i| of one leaf."""
@@ -1344,7 +1345,7 @@ class TopBound:
         bits, beta = width([q, c]) + len(q).bit_length() + 1 + abs(self.f), self.problem.beta
         spend(
             4 * fraction(2 * bits + 2 * length(beta)) + len(q) * 2000 + multiplications(2 * len(q), bits, WORD),
-            1000 + 4 * bits + storage(2 * len(q), 1),
+            1000 + 4 * bits + 80 * len(q),
         )
         bias = (beta * (abs(sum(q)) + sum(c)) * power(self.f)) ** 2
         rest = dot(list(map(add, map(abs, q), c)), self.directions.residual)
@@ -1352,7 +1353,8 @@ class TopBound:
 
     def of(self, bits: int) -> Tops:
         """The largest M² of the leaves that a class has neurons in."""
-        if bits not in self.classes:
+        name = f"{bits:x}"
+        if name not in self.classes:
             chosen = []
             for leaf, tops in self.leaves:
                 both = leaf & bits
@@ -1364,16 +1366,16 @@ class TopBound:
                 + 2000 * len(chosen[0].crossed)
                 + values * (len(chosen) * 200 + 500)
                 + multiplications(values, self.size, self.size),
-                500 + storage(values, 2 * self.size) + 100 * len(chosen[0].crossed),
+                1500 + storage(values, 2 * self.size) + 100 * len(chosen[0].crossed),
             )
             crossed = {k: largest_squares([tops.crossed[k] for tops in chosen]) for k in chosen[0].crossed}
-            self.classes[bits] = Tops(
+            self.classes[name] = Tops(
                 largest_squares([tops.rays for tops in chosen]),
                 crossed,
                 max(tops.bias for tops in chosen),
                 max(tops.rest for tops in chosen) ** 2,
             )
-        return self.classes[bits]
+        return self.classes[name]
 
     def bias(self, sets: list[int], point: Sequence[Fraction]) -> Fraction:
         """Σ n'_gM_g(β1)²."""
