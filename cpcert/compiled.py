@@ -21,14 +21,15 @@ def njit(*, counted: bool = True, **options: Any) -> Callable[[Callable[..., Any
     """numba.njit with these options, `cache` where there is a folder for it; else one line on stderr says what that costs.
 
     counted: whether references to arrays are counted. A kernel that makes no arrays and returns none can do without: its caller
-    keeps them alive, and counting those in tuples, at every call, took two fifths of the branch and bound.
+    keeps them alive, and counting those in tuples, at every call, took two fifths of the branch and bound (and makes long code,
+    which takes long to compile). It holds for the kernels that it calls, too.
     """
     if not counted:
         options["_nrt"] = False
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            compiled = numba.njit(**options)(function)
+            compiled = _once_for_all_constants(numba.njit(**options)(function))
             if options.get("cache"):
                 _forget_what_cannot_be_read(compiled)
             return compiled
@@ -36,9 +37,23 @@ def njit(*, counted: bool = True, **options: Any) -> Callable[[Callable[..., Any
             if not options.get("cache") or "cannot cache" not in str(error):
                 raise
         _say_once()
-        return numba.njit(**{**options, "cache": False})(function)
+        return _once_for_all_constants(numba.njit(**{**options, "cache": False})(function))
 
     return decorate
+
+
+def _once_for_all_constants(compiled: Any) -> Any:
+    """A constant that a kernel hands to another has a type of its own, and numba would compile that kernel for it once more."""
+    template = compiled.get_call_template
+
+    def of_numbers(arguments: Any, keywords: Any) -> Any:
+        return template(
+            tuple(map(numba.types.unliteral, arguments)),
+            {name: numba.types.unliteral(kind) for name, kind in keywords.items()},
+        )
+
+    compiled.get_call_template = of_numbers
+    return compiled
 
 
 def _forget_what_cannot_be_read(compiled: Any) -> None:

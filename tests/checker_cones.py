@@ -267,8 +267,18 @@ def midpoints(m):
         tree = chain + [0] * 7
         theta = [1] * (2 * tree.count(0))
         assert rejected_or_cut(m, X, G, (1, 0), [10, 0], tree, theta, Fraction(10**6)) != good
-    line = problem_of(m, [[1.0], [2.0]], [[0.0], [0.0]])
-    says(m, "coordinates", m.check_spatial, line, space_of(m, line), [[1, 1]], 0, Fraction(9), [9, 0], {})
+    for tree in ([2, 0, 0], [1, 2, 0, 0, 0]):  # the plane has one edge
+        arguments = m, X, G, (1, 0), [10, 0], [*tree, *[0] * 7], [1] * 20, Fraction(10**6)
+        says(m, "no such edge", run, *arguments)
+    for r, good in ((1, False), (2, True), (12, True), (13, False)):
+        problem, arrays = problem_of(m, [[1.0] * r], [[0.0]]), {"proof": integers([]), "theta": integers([])}
+        arguments = problem, space_of(m, problem), [[1]], 0, Fraction(9), [9, 0], arrays
+        try:
+            says(m, "coordinates", m.check_spatial, *arguments)
+        except StopIteration:  # the tree is missing
+            assert good
+        else:
+            assert not good
     assert m.scan_cones(iter([1, 0, 1, 0, 0]), 1, 2) == (2, 2) and m.scan_cones(iter([0]), 1, 2) == (0, 1)
     for seed in range(6):
         rng = np.random.default_rng([4, seed])
@@ -353,4 +363,26 @@ def folds(m):
         assert folded[0].count == 0 and first[2] == [8] * outputs and second[2] == [36] * outputs
 
 
-PROBES = [cones, frames, roots, errors, ties, midpoints, lanes, shapes, folds]
+def generations(m):
+    """Points are left out where at least half of eight or more are decided, in every second generation."""
+    token = m.BUDGET.set(m.Budget(1 << 60, 1 << 60))
+    for count, undecided, good in ((8, 4, True), (8, 5, False), (9, 0, True), (7, 0, False)):
+        points = [[1, -1]] * undecided + [[1, 1]] * (count - undecided)
+        frame = SimpleNamespace(n=2, m=1, points=points, weights=[[1]] * count, linear=[[0, 0]], bound=Fraction(10**9))
+        made = m.Cones(frame, 1, 5)
+        left = made.folded(made.lanes, made.root((1, 1)), made.weights)[0]
+        assert left[0].count == (undecided if good else count)
+    called = []
+    made.folded = lambda *cone: called.append(cone) or cone
+    tree = full_tree(5)
+    made.check((1, 1), m.Stream(tree), m.Stream([1] * (2 * tree.count(0))), {})
+    assert len(called) == 2**2 + 2**4
+    m.BUDGET.reset(token)
+
+
+def full_tree(depth):
+    """The entries of the tree in which all leaves have this depth."""
+    return [1, *full_tree(depth - 1), *full_tree(depth - 1)] if depth else [0]
+
+
+PROBES = [cones, frames, roots, errors, ties, midpoints, lanes, shapes, folds, generations]

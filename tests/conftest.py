@@ -20,7 +20,7 @@ def pytest_sessionstart():
     if worker == "gw0":
         from cpcert.oracle.ladder import compile_kernels
 
-        compile_kernels(several_outputs=False)
+        compile_kernels(1000, 1)
     elif worker == "gw1":
         from cpcert.activations import activation
         from cpcert.oracle import relaxation

@@ -45,14 +45,14 @@ class Tree(NamedTuple):
     high: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def copy(values, target):
     """target[:] = values, which numba takes seconds to compile wherever it stands."""
     for i in range(values.shape[0]):
         target[i] = values[i]
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def slope(tree, at, low, high, i):
     """(t, fixed): y_i = κ_i t of the bound at `at`, as the checker reads it; fixed: a number, not the slope of the interval."""
     steps, kappa = tree.steps, tree.kappa
@@ -70,7 +70,7 @@ def slope(tree, at, low, high, i):
     return high[i] / (high[i] - low[i]), False
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def bound(tree, at, low, high, c):
     """α of the bound at `at` on the intervals given; ĉ into c."""
     points, kappa = tree.points, tree.kappa
@@ -93,7 +93,7 @@ def bound(tree, at, low, high, c):
     return alpha
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def tightened(tree, at, cap, c, z):
     """The end of an interval of the tightening at `at`: inequality (2) with ĉ = c, ς = cap."""
     steps, points = tree.steps, tree.points
@@ -112,7 +112,7 @@ def tightened(tree, at, cap, c, z):
     return math.sqrt(size) - rho * cap
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def shorten(steps, at, v, low, high):
     """The interval of the point of a tightening, with its end at v."""
     i = point_of(steps, at)

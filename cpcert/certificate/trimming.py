@@ -76,7 +76,7 @@ class _Visited(NamedTuple):
     children: np.ndarray  # visited so far
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _closes(tree, keep, begin, end, start_low, start_high, scratch):
     """Whether all leaves close in the subtree of the steps begin … end − 1, with the steps that are kept.
 
@@ -119,7 +119,7 @@ def _closes(tree, keep, begin, end, start_low, start_high, scratch):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _leaf_rates(tree, at, room, low, high, norm, c, low_rate, high_rate):
     """The derivatives of α + ‖ĉ‖ of the last bound of a leaf, at `at`, by −l and u, over its room."""
     kappa = tree.kappa
@@ -140,7 +140,7 @@ def _leaf_rates(tree, at, room, low, high, norm, c, low_rate, high_rate):
             high_rate[i] = kappa[i] * abs(low[i] * (s - low[i])) / (width * width) / room
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _cap_rates(tree, at, cap, low, high, low_rate, high_rate):
     """What the cap of the bound at `at` adds to the rates: by `cap` per unit of α."""
     kappa = tree.kappa
@@ -275,7 +275,7 @@ def _coarsen(tree, keep, begin, own_end, end, start_low, start_high, scratch):
     copy(exact, steps[first:last])
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _enter(tree, visited, top, q, end_low, end_high):
     """Note the node that starts with step q, and the intervals of its children, if it has any. Returns the end of its own steps."""
     steps, offset = tree.steps, tree.offset

@@ -70,12 +70,12 @@ def read_and_say(model: str, problem: Problem, layers: str | None) -> Network:
     return reading.network
 
 
-def announce_compilation() -> None:
+def announce_compilation(points: int = 0, outputs: int = 1) -> None:
     """Say that the first run takes longer, if this is one. (Without a cache every run does: compiled.py says so.)"""
     from cpcert.compiled import in_memory
     from cpcert.oracle.ladder import kernels_are_compiled
 
-    if not in_memory() and not kernels_are_compiled():
+    if not in_memory() and not kernels_are_compiled(points, outputs):
         print("compiling the kernels (about a minute, once)", file=sys.stderr, flush=True)
 
 

@@ -303,10 +303,12 @@ def _deadline(problem: Problem, time_limit: float, entered: float, certificate: 
     """
     from cpcert.oracle.ladder import compile_kernels, kernels_are_compiled
 
-    compiled = kernels_are_compiled()
+    outputs = (problem.m,) if problem.depth == 2 else (1, 2)
+    compiled = all(kernels_are_compiled(problem.N, m) for m in outputs)
     if not trace.quiet:
-        announce_compilation()
-    compile_kernels(problem.m > 1 or problem.depth > 2)
+        announce_compilation(problem.N, outputs[-1])
+    for m in outputs:
+        compile_kernels(problem.N, m)
     if certificate:
         from cpcert.certificate.trees import compile_writing_kernels
 

@@ -198,7 +198,8 @@ def solve_deep(
     if warm_start is not None:
         warm_start.check_fits(problem)
     with at_work(workers) as crew:
-        compile_kernels(True)  # before the clock starts
+        for outputs in (1, 2):  # before the clock starts
+            compile_kernels(problem.N, outputs)
         run = _Run(problem, gap, time_limit, node_limit, max_iterations, seed, restarts, width, callback, crew)
         latest = run.started + (1.0 + LATER) * time_limit
         try:

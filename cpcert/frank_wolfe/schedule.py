@@ -60,7 +60,7 @@ NEAR = 1.05
 WAITING, PATIENCE = 0.5, 3
 # Cutoffs, relative to the best value found, of the proofs that use up the time that is left, and how often the step between
 # the last that succeeds and the first that fails is halved.
-STAGES = (4.0, 2.0, 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, *(1.0 + 10.0**-k for k in range(4, 15)))
+STAGES = (*LOOSE[:4], 1.5, 1.25, 1.1, 1.05, 1.02, 1.01, 1.003, 1.001, 1.0003, *(1.0 + 10.0**-k for k in range(4, 15)))
 HALVINGS = 4
 # By cones: at most so many proofs, each meant to take the SPARE-th part of the time that is left, but at most MOST_TIMES what the last
 # took, as long as they may gain LEAST_GAIN of the gap and their cutoffs are not below TIGHTEST_STAGE.

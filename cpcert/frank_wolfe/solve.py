@@ -38,6 +38,7 @@ from cpcert.frank_wolfe.steps import (
     Iterate,
     bias_only,
     classical_step,
+    compile_step,
     corrective_step,
     interpolating_start,
     many_points,
@@ -106,7 +107,8 @@ def solve(
     if warm_start is not None:
         warm_start.check_fits(problem)
     with at_work(workers) as crew:
-        compile_kernels(problem.m > 1)  # before the clock starts
+        compile_kernels(problem.N, problem.m)  # before the clock starts
+        compile_step(problem.N)
         limits = RunLimits(time_limit, node_limit, max_iterations, certificate_by)
         run = _Run(problem, gap, limits, method, seed, callback, crew, cost_upper)
         try:

@@ -127,6 +127,14 @@ def many_points(problem: Problem, points: np.ndarray) -> bool:
     return not problem.loss.is_constraint and points.shape[1] > 2 and problem.N >= MANY_POINTS
 
 
+def compile_step(N: int) -> None:
+    """Compile, or load from the cache, what a step for N points runs on."""
+    if N >= MANY_POINTS:
+        from cpcert.frank_wolfe import dictionary
+
+        dictionary.descend(np.eye(2), np.zeros((2, 1)), np.zeros((2, 1)), 1.0, -1.0, 1, 1.0)
+
+
 def _far(problem: Problem, points: np.ndarray, now: Iterate, W: np.ndarray) -> bool:
     """Whether a new neuron of W (k, r) is worth much more than its price, at the best guess of a dual point."""
     worth = np.linalg.norm(now.duals[0] @ problem.activation(W @ points.T).T, axis=0)

@@ -88,7 +88,7 @@ def cell_count(N: int, r: int) -> int:
     return 2 * sum(math.comb(N - 1, k) for k in range(r)) if N > 0 and r > 0 else 1
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def implied_sign(points, norms, square, x, size, witness, path, lower, upper, depth, mu, e, precise, work):
     """Is the sign of xᵀw the same on the whole cone {s_j x_jᵀw ≥ 0 : j in path}, up to a small ε?
 
@@ -162,7 +162,7 @@ class _Cell(NamedTuple):
     free: np.ndarray  # (2N + 1,)
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _load(function, stack, top, cell):
     """The node of row `top`: (next entry of order, splits so far, Σ κ_iε_i)."""
     at = stack.level[top, 0]
@@ -180,7 +180,7 @@ def _load(function, stack, top, cell):
     return at, depth, stack.alpha[top]
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _write_implied(cell, depth, out, used):
     """The multipliers of an implied sign."""
     n = np.int64(0)
@@ -195,7 +195,7 @@ def _write_implied(cell, depth, out, used):
     used[3] += n
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _push_other_child(function, stack, top, cell, at, depth, alpha, side):
     """The child with the other sign, for later: e lies in its closure, w pulls it inside."""
     i = function.order[at]
@@ -228,7 +228,7 @@ def _push_other_child(function, stack, top, cell, at, depth, alpha, side):
     stack.used[0] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _descend(function, stack, top, cell, out, work):
     """From the node of row `top` down to a leaf, the other children onto the stack. Returns (splits on the path, Σ κ_iε_i)."""
     points, norms, square, kappa, order = (
@@ -266,7 +266,7 @@ def _descend(function, stack, top, cell, out, work):
     return depth, alpha
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _leaf_box(function, cell, depth, y):
     """Start problem (1): the box of y, y within it, ĉ for it. Returns how many coordinates may move."""
     points, kappa, linear, order = function.points, function.kappa, function.linear, function.order
@@ -301,7 +301,7 @@ def _leaf_box(function, cell, depth, y):
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _solve_leaf(function, cell, depth, alpha, stack, norm_linear, work):
     """Problem (1) of a leaf, and the incumbent and the largest bound after it; its multipliers are stack.y."""
     points, norms, kappa, linear = function.points, function.norms, function.kappa, function.linear
@@ -343,7 +343,7 @@ def _solve_leaf(function, cell, depth, alpha, stack, norm_linear, work):
         best[1] = bound
 
 
-@njit(cache=True)
+@njit(cache=True, counted=False)
 def _write_leaf(kappa, y, out, used):
     """The multipliers that differ from their default."""
     n = np.int64(0)

@@ -19,6 +19,7 @@ import functools
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,45 +126,82 @@ LADDER = (
 )
 
 
-def kernels_are_compiled() -> bool:
-    """Whether the cache holds compiled kernels; compiling them takes about half a minute, once."""
-    folder = advance.stats.cache_path
-    return folder is not None and any(Path(folder).glob("branch_kernels.advance-*.nbi"))
+# A part of the kernels: the last function of it that is compiled, for how many points and outputs a run can reach it, and what runs
+# all of it on a tiny problem.
+Part = tuple[str, Callable[[int, int], bool], Callable[[], None]]
 
 
-@functools.cache
-def compile_kernels(several_outputs: bool) -> None:
-    """Compile, or load from the cache, what the rungs run on: on a tiny problem, so that no time limit pays for it."""
-    relu = Activation("relu", 1.0, 0.0)
+def compile_kernels(points: int, outputs: int) -> None:
+    """Compile, or load from the cache, what the rungs for so many points and outputs run on, so that no time limit pays for it."""
     log.disabled = True  # these proofs are about nothing
     try:
-        _run_kernels(several_outputs, relu)
+        for _, reached, compiled in PARTS:
+            if reached(points, outputs):
+                compiled()
     finally:
         log.disabled = False
 
 
-def _run_kernels(several_outputs: bool, relu: Activation) -> None:
-    space = coordinates(np.array([[1.0, 0.5, -0.3, 0.2], [0.2, -1.0, 0.7, 0.9], [0.3, 0.1, 1.0, -0.4]]))
-    for m in (1, 2, 4) if several_outputs else (1,):
-        G = np.eye(m, 4) - 0.3
-        find_neurons(space, G, relu, np.zeros((0, 3)), 4, 0)
-        prove(space, G, relu, 0.9 * spectral_bound(space.points, G, relu)[0], Limits(nodes=20), 0)
-    find_neurons(
-        coordinates(np.resize(space.points.T, (3, SAMPLED_FROM))),
-        np.ones((1, SAMPLED_FROM)),
-        relu,
-        np.zeros((0, 3)),
-        1,
-        0,
-    )
+def kernels_are_compiled(points: int = 0, outputs: int = 1) -> bool:
+    """Whether the cache holds what `compile_kernels` compiles; that takes about half a minute, once."""
+    folder = advance.stats.cache_path
+    names = [name for name, reached, _ in PARTS if reached(points, outputs)]
+    return folder is not None and all(any(Path(folder).glob(f"{name}-*.nbi")) for name in names)
+
+
+def _fewest_for_cones(outputs: int) -> float:
+    tables = (CONES_FROM, CONES_FROM_LOOSE) if outputs == 1 else (CONES_FROM_SEVERAL,)
+    return min((N for table in tables for N in table.values()), default=math.inf)
+
+
+def _tiny() -> Coordinates:
+    return coordinates(np.array([[1.0, 0.5, -0.3, 0.2], [0.2, -1.0, 0.7, 0.9], [0.3, 0.1, 1.0, -0.4]]))
+
+
+RELU = Activation("relu", 1.0, 0.0)
+
+
+@functools.cache
+def _compile_branching() -> None:
+    """The search, and the branch and bound, which serves any number of outputs."""
+    space = _tiny()
+    find_neurons(space, np.eye(1, 4) - 0.3, RELU, np.zeros((0, 3)), 4, 0)
     branch_and_bound(space.points, np.array([1.0, -1.0, 0.5, 0.3]), np.zeros(3), 0.1)
-    question = Question(frame_of(space, np.ones((1, 4))), space, np.ones((1, 4)), relu, 10.0, 0)
-    _spatial(question, Limits(nodes=1000))
-    if several_outputs:  # a cover that has to cut cells
+
+
+@functools.cache
+def _compile_sampling() -> None:
+    space = coordinates(np.tile(_tiny().points.T, SAMPLED_FROM // 4 + 1))
+    find_neurons(space, np.ones((1, len(space.points))), RELU, np.zeros((0, 3)), 1, 0)
+
+
+@functools.cache
+def _compile_cones() -> None:
+    space, g = _tiny(), np.ones((1, 4))
+    _spatial(Question(frame_of(space, g), space, g, RELU, 10.0, 0), Limits(nodes=1000))
+
+
+@functools.cache
+def _compile_cells(outputs: int) -> None:
+    """All cells for one output; covers and cells for several, the second of which has to cut."""
+    space = _tiny()
+    for m in (1,) if outputs == 1 else (2, 4):
+        G = np.eye(m, 4) - 0.3
+        prove(space, G, RELU, 0.9 * spectral_bound(space.points, G, RELU)[0], Limits(nodes=20), 0)
+    if outputs > 1:
         rng = np.random.default_rng(0)
         space, G = coordinates(rng.standard_normal((4, 10))), rng.standard_normal((4, 10))
-        best = float(find_neurons(space, G, relu, np.zeros((0, 4)), 4, 0).values[0])
-        prove(space, G, relu, best * (1.0 + 1e-9), Limits(nodes=20), 0)
+        best = float(find_neurons(space, G, RELU, np.zeros((0, 4)), 4, 0).values[0])
+        prove(space, G, RELU, best * (1.0 + 1e-9), Limits(nodes=20), 0)
+
+
+PARTS: tuple[Part, ...] = (
+    ("branch_kernels.advance", lambda N, m: True, _compile_branching),
+    ("ascent._ascend_near", lambda N, m: N >= SAMPLED_FROM, _compile_sampling),
+    ("spatial_kernels.explore", lambda N, m: _fewest_for_cones(m) <= N, _compile_cones),
+    ("arrangement._enumerate", lambda N, m: m == 1, functools.partial(_compile_cells, 1)),
+    ("cells._other_side", lambda N, m: m > 1, functools.partial(_compile_cells, 2)),
+)
 
 
 def find_neurons(

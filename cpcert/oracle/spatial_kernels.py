@@ -49,7 +49,7 @@ class Levels(NamedTuple):
     middle_value: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, counted=False)
 def _inherit(d, out, levels, values, index, weights, low, high, kept):
     """Fill level d + 1 from level d with the vertex `out` replaced by the midpoint (−1: none); decided points are folded."""
     r = levels.U.shape[1]
@@ -114,7 +114,7 @@ def _inherit(d, out, levels, values, index, weights, low, high, kept):
     levels.phase[d + 1] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, counted=False)
 def exact_sign(x, w):
     """The sign of xᵀw for integers x and multiples w of 2^−FINEST: the sum in twice the precision is off by less than that."""
     high, low = 0.0, 0.0
@@ -133,7 +133,7 @@ def exact_sign(x, w):
     return 0.0 if abs(total) < 0.5 ** (FINEST + 1) else total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, counted=False)
 def _excess(d, levels, values, index, points, bound, close, theta, value, w, total, F):
     """F_j of spatial.py for θ; w = Σθ_ju_j (r,); total (N,): Σθ_js_ij of the concave points. value (r,): what F starts from.
 
@@ -150,12 +150,14 @@ def _excess(d, levels, values, index, points, bound, close, theta, value, w, tot
     size = np.sqrt(square)
     for i in range(convex, n):
         total[i] = 0.0
+    limit = 0.0
     for j in range(r):
         t = theta[j]
+        limit += t
         row = values[at + j * n : at + (j + 1) * n]
         for i in range(convex, n):
             total[i] += t * row[i]
-    limit = close * theta.sum()
+    limit *= close
     first = levels.index_at[d]
     for i in range(convex, n):
         if abs(total[i]) <= limit:
@@ -234,7 +236,7 @@ def _closes(d, levels, values, index, points, weights, sizes, bound, margin, clo
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, counted=False)
 def _value_at(d, levels, values, index, weights, theta, result):
     """f(Σθ_ju_j), (m,)."""
     r, m = levels.U.shape[1], weights.shape[0]
@@ -252,7 +254,7 @@ def _value_at(d, levels, values, index, weights, theta, result):
                 result[k] += weights[k, index[first + i]] * s
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, counted=False)
 def _choose(d, levels, values, index, sizes, bound, low):
     """The edge (a, b) whose midpoint gains most: Σ ‖h_i‖ min(|s_ia|, |s_ib|) where the sign changes, and for the norm."""
     r = levels.U.shape[1]
@@ -280,7 +282,7 @@ def _choose(d, levels, values, index, sizes, bound, low):
     return number
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, counted=False)
 def _bisect(d, levels, values, index, weights):
     """The midpoint of the edge chosen at level d: its coordinates, values and sums."""
     r, m = levels.U.shape[1], weights.shape[0]

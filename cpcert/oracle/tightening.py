@@ -231,7 +231,7 @@ def _with_signs(claim, node, depth, room, n, scratch, norm_c, cap, useful, steps
         i, side = room.point[t], room.side[t]
         if not (node.low[i] < 0.0 < node.high[i]):
             continue
-        v = float(room.ends[1, t])
+        v = np.float64(room.ends[1, t])
         if not _gain(node, i, side, v) > GAIN * (node.high[i] - node.low[i]):
             continue
         _round_multipliers(claim, node, depth, t, room)
