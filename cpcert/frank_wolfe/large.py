@@ -39,8 +39,8 @@ PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
 # It proves what raises the bound by this share of the gap; the gap between X and S, as a share of it, where regions are split, and
 # where it ends; a smaller gap is no good start for the parts.
 WORTH, ENOUGH, LEAST_START = 0.03, (0.2, 0.003), 0.15
-# The other start of the regions is taken where this gap falls below this share of the bound, and no region begins before: X is no
-# more than a guess by then. It is used if the bound is lower after so many steps from the first.
+# The other start of the regions is taken where this gap falls below this share of the bound, and no region begins before: X is far
+# from everything until then. It is used if the bound is lower after so many steps from the first.
 DIVIDING, TRIED = 0.15, 3
 # So many splits one after another at once, if there is time for so many of the first steps (they become slower), in so many bytes.
 SPLITS, STEPS_OF_REGIONS, MEMORY = 3, 16, 1.5e9
