@@ -39,7 +39,8 @@ PRODUCTS, EARLY, AGAIN, LEAST_STEPS = 8.0, 15, 5, 12
 # It proves what raises the bound by this share of the gap; the gap between X and S, as a share of it, where regions are split, and
 # where it ends; a smaller gap is no good start for the parts.
 WORTH, ENOUGH, LEAST_START = 0.03, (0.2, 0.003), 0.15
-# The other start of the regions is taken where this gap falls below this share of the bound; after so many steps of the first.
+# The other start of the regions is taken where this gap falls below this share of the bound, and no region begins before: X is far
+# from everything until then. It is used if the bound is lower after so many steps from the first.
 DIVIDING, TRIED = 0.15, 3
 # So many splits one after another at once, if there is time for so many of the first steps (they become slower), in so many bytes.
 SPLITS, STEPS_OF_REGIONS, MEMORY = 3, 16, 1.5e9
@@ -228,11 +229,11 @@ def _finish(
                 break
             if gentle is None and left < DIVIDING * abs(value) and any(k is not None for k in program.doubtful()):
                 gentle = program.divided(program.doubtful())
-            if divides and left < ENOUGH[0] * gap_left():
+            if divides and gentle is not None and left < ENOUGH[0] * gap_left():
                 divides = False
                 if jumps:
                     following = _divided(problem, space, program, max(left, LEAST_START * gap_left()), stop)
-                elif gentle is not None and _fits(problem, space, gentle, stop):
+                elif _fits(problem, space, gentle, stop):
                     following, gentle = gentle, None
             if following is not None or left < ENOUGH[1] * gap_left():
                 break
