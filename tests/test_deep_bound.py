@@ -507,10 +507,10 @@ def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch)
     def end(*_):
         if cut is not None:
             raise cut
-        return []
+        return iter(())
 
     monkeypatch.setattr("cpcert.deep.bound.solve.box_candidates", end)
-    monkeypatch.setattr("cpcert.deep.bound.solve.top_candidates", lambda *_: [])
+    monkeypatch.setattr("cpcert.deep.bound.solve.top_candidates", lambda *_: iter(()))
     problem = random_problem(0, most=4)
     result = solve_global(problem, gap=1e-6, time_limit=3.0, restarts=1, width=4)
     expected = {

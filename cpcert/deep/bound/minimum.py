@@ -69,9 +69,17 @@ def norms_candidate(problem: Problem, network: Network, upper: float) -> Candida
 
 
 def box_candidates(
-    problem: Problem, network: Network, upper: float, gap: float, deadline: float
+    problem: Problem,
+    network: Network,
+    upper: float,
+    gap: float,
+    deadline: float,
+    turn: Callable[[], float] | None = None,
 ) -> Iterator[Candidate]:
-    """Bounds for smaller and smaller gaps, until one is below `gap` or the time is up; none where trees are not for this problem."""
+    """Bounds for smaller and smaller gaps, until one is below `gap` or the time is up; none where trees are not for this problem.
+
+    turn: when the next candidate is due, good or not; the search goes on from there when it is asked again.
+    """
     place = coordinates(problem.X_tilde)
     r = place.points.shape[1]
     if problem.depth != 3 or problem.m != 1 or r > RANK or problem.N > POINTS or upper <= 0.0:
@@ -84,11 +92,14 @@ def box_candidates(
     classes = Classes(cover)
     search = Search(problem, classes, upper, NODES, deadline)
     total = float(np.sum(network.weights[0] ** 2)) + 1e-3
-    asked = max(FIRST, gap)
+    asked, prepared = max(FIRST, gap), False
     while True:
-        wanted = upper * (1.0 - 0.5 * asked)
-        now = time.monotonic()
-        search.prepare(total, wanted, now + PREPARE * (deadline - now))
+        search.deadline = deadline if turn is None else turn()
+        if not prepared:
+            now = time.monotonic()
+            end = min(now + PREPARE * (deadline - now), search.deadline)
+            search.prepare(total, upper * (1.0 - 0.5 * asked), end)
+            prepared = time.monotonic() < search.deadline
         value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
         root = search.root
         assert root is not None
@@ -98,13 +109,21 @@ def box_candidates(
             return Boxes(list(proving(root, target)), classes)
 
         yield Candidate(kind, value, search.items, proof, basis)
-        if value < search.goal or asked <= gap or time.monotonic() >= deadline:
+        if value >= search.goal:
+            if asked <= gap:
+                return
+            asked, prepared = max(NEXT * asked, gap), False
+        elif search.exhausted or time.monotonic() >= deadline:
             return
-        asked = max(NEXT * asked, gap)
 
 
 def top_candidates(
-    problem: Problem, network: Network, upper: float, gap: float, deadline: float
+    problem: Problem,
+    network: Network,
+    upper: float,
+    gap: float,
+    deadline: float,
+    turn: Callable[[], float] | None = None,
 ) -> Iterator[Candidate]:
     """The same by classes of top neurons; none where the cover would be too large."""
     if problem.depth != 3 or problem.m != 1 or not problem.loss.is_squared_distance or upper <= 0.0:
@@ -120,14 +139,18 @@ def top_candidates(
     search = TopSearch(problem, cover, upper, network, gap, deadline)
     asked = max(FIRST, gap)
     while True:
+        search.deadline = deadline if turn is None else turn()
         value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
         kind = f"{max(len(box.sets) for box in proving(search.root, value))} of top neurons"
         yield Candidate(
             kind, value, search.items, lambda target: TopBoxes(list(proving(search.root, target)), cover), basis
         )
-        if value < search.goal or asked <= gap or time.monotonic() >= deadline:
+        if value >= search.goal:
+            if asked <= gap:
+                return
+            asked = max(NEXT * asked, gap)
+        elif search.exhausted or time.monotonic() >= deadline:
             return
-        asked = max(NEXT * asked, gap)
 
 
 def _focused(problem: Problem, network: Network, points: np.ndarray, cover: Cover, deadline: float) -> Cover:

@@ -555,13 +555,18 @@ class TopSearch:
         done, self.done = self.done, []
         for box in done:
             self._wait(box, box.bound)
-        while self.queue and time.monotonic() < self.deadline and self.count < MOST_BOXES:
+        while not self.exhausted and time.monotonic() < self.deadline:
             priority, _, box = heapq.heappop(self.queue)
             if box.bound >= goal:
                 self.done.append(box)
             else:
                 self._improve(box, priority)
         return proven(self.root)
+
+    @property
+    def exhausted(self) -> bool:
+        """More time would change nothing."""
+        return not self.queue or self.count >= MOST_BOXES
 
     def _wait(self, box: Box, priority: float) -> None:
         self.count += 1
