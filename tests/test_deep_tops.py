@@ -12,9 +12,9 @@ from cpcert import Problem
 from cpcert.certificate import deep_check, file
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
+from cpcert.deep.bound.maxima import minimax
 from cpcert.deep.bound.minimum import norms_candidate, top_candidates
 from cpcert.deep.bound.solve import global_bound
-from cpcert.deep.bound.tops import minimax
 from cpcert.deep.descent import descend, random_network
 from cpcert.frank_wolfe.bounds import dual_value
 from cpcert.network import loss_upper
