@@ -354,7 +354,7 @@ class TopProgram:
         high = np.where(kappa < 0.0, 0.0, np.where(signs > 0, np.inf, 0.0))[free]
         half = np.where(undecided, 0.5 * kappa, 0.0)
         fixed, more = scaled @ (linear + half), np.abs(scaled) @ half
-        A = np.vstack([scaled[:, free], -scaled[:, free]])
+        A = np.ascontiguousarray(np.vstack([scaled[:, free], -scaled[:, free]]))
         y = np.empty(len(free))
         ratio = minimax(A, np.concatenate([more + fixed, more - fixed]), low, high, y, 1e-4, 1.0, 1e3, 400)
         T[free] = y / kappa[free]
