@@ -38,7 +38,7 @@ WIDEST = {1: -1.0, 2: 0.999, 3: 0.85, 4: -1.0}
 NODES = 4000
 # For classes of top neurons: cones, and their WIDEST (a chord between two rays stands for what lies between them).
 CELLS = {1: 2, 2: 1000, 3: 4000, 4: 8000}
-NARROW = {1: -1.0, 2: 0.9986, 3: 0.985, 4: -1.0}
+NARROW = {1: -1.0, 2: 0.9986, 3: 0.96, 4: -1.0}
 # Gaps that are proven one after the other: the first, and each as a part of the one before; the part of the time in which
 # classes are cut before the boxes; room left below the goal.
 FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.1
