@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
+from cpcert.deep.bound.items import Item
 from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, top_candidates
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
@@ -82,10 +83,14 @@ def global_bound(
     def raise_to(found: list[Candidate]) -> None:
         """The best of the candidates that gets a certificate, where it is better than what has one."""
         nonlocal best, reached
+        failed: list[Item] | None = None
         for one in sorted(found, key=lambda one: -one.value):
             if one.value <= reached or (best.lower is not None and one.value <= best.lower):
                 break
-            better = certified(one)
+            # What the same search found before may cost as much in vain.
+            if one.items is failed and time.monotonic() >= started + time_limit:
+                continue
+            better, failed = certified(one), one.items
             if better.lower is not None and (best.lower is None or better.lower > best.lower):
                 best, reached = better, one.value
                 break
