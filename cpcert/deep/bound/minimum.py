@@ -124,33 +124,37 @@ def top_candidates(
     gap: float,
     deadline: float,
     turn: Callable[[], float] | None = None,
-) -> Iterator[Candidate]:
-    """The same by classes of top neurons; none where the cover would be too large."""
+) -> Iterator[Candidate] | None:
+    """The same by classes of top neurons; None, at once, where the cover would be too large."""
     if problem.depth != 3 or problem.m != 1 or not problem.loss.is_squared_distance or upper <= 0.0:
-        return
+        return None
     place = coordinates(problem.X_tilde)
     r = place.points.shape[1]
     if r > RANK or problem.N > POINTS:
-        return
+        return None
     cover = build_cover(place.points, problem.activation, CELLS[r], NARROW[r])
     if cover.depth > 0.0:
-        return
+        return None
     basis = None if r == problem.n else place.basis
     search = TopSearch(problem, cover, upper, network, gap, deadline)
-    asked = max(FIRST, gap)
-    while True:
-        search.deadline = deadline if turn is None else turn()
-        value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
-        kind = f"{max(len(box.sets) for box in proving(search.root, value))} of top neurons"
-        yield Candidate(
-            kind, value, search.items, lambda target: TopBoxes(list(proving(search.root, target)), cover), basis
-        )
-        if value >= search.goal:
-            if asked <= gap:
+
+    def rounds() -> Iterator[Candidate]:
+        asked = max(FIRST, gap)
+        while True:
+            search.deadline = deadline if turn is None else turn()
+            value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
+            kind = f"{max(len(box.sets) for box in proving(search.root, value))} of top neurons"
+            yield Candidate(
+                kind, value, search.items, lambda target: TopBoxes(list(proving(search.root, target)), cover), basis
+            )
+            if value >= search.goal:
+                if asked <= gap:
+                    return
+                asked = max(NEXT * asked, gap)
+            elif search.exhausted or time.monotonic() >= deadline:
                 return
-            asked = max(NEXT * asked, gap)
-        elif search.exhausted or time.monotonic() >= deadline:
-            return
+
+    return rounds()
 
 
 def _focused(problem: Problem, network: Network, points: np.ndarray, cover: Cover, deadline: float) -> Cover:

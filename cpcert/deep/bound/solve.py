@@ -126,9 +126,8 @@ def candidates(problem: Problem, network: Network, upper: float, gap: float, dea
     """The bounds of both kinds of classes, until one is below `gap`, the time is up, or no more can be gained."""
     started = time.monotonic()
     end = deadline
-    searches = [
-        search(problem, network, upper, gap, deadline, lambda: end) for search in (box_candidates, top_candidates)
-    ]
+    every = [search(problem, network, upper, gap, deadline, lambda: end) for search in (box_candidates, top_candidates)]
+    searches = [search for search in every if search is not None]
     best = [-math.inf for _ in searches]
     left, turn = list(range(len(searches))), 0
     while left:
