@@ -6,6 +6,7 @@ import json
 import math
 import time
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from cpcert.cli import main
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
 from cpcert.deep.bound.ladders import lowest
-from cpcert.deep.bound.minimum import box_candidates, norms_candidate
-from cpcert.deep.bound.solve import global_bound, solve_global
+from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate
+from cpcert.deep.bound.solve import candidates, global_bound, solve_global
 from cpcert.deep.descent import descend, random_network
 from cpcert.deep.report import DeepOutcome
 from cpcert.frank_wolfe.bounds import best_scale, dual_value
@@ -526,10 +527,10 @@ def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch)
     def end(*_):
         if cut is not None:
             raise cut
-        return []
+        return iter(())
 
     monkeypatch.setattr("cpcert.deep.bound.solve.box_candidates", end)
-    monkeypatch.setattr("cpcert.deep.bound.solve.top_candidates", lambda *_: [])
+    monkeypatch.setattr("cpcert.deep.bound.solve.top_candidates", lambda *_: iter(()))
     problem = random_problem(0, most=4)
     result = solve_global(problem, gap=1e-6, time_limit=3.0, restarts=1, width=4)
     expected = {
@@ -540,6 +541,36 @@ def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch)
     assert result.bound == "norms" and deep_check.check(result.certificate.content)["lower"] == result.lower > 0.0
     sentence = DeepOutcome(result).sentence()
     assert "global minimum of depth 3 in [" in sentence and "(asked for 1e-06)" in sentence
+
+
+@pytest.mark.parametrize("speeds", [(1.0, 2.0), (2.0, 1.0), (1.0, None), (None, 1.0)])
+def test_kinds_of_classes_take_turns_and_the_better_one_gets_the_rest(speeds, monkeypatch):
+    """Searches whose bound is what they had of the time, times a speed (None: not for this problem)."""
+    clock, turns = [0.0], []
+
+    def search(k):
+        def run(*call):
+            had = 0.0
+            while speeds[k] is not None:
+                turns.append((k, call[-1]() - clock[0]))
+                had += turns[-1][1]
+                clock[0] += turns[-1][1]
+                yield Candidate("", speeds[k] * had, [], lambda target: None)
+
+        return run
+
+    monkeypatch.setattr("cpcert.deep.bound.solve.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for k, name in enumerate(("box_candidates", "top_candidates")):
+        monkeypatch.setattr(f"cpcert.deep.bound.solve.{name}", search(k))
+    for _ in candidates(None, None, 1e9, 1e-2, 20.0):
+        pass
+    expected = {
+        (1.0, 2.0): [(0, 2.0), (1, 2.0), (0, 3.0), (1, 3.0), (1, 10.0)],
+        (2.0, 1.0): [(0, 2.0), (1, 2.0), (0, 3.0), (1, 3.0), (0, 10.0)],
+        (1.0, None): [(0, 2.0), (0, 18.0)], (None, 1.0): [(1, 20.0)],
+    }[speeds]  # fmt: skip
+    assert [k for k, _ in turns] == [k for k, _ in expected]
+    assert np.allclose([length for _, length in turns], [length for _, length in expected])
 
 
 def test_a_gap_that_is_reached_is_optimal_for_the_global_minimum():

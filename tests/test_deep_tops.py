@@ -12,9 +12,9 @@ from cpcert import Problem
 from cpcert.certificate import deep_check, file
 from cpcert.deep.bound import certificate
 from cpcert.deep.bound.cover import build_cover
+from cpcert.deep.bound.maxima import minimax
 from cpcert.deep.bound.minimum import norms_candidate, top_candidates
 from cpcert.deep.bound.solve import global_bound
-from cpcert.deep.bound.tops import minimax
 from cpcert.deep.descent import descend, random_network
 from cpcert.frank_wolfe.bounds import dual_value
 from cpcert.network import loss_upper
@@ -218,6 +218,7 @@ def test_what_was_found_before_a_search_is_cut_keeps_its_certificate(cut, made, 
         yield next(search(*call))
         raise cut
 
+    monkeypatch.setattr("cpcert.deep.bound.solve.box_candidates", lambda *_: iter(()))
     monkeypatch.setattr("cpcert.deep.bound.solve.top_candidates", end)
     bound = global_bound(problem, network, gap=1e-6, time_limit=10.0)
     norms = norms_candidate(problem, network, loss_upper(network, problem))

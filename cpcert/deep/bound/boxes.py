@@ -256,15 +256,16 @@ class Search:
     # -- the search -----------------------------------------------------------------------------------------------------
 
     def run(self, goal: float) -> float:
-        """Improve the least bound until it reaches the goal or the time is up. Returns it."""
-        used = self.used(self.goal)
-        self._reset(goal)
-        cap = max(goal - self.floor, 0.0) / (3.0 * self.problem.lam)
-        newest = range(max(len(self.items) - NEWEST, 0), len(self.items))
-        self.root = Box((0,), np.zeros(1), np.array([cap]), ((0, 0.0, cap),), list(dict.fromkeys([*newest, *used])))
-        self.root.seen = len(self.items)
-        self._push(self.root, -np.inf)
-        while self.queue and time.monotonic() < self.deadline and self.count < MOST_BOXES:
+        """Improve the least bound until it reaches the goal or the time is up. Returns it. The same goal again: go on."""
+        if self.root is None or goal != self.goal:
+            used = self.used(self.goal)
+            self._reset(goal)
+            cap = max(goal - self.floor, 0.0) / (3.0 * self.problem.lam)
+            newest = range(max(len(self.items) - NEWEST, 0), len(self.items))
+            self.root = Box((0,), np.zeros(1), np.array([cap]), ((0, 0.0, cap),), list(dict.fromkeys([*newest, *used])))
+            self.root.seen = len(self.items)
+            self._push(self.root, -np.inf)
+        while not self.exhausted and time.monotonic() < self.deadline:
             priority, _, box = heapq.heappop(self.queue)
             before = box.bound
             if box.seen < len(self.items):
@@ -276,6 +277,11 @@ class Search:
             else:
                 self._improve(box, max(priority, box.bound))
         return min([self.least, *(self.queue[0][:1] if self.queue else ())])
+
+    @property
+    def exhausted(self) -> bool:
+        """More time would change nothing."""
+        return not self.queue or self.count >= MOST_BOXES
 
     def _wait(self, box: Box, priority: float) -> None:
         self.count += 1

@@ -40,7 +40,7 @@ WIDEST = {1: -1.0, 2: 0.999, 3: 0.85, 4: -1.0}
 NODES = 4000
 # For classes of top neurons: cones, and their WIDEST (a chord between two rays stands for what lies between them).
 CELLS = {1: 2, 2: 1000, 3: 4000, 4: 8000}
-NARROW = {1: -1.0, 2: 0.9986, 3: 0.985, 4: -1.0}
+NARROW = {1: -1.0, 2: 0.9986, 3: 0.96, 4: -1.0}
 # Gaps that are proven one after the other: the first, and each as a part of the one before; the part of the time in which
 # classes are cut before the boxes; room left below the goal.
 FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.1
@@ -80,9 +80,17 @@ def norms_candidate(problem: Problem, network: Network, upper: float) -> Candida
 
 
 def box_candidates(
-    problem: Problem, network: Network, upper: float, gap: float, deadline: float
+    problem: Problem,
+    network: Network,
+    upper: float,
+    gap: float,
+    deadline: float,
+    turn: Callable[[], float] | None = None,
 ) -> Iterator[Candidate]:
-    """Bounds for smaller and smaller gaps, until one is below `gap` or the time is up; none where trees are not for this problem."""
+    """Bounds for smaller and smaller gaps, until one is below `gap` or the time is up; none where trees are not for this problem.
+
+    turn: when the next candidate is due, good or not; the search goes on from there when it is asked again.
+    """
     place = coordinates(problem.X_tilde)
     r = place.points.shape[1]
     if problem.depth != 3 or problem.m != 1 or r > RANK or problem.N > POINTS or upper <= 0.0:
@@ -95,11 +103,14 @@ def box_candidates(
     classes = Classes(cover)
     search = Search(problem, classes, upper, NODES, deadline)
     total = float(np.sum(network.weights[0] ** 2)) + 1e-3
-    asked = max(FIRST, gap)
+    asked, prepared = max(FIRST, gap), False
     while True:
-        wanted = upper * (1.0 - 0.5 * asked)
-        now = time.monotonic()
-        search.prepare(total, wanted, now + PREPARE * (deadline - now))
+        search.deadline = deadline if turn is None else turn()
+        if not prepared:
+            now = time.monotonic()
+            end = min(now + PREPARE * (deadline - now), search.deadline)
+            search.prepare(total, upper * (1.0 - 0.5 * asked), end)
+            prepared = time.monotonic() < search.deadline
         value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
         root = search.root
         assert root is not None
@@ -109,36 +120,52 @@ def box_candidates(
             return Boxes(list(proving(root, target)), classes)
 
         yield Candidate(kind, value, search.items, proof, basis)
-        if value < search.goal or asked <= gap or time.monotonic() >= deadline:
+        if value >= search.goal:
+            if asked <= gap:
+                return
+            asked, prepared = max(NEXT * asked, gap), False
+        elif search.exhausted or time.monotonic() >= deadline:
             return
-        asked = max(NEXT * asked, gap)
 
 
 def top_candidates(
-    problem: Problem, network: Network, upper: float, gap: float, deadline: float
-) -> Iterator[Candidate]:
-    """The same by classes of top neurons; none where the cover would be too large."""
+    problem: Problem,
+    network: Network,
+    upper: float,
+    gap: float,
+    deadline: float,
+    turn: Callable[[], float] | None = None,
+) -> Iterator[Candidate] | None:
+    """The same by classes of top neurons; None, at once, where the cover would be too large."""
     if problem.depth != 3 or problem.m != 1 or not problem.loss.is_squared_distance or upper <= 0.0:
-        return
+        return None
     place = coordinates(problem.X_tilde)
     r = place.points.shape[1]
     if r > RANK or problem.N > POINTS:
-        return
+        return None
     cover = build_cover(place.points, problem.activation, CELLS[r], NARROW[r])
     if cover.depth > 0.0:
-        return
+        return None
     basis = None if r == problem.n else place.basis
     search = TopSearch(problem, cover, upper, network, gap, deadline)
-    asked = max(FIRST, gap)
-    while True:
-        value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
-        kind = f"{max(len(box.sets) for box in proving(search.root, value))} of top neurons"
-        yield Candidate(
-            kind, value, search.items, lambda target: TopBoxes(list(proving(search.root, target)), cover), basis
-        )
-        if value < search.goal or asked <= gap or time.monotonic() >= deadline:
-            return
-        asked = max(NEXT * asked, gap)
+
+    def rounds() -> Iterator[Candidate]:
+        asked = max(FIRST, gap)
+        while True:
+            search.deadline = deadline if turn is None else turn()
+            value = search.run(upper * (1.0 - (1.0 - SHARE) * asked))
+            kind = f"{max(len(box.sets) for box in proving(search.root, value))} of top neurons"
+            yield Candidate(
+                kind, value, search.items, lambda target: TopBoxes(list(proving(search.root, target)), cover), basis
+            )
+            if value >= search.goal:
+                if asked <= gap:
+                    return
+                asked = max(NEXT * asked, gap)
+            elif search.exhausted or time.monotonic() >= deadline:
+                return
+
+    return rounds()
 
 
 def _focused(problem: Problem, network: Network, points: np.ndarray, cover: Cover, deadline: float) -> Cover:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cpcert.deep.bound.certificate import DeepCertificate, certify_deep
+from cpcert.deep.bound.items import Item
 from cpcert.deep.bound.minimum import Candidate, box_candidates, norms_candidate, top_candidates
 from cpcert.deep.bound.tree import compile_kernels
 from cpcert.deep.solve import DeepResult, solve_deep
@@ -30,9 +31,12 @@ NETWORK = 0.4
 # What a target is below the least value found, as a part of the gap asked for, or where that is more, of the gap that is
 # left, but not of more than a part of the value: it sets how many rungs a ladder has.
 ROOM, LEFT, LOST = 0.1, 0.01, 0.02
-# The part of the time for the search; the rest is for the certificate. The part of the search for classes of top neurons,
-# before classes of directions. Certificates on the way, for what is cut short, have this part of the time so far.
-SEARCH, TOPS, ON_THE_WAY = 0.7, 0.6, 0.1
+# The part of the time for the search; the rest is for the certificate. Certificates on the way, for what is cut short,
+# have this part of the time so far.
+SEARCH, ON_THE_WAY = 0.7, 0.1
+# Classes of directions and of top neurons take turns, each two so long, in parts of the search; the rest is for the kind
+# that has proven more by then.
+TURNS = (0.1, 0.1, 0.15, 0.15)
 # What comes after the time limit, the last certificate, has this part of it and so many seconds.
 LATER, SECONDS = 0.2, 2.0
 
@@ -79,10 +83,14 @@ def global_bound(
     def raise_to(found: list[Candidate]) -> None:
         """The best of the candidates that gets a certificate, where it is better than what has one."""
         nonlocal best, reached
+        failed: list[Item] | None = None
         for one in sorted(found, key=lambda one: -one.value):
             if one.value <= reached or (best.lower is not None and one.value <= best.lower):
                 break
-            better = certified(one)
+            # What the same search found before may cost as much in vain.
+            if one.items is failed and time.monotonic() >= started + time_limit:
+                continue
+            better, failed = certified(one), one.items
             if better.lower is not None and (best.lower is None or better.lower > best.lower):
                 best, reached = better, one.value
                 break
@@ -91,21 +99,16 @@ def global_bound(
     try:
         with out_of_time_at(deadline):
             best = certified(norms_candidate(problem, network, upper))
-            spent = 0.0
-            for search, part in ((top_candidates, TOPS), (box_candidates, 1.0)):
-                end = started + part * SEARCH * time_limit
-                found = []
-                for one in search(problem, network, upper, gap, end):
-                    found.append(one)
-                    now = time.monotonic()
-                    if spent <= ON_THE_WAY * (now - started):
-                        raise_to(found)
-                        spent += time.monotonic() - now
-                raise_to(found)
-                if any(one.value >= (1.0 - gap) * upper for one in found):
-                    break
-                if found and time.monotonic() >= started + SEARCH * time_limit:
-                    ending = Status.TIME_LIMIT
+            spent, found, end = 0.0, [], started + SEARCH * time_limit
+            for one in candidates(problem, network, upper, gap, end):
+                found.append(one)
+                now = time.monotonic()
+                if spent <= ON_THE_WAY * (now - started):
+                    raise_to(found)
+                    spent += time.monotonic() - now
+            raise_to(found)
+            if time.monotonic() >= end and found and all(one.value < (1.0 - gap) * upper for one in found):
+                ending = Status.TIME_LIMIT
     except OutOfTime:
         ending = Status.TIME_LIMIT
     except KeyboardInterrupt:
@@ -115,6 +118,31 @@ def global_bound(
     except (ArithmeticError, np.linalg.LinAlgError):
         ending = Status.NUMERICAL_FAILURE
     return replace(best, ending=ending)
+
+
+def candidates(problem: Problem, network: Network, upper: float, gap: float, deadline: float) -> Iterator[Candidate]:
+    """The bounds of both kinds of classes, until one is below `gap`, the time is up, or no more can be gained."""
+    started = time.monotonic()
+    end = deadline
+    every = [search(problem, network, upper, gap, deadline, lambda: end) for search in (box_candidates, top_candidates)]
+    searches = [search for search in every if search is not None]
+    best = [-math.inf for _ in searches]
+    left, turn = list(range(len(searches))), 0
+    while left:
+        if len(left) == 1 or turn >= len(TURNS):
+            k, end = max(left, key=lambda k: best[k]), deadline
+        else:
+            k, end = turn % len(searches), started + sum(TURNS[: turn + 1]) * (deadline - started)
+        one = next(searches[k], None)
+        if one is None:
+            left.remove(k)
+            continue
+        best[k] = max(best[k], one.value)
+        yield one
+        if one.value >= (1.0 - gap) * upper or time.monotonic() >= deadline:
+            return
+        if time.monotonic() >= end:
+            turn += 1
 
 
 def solve_global(

@@ -242,7 +242,11 @@ def compile_kernels() -> None:
     """Compile, or load from the cache, what the search runs on."""
     from cpcert.activations import activation
     from cpcert.deep.bound.cover import build_cover
+    from cpcert.deep.bound.maxima import largest, minimax
 
     cover = build_cover(np.array([[1.0, 0.5], [-0.3, 1.0]]), activation("relu"), 16)
     space = space_of(cover, np.zeros(len(cover.simplices), np.int64), activation("relu"), 1.0)
     search(space, np.array([1.0, -0.5]), np.ones(1), 1e-2, 10, np.inf)
+    rays = cover.rays[cover.simplices]
+    largest(np.ones(len(cover.rays)), cover.simplices, rays @ rays.transpose(0, 2, 1), cover.stretch)
+    minimax(np.eye(2), np.ones(2), np.zeros(2), np.ones(2), np.empty(2), 1e-4, 1.0, 1e3, 400)
