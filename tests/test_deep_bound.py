@@ -520,6 +520,20 @@ def test_classes_of_directions_close_what_one_mass_leaves_open():
     assert max(one.value for one in found) >= found[0].value * (1.0 - 1e-9)
 
 
+def test_a_bound_above_its_goal_claims_no_more_than_the_goal():
+    """The first box of masses ends where every network has lost the goal: the search knows nothing of what lies beyond."""
+    rng = np.random.default_rng(0)
+    problem = Problem(rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), lam=0.05, depth=3, beta=0.0)
+    network = best_network(problem)
+    upper = loss_upper(network, problem)
+    found = list(box_candidates(problem, network, upper, 0.1, time.monotonic() + 8.0))
+    for one in found:
+        target = one.value * (1.0 - 1e-9) - 1e-3 * upper
+        made = certificate.certify_deep(problem, network, one.items, target, one.proof, one.basis)
+        assert made is not None and made.lower == target
+    assert found[-1].value >= 0.9 * upper
+
+
 @pytest.mark.parametrize("cut", [KeyboardInterrupt, OutOfTime, MemoryError, ArithmeticError, None])
 def test_what_has_a_certificate_is_kept_when_the_search_is_cut(cut, monkeypatch):
     """The bound by norms, which is written first; the ending says what happened."""
