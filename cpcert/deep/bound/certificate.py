@@ -29,6 +29,8 @@ from cpcert.network import Network
 from cpcert.problem import Problem
 from cpcert.rounding import round_up
 
+# What the checker says of a proof that is too long for the size of its file.
+COSTLY = "more time or memory"
 # What a target is lowered by, relative, until the check succeeds.
 LOWER = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
@@ -80,20 +82,25 @@ def certify_deep(
             continue
         lower, proof = lower_side(problem, items, T, found, basis)
         content = write({**header, "upper": upper, "lower": lower}, {**arrays, **proof})
-        if _accepted(content):
+        reason = _refused(content)
+        if reason is None:
             return DeepCertificate(content, T, None if upper is None else upper["value"])
+        if COSTLY in reason:
+            # A little less costs as much.
+            break
     if upper is None:
         return None
     content = write({**header, "upper": upper, "lower": None}, arrays)
-    return DeepCertificate(content, None, upper["value"]) if _accepted(content) else None
+    return DeepCertificate(content, None, upper["value"]) if _refused(content) is None else None
 
 
-def _accepted(content: bytes) -> bool:
+def _refused(content: bytes) -> str | None:
+    """Why the checker rejects it, if it does."""
     try:
         deep_check.check(content)
-    except deep_check.Rejected:
-        return False
-    return True
+    except deep_check.Rejected as reason:
+        return str(reason)
+    return None
 
 
 def write(header: dict[str, Any], arrays: dict[str, Any]) -> bytes:
