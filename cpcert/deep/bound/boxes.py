@@ -157,7 +157,8 @@ class Search:
         self._reset(upper)
 
     def _reset(self, goal: float) -> None:
-        self.goal = goal
+        # Networks of larger masses than the first box has lose `reach` at least, which is what can be claimed at most.
+        self.goal, self.reach = goal, goal + 0.5 * max(self.upper - goal, 0.0)
         self.accuracy = max(0.1 * (self.upper - goal) / abs(self.upper), 1e-6) if self.upper else 1e-6
         self.least = np.inf
         self.queue: list[tuple[float, int, Box]] = []
@@ -260,7 +261,7 @@ class Search:
         if self.root is None or goal != self.goal:
             used = self.used(self.goal)
             self._reset(goal)
-            cap = max(goal - self.floor, 0.0) / (3.0 * self.problem.lam)
+            cap = max(self.reach - self.floor, 0.0) / (3.0 * self.problem.lam)
             newest = range(max(len(self.items) - NEWEST, 0), len(self.items))
             self.root = Box((0,), np.zeros(1), np.array([cap]), ((0, 0.0, cap),), list(dict.fromkeys([*newest, *used])))
             self.root.seen = len(self.items)

@@ -43,7 +43,7 @@ CELLS = {1: 2, 2: 1000, 3: 4000, 4: 8000}
 NARROW = {1: -1.0, 2: 0.9986, 3: 0.96, 4: -1.0}
 # Gaps that are proven one after the other: the first, and each as a part of the one before; the part of the time in which
 # classes are cut before the boxes; room left below the goal.
-FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.1
+FIRST, NEXT, PREPARE, SHARE = 0.16, 0.4, 0.3, 0.15
 # A cover that cannot hold all cells is refined for the leading leaves of the trees, so many rounds, with trees of so many nodes.
 FOCUS_ROUNDS, FOCUS_LEAVES, FOCUS_NODES = 4, 12, 200
 
@@ -111,8 +111,7 @@ def box_candidates(
             end = min(now + PREPARE * (deadline - now), search.deadline)
             search.prepare(total, upper * (1.0 - 0.5 * asked), end)
             prepared = time.monotonic() < search.deadline
-        # Networks of larger masses than the first box has are known to lose no less than the goal, and no more.
-        value = min(search.run(upper * (1.0 - (1.0 - SHARE) * asked)), search.goal)
+        value = min(search.run(upper * (1.0 - (1.0 - SHARE) * asked)), search.reach)
         root = search.root
         assert root is not None
         kind = str(max(len(box.sets) for box in proving(root, value)))
