@@ -192,6 +192,32 @@ def reach(cones, masses, beta, q, z, value, columns, F):
 
 
 @njit(cache=True)
+def pivot(inverse, x, step):
+    """A pivot of the simplex method on the inverse of the basis (R + 1, R + 1) and x (R + 1,), both in place; step: the entering
+    column, in the basis. The place that leaves, −1 if none does."""
+    length = np.inf
+    leaving = -1
+    for d in range(len(x)):
+        if step[d] > 1e-10:
+            ratio = max(x[d], 0.0) / step[d]
+            if ratio < length:
+                length = ratio
+                leaving = d
+    if leaving < 0:
+        return leaving
+    for d in range(len(x)):
+        if d != leaving:
+            x[d] -= length * step[d]
+            factor = step[d] / step[leaving]
+            for p in range(len(x)):
+                inverse[d, p] -= factor * inverse[leaving, p]
+    x[leaving] = length
+    for p in range(len(x)):
+        inverse[leaving, p] /= step[leaving]
+    return leaving
+
+
+@njit(cache=True)
 def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, parts_out, shares_out, tolerance, cutoff, most):
     """The best bound h_m(a₋g + κ∘T) of a node, T (N,) its multipliers, z_out (N,) the point of B(m) that its dual is
     at: z = Σ √m_cζ_c + βb1, parts_out (C, N) its ζ_c, and shares_out (C,) ≥ their gauges squared.
@@ -298,25 +324,9 @@ def solve_node(cones, masses, beta, linear, kappa, sign, T, z_out, parts_out, sh
                 for p in range(R + 1):
                     s += inverse[b, p] * column[p]
                 step[b] = s
-        length = np.inf
-        leaving = -1
-        for b in range(R + 1):
-            if step[b] > 1e-10:
-                ratio = max(x[b], 0.0) / step[b]
-                if ratio < length:
-                    length = ratio
-                    leaving = b
+        leaving = pivot(inverse, x, step)
         if leaving < 0:
             break
-        for b in range(R + 1):
-            if b != leaving:
-                x[b] -= length * step[b]
-                factor = step[b] / step[leaving]
-                for p in range(R + 1):
-                    inverse[b, p] -= factor * inverse[leaving, p]
-        x[leaving] = length
-        for p in range(R + 1):
-            inverse[leaving, p] /= step[leaving]
         if entering < 0:
             kind[leaving] = 3
             s = 0.0

@@ -4,7 +4,7 @@ are linear on cones."""
 import numpy as np
 
 from cpcert.compiled import njit
-from cpcert.deep.bound.kernels import face_maximum
+from cpcert.deep.bound.kernels import face_maximum, pivot
 
 
 @njit(cache=True)
@@ -81,25 +81,9 @@ def minimax(A, b, low, high, y_out, tolerance, cutoff, far, most):
                 for p in range(R):
                     s += inverse[d, p] * A[where, p]
                 step[d] = s
-        length = np.inf
-        leaving = -1
-        for d in range(R + 1):
-            if step[d] > 1e-10:
-                ratio = max(x[d], 0.0) / step[d]
-                if ratio < length:
-                    length = ratio
-                    leaving = d
+        leaving = pivot(inverse, x, step)
         if leaving < 0:
             break
-        for d in range(R + 1):
-            if d != leaving:
-                x[d] -= length * step[d]
-                factor = step[d] / step[leaving]
-                for p in range(R + 1):
-                    inverse[d, p] -= factor * inverse[leaving, p]
-        x[leaving] = length
-        for p in range(R + 1):
-            inverse[leaving, p] /= step[leaving]
         if where >= 0:
             cost[leaving] = b[where]
         elif entering < R:
