@@ -49,8 +49,6 @@ KINDS = {
 }
 # A floor lower than the least loss by this factor would flatten the picture: it is a line of the legend only.
 FARTHEST_FLOOR = 30.0
-# Excess over a floor is drawn where the floor is known to this share; else over the best training.
-TIGHT = 0.1
 
 
 def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, ax: Any = None) -> Any:
@@ -60,7 +58,10 @@ def plot_plateau(problem: Problem, curves: Sequence[Curve], tolerance: float, ax
     ax: two matplotlib axes, the second below the first. Returns the figure.
     """
     figure, ((above,), (below,)), new = panels(ax, 2, 1, (9.0, 7.6), sharex=True)
-    tight = all(one.lower and one.upper is not None and one.upper - one.lower <= TIGHT * one.lower for one in curves)
+    # Were the floor farther off than the plateau is high, the line of the plateau would lie below it.
+    tight = all(
+        one.lower and one.upper is not None and one.upper - one.lower <= tolerance * one.lower for one in curves
+    )
     for number, one in enumerate(curves):
         color = look(number)["color"]
         _draw_best(above, one.results, color, f"λ = {whole(one.lam)}: best of each width")
